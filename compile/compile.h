@@ -1,0 +1,61 @@
+// The compiler's front door: graph + state dict -> integer program -> plan bytes and C sources.
+//
+//   Compiled net = compile_network(read_graph("graph.json"), read_state_dict("state.pt"), {});
+//   write_file_atomically("net.plan", net.plan);
+//
+// Same input, same bytes out, on any machine, locale and compiler. What cannot be lowered exactly is
+// refused by InputError with the layer's name and the reason.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compile/checkpoint/state_dict.h"
+#include "compile/graph/graph.h"
+#include "compile/ir/ir.h"
+
+namespace lockstep {
+
+struct CompileOptions {
+  bool keep_layers = false;  // every quantize node's codes stay visible as a tensor of their own
+  // Called with the program after each pass, by the pass's name ("lower" first).
+  std::function<void(std::string_view pass, const ir::Program&)> after_pass;
+};
+
+// One row of the compile table, per operator of the final program.
+struct OperatorReport {
+  std::string node, op;
+  std::int64_t macs = 0;          // multiply-accumulates of the dense operator
+  std::int64_t nonzero_macs = 0;  // those whose weight is not zero
+  std::int64_t weight_bytes = 0;
+  std::int64_t output_bytes = 0;
+  int accumulator_bits = 0;       // bits that the proved accumulator range needs; 0: no accumulator
+};
+
+struct Compiled {
+  ir::Program program;
+  std::vector<std::byte> plan;
+  std::vector<OperatorReport> operators;
+  std::int64_t arena_bytes = 0;
+};
+
+Compiled compile_network(const Graph& graph, const StateDict& state, const CompileOptions& options);
+
+// The names of the passes, in order, as --print-after takes them.
+std::vector<std::string> pass_names();
+
+struct CSourceOptions {
+  std::string prefix = "net";   // of file names and symbols; a C identifier
+};
+struct CSourceFile {
+  std::string name;             // "net.c", "net.h", "net_selftest.c"
+  std::string text;
+};
+// Self-contained C99 with a known-answer test; see docs/generated-c.md.
+std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options);
+
+}  // namespace lockstep

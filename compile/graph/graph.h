@@ -1,0 +1,99 @@
+// graph.json: the network with its quantize and prune nodes, as written by people and tools.
+//
+// Nothing here knows what an operator computes. op_schema.cpp lists, once, which operators exist and
+// which attributes each takes; parse_graph fills in defaults and refuses everything else by node name.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace lockstep {
+
+enum class Rounding : std::uint8_t { kTowardZero, kFloor, kHalfEven };  // values equal INTRT_ROUND_*
+std::string_view rounding_name(Rounding rounding);  // "toward_zero", "floor", "half_even"
+
+// QSPARSE's quantize(...), as a node or around a weight. Defaults are QSPARSE's.
+struct QuantizeSpec {
+  std::int64_t bits = 8;                      // 2 to 16
+  std::int64_t channelwise = 1;               // axis of the tensor (batch included); < 0: per tensor
+  std::int64_t decimal_lo = 0, decimal_hi = 20;  // search range, hi exclusive
+  double saturate_lo = 0.0, saturate_hi = 1.0;
+  std::int64_t timeout = 1000;
+  std::int64_t interval = -1;
+  std::int64_t window_size = 1;
+  std::int64_t bias_bits = -1;                // weights only; < 0: the bias stays float
+  Rounding rounding = Rounding::kTowardZero;
+};
+
+// QSPARSE's prune(...).
+struct PruneSpec {
+  double sparsity = 0.5;
+  std::int64_t start = 1000;
+  std::int64_t interval = 1000;
+  std::int64_t repetition = 4;
+  std::int64_t window_size = 1;
+  bool strict = true;
+  std::optional<std::int64_t> collapse;                     // empty: "auto" (0 activations, -1 weights)
+  std::optional<std::vector<std::int64_t>> structured_dims;  // empty: unstructured
+};
+
+using Wrap = std::variant<PruneSpec, QuantizeSpec>;
+
+// One attribute after defaults: integers (scalar or one per spatial axis), a flag, or a number.
+using AttributeValue = std::variant<std::vector<std::int64_t>, bool, double>;
+
+struct Node {
+  std::string name;
+  std::string op;                       // a key of the schema: "conv2d", "relu", ...
+  std::vector<std::string> inputs;      // names of earlier nodes or of graph inputs
+  std::map<std::string, AttributeValue> attributes;  // all of the schema's, defaults filled in
+  std::vector<Wrap> wraps;              // inner first; only on operators with a weight
+  std::optional<QuantizeSpec> quantize;  // when op == "quantize"
+  std::optional<PruneSpec> prune;        // when op == "prune"
+
+  // Attribute access by the names of the schema; a wrong name or kind is our mistake (assert).
+  std::int64_t integer(std::string_view attribute) const;
+  const std::vector<std::int64_t>& integers(std::string_view attribute) const;
+  bool flag(std::string_view attribute) const;
+  const PruneSpec* weight_prune() const;        // nullptr when the weight is not pruned
+  const QuantizeSpec* weight_quantize() const;  // nullptr when the weight is not quantized
+};
+
+// A network input: codes of `bits` bits at `decimal` (per tensor), without the batch dimension.
+struct GraphInput {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::int64_t bits = 8;
+  std::int64_t decimal = 7;
+};
+
+struct Graph {
+  std::string name;
+  std::vector<GraphInput> inputs;
+  std::vector<Node> nodes;  // in execution order
+  std::vector<std::string> outputs;
+
+  const Node* find_node(std::string_view name) const;         // nullptr when absent
+  const GraphInput* find_input(std::string_view name) const;  // nullptr when absent
+};
+
+// Reads a graph. InputError names the file and the node for: syntax errors, nesting deeper than 64,
+// duplicate JSON keys, unknown fields, operators or attributes, attribute values out of range,
+// duplicate node names, an input that no earlier node produces (a cycle is reported as such),
+// missing outputs, a wrap on an operator without a weight.
+Graph read_graph(const std::filesystem::path& path);
+Graph parse_graph(std::string_view json, const std::string& name_for_errors);
+
+// The same network as canonical graph.json: parse_graph(to_json(g)) equals g.
+std::string to_json(const Graph& graph);
+
+// The state-dict key of an entry, for example key("conv1", "quantize.decimal").
+std::string state_key(std::string_view node, std::string_view entry);
+
+}  // namespace lockstep

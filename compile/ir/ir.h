@@ -1,0 +1,118 @@
+// The integer IR: a network after lowering. Every value is a tensor of integer codes with a proved range.
+//
+// Order of a program's life: lower() makes one op per graph node, with accumulators as 32-bit values of
+// their own; the passes (compile/passes/pipeline.cpp) fuse, assign layouts and plan memory; the backends
+// only print. validate() holds after every pass.
+//
+// Meaning: see intrt/plan_format.h; an Op here means what its record there means. evaluate() is the
+// executable statement of it, on 64-bit integers, for tests and for the known answer in generated C.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+#include <xtensor/xarray.hpp>
+
+#include "compile/graph/graph.h"
+
+namespace lockstep::ir {
+
+using ValueId = std::size_t;
+
+struct Range {  // inclusive
+  std::int64_t lo = 0, hi = 0;
+  bool operator==(const Range&) const = default;
+};
+
+enum class ElementType : std::uint8_t { kInt8 = 1, kInt16 = 2, kInt32 = 3 };  // INTRT_INT8, ...
+
+// Logical shape (C,H,W). Vectors have h = w = 1 unless they are a flattened feature map whose physical
+// order is still HWC; logical_rank says how PyTorch sees it: 1 [C*H*W], 2 [C,W], 3 [C,H,W].
+struct Shape {
+  std::int64_t c = 1, h = 1, w = 1;
+  int logical_rank = 3;
+  std::int64_t count() const { return c * h * w; }
+  bool operator==(const Shape&) const = default;
+};
+
+struct Value {
+  std::string node;            // graph node or input whose value this holds exactly
+  Shape shape;
+  int bits = 8;                // 2 to 16; 32 for an accumulator
+  std::vector<int> decimals;   // 1, or one per channel
+  std::vector<Range> ranges;   // proved, one per channel
+  bool keep = false;           // must stay visible as a tensor of its own (input, output, --keep-layers)
+  std::optional<std::int64_t> arena_offset;  // after plan-memory
+
+  ElementType type() const;    // the narrowest that holds `bits`
+  int decimal(std::int64_t channel) const;
+};
+
+// Requantization and mask of an output; no `requantize` means the raw accumulator.
+struct Requantize {
+  std::vector<int> shifts;     // 1, or one per output channel; -31..30
+  Rounding rounding = Rounding::kTowardZero;
+  std::int32_t lo = 0, hi = 0;
+};
+struct Post {
+  std::optional<Requantize> requantize;
+  std::vector<std::uint8_t> mask;  // empty, or one 0/1 per element in logical (C,H,W) order
+};
+
+struct Window {  // of a convolution or pooling
+  std::array<std::int64_t, 2> kernel{1, 1}, stride{1, 1}, dilation{1, 1};
+  std::array<std::int64_t, 4> pad{0, 0, 0, 0};  // top, left, bottom, right
+};
+
+struct Conv2d {
+  Window window;
+  std::int64_t groups = 1;
+  xt::xarray<std::int32_t> weights;  // [O, I/groups, kh, kw], aligned to the accumulator's decimals
+  std::vector<std::int64_t> bias;    // empty, or one per output channel, in accumulator steps
+  Post post;
+};
+struct Linear {
+  xt::xarray<std::int32_t> weights;  // [O, K], K in logical order until assign-layout
+  std::vector<std::int64_t> bias;
+  Post post;
+};
+struct MaxPool2d { Window window; };
+struct RequantizeOp { Post post; };  // also relu (shift 0, lo 0) and prune (mask)
+struct Flatten {};                   // logical only; assign-layout makes it a view or a Transpose
+struct Transpose {};                 // physical HWC to CHW
+
+using OpKind = std::variant<Conv2d, Linear, MaxPool2d, RequantizeOp, Flatten, Transpose>;
+
+struct Op {
+  std::string node;            // the graph node that it computes; the first, when several are fused
+  ValueId input = 0;           // single-input operators; others get `more_inputs`
+  std::vector<ValueId> more_inputs;
+  ValueId output = 0;
+  OpKind kind;
+};
+
+struct Program {
+  std::string name;
+  std::vector<Value> values;
+  std::vector<Op> ops;         // in execution order
+  std::vector<ValueId> inputs, outputs;
+  std::int64_t arena_bytes = 0;  // after plan-memory
+};
+
+const char* op_name(const OpKind& kind);  // as in op_list.def; "flatten" for Flatten
+
+// Structure, shapes, ranges and widths are consistent; asserts otherwise (a broken pass is our mistake).
+void validate(const Program& program);
+
+// Readable, deterministic text, one line per op; for --print-after and for tests.
+std::string to_text(const Program& program);
+
+// All values of one sample, by ValueId; inputs in logical (C,H,W) order, as are the results.
+// Asserts that every value lies in its proved range.
+std::vector<std::vector<std::int64_t>> evaluate(const Program& program,
+                                                const std::vector<std::vector<std::int64_t>>& inputs);
+
+}  // namespace lockstep::ir

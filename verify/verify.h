@@ -1,0 +1,86 @@
+// The verifier's front door. It shares with the compiler the readers of graph and state dict, and nothing
+// else: shapes, integer meaning, weight derivation and comparison are its own.
+//
+// What it does now: (1) re-derives every constant of the plan from graph and state dict and compares bit
+// for bit; (2) runs the float path, the exact integer semantics, the plan on every kernel variant that
+// this CPU can run, and the generated C on every requested target, on the same inputs, and compares every
+// visible tensor with zero tolerance. The proof for all inputs comes later; until then the verdict
+// for an agreeing network is Unknown.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "compile/checkpoint/state_dict.h"
+#include "compile/graph/graph.h"
+
+namespace lockstep::verify {
+
+struct Proved { std::string method; };
+struct Refuted { std::string layer, first_difference; };
+struct Unknown { std::string reason; };
+using Verdict = std::variant<Proved, Refuted, Unknown>;
+
+// Codes of one graph tensor for several samples, PyTorch's axis order without the batch: element
+// i of sample s is codes[s * element_count + i]; value = code * 2^-decimals[i or channel].
+struct TensorCodes {
+  std::vector<std::int64_t> shape;      // without batch
+  std::vector<int> decimals;            // 1, or one per element
+  std::vector<std::int64_t> codes;
+  std::int64_t element_count() const;
+};
+
+// Input codes of one batch; one entry per graph input.
+using Batch = std::vector<TensorCodes>;
+
+// The float path: LibTorch in eval mode, in the canonical order of operations (docs/arithmetic.md).
+// Made by make_float_path() in verify/float_path, the only part that needs LibTorch.
+class FloatPath {
+ public:
+  virtual ~FloatPath() = default;
+  // The float32 value of every node in `nodes`, row-major with the batch in front.
+  virtual std::vector<std::vector<float>> run(const Batch& batch, std::int64_t samples,
+                                              std::span<const std::string> nodes) = 0;
+};
+std::unique_ptr<FloatPath> make_float_path(const Graph& graph, const StateDict& state);
+
+struct Options {
+  std::span<const std::byte> plan;
+  std::optional<std::filesystem::path> c_folder;  // with the C that compile --emit-c wrote
+  std::string c_prefix = "net";
+  std::vector<std::string> targets = {"host"};    // "host", "cortex-m4"
+  FloatPath* float_path = nullptr;                // null: the verdict says that it was not compared
+  std::int64_t random_samples = 64;               // random and corner codes, besides `data`
+  std::uint64_t seed = 1;
+  std::int64_t c_samples = 8;                     // how many samples the C runs on, per host compiler;
+                                                  // emulated targets run min(c_samples, 2)
+  std::function<void(const std::string&)> progress;  // one line per finished step; may be empty
+};
+
+struct PathReport {            // one row of the table that verify prints
+  std::string path;            // "plan (scalar)", "C gcc -O3", "C cortex-m4 (qemu)", "float (LibTorch)"
+  std::int64_t samples = 0, tensors = 0, values = 0, differing = 0;
+  std::optional<std::uint64_t> instructions_per_sample;  // exact guest count, emulated targets only
+};
+
+struct Report {
+  Verdict verdict;
+  std::int64_t samples = 0;
+  std::vector<PathReport> paths;
+  std::int64_t constants_checked = 0;   // numbers of the plan that were re-derived
+};
+
+// `data`: batches of input codes to run besides the generated ones; may be empty. Throws InputError for bad
+// input (a plan that does not open, a missing compiler or emulator for a requested target), never for a
+// difference.
+Report verify_plan(const Graph& graph, const StateDict& state, std::span<const Batch> data,
+                   const Options& options);
+
+}  // namespace lockstep::verify
