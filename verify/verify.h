@@ -37,7 +37,7 @@ struct TensorCodes {
   std::int64_t element_count() const;
 };
 
-// Input codes of one batch; one entry per graph input.
+// Input codes of one batch; one entry per graph input, all with the same number of samples.
 using Batch = std::vector<TensorCodes>;
 
 // The float path: LibTorch in eval mode, in the canonical order of operations (docs/arithmetic.md).
@@ -75,6 +75,9 @@ struct Report {
   std::int64_t samples = 0;
   std::vector<PathReport> paths;
   std::int64_t constants_checked = 0;   // numbers of the plan that were re-derived
+  // Argmax over the first output's real values (the first of equal ones), one per sample of `data`, in order.
+  // float_predictions is empty without a float path.
+  std::vector<std::int64_t> float_predictions, plan_predictions;
 };
 
 // `data`: batches of input codes to run besides the generated ones; may be empty. Throws InputError for bad
