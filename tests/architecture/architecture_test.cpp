@@ -1,0 +1,126 @@
+// Holds the structure that docs/architecture.md promises: which part may include which, where LibTorch may
+// be seen, what the freestanding runtime may include, and which top-level folders exist.
+#include <algorithm>
+#include <doctest/doctest.h>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <regex>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const fs::path kRoot = fs::path(LOCKSTEP_TEST_DATA).parent_path();
+
+// Each part and the parts that it may include besides itself. A part is a folder; the longest match
+// counts, so "compile" is only the front door's own files.
+const std::map<std::string, std::set<std::string>> kAllowed = {
+    {"intrt", {}},
+    {"compile/support", {}},
+    {"compile/graph", {"compile/support"}},
+    {"compile/checkpoint", {"compile/support", "compile/graph"}},
+    {"compile/ir", {"compile/support", "compile/graph", "intrt"}},
+    {"compile/ops",
+     {"compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "intrt"}},
+    {"compile/passes",
+     {"compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "compile/ops",
+      "intrt"}},
+    {"compile/backends", {"compile/support", "compile/graph", "compile/ir", "intrt"}},
+    {"compile",
+     {"compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "compile/passes",
+      "compile/backends"}},
+    {"train/datasets", {"compile/support", "compile/graph"}},
+    {"train", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
+    {"verify",
+     {"compile/support", "compile/graph", "compile/checkpoint", "intrt"}},
+    {"tools",
+     {"compile", "compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "intrt",
+      "train", "train/datasets", "verify"}},
+};
+
+std::string part_of(const std::string& path) {
+  std::string best;
+  for (const auto& [part, allowed] : kAllowed)
+    if (path.rfind(part + "/", 0) == 0 && part.size() > best.size()) best = part;
+  return best;
+}
+
+struct Include {
+  std::string from, target;
+  bool angle = false;
+};
+
+std::vector<Include> all_includes() {
+  std::vector<Include> found;
+  const std::regex pattern(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"])");
+  for (const char* folder : {"train", "compile", "intrt", "verify", "tools"})
+    for (const auto& entry : fs::recursive_directory_iterator(kRoot / folder)) {
+      const std::string extension = entry.path().extension().string();
+      if (extension != ".h" && extension != ".cpp" && extension != ".c") continue;
+      std::ifstream file(entry.path());
+      for (std::string line; std::getline(file, line);) {
+        std::smatch match;
+        if (std::regex_search(line, match, pattern))
+          found.push_back({fs::relative(entry.path(), kRoot).string(), match[2], match[1] == "<"});
+      }
+    }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("every include follows an allowed arrow between the parts") {
+  int checked = 0;
+  for (const Include& include : all_includes()) {
+    if (include.angle) continue;
+    const std::string from = part_of(include.from), to = part_of(include.target);
+    if (to.empty()) continue;  // a header of the same folder or of the target itself
+    ++checked;
+    INFO(include.from, " includes ", include.target);
+    CHECK((from == to || kAllowed.at(from).count(to) == 1));
+  }
+  CHECK(checked > 50);
+}
+
+TEST_CASE("LibTorch headers are seen by train and verify/float_path only") {
+  int seen = 0;
+  for (const Include& include : all_includes()) {
+    const bool torch = include.target.rfind("torch/", 0) == 0 ||
+                       include.target.rfind("ATen/", 0) == 0 || include.target.rfind("c10/", 0) == 0;
+    if (!torch) continue;
+    ++seen;
+    INFO(include.from, " includes ", include.target);
+    CHECK((part_of(include.from) == "train" || include.from.rfind("verify/float_path/", 0) == 0));
+  }
+  CHECK(seen > 0);
+}
+
+TEST_CASE("intrt includes nothing but itself, stdint.h and stddef.h") {
+  int seen = 0;
+  for (const Include& include : all_includes()) {
+    if (part_of(include.from) != "intrt") continue;
+    ++seen;
+    INFO(include.from, " includes ", include.target);
+    if (include.angle)
+      CHECK((include.target == "stdint.h" || include.target == "stddef.h"));
+    else
+      CHECK(include.target.rfind("intrt/", 0) == 0);
+  }
+  CHECK(seen > 5);
+}
+
+TEST_CASE("the top level holds the seven folders and nothing else") {
+  const std::set<std::string> folders = {"train", "compile", "intrt", "verify",
+                                         "tools", "tests",   "docs"};
+  const std::set<std::string> ignored = {"build", "artifacts"};
+  std::set<std::string> found;
+  for (const auto& entry : fs::directory_iterator(kRoot)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_directory() && name[0] != '.' && ignored.count(name) == 0) found.insert(name);
+  }
+  CHECK(found == folders);
+}
