@@ -1,4 +1,5 @@
-/* The integer runtime. Valid as C99 and C++17; freestanding: no heap, libc, float or mutable globals.
+/* The integer runtime. Valid as C99 and C++17; freestanding: no heap, libc, float or mutable
+ * globals.
  *
  *   intrt_plan plan;
  *   intrt_open(&plan, bytes, size);              validates every byte before anything can run
@@ -6,9 +7,10 @@
  *   intrt_run(&plan, arena, arena_bytes, 0);
  *   read intrt_tensor_data(&plan, arena, intrt_output(&plan, 0))
  *
- * A plan that opens runs within its own bytes and its arena, without overflow in any accumulator, for
- * every input whose codes lie in the input's declared range (intrt_run checks that). Plans are data
- * from outside: opening takes time linear in the plan's size and no memory beyond intrt_plan. */
+ * A plan that opens runs within its own bytes and its arena, without overflow in any accumulator,
+ * for every input whose codes lie in the input's declared range (intrt_run checks that). Plans are
+ * data from outside: opening takes time linear in the plan's size and no memory beyond intrt_plan.
+ */
 #ifndef INTRT_INTRT_H_
 #define INTRT_INTRT_H_
 
@@ -23,20 +25,21 @@ extern "C" {
 
 typedef enum {
   INTRT_OK = 0,
-  INTRT_ERROR_NULL,          /* a required pointer is null */
-  INTRT_ERROR_ALIGNMENT,     /* plan or arena not 16-byte aligned */
-  INTRT_ERROR_NOT_A_PLAN,    /* wrong magic */
-  INTRT_ERROR_VERSION,       /* another format version, or a big-endian machine */
-  INTRT_ERROR_SIZE,          /* truncated or extended */
+  INTRT_ERROR_NULL,       /* a required pointer is null */
+  INTRT_ERROR_ALIGNMENT,  /* plan or arena not 16-byte aligned */
+  INTRT_ERROR_NOT_A_PLAN, /* wrong magic */
+  INTRT_ERROR_VERSION,    /* another format version, or a big-endian machine */
+  INTRT_ERROR_SIZE,       /* truncated or extended */
   INTRT_ERROR_CHECKSUM,
-  INTRT_ERROR_BOUNDS,        /* an offset, count or extent leaves the plan or the arena */
-  INTRT_ERROR_VALUE,         /* a field holds a value that the format does not allow */
-  INTRT_ERROR_SHAPE,         /* tensors of an operator do not fit together */
-  INTRT_ERROR_OVERFLOW,      /* an accumulator could exceed 32 bits */
-  INTRT_ERROR_OPERATOR,      /* unknown operator code */
-  INTRT_ERROR_KERNELS,       /* no such kernel variant, or this CPU cannot run it */
-  INTRT_ERROR_ARENA,         /* arena too small */
-  INTRT_ERROR_INPUT          /* an input code lies outside the declared range */
+  INTRT_ERROR_BOUNDS,   /* an offset, count or extent leaves the plan or the arena */
+  INTRT_ERROR_VALUE,    /* a field holds a value that the format does not allow */
+  INTRT_ERROR_SHAPE,    /* tensors of an operator do not fit together */
+  INTRT_ERROR_OVERFLOW, /* an accumulator could exceed 32 bits */
+  INTRT_ERROR_OPERATOR, /* unknown operator code */
+  INTRT_ERROR_KERNELS,  /* no such kernel variant, or this CPU cannot run it */
+  INTRT_ERROR_ARENA,    /* arena too small */
+  INTRT_ERROR_INPUT,    /* an input code lies outside the declared range */
+  INTRT_ERROR_WORK      /* checking or running takes time out of proportion to the plan */
 } intrt_status;
 
 const char* intrt_status_text(intrt_status status);
@@ -52,22 +55,22 @@ typedef struct {
   const char* name;
   uint32_t channels, height, width;
   uint32_t element_count;
-  uint32_t type;             /* INTRT_INT8, INTRT_INT16, INTRT_INT32 */
+  uint32_t type; /* INTRT_INT8, INTRT_INT16, INTRT_INT32 */
   uint32_t element_bytes;
   uint32_t bits;
   uint32_t logical_rank;
-  uint32_t flags;            /* INTRT_TENSOR_* */
+  uint32_t flags; /* INTRT_TENSOR_* */
   const int8_t* decimals;
-  uint32_t decimal_count;    /* 1, or channels */
+  uint32_t decimal_count; /* 1, or channels */
 } intrt_tensor;
 
-/* Called after the operator that made `tensor` has run, while its data is valid. Inputs are reported
- * first. */
+/* Called after the operator that made `tensor` has run, while its data is valid. Inputs are
+ * reported first. */
 typedef void (*intrt_observer)(void* context, uint32_t tensor, const void* data);
 
 typedef struct {
-  const char* kernels;       /* a variant's name; null: the best this CPU can run */
-  intrt_observer observer;   /* null: none */
+  const char* kernels;     /* a variant's name; null: the best this CPU can run */
+  intrt_observer observer; /* null: none */
   void* observer_context;
 } intrt_run_options;
 
@@ -81,8 +84,8 @@ uint32_t intrt_tensor_count(const intrt_plan* plan);
 uint32_t intrt_op_count(const intrt_plan* plan);
 uint32_t intrt_input_count(const intrt_plan* plan);
 uint32_t intrt_output_count(const intrt_plan* plan);
-uint32_t intrt_input(const intrt_plan* plan, uint32_t i);   /* tensor index; i < input_count */
-uint32_t intrt_output(const intrt_plan* plan, uint32_t i);  /* tensor index; i < output_count */
+uint32_t intrt_input(const intrt_plan* plan, uint32_t i);  /* tensor index; i < input_count */
+uint32_t intrt_output(const intrt_plan* plan, uint32_t i); /* tensor index; i < output_count */
 intrt_tensor intrt_tensor_info(const intrt_plan* plan, uint32_t tensor);
 const intrt_op_record* intrt_op(const intrt_plan* plan, uint32_t op);
 void* intrt_tensor_data(const intrt_plan* plan, void* arena, uint32_t tensor);
@@ -91,7 +94,8 @@ void* intrt_tensor_data(const intrt_plan* plan, void* arena, uint32_t tensor);
 intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
                        const intrt_run_options* options);
 
-/* The kernel variants that were built in, best first; null after the last. "scalar" is always last. */
+/* The kernel variants that were built in, best first; null after the last. "scalar" is always last.
+ */
 const char* intrt_kernel_variant(uint32_t i);
 /* 1 when this CPU can run the variant. */
 int intrt_kernel_variant_runs_here(uint32_t i);
