@@ -1,11 +1,13 @@
 // graph.json: the network with its quantize and prune nodes, as written by people and tools.
 //
-// Nothing here knows what an operator computes. op_schema.cpp lists, once, which operators exist and
-// which attributes each takes; parse_graph fills in defaults and refuses everything else by node name.
+// Nothing here knows what an operator computes. op_schema.cpp lists, once, which operators exist
+// and which attributes each takes; parse_graph fills in defaults and refuses everything else by
+// node name.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -15,20 +17,22 @@
 
 namespace lockstep {
 
-enum class Rounding : std::uint8_t { kTowardZero, kFloor, kHalfEven };  // values equal INTRT_ROUND_*
+// The values equal INTRT_ROUND_*.
+enum class Rounding : std::uint8_t { kTowardZero, kFloor, kHalfEven };
 std::string_view rounding_name(Rounding rounding);  // "toward_zero", "floor", "half_even"
 
 // QSPARSE's quantize(...), as a node or around a weight. Defaults are QSPARSE's.
 struct QuantizeSpec {
-  std::int64_t bits = 8;                      // 2 to 16
-  std::int64_t channelwise = 1;               // axis of the tensor (batch included); < 0: per tensor
+  std::int64_t bits = 8;         // 2 to 16
+  std::int64_t channelwise = 1;  // axis of the tensor (batch included); < 0: per tensor
   std::int64_t decimal_lo = 0, decimal_hi = 20;  // search range, hi exclusive
   double saturate_lo = 0.0, saturate_hi = 1.0;
   std::int64_t timeout = 1000;
   std::int64_t interval = -1;
   std::int64_t window_size = 1;
-  std::int64_t bias_bits = -1;                // weights only; < 0: the bias stays float
+  std::int64_t bias_bits = -1;  // weights only; < 0: the bias stays float
   Rounding rounding = Rounding::kTowardZero;
+  bool operator==(const QuantizeSpec&) const = default;
 };
 
 // QSPARSE's prune(...).
@@ -39,8 +43,9 @@ struct PruneSpec {
   std::int64_t repetition = 4;
   std::int64_t window_size = 1;
   bool strict = true;
-  std::optional<std::int64_t> collapse;                     // empty: "auto" (0 activations, -1 weights)
+  std::optional<std::int64_t> collapse;  // empty: "auto" (0 activations, -1 weights)
   std::optional<std::vector<std::int64_t>> structured_dims;  // empty: unstructured
+  bool operator==(const PruneSpec&) const = default;
 };
 
 using Wrap = std::variant<PruneSpec, QuantizeSpec>;
@@ -50,10 +55,11 @@ using AttributeValue = std::variant<std::vector<std::int64_t>, bool, double>;
 
 struct Node {
   std::string name;
-  std::string op;                       // a key of the schema: "conv2d", "relu", ...
-  std::vector<std::string> inputs;      // names of earlier nodes or of graph inputs
-  std::map<std::string, AttributeValue> attributes;  // all of the schema's, defaults filled in
-  std::vector<Wrap> wraps;              // inner first; only on operators with a weight
+  std::string op;                   // a key of the schema: "conv2d", "relu", ...
+  std::vector<std::string> inputs;  // names of earlier nodes or of graph inputs
+  // All attributes of the schema, defaults filled in.
+  std::map<std::string, AttributeValue, std::less<>> attributes;
+  std::vector<Wrap> wraps;               // inner first; only on operators with a weight
   std::optional<QuantizeSpec> quantize;  // when op == "quantize"
   std::optional<PruneSpec> prune;        // when op == "prune"
 
@@ -63,6 +69,7 @@ struct Node {
   bool flag(std::string_view attribute) const;
   const PruneSpec* weight_prune() const;        // nullptr when the weight is not pruned
   const QuantizeSpec* weight_quantize() const;  // nullptr when the weight is not quantized
+  bool operator==(const Node&) const = default;
 };
 
 // A network input: codes of `bits` bits at `decimal` (per tensor), without the batch dimension.
@@ -71,6 +78,7 @@ struct GraphInput {
   std::vector<std::int64_t> shape;
   std::int64_t bits = 8;
   std::int64_t decimal = 7;
+  bool operator==(const GraphInput&) const = default;
 };
 
 struct Graph {
@@ -81,6 +89,7 @@ struct Graph {
 
   const Node* find_node(std::string_view name) const;         // nullptr when absent
   const GraphInput* find_input(std::string_view name) const;  // nullptr when absent
+  bool operator==(const Graph&) const = default;
 };
 
 // Reads a graph. InputError names the file and the node for: syntax errors, nesting deeper than 64,

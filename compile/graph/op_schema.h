@@ -1,0 +1,60 @@
+// The operators that graph.json may name, and the attributes of each: one table, read by the
+// parser, the writer and the state-dict reader. Adding an operator here is one row.
+//
+// Names, meanings and defaults are PyTorch's. What an operator computes is in docs/ops/<op>.md.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "compile/graph/graph.h"
+
+namespace lockstep {
+
+enum class AttributeKind : std::uint8_t {
+  kInteger,  // one integer
+  kSpatial,  // one integer per spatial axis; a single integer in the file stands for all axes
+  kFlag,
+  kNumber,
+};
+
+enum class AttributeDefault : std::uint8_t {
+  kRequired,  // no default
+  kValue,     // AttributeSchema::value
+  kOther,     // what attribute AttributeSchema::other has
+};
+
+struct AttributeSchema {
+  std::string_view name;
+  AttributeKind kind;
+  AttributeDefault default_kind;
+  double value = 0;        // the default; 0 or 1 for a flag
+  double lo = 0, hi = 0;   // allowed values, inclusive; unused for a flag
+  std::string_view other;  // for kOther; an attribute further up in the table
+  // Constraints between attributes, by name; empty when there is none.
+  std::string_view at_most_half_of;
+  std::string_view divides_a, divides_b;
+};
+
+// Which of graph.json's two special node kinds a row is.
+enum class OpRole : std::uint8_t { kOperator, kQuantize, kPrune };
+
+struct OpSchema {
+  std::string_view name;
+  std::size_t input_count;
+  std::size_t spatial_axes;
+  std::span<const AttributeSchema> attributes;
+  OpRole role = OpRole::kOperator;
+  // Shape of `weight` in PyTorch's layout for a node of this operator; null for an operator without
+  // a weight. Such an operator has a flag "bias"; the bias has one element per output channel.
+  std::vector<std::int64_t> (*weight_shape)(const Node& node) = nullptr;
+  std::string_view bias_length;  // the attribute that counts the bias's elements
+};
+
+std::span<const OpSchema> op_schemas();
+const OpSchema* find_op_schema(std::string_view op);  // nullptr when there is no such operator
+const OpSchema& schema_of(const Node& node);          // an unknown operator is our mistake (assert)
+
+}  // namespace lockstep
