@@ -290,11 +290,17 @@ intrt_status check_plan(const intrt_plan& plan, uint32_t* failed_op) {
   if (status != INTRT_OK) return status;
 
   for (uint32_t op = 0; op < header.op_count; ++op)
-    if ((status = check_op_record(checker, op)) != INTRT_OK) return *failed_op = op, status;
+    if ((status = check_op_record(checker, op)) != INTRT_OK) {
+      *failed_op = op;
+      return status;
+    }
   if ((status = check_roles(plan, failed_op)) != INTRT_OK) return status;
   if ((status = check_inputs_apart(checker)) != INTRT_OK) return status;
   for (uint32_t op = 0; op < header.op_count; ++op)
-    if ((status = check_op(checker, op)) != INTRT_OK) return *failed_op = op, status;
+    if ((status = check_op(checker, op)) != INTRT_OK) {
+      *failed_op = op;
+      return status;
+    }
   for (uint32_t i = 0; i < header.output_count; ++i)
     if ((status = check_alive(checker, intrt_output(&plan, i), header.op_count)) != INTRT_OK)
       return status;

@@ -43,7 +43,7 @@ constexpr Variant kVariants[] = {
 constexpr uint32_t kVariantCount = sizeof kVariants / sizeof kVariants[0];
 
 bool same_text(const char* a, const char* b) {
-  while (*a != 0 && *a == *b) ++a, ++b;
+  for (; *a != 0 && *a == *b; ++a) ++b;
   return *a == *b;
 }
 

@@ -1,0 +1,120 @@
+// intrt/arith.h against the definitions in 64 bits: exhaustively where that is quick, and at the
+// places where 32-bit arithmetic could break.
+#include "intrt/arith.h"
+
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <set>
+
+#include "tests/intrt/exact.h"
+
+namespace {
+
+using lockstep::testing::Rounding;
+using lockstep::testing::scale_exactly;
+
+constexpr std::int32_t kMin = std::numeric_limits<std::int32_t>::min();
+constexpr std::int32_t kMax = std::numeric_limits<std::int32_t>::max();
+constexpr Rounding kRoundings[] = {Rounding::kTowardZero, Rounding::kFloor, Rounding::kHalfEven};
+
+// Values near every power of two and near every half of one, and the ends.
+std::vector<std::int32_t> boundary_values() {
+  std::set<std::int64_t> values = {kMin, kMin + 1, kMin + 2, kMax, kMax - 1, kMax - 2};
+  for (int k = 0; k <= 31; ++k)
+    for (std::int64_t factor : {1, 3, 5, 7})
+      for (std::int64_t sign : {-1, 1})
+        for (std::int64_t near = -3; near <= 3; ++near) {
+          const std::int64_t value = sign * factor * (std::int64_t{1} << k) + near;
+          if (value >= kMin && value <= kMax) values.insert(value);
+        }
+  return {values.begin(), values.end()};
+}
+
+// First failure only: a loop of millions must not print millions.
+struct Failure {
+  bool seen = false;
+  std::int64_t x = 0, expected = 0, got = 0;
+  int shift = 0, rounding = 0;
+  void note(std::int64_t x_, int shift_, int rounding_, std::int64_t expected_, std::int64_t got_) {
+    if (seen || expected_ == got_) return;
+    *this = {true, x_, expected_, got_, shift_, rounding_};
+  }
+  void check() const {
+    INFO("x = ", x, ", shift = ", shift, ", rounding = ", rounding, ": expected ", expected,
+         ", got ", got);
+    CHECK_FALSE(seen);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the numbers of the rounding modes are those of the definitions") {
+  CHECK(INTRT_ROUND_TOWARD_ZERO == static_cast<int>(Rounding::kTowardZero));
+  CHECK(INTRT_ROUND_FLOOR == static_cast<int>(Rounding::kFloor));
+  CHECK(INTRT_ROUND_HALF_EVEN == static_cast<int>(Rounding::kHalfEven));
+}
+
+TEST_CASE("the rounding modes treat -2.5, -0.25, 0.5 and 1.5 as documented") {
+  struct Example {
+    std::int32_t x;
+    int shift;
+    std::int32_t toward_zero, floor, half_even;
+  };
+  for (const Example& e :
+       {Example{-5, 1, -2, -3, -2}, Example{-1, 2, 0, -1, 0}, Example{1, 1, 0, 0, 0},
+        Example{3, 1, 1, 1, 2}, Example{-3, 1, -1, -2, -2}, Example{7, 2, 1, 1, 2}}) {
+    CAPTURE(e.x);
+    CHECK(intrt_shift_right_toward_zero(e.x, e.shift) == e.toward_zero);
+    CHECK(intrt_shift_right_floor(e.x, e.shift) == e.floor);
+    CHECK(intrt_shift_right_half_even(e.x, e.shift) == e.half_even);
+  }
+}
+
+TEST_CASE("right shifts equal the rounded quotient for every 16-bit value and every shift") {
+  Failure failure;
+  for (int shift = 0; shift <= 30; ++shift)
+    for (std::int32_t x = -32768; x <= 32767; ++x)
+      for (const Rounding rounding : kRoundings)
+        failure.note(x, shift, static_cast<int>(rounding), scale_exactly(x, shift, rounding),
+                     intrt_shift_right(x, shift, static_cast<int>(rounding)));
+  failure.check();
+}
+
+TEST_CASE("right shifts equal the rounded quotient at the boundaries of 32 bits") {
+  Failure failure;
+  for (const std::int32_t x : boundary_values())
+    for (int shift = 0; shift <= 30; ++shift)
+      for (const Rounding rounding : kRoundings)
+        failure.note(x, shift, static_cast<int>(rounding), scale_exactly(x, shift, rounding),
+                     intrt_shift_right(x, shift, static_cast<int>(rounding)));
+  failure.check();
+}
+
+TEST_CASE("requantize equals clamp of the exact value for every shift, rounding and limit") {
+  struct Limits {
+    std::int32_t lo, hi;
+  };
+  Failure failure;
+  for (const std::int32_t x : boundary_values())
+    for (int shift = INTRT_SHIFT_MIN; shift <= INTRT_SHIFT_MAX; ++shift)
+      for (const Rounding rounding : kRoundings)
+        for (const Limits limits : {Limits{-128, 127}, Limits{0, 127}, Limits{-2, 1}, Limits{5, 5},
+                                    Limits{-32768, 32767}, Limits{kMin, kMax}}) {
+          const std::int64_t exact = scale_exactly(x, shift, rounding);
+          const std::int64_t expected = std::clamp<std::int64_t>(exact, limits.lo, limits.hi);
+          failure.note(
+              x, shift, static_cast<int>(rounding), expected,
+              intrt_requantize(x, shift, static_cast<int>(rounding), limits.lo, limits.hi));
+        }
+  failure.check();
+}
+
+TEST_CASE("clamp keeps what lies between the limits and nothing else") {
+  Failure failure;
+  for (const std::int32_t lo : {kMin, -128, 0, 3})
+    for (const std::int32_t hi : {3, 127, kMax})
+      for (const std::int32_t x : boundary_values())
+        failure.note(x, lo, hi, x < lo ? lo : x > hi ? hi : x, intrt_clamp(x, lo, hi));
+  failure.check();
+}
