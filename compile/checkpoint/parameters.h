@@ -1,5 +1,5 @@
-// The state dict of one particular graph, checked: every key that the graph's nodes need is there, with
-// the right dtype and shape, initialised and quantized, and no key is left over.
+// The state dict of one particular graph, checked: every key that the graph's nodes need is there,
+// with the right dtype and shape, initialised and quantized, and no key is left over.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,245 @@
+// Binding: each node claims the keys that QSPARSE gives it, and what nobody claims is an error.
+#include "compile/checkpoint/parameters.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <string_view>
+
+#include "compile/checkpoint/shape.h"
+#include "compile/graph/op_schema.h"
+#include "compile/support/error.h"
+
+namespace lockstep {
+namespace {
+
+constexpr int kMaxDecimal = 64;
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+class Binder {
+ public:
+  Binder(const Graph& graph, const StateDict& state) : graph_(graph), state_(state) {}
+
+  Parameters bind() {
+    Parameters parameters;
+    for (const Node& node : graph_.nodes) parameters.nodes.emplace(node.name, bind_node(node));
+    for (const auto& [key, tensor] : state_.entries())
+      if (!owner_.contains(key))
+        throw InputError(
+            fmt::format("key '{}': no layer of graph '{}' has such an entry", key, graph_.name));
+    return parameters;
+  }
+
+ private:
+  [[noreturn]] static void fail(const Node& node, std::string_view key, std::string_view reason) {
+    throw InputError(fmt::format("layer '{}': '{}': {}", node.name, key, reason));
+  }
+
+  const Tensor& claim(const Node& node, const std::string& key) {
+    const Tensor* const tensor = state_.find(key);
+    if (tensor == nullptr) fail(node, key, "the state dict has no such key");
+    const auto [owner, is_new] = owner_.emplace(key, &node);
+    if (!is_new)
+      fail(node, key, fmt::format("layer '{}' has this key too; rename one", owner->second->name));
+    return *tensor;
+  }
+
+  void check_dtype(const Node& node, const std::string& key, const Tensor& tensor,
+                   Dtype wanted) const {
+    if (tensor.dtype != wanted)
+      fail(node, key,
+           fmt::format("dtype is {}, but it must be {}", dtype_name(tensor.dtype),
+                       dtype_name(wanted)));
+  }
+  void check_shape(const Node& node, const std::string& key, const Tensor& tensor,
+                   std::span<const std::int64_t> wanted) const {
+    if (!std::ranges::equal(tensor.shape, wanted))
+      fail(node, key,
+           fmt::format("shape is {}, but it must be {}", shape_text(tensor.shape),
+                       shape_text(wanted)));
+  }
+  // QSPARSE's entries are the 0-d int32 tensor -1 until the layer has seen data.
+  static bool is_placeholder(const Tensor& tensor, const std::string& key) {
+    return tensor.shape.empty() && tensor.dtype == Dtype::kInt32 && tensor.int32s(key)[0] == -1;
+  }
+  const Tensor& claim_initialised(const Node& node, const std::string& key) {
+    const Tensor& tensor = claim(node, key);
+    if (is_placeholder(tensor, key))
+      fail(node, key, "still the placeholder -1; the layer never saw data in training");
+    return tensor;
+  }
+
+  std::vector<float> bind_floats(const Node& node, const std::string& key,
+                                 std::span<const std::int64_t> shape) {
+    const Tensor& tensor = claim(node, key);
+    check_dtype(node, key, tensor, Dtype::kFloat32);
+    check_shape(node, key, tensor, shape);
+    std::vector<float> values = tensor.floats(key);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (!std::isfinite(values[i])) fail(node, key, fmt::format("element {} is {}", i, values[i]));
+    return values;
+  }
+
+  // [1] int32, not negative: QSPARSE's step counter. Its value matters to training alone.
+  void bind_counter(const Node& node, const std::string& key) {
+    const Tensor& tensor = claim_initialised(node, key);
+    check_dtype(node, key, tensor, Dtype::kInt32);
+    check_shape(node, key, tensor, std::vector<std::int64_t>{1});
+    if (const std::int32_t steps = tensor.int32s(key)[0]; steps < 0)
+      fail(node, key, fmt::format("{} steps", steps));
+  }
+
+  // `allowed_lengths`: of the decimal; empty when the tensor's shape is not known here.
+  QuantizeParameters bind_quantize(const Node& node, const std::string& prefix, int max_bits,
+                                   std::span<const std::int64_t> allowed_lengths) {
+    const std::string decimal_key = prefix + "decimal", bits_key = prefix + "bits",
+                      quantized_key = prefix + "_quantized";
+    QuantizeParameters result;
+    result.decimals = bind_decimals(node, decimal_key, allowed_lengths);
+    bind_counter(node, prefix + "_n_updates");
+
+    const Tensor& bits = claim_initialised(node, bits_key);
+    check_dtype(node, bits_key, bits, Dtype::kInt32);
+    check_shape(node, bits_key, bits, {});
+    result.bits = bits.int32s(bits_key)[0];
+    if (result.bits < 2 || result.bits > max_bits)
+      fail(node, bits_key,
+           fmt::format("bits = {}, but 2 to {} are supported", result.bits, max_bits));
+
+    const Tensor& quantized = claim_initialised(node, quantized_key);
+    check_dtype(node, quantized_key, quantized, Dtype::kBool);
+    check_shape(node, quantized_key, quantized, std::vector<std::int64_t>{1});
+    if (quantized.bools(quantized_key)[0] == 0)
+      fail(node, quantized_key,
+           "false: training ended before this layer's quantization began (its timeout)");
+    return result;
+  }
+
+  std::vector<int> bind_decimals(const Node& node, const std::string& key,
+                                 std::span<const std::int64_t> allowed_lengths) {
+    const Tensor& tensor = claim_initialised(node, key);
+    check_dtype(node, key, tensor, Dtype::kFloat32);
+    if (tensor.shape.size() != 1 || tensor.shape[0] == 0)
+      fail(node, key,
+           fmt::format("shape is {}, but it must have one axis", shape_text(tensor.shape)));
+    if (!allowed_lengths.empty() && !std::ranges::count(allowed_lengths, tensor.shape[0]))
+      fail(node, key,
+           fmt::format("{} decimals, but it must be {}", tensor.shape[0],
+                       fmt::join(allowed_lengths, " or ")));
+    std::vector<int> decimals;
+    for (const float value : tensor.floats(key)) {
+      if (!(std::fabs(value) <= kMaxDecimal) || std::trunc(value) != value)
+        fail(node, key,
+             fmt::format("decimal {} at index {}, but it must be an integer from {} to {}", value,
+                         decimals.size(), -kMaxDecimal, kMaxDecimal));
+      decimals.push_back(static_cast<int>(value));
+    }
+    return decimals;
+  }
+
+  MaskParameters bind_prune(const Node& node, const std::string& prefix) {
+    const std::string mask_key = prefix + "mask", sparsity_key = prefix + "_cur_sparsity";
+    const Tensor& mask = claim_initialised(node, mask_key);
+    check_dtype(node, mask_key, mask, Dtype::kBool);
+    bind_counter(node, prefix + "_n_updates");
+    const Tensor& sparsity = claim_initialised(node, sparsity_key);
+    check_dtype(node, sparsity_key, sparsity, Dtype::kFloat32);
+    check_shape(node, sparsity_key, sparsity, std::vector<std::int64_t>{1});
+    if (const float value = sparsity.floats(sparsity_key)[0]; !(value >= 0 && value <= 1))
+      fail(node, sparsity_key, fmt::format("sparsity {}, but it must be 0 to 1", value));
+    return {mask.shape, mask.bools(mask_key)};
+  }
+
+  void check_broadcastable(const Node& node, const MaskParameters& mask,
+                           std::span<const std::int64_t> weight_shape) const {
+    bool fits = mask.shape.size() == weight_shape.size();
+    for (std::size_t i = 0; fits && i < weight_shape.size(); ++i)
+      fits = mask.shape[i] == 1 || mask.shape[i] == weight_shape[i];
+    if (!fits)
+      fail(node, state_key(node.name, "prune.mask"),
+           fmt::format("shape is {}, but it must be {}, or 1 along some axes",
+                       shape_text(mask.shape), shape_text(weight_shape)));
+  }
+
+  // bias_bits without a bias: QSPARSE keeps the four entries, as placeholders for ever.
+  void claim_unused_bias_quantize(const Node& node, const std::string& prefix) {
+    for (const std::string_view entry : {"decimal", "_n_updates", "bits", "_quantized"}) {
+      const std::string key = fmt::format("{}{}", prefix, entry);
+      if (state_.find(key) == nullptr) continue;
+      if (!is_placeholder(claim(node, key), key))
+        fail(node, key, "the layer has no bias, so this must be the placeholder -1");
+    }
+  }
+
+  void bind_weight(const Node& node, const OpSchema& schema, NodeParameters& result) {
+    result.weight_shape = schema.weight_shape(node);
+    if (!checked_element_count(result.weight_shape))
+      fail(node, state_key(node.name, "weight"), "the weight is too large");
+    result.weight = bind_floats(node, state_key(node.name, "weight"), result.weight_shape);
+    const bool has_bias = node.flag("bias");
+    const std::int64_t bias_length = node.integer(schema.bias_length);
+    if (has_bias)
+      result.bias =
+          bind_floats(node, state_key(node.name, "bias"), std::vector<std::int64_t>{bias_length});
+    if (node.weight_prune() != nullptr) {
+      result.weight_mask = bind_prune(node, state_key(node.name, "prune."));
+      check_broadcastable(node, *result.weight_mask, result.weight_shape);
+    }
+    const QuantizeSpec* const quantize = node.weight_quantize();
+    if (quantize == nullptr) return;
+
+    // A length-1 decimal serves any number of channels in QSPARSE, whatever `channelwise` says.
+    std::vector<std::int64_t> lengths = {1};
+    if (quantize->channelwise >= 0) {
+      const std::int64_t length =
+          result.weight_shape[static_cast<std::size_t>(quantize->channelwise)];
+      if (length != 1) lengths = {length};
+    }
+    result.weight_quantize = bind_quantize(node, state_key(node.name, "quantize."), 16, lengths);
+    if (quantize->bias_bits < 0) return;
+    const std::string bias_prefix = state_key(node.name, "quantize_bias.");
+    if (has_bias)
+      result.bias_quantize =
+          bind_quantize(node, bias_prefix, 32, std::vector<std::int64_t>{bias_length});
+    else
+      claim_unused_bias_quantize(node, bias_prefix);
+  }
+
+  NodeParameters bind_node(const Node& node) {
+    NodeParameters result;
+    const OpSchema& schema = schema_of(node);
+    if (schema.weight_shape != nullptr) bind_weight(node, schema, result);
+    if (node.quantize) {
+      const std::vector<std::int64_t> per_tensor = {1};
+      const bool is_per_tensor = node.quantize->channelwise < 0;
+      result.quantize = bind_quantize(node, state_key(node.name, ""), 16,
+                                      is_per_tensor ? std::span<const std::int64_t>(per_tensor)
+                                                    : std::span<const std::int64_t>());
+    }
+    if (node.prune) result.mask = bind_prune(node, state_key(node.name, ""));
+    return result;
+  }
+
+  const Graph& graph_;
+  const StateDict& state_;
+  std::map<std::string, const Node*, std::less<>> owner_;
+};
+
+}  // namespace
+
+const NodeParameters& Parameters::of(const Node& node) const {
+  const auto found = nodes.find(node.name);
+  LOCKSTEP_ASSERT(found != nodes.end());
+  return found->second;
+}
+
+Parameters bind_parameters(const Graph& graph, const StateDict& state) {
+  return Binder(graph, state).bind();
+}
+
+}  // namespace lockstep

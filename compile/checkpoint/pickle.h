@@ -1,0 +1,70 @@
+// A pickle machine that can build tensors and nothing else. Internal to compile/checkpoint.
+//
+// Pickle is a program for a stack machine, and Python's runs any function that the program names.
+// This one knows the opcodes that torch.save and torch::pickle_save write and eleven harmless
+// globals; anything else is refused. Values live in one arena and refer to each other by index, so
+// that neither cycles nor deep nesting can leak or exhaust the call stack.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "compile/checkpoint/state_dict.h"
+
+namespace lockstep::pickle {
+
+using ValueIndex = std::uint32_t;
+
+enum class Global : std::uint8_t {
+  kOrderedDict,       // collections.OrderedDict
+  kRebuildTensor,     // torch._utils._rebuild_tensor_v2
+  kRebuildParameter,  // torch._utils._rebuild_parameter
+  kRestoreTypeTag,    // torch.jit._pickle.restore_type_tag
+};
+
+struct None {};
+struct Tuple {
+  std::vector<ValueIndex> items;
+};
+struct List {
+  std::vector<ValueIndex> items;
+};
+struct Dict {
+  bool is_ordered = false;  // an OrderedDict; BUILD gives it attributes
+  std::vector<std::pair<ValueIndex, ValueIndex>> items;
+};
+// torch.FloatStorage and its like: the element type.
+struct StorageType {
+  Dtype dtype;
+};
+// What a persistent id names: the entry data/<key> of the archive.
+struct Storage {
+  Dtype dtype;
+  std::string key;
+  std::int64_t element_count;
+};
+// A view of a storage, in elements. Not yet checked against the archive.
+struct TensorView {
+  Storage storage;
+  std::int64_t offset;
+  std::vector<std::int64_t> shape, strides;
+};
+
+using Value = std::variant<None, bool, std::int64_t, double, std::string, Tuple, List, Dict, Global,
+                           StorageType, Storage, TensorView>;
+
+struct Unpickled {
+  std::vector<Value> values;
+  ValueIndex root;
+  const Value& operator[](ValueIndex index) const { return values[index]; }
+};
+
+// InputError begins with `name_for_errors` and gives the byte at which the program is refused.
+Unpickled unpickle(std::span<const std::byte> program, const std::string& name_for_errors);
+
+}  // namespace lockstep::pickle

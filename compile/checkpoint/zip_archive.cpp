@@ -1,0 +1,106 @@
+#include "compile/checkpoint/zip_archive.h"
+
+#include <fmt/format.h>
+#include <zip.h>
+
+#include <memory>
+#include <string_view>
+
+#include "compile/checkpoint/shape.h"
+#include "compile/support/error.h"
+
+namespace lockstep {
+namespace {
+
+constexpr std::size_t kMaxEntries = kMaxTensors + 64;  // the storages and a few small files
+
+// libzip's text for an error, which must be released.
+std::string text_and_release(zip_error_t& error) {
+  std::string text = zip_error_strerror(&error);
+  zip_error_fini(&error);
+  return text;
+}
+
+struct DiscardArchive {
+  void operator()(zip_t* archive) const { zip_discard(archive); }
+};
+struct CloseEntry {
+  void operator()(zip_file_t* entry) const { zip_fclose(entry); }
+};
+
+std::unique_ptr<zip_t, DiscardArchive> open_archive(std::span<const std::byte> bytes,
+                                                    const std::string& name) {
+  zip_error_t error;
+  zip_error_init(&error);
+  zip_source_t* const source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);
+  zip_t* const archive = source == nullptr
+                             ? nullptr
+                             : zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &error);
+  if (archive == nullptr) {
+    zip_source_free(source);
+    throw InputError(
+        fmt::format("{}: not an intact zip archive: {}", name, text_and_release(error)));
+  }
+  zip_error_fini(&error);
+  return std::unique_ptr<zip_t, DiscardArchive>(archive);
+}
+
+std::vector<std::byte> read_entry(zip_t* archive, zip_uint64_t index, const zip_stat_t& status,
+                                  const std::string& where) {
+  const auto fail = [&](std::string_view reason) {
+    throw InputError(fmt::format("{}: {}", where, reason));
+  };
+  const std::unique_ptr<zip_file_t, CloseEntry> entry(zip_fopen_index(archive, index, 0));
+  if (!entry) fail(zip_strerror(archive));
+  std::vector<std::byte> content(status.size);
+  std::size_t at = 0;
+  while (at < content.size()) {
+    const zip_int64_t got = zip_fread(entry.get(), content.data() + at, content.size() - at);
+    if (got < 0) fail(zip_file_strerror(entry.get()));
+    if (got == 0) fail(fmt::format("truncated at byte {} of {}", at, content.size()));
+    at += static_cast<std::size_t>(got);
+  }
+  // Only the read that finds the end compares the CRC.
+  std::byte beyond;
+  const zip_int64_t more = zip_fread(entry.get(), &beyond, 1);
+  if (more < 0) fail(zip_file_strerror(entry.get()));
+  if (more > 0) fail(fmt::format("longer than its {} bytes", content.size()));
+  return content;
+}
+
+}  // namespace
+
+ZipEntries read_zip(std::span<const std::byte> bytes, const std::string& name_for_errors) {
+  const auto archive = open_archive(bytes, name_for_errors);
+  const zip_int64_t count = zip_get_num_entries(archive.get(), 0);
+  if (count < 0 || static_cast<std::size_t>(count) > kMaxEntries)
+    throw InputError(fmt::format("{}: {} entries in the archive, but at most {} are allowed",
+                                 name_for_errors, count, kMaxEntries));
+  ZipEntries entries;
+  std::size_t total_bytes = 0;
+  for (zip_uint64_t index = 0; index < static_cast<zip_uint64_t>(count); ++index) {
+    zip_stat_t status;
+    zip_stat_init(&status);
+    constexpr zip_uint64_t kNeeded = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE |
+                                     ZIP_STAT_COMP_METHOD | ZIP_STAT_ENCRYPTION_METHOD |
+                                     ZIP_STAT_CRC;
+    if (zip_stat_index(archive.get(), index, ZIP_FL_ENC_RAW, &status) != 0 ||
+        (status.valid & kNeeded) != kNeeded)
+      throw InputError(
+          fmt::format("{}: entry {} of the archive is damaged", name_for_errors, index));
+    std::string shown_name;
+    for (const char c : std::string_view(status.name)) shown_name += c >= ' ' && c <= '~' ? c : '?';
+    const std::string where = fmt::format("{}: entry '{}'", name_for_errors, shown_name);
+    if (status.comp_method != ZIP_CM_STORE || status.encryption_method != ZIP_EM_NONE)
+      throw InputError(
+          fmt::format("{}: compressed or encrypted, but only stored entries are read", where));
+    if (status.size != status.comp_size || status.size > bytes.size() - total_bytes)
+      throw InputError(fmt::format("{}: a size of {} bytes cannot be right", where, status.size));
+    total_bytes += status.size;
+    if (!entries.try_emplace(status.name, read_entry(archive.get(), index, status, where)).second)
+      throw InputError(fmt::format("{}: occurs twice", where));
+  }
+  return entries;
+}
+
+}  // namespace lockstep
