@@ -1,0 +1,13 @@
+// The public headers are also C++17: this file is compiled as such, with every warning on.
+#include "intrt/arith.h"
+#include "intrt/intrt.h"
+#include "intrt/plan_format.h"
+
+static_assert(__cplusplus == 201703L, "this file checks C++17");
+
+int lockstep_headers_are_cxx17(const intrt_plan& plan);
+
+int lockstep_headers_are_cxx17(const intrt_plan& plan) {
+  const intrt_tensor tensor = intrt_tensor_info(&plan, intrt_input(&plan, 0));
+  return intrt_requantize(static_cast<int32_t>(tensor.element_count), 1, INTRT_ROUND_FLOOR, 0, 127);
+}
