@@ -1,0 +1,8 @@
+// Does nothing; its value is its input's.
+#include "compile/ops/lowering.h"
+
+namespace lockstep::ops {
+
+ir::ValueId lower_identity(Lowering& lowering) { return lowering.input_id(); }
+
+}  // namespace lockstep::ops

@@ -1,0 +1,133 @@
+#include "compile/passes/fuse.h"
+
+#include <algorithm>
+
+#include "compile/passes/rewrite.h"
+#include "compile/support/error.h"
+#include "intrt/arith.h"
+
+namespace lockstep::passes {
+namespace {
+
+using namespace ir;
+
+std::vector<std::uint8_t> both(const std::vector<std::uint8_t>& a,
+                               const std::vector<std::uint8_t>& b) {
+  if (a.empty()) return b;
+  std::vector<std::uint8_t> result = a;
+  for (std::size_t i = 0; i < b.size(); ++i) result[i] &= b[i];
+  return result;
+}
+
+std::int32_t apply(const Requantize& r, std::int64_t channel, std::int64_t x) {
+  return intrt_requantize(static_cast<std::int32_t>(x), r.shift(channel),
+                          static_cast<int>(r.rounding), r.lo, r.hi);
+}
+
+// `clamp` rounds nothing, `second` may: clamp first at [lo, hi], then requantize. By monotony that
+// is to requantize first and then clamp at the images of lo and hi. All channels must share these
+// images; a limit that a channel never reaches asks for nothing but to stay out of the way.
+std::optional<Requantize> clamp_then(const Requantize& clamp, const Requantize& second,
+                                     const std::vector<Range>& before) {
+  std::optional<std::int32_t> lo, hi;
+  for (std::size_t c = 0; c < before.size(); ++c) {
+    const auto channel = static_cast<std::int64_t>(c);
+    if (before[c].lo < clamp.lo) {
+      const std::int32_t image = apply(second, channel, clamp.lo);
+      if (lo && *lo != image) return std::nullopt;
+      lo = image;
+    }
+    if (before[c].hi > clamp.hi) {
+      const std::int32_t image = apply(second, channel, clamp.hi);
+      if (hi && *hi != image) return std::nullopt;
+      hi = image;
+    }
+  }
+  for (std::size_t c = 0; c < before.size(); ++c) {
+    const auto channel = static_cast<std::int64_t>(c);
+    if (lo && apply(second, channel, apply(clamp, channel, before[c].lo)) < *lo)
+      return std::nullopt;
+    if (hi && apply(second, channel, apply(clamp, channel, before[c].hi)) > *hi)
+      return std::nullopt;
+  }
+  Requantize result = second;
+  result.lo = lo.value_or(second.lo);
+  result.hi = hi.value_or(second.hi);
+  return result;
+}
+
+std::vector<Range> ranges_before_post(const Program& program, const Op& op) {
+  const auto of = [](const std::vector<Accumulator>& accumulators) {
+    std::vector<Range> ranges;
+    for (const Accumulator& acc : accumulators) ranges.push_back(acc.range);
+    return ranges;
+  };
+  if (const auto* conv = std::get_if<Conv2d>(&op.kind)) return of(conv->accumulators);
+  if (const auto* linear = std::get_if<Linear>(&op.kind)) return of(linear->accumulators);
+  return program.values[op.input].ranges;
+}
+
+bool try_fuse(Program& program, std::size_t consumer_index) {
+  const Op& consumer = program.ops[consumer_index];
+  const Value& between = program.values[consumer.input];
+  const Value& result = program.values[consumer.output];
+  if (between.keep || reader_counts(program)[consumer.input] != 1) return false;
+  const auto maker = std::find_if(program.ops.begin(), program.ops.end(),
+                                  [&](const Op& op) { return op.output == consumer.input; });
+  if (maker == program.ops.end()) return false;  // a network input
+  Post* post = post_of(maker->kind);
+  if (post == nullptr) return false;
+  LOCKSTEP_ASSERT(between.shape.c == result.shape.c &&
+                  between.shape.count() == result.shape.count());
+  auto composed = compose(*post, std::get<RequantizeOp>(consumer.kind).post,
+                          ranges_before_post(program, *maker));
+  if (!composed) return false;
+  *post = std::move(*composed);
+  maker->output = consumer.output;
+  program.ops.erase(program.ops.begin() + static_cast<std::ptrdiff_t>(consumer_index));
+  return true;
+}
+
+}  // namespace
+
+bool is_clamp(const Requantize& requantize) {
+  return std::all_of(requantize.shifts.begin(), requantize.shifts.end(),
+                     [](int s) { return s == 0; });
+}
+
+std::optional<Post> compose(const Post& first, const Post& second,
+                            const std::vector<Range>& before) {
+  // A mask may move to the end past any requantization, because zero becomes zero (lo <= 0 <= hi).
+  Post result{.requantize = {}, .mask = both(first.mask, second.mask)};
+  if (!first.requantize || !second.requantize) {
+    result.requantize = first.requantize ? first.requantize : second.requantize;
+    return result;
+  }
+  const Requantize &a = *first.requantize, &b = *second.requantize;
+  if (is_clamp(b)) {
+    result.requantize = a;
+    result.requantize->lo = intrt_clamp(a.lo, b.lo, b.hi);
+    result.requantize->hi = intrt_clamp(a.hi, b.lo, b.hi);
+    return result;
+  }
+  if (!is_clamp(a)) return std::nullopt;  // two roundings are not one
+  result.requantize = clamp_then(a, b, before);
+  if (!result.requantize) return std::nullopt;
+  return result;
+}
+
+Program fuse_into_maker(Program program,
+                        const std::function<bool(const Program&, const Op&)>& wanted) {
+  bool changed = true;
+  while (changed) {
+    changed = false;
+    for (std::size_t i = 0; i < program.ops.size() && !changed; ++i)
+      changed = std::holds_alternative<RequantizeOp>(program.ops[i].kind) &&
+                wanted(program, program.ops[i]) && try_fuse(program, i);
+  }
+  drop_unmade_values(program);
+  derive_ranges(program);
+  return program;
+}
+
+}  // namespace lockstep::passes

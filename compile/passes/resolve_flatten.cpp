@@ -1,0 +1,96 @@
+// Feature maps are stored H,W,C, but PyTorch's flatten counts C,H,W. Mostly nobody notices: a
+// linear layer can have its weights reordered instead, and what acts on every element of a channel
+// alike needs no order. Then flatten costs nothing. Only a reader with a decimal of its own per
+// position needs a real transpose.
+#include <algorithm>
+#include <optional>
+
+#include "compile/passes/pass.h"
+#include "compile/passes/rewrite.h"
+#include "compile/support/error.h"
+
+namespace lockstep::passes {
+namespace {
+
+using namespace ir;
+
+// One number per channel from one per feature (C,H,W order); empty when positions of a channel
+// differ.
+std::optional<std::vector<int>> per_channel(const std::vector<int>& per_feature, const Shape& map) {
+  if (per_feature.size() == 1) return per_feature;
+  const std::int64_t positions = map.h * map.w;
+  std::vector<int> result;
+  for (std::int64_t c = 0; c < map.c; ++c) {
+    const auto first = per_feature.begin() + c * positions;
+    if (!std::all_of(first, first + positions, [&](int x) { return x == *first; }))
+      return std::nullopt;
+    result.push_back(*first);
+  }
+  return collapse(std::move(result));
+}
+
+// The vectors that stem element by element from `flattened`, itself first.
+std::vector<ValueId> elementwise_region(const Program& program, ValueId flattened) {
+  std::vector<ValueId> region{flattened};
+  for (const Op& op : program.ops)
+    if (std::holds_alternative<RequantizeOp>(op.kind) &&
+        std::find(region.begin(), region.end(), op.input) != region.end())
+      region.push_back(op.output);
+  return region;
+}
+
+// Gives `vector`, the flattened `map`, and the vectors that stem from it the map's shape. False,
+// and nothing changed, when that is impossible.
+bool view_as_map(Program& program, ValueId vector, ValueId map) {
+  Program changed = program;
+  const Shape shape = program.values[map].shape;
+  const std::vector<ValueId> region = elementwise_region(program, vector);
+  for (const ValueId id : region) {
+    Value& value = changed.values[id];
+    auto decimals = per_channel(value.decimals, shape);
+    if (!decimals) return false;
+    value.decimals = std::move(*decimals);
+    value.shape = {.c = shape.c, .h = shape.h, .w = shape.w, .logical_rank = 1};
+  }
+  for (Op& op : changed.ops) {
+    auto* requantize = std::get_if<RequantizeOp>(&op.kind);
+    if (requantize == nullptr || !requantize->post.requantize ||
+        std::find(region.begin(), region.end(), op.output) == region.end())
+      continue;
+    auto shifts = per_channel(requantize->post.requantize->shifts, shape);
+    if (!shifts) return false;
+    requantize->post.requantize->shifts = std::move(*shifts);
+  }
+  changed.values[vector].ranges = program.values[map].ranges;
+  program = std::move(changed);
+  return true;
+}
+
+}  // namespace
+
+Program resolve_flatten(Program program) {
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    if (!std::holds_alternative<Flatten>(program.ops[i].kind)) continue;
+    const ValueId map = program.ops[i].input, vector = program.ops[i].output;
+    // A kept vector needs bytes of its own, or to take over those of a map that nobody else wants.
+    const bool take_over = !program.values[map].keep && reader_counts(program)[map] == 1;
+    const bool possible = take_over || !program.values[vector].keep;
+    if (!possible || !view_as_map(program, vector, map)) {
+      program.ops[i].kind = Transpose{};
+      continue;
+    }
+    if (program.values[vector].keep) {
+      for (Op& op : program.ops)
+        if (op.output == map) op.output = vector;
+    } else {
+      for (Op& op : program.ops)
+        if (op.input == vector) op.input = map;
+    }
+    program.ops.erase(program.ops.begin() + static_cast<std::ptrdiff_t>(i--));
+  }
+  drop_unmade_values(program);
+  derive_ranges(program);  // now per channel where they were per feature
+  return program;
+}
+
+}  // namespace lockstep::passes
