@@ -1,0 +1,108 @@
+// lockstep bench: how long one inference takes here. Random codes, since no kernel may be faster on
+// some codes than on others; the same ones in every run.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <random>
+
+#include "compile/support/error.h"
+#include "tools/commands/command.h"
+#include "tools/support/console.h"
+#include "tools/support/open_plan.h"
+
+namespace lockstep::cli {
+namespace {
+
+struct BenchOptions {
+  std::filesystem::path plan;
+  std::string kernels;
+  double seconds = 2.0;
+  OutputOptions output;
+};
+
+using Clock = std::chrono::steady_clock;
+
+// Inputs may share memory with later tensors, so they are written anew before each run; that is not
+// part of the measured time.
+struct Input {
+  std::uint32_t tensor;
+  std::vector<std::int32_t> codes;
+};
+
+std::vector<Input> random_inputs(const OpenPlan& plan) {
+  std::mt19937 random(1);  // its sequence is fixed by the C++ standard
+  std::vector<Input> inputs;
+  for (std::uint32_t i = 0; i < intrt_input_count(plan.plan()); ++i) {
+    const std::uint32_t index = intrt_input(plan.plan(), i);
+    const intrt_tensor tensor = plan.tensor(index);
+    Input input{index, std::vector<std::int32_t>(tensor.element_count)};
+    const auto codes = std::uint64_t{1} << tensor.bits;
+    for (std::int32_t& code : input.codes)
+      code = static_cast<std::int32_t>(static_cast<std::int64_t>(random() % codes) -
+                                       static_cast<std::int64_t>(codes / 2));
+    inputs.push_back(std::move(input));
+  }
+  return inputs;
+}
+
+int bench(const BenchOptions& options) {
+  if (!(options.seconds > 0.0 && options.seconds <= 3600.0))
+    throw InputError(
+        fmt::format("--seconds {}: must be above 0 and at most 3600", options.seconds));
+  if (!options.kernels.empty()) require_kernel_variant(options.kernels);
+  OpenPlan plan(options.plan);
+  std::string kernels = options.kernels;
+  for (std::uint32_t i = 0; kernels.empty(); ++i)
+    if (intrt_kernel_variant_runs_here(i) != 0) kernels = intrt_kernel_variant(i);
+
+  const std::vector<Input> inputs = random_inputs(plan);
+  const intrt_run_options run_options{
+      .kernels = kernels.c_str(), .observer = nullptr, .observer_context = nullptr};
+  const auto run_once = [&]() -> double {
+    for (const Input& input : inputs)
+      store_codes(plan.tensor(input.tensor), input.codes, plan.data(input.tensor));
+    const Clock::time_point start = Clock::now();
+    plan.run(run_options);
+    return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+  };
+
+  // A tenth of the time warms caches and the CPU's clock up.
+  const Clock::time_point begin = Clock::now();
+  const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
+  do run_once();
+  while (elapsed() < 0.1 * options.seconds);
+  std::vector<double> microseconds;
+  do microseconds.push_back(run_once());
+  while (elapsed() < options.seconds && microseconds.size() < 10'000'000);
+
+  std::ranges::sort(microseconds);
+  const double minimum = microseconds.front(), median = microseconds[microseconds.size() / 2];
+  Console console(options.output);
+  console.print(fmt::format("{}: {} kernels, {} inferences\nmedian   {:.1f} us\nminimum  {:.1f} us",
+                            plan.path(), kernels, microseconds.size(), median, minimum));
+  console.print_json({{"plan", plan.path()},
+                      {"kernels", kernels},
+                      {"inferences", microseconds.size()},
+                      {"median_us", median},
+                      {"minimum_us", minimum}});
+  return kExitOk;
+}
+
+}  // namespace
+
+Action add_bench(CLI::App& verb) {
+  auto options = std::make_shared<BenchOptions>();
+  verb.add_option("--plan", options->plan, "The plan")->required()->type_name("FILE");
+  verb.add_option("--kernels", options->kernels,
+                  "Kernel variant to use (default: the best this CPU can run)")
+      ->type_name("NAME");
+  verb.add_option("--seconds", options->seconds, "How long to measure")
+      ->capture_default_str()
+      ->type_name("S");
+  add_output_options(verb, options->output);
+  return [options] { return bench(*options); };
+}
+
+}  // namespace lockstep::cli

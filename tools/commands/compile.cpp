@@ -1,0 +1,157 @@
+// lockstep compile: graph and state dict in, plan and C sources out.
+#include "compile/compile.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "compile/support/error.h"
+#include "compile/support/files.h"
+#include "tools/commands/command.h"
+#include "tools/support/console.h"
+#include "tools/support/outputs.h"
+#include "tools/support/table.h"
+
+namespace lockstep::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct CompileArguments {
+  fs::path graph, weights, out, c_folder;
+  std::string prefix = "net";
+  std::string print_after;
+  bool keep_layers = false;
+  OutputOptions output;
+};
+
+void check(const CompileArguments& arguments) {
+  const std::string& prefix = arguments.prefix;
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  const bool identifier =
+      !prefix.empty() && is_letter(prefix.front()) &&
+      std::ranges::all_of(prefix, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+  if (!identifier) throw InputError(fmt::format("--prefix '{}': must be a C identifier", prefix));
+  if (arguments.print_after.empty() || arguments.print_after == "all") return;
+  const std::vector<std::string> names = pass_names();
+  if (std::ranges::find(names, arguments.print_after) == names.end())
+    throw InputError(fmt::format("--print-after {}: no such pass; there are all, {}",
+                                 arguments.print_after, fmt::join(names, ", ")));
+}
+
+OperatorReport total(const std::vector<OperatorReport>& operators) {
+  OperatorReport sum{.node = "total", .op = ""};
+  for (const OperatorReport& row : operators) {
+    sum.macs += row.macs;
+    sum.nonzero_macs += row.nonzero_macs;
+    sum.weight_bytes += row.weight_bytes;
+    sum.output_bytes += row.output_bytes;
+    sum.accumulator_bits = std::max(sum.accumulator_bits, row.accumulator_bits);
+  }
+  return sum;
+}
+
+std::string table_text(const Compiled& compiled) {
+  using enum Table::Align;
+  Table table({{"node", kLeft},
+               {"operator", kLeft},
+               {"MACs", kRight},
+               {"nonzero MACs", kRight},
+               {"weight bytes", kRight},
+               {"output bytes", kRight},
+               {"accumulator bits", kRight}});
+  const auto add = [&](const OperatorReport& row) {
+    table.add_row({row.node, row.op, fmt::to_string(row.macs), fmt::to_string(row.nonzero_macs),
+                   fmt::to_string(row.weight_bytes), fmt::to_string(row.output_bytes),
+                   row.accumulator_bits == 0 ? "-" : fmt::to_string(row.accumulator_bits)});
+  };
+  for (const OperatorReport& row : compiled.operators) add(row);
+  add(total(compiled.operators));
+  return table.to_text();
+}
+
+nlohmann::ordered_json to_json(const OperatorReport& row) {
+  return {{"macs", row.macs},
+          {"nonzero_macs", row.nonzero_macs},
+          {"weight_bytes", row.weight_bytes},
+          {"output_bytes", row.output_bytes},
+          {"accumulator_bits", row.accumulator_bits}};
+}
+
+int compile(const CompileArguments& arguments) {
+  check(arguments);
+  Outputs outputs({arguments.graph, arguments.weights});
+  outputs.claim(arguments.out);
+  if (!arguments.c_folder.empty()) {
+    outputs.make_folder(arguments.c_folder);
+    for (const char* suffix : {".c", ".h", "_selftest.c"})
+      outputs.claim(arguments.c_folder / (arguments.prefix + suffix));
+  }
+
+  Console console(arguments.output);
+  CompileOptions options{.keep_layers = arguments.keep_layers, .after_pass = {}};
+  if (!arguments.print_after.empty())
+    options.after_pass = [&](std::string_view pass, const ir::Program& program) {
+      if (arguments.print_after == "all" || arguments.print_after == pass)
+        console.print(fmt::format("after {}:\n{}", pass, ir::to_text(program)));
+    };
+  const Compiled compiled =
+      compile_network(read_graph(arguments.graph), read_state_dict(arguments.weights), options);
+  std::vector<std::string> c_files;
+  if (!arguments.c_folder.empty())
+    for (const CSourceFile& file : emit_c(compiled, {.prefix = arguments.prefix})) {
+      const fs::path path = arguments.c_folder / file.name;
+      write_file_atomically(path, file.text);
+      c_files.push_back(path.string());
+    }
+  write_file_atomically(arguments.out, compiled.plan);
+
+  console.print(table_text(compiled));
+  console.print(fmt::format("\narena  {} bytes\nplan   {} bytes  {}", compiled.arena_bytes,
+                            compiled.plan.size(), arguments.out.string()));
+  for (const std::string& file : c_files) console.print(fmt::format("C      {}", file));
+
+  nlohmann::ordered_json operators = nlohmann::ordered_json::array();
+  for (const OperatorReport& row : compiled.operators) {
+    nlohmann::ordered_json entry{{"node", row.node}, {"op", row.op}};
+    entry.update(to_json(row));
+    operators.push_back(std::move(entry));
+  }
+  console.print_json({{"plan", arguments.out.string()},
+                      {"plan_bytes", compiled.plan.size()},
+                      {"arena_bytes", compiled.arena_bytes},
+                      {"c_files", c_files},
+                      {"operators", std::move(operators)},
+                      {"total", to_json(total(compiled.operators))}});
+  outputs.keep();
+  return kExitOk;
+}
+
+}  // namespace
+
+Action add_compile(CLI::App& verb) {
+  auto arguments = std::make_shared<CompileArguments>();
+  verb.add_option("--graph", arguments->graph, "The network")->required()->type_name("graph.json");
+  verb.add_option("--weights", arguments->weights, "Its state dict, .pt or .safetensors")
+      ->required()
+      ->type_name("STATE");
+  verb.add_option("--out", arguments->out, "The plan to write")->required()->type_name("net.plan");
+  verb.add_option("--emit-c", arguments->c_folder, "Write self-contained C99 into this folder, too")
+      ->type_name("DIR");
+  verb.add_option("--prefix", arguments->prefix, "Prefix of the C files and symbols")
+      ->capture_default_str()
+      ->type_name("NAME");
+  verb.add_flag("--keep-layers", arguments->keep_layers,
+                "Keep the codes of every quantize node visible as a tensor of its own");
+  verb.add_option("--print-after", arguments->print_after,
+                  "Print the program after this pass, or after all")
+      ->type_name("PASS");
+  add_output_options(verb, arguments->output);
+  return [arguments] { return compile(*arguments); };
+}
+
+}  // namespace lockstep::cli

@@ -1,0 +1,261 @@
+// lockstep verify: holds a plan, and the C made from it, against the graph and its state dict. The
+// work is verify/verify.h's; here its report becomes tables, predictions become accuracies, and the
+// verdict becomes an exit code.
+#include "verify/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "compile/support/error.h"
+#include "compile/support/files.h"
+#include "tools/commands/command.h"
+#include "tools/support/console.h"
+#include "tools/support/table.h"
+#include "tools/verbs/verbs.h"
+#include "train/datasets/dataset.h"
+
+namespace lockstep::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct VerifyArguments {
+  fs::path graph, weights, plan, c_folder;
+  std::string prefix = "net";
+  std::string data, accept;
+  std::int64_t max_images = 0;  // 0: all
+  std::vector<std::string> targets = {"host"};
+  std::int64_t random_samples = 64;
+  std::uint64_t seed = 1;
+  OutputOptions output;
+};
+
+// The first `max_images` images of the data set's test part.
+datasets::Images load_test_images(const VerifyArguments& arguments, const Graph& graph) {
+  if (arguments.data.empty()) return {};
+  if (graph.inputs.size() != 1)
+    throw InputError(fmt::format("{}: --data needs a network with one input, this one has {}",
+                                 arguments.graph.string(), graph.inputs.size()));
+  const GraphInput& input = graph.inputs.front();
+  datasets::Images images =
+      datasets::load_dataset(arguments.data, input,
+                             {.test_only = true, .classes = 0, .seed = arguments.seed})
+          .test;
+  if (arguments.max_images > 0 && images.count() > arguments.max_images) {
+    const std::size_t elements = images.codes.size() / images.labels.size();
+    images.labels.resize(static_cast<std::size_t>(arguments.max_images));
+    images.codes.resize(images.labels.size() * elements);
+  }
+  return images;
+}
+
+// Batches of a size that keeps every value of the network in a small part of the memory.
+std::vector<verify::Batch> make_batches(const datasets::Images& images, const Graph& graph) {
+  constexpr std::int64_t kBatch = 250;
+  std::vector<verify::Batch> batches;
+  for (std::int64_t first = 0; first < images.count(); first += kBatch) {
+    const GraphInput& input = graph.inputs.front();
+    verify::TensorCodes codes{
+        .shape = input.shape, .decimals = {static_cast<int>(input.decimal)}, .codes = {}};
+    const std::int64_t end = std::min(first + kBatch, images.count());
+    codes.codes.assign(images.codes.begin() + first * codes.element_count(),
+                       images.codes.begin() + end * codes.element_count());
+    batches.push_back({std::move(codes)});
+  }
+  return batches;
+}
+
+// How often each network's prediction is the label, and how often the two networks differ.
+struct Accuracy {
+  std::int64_t images = 0, float_correct = 0, integer_correct = 0, differing = 0;
+  bool has_float = false;
+  double fraction(std::int64_t correct) const {
+    return static_cast<double>(correct) / static_cast<double>(images);
+  }
+};
+
+Accuracy accuracy_of(const verify::Report& report, const datasets::Images& images) {
+  Accuracy accuracy{.images = images.count(), .has_float = !report.float_predictions.empty()};
+  for (std::size_t i = 0; i < images.labels.size(); ++i) {
+    const std::int64_t integer = report.plan_predictions.at(i);
+    accuracy.integer_correct += integer == images.labels[i];
+    if (!accuracy.has_float) continue;
+    accuracy.float_correct += report.float_predictions.at(i) == images.labels[i];
+    accuracy.differing += report.float_predictions[i] != integer;
+  }
+  return accuracy;
+}
+
+std::string table_text(const verify::Report& report) {
+  using enum Table::Align;
+  Table table({{"path", kLeft},
+               {"samples", kRight},
+               {"tensors", kRight},
+               {"values", kRight},
+               {"differing", kRight},
+               {"instructions/sample", kRight}});
+  for (const verify::PathReport& path : report.paths)
+    table.add_row(
+        {path.path, fmt::to_string(path.samples), fmt::to_string(path.tensors),
+         fmt::to_string(path.values), fmt::to_string(path.differing),
+         path.instructions_per_sample ? fmt::to_string(*path.instructions_per_sample) : "-"});
+  return table.to_text();
+}
+
+std::string accuracy_text(const Accuracy& accuracy) {
+  const auto line = [&](const char* network, std::int64_t correct) {
+    return fmt::format("accuracy of the {} network  {:.2f} %  ({} of {} images)\n", network,
+                       100.0 * accuracy.fraction(correct), correct, accuracy.images);
+  };
+  std::string text;
+  if (accuracy.has_float) text += line("float  ", accuracy.float_correct);
+  text += line("integer", accuracy.integer_correct);
+  if (accuracy.has_float)
+    text += fmt::format("their predictions differ on   {} images\n", accuracy.differing);
+  return text;
+}
+
+// The verdict as a line, as an exit code, and as JSON.
+struct Outcome {
+  std::string line;
+  int exit_code;
+  Json json;
+};
+
+Outcome outcome_of(const verify::Verdict& verdict, bool accept_tested) {
+  if (const auto* proved = std::get_if<verify::Proved>(&verdict))
+    return {fmt::format("proved: {}", proved->method),
+            kExitOk,
+            {{"verdict", "proved"}, {"method", proved->method}}};
+  if (const auto* refuted = std::get_if<verify::Refuted>(&verdict))
+    return {fmt::format("refuted: layer '{}': {}", refuted->layer, refuted->first_difference),
+            kExitRefuted,
+            {{"verdict", "refuted"},
+             {"layer", refuted->layer},
+             {"first_difference", refuted->first_difference}}};
+  const std::string& reason = std::get<verify::Unknown>(verdict).reason;
+  Outcome outcome{fmt::format("unknown: {}", reason),
+                  kExitUnknown,
+                  {{"verdict", "unknown"}, {"reason", reason}}};
+  if (accept_tested) {
+    outcome.line += "\naccepted as tested, not proved";
+    outcome.exit_code = kExitOk;
+  }
+  outcome.json["accepted_as_tested"] = accept_tested;
+  return outcome;
+}
+
+Json paths_to_json(const verify::Report& report) {
+  Json paths = Json::array();
+  for (const verify::PathReport& path : report.paths) {
+    Json entry{{"path", path.path},
+               {"samples", path.samples},
+               {"tensors", path.tensors},
+               {"values", path.values},
+               {"differing", path.differing}};
+    if (path.instructions_per_sample)
+      entry["instructions_per_sample"] = *path.instructions_per_sample;
+    paths.push_back(std::move(entry));
+  }
+  return paths;
+}
+
+Json accuracy_to_json(const Accuracy& accuracy) {
+  Json json{{"images", accuracy.images},
+            {"integer_correct", accuracy.integer_correct},
+            {"integer", accuracy.fraction(accuracy.integer_correct)}};
+  if (accuracy.has_float) {
+    json["float_correct"] = accuracy.float_correct;
+    json["float"] = accuracy.fraction(accuracy.float_correct);
+    json["differing_predictions"] = accuracy.differing;
+  }
+  return json;
+}
+
+int verify_files(const VerifyArguments& arguments) {
+  if (arguments.max_images < 0 || arguments.random_samples < 0)
+    throw InputError("--max-images and --random must not be negative");
+  const Graph graph = read_graph(arguments.graph);
+  const StateDict state = read_state_dict(arguments.weights);
+  const std::vector<std::byte> plan = read_file(arguments.plan);
+  const datasets::Images images = load_test_images(arguments, graph);
+  const std::vector<verify::Batch> batches = make_batches(images, graph);
+  const std::unique_ptr<verify::FloatPath> float_path = float_path_of_this_build(graph, state);
+
+  Console console(arguments.output);
+  verify::Options options;
+  options.plan = plan;
+  if (!arguments.c_folder.empty()) options.c_folder = arguments.c_folder;
+  options.c_prefix = arguments.prefix;
+  options.targets = arguments.targets;
+  options.float_path = float_path.get();
+  options.random_samples = arguments.random_samples;
+  options.seed = arguments.seed;
+  options.progress = [&](const std::string& line) { console.progress(line); };
+  const verify::Report report = verify::verify_plan(graph, state, batches, options);
+  const Outcome outcome = outcome_of(report.verdict, arguments.accept == "tested");
+
+  Json json{{"plan", arguments.plan.string()}};
+  json.update(outcome.json);
+  json["samples"] = report.samples;
+  json["constants_checked"] = report.constants_checked;
+  json["paths"] = paths_to_json(report);
+
+  console.print(table_text(report));
+  console.print(fmt::format("\nconstants re-derived and compared  {}", report.constants_checked));
+  // A refuted plan may have been given up before it saw every image.
+  if (images.count() > 0 && std::ssize(report.plan_predictions) == images.count()) {
+    const Accuracy accuracy = accuracy_of(report, images);
+    console.print(accuracy_text(accuracy));
+    json["accuracy"] = accuracy_to_json(accuracy);
+  }
+  console.print(outcome.line);
+  console.print_json(json);
+  return outcome.exit_code;
+}
+
+}  // namespace
+
+Action add_verify(CLI::App& verb) {
+  auto arguments = std::make_shared<VerifyArguments>();
+  verb.add_option("--graph", arguments->graph, "The network")->required()->type_name("graph.json");
+  verb.add_option("--weights", arguments->weights, "Its state dict, .pt or .safetensors")
+      ->required()
+      ->type_name("STATE");
+  verb.add_option("--plan", arguments->plan, "The plan to check")
+      ->required()
+      ->type_name("net.plan");
+  verb.add_option("--c", arguments->c_folder, "Check the C in this folder, too")->type_name("DIR");
+  verb.add_option("--prefix", arguments->prefix, "Prefix of the C files")
+      ->capture_default_str()
+      ->type_name("NAME");
+  verb.add_option("--data", arguments->data,
+                  "Also run this data set's test part: fashion-mnist, idx:DIR, npy:X.npy,Y.npy or "
+                  "synthetic")
+      ->type_name("DATA");
+  verb.add_option("--max-images", arguments->max_images, "Use the first N images only (0: all)")
+      ->capture_default_str()
+      ->type_name("N");
+  verb.add_option("--targets", arguments->targets,
+                  "Where to run the C, comma-separated: host, cortex-m4")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->type_name("LIST");
+  verb.add_option("--random", arguments->random_samples, "Random and corner inputs to run")
+      ->capture_default_str()
+      ->type_name("N");
+  verb.add_option("--seed", arguments->seed, "Of the random inputs and of synthetic data")
+      ->capture_default_str()
+      ->type_name("N");
+  verb.add_option("--accept", arguments->accept,
+                  "tested: exit 0, not 3, when all inputs agree without a proof")
+      ->check(CLI::IsMember({"tested"}))
+      ->type_name("tested");
+  add_output_options(verb, arguments->output);
+  return [arguments] { return verify_files(*arguments); };
+}
+
+}  // namespace lockstep::cli

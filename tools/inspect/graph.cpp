@@ -1,0 +1,67 @@
+// The node table of a graph.
+#include "compile/graph/graph.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "tools/inspect/inspect.h"
+#include "tools/support/open_plan.h"
+#include "tools/support/table.h"
+
+namespace lockstep::cli {
+namespace {
+
+std::string text_of(const QuantizeSpec& quantize) {
+  std::string text = fmt::format("quantize {} bits", quantize.bits);
+  if (quantize.channelwise >= 0) text += fmt::format(" per index of axis {}", quantize.channelwise);
+  if (quantize.bias_bits >= 0) text += fmt::format(", bias {} bits", quantize.bias_bits);
+  if (quantize.rounding != Rounding::kTowardZero)
+    text += fmt::format(", {}", rounding_name(quantize.rounding));
+  return text;
+}
+
+std::string text_of(const PruneSpec& prune) {
+  return fmt::format("prune {:g} %{}", 100.0 * prune.sparsity,
+                     prune.structured_dims ? " structured" : "");
+}
+
+std::string text_of(const AttributeValue& value) {
+  if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&value))
+    return fmt::format("{}", fmt::join(*integers, "x"));
+  if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "yes" : "no";
+  return fmt::format("{:g}", std::get<double>(value));
+}
+
+// What a node does besides its operator's name: attributes, then how its weight is made.
+std::string details(const Node& node) {
+  if (node.quantize) return text_of(*node.quantize);
+  if (node.prune) return text_of(*node.prune);
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  for (const auto& [name, value] : node.attributes) add(name + " " + text_of(value));
+  for (const Wrap& wrap : node.wraps)
+    add("weight: " + std::visit([](const auto& spec) { return text_of(spec); }, wrap));
+  return text;
+}
+
+}  // namespace
+
+void inspect_graph(const std::filesystem::path& path, Console& console) {
+  const Graph graph = read_graph(path);
+  Table table({{"node"}, {"operator"}, {"inputs"}, {"details"}});
+  for (const GraphInput& input : graph.inputs)
+    table.add_row({input.name, "input", "",
+                   fmt::format("shape {}, {} bits, decimal {}", shape_text(input.shape), input.bits,
+                               input.decimal)});
+  for (const Node& node : graph.nodes)
+    table.add_row(
+        {node.name, node.op, fmt::format("{}", fmt::join(node.inputs, ", ")), details(node)});
+  console.print(table.to_text());
+  console.print(fmt::format("\n{}: {} nodes; outputs: {}", graph.name, graph.nodes.size(),
+                            fmt::join(graph.outputs, ", ")));
+  console.print_json({{"kind", "graph"},
+                      {"file", path.string()},
+                      {"graph", nlohmann::ordered_json::parse(to_json(graph))}});
+}
+
+}  // namespace lockstep::cli

@@ -1,0 +1,89 @@
+// The command line. This file parses, calls the verb and turns whatever goes wrong into one line on
+// standard error and an exit code; each verb is a file in commands/.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <new>
+#include <system_error>
+
+#include "compile/support/error.h"
+#include "tools/support/console.h"
+#include "tools/support/torch_sibling.h"
+#include "tools/verbs/verbs.h"
+
+namespace lockstep::cli {
+namespace {
+
+int fail(int exit_code, std::string_view what) {
+  // One line, whatever a library put into its message.
+  const std::string_view line = what.substr(0, what.find_first_of("\r\n"));
+  write_standard_error(fmt::format("lockstep: error: {}\n", line));
+  return exit_code;
+}
+
+// An assertion aborts; the exit code for that is a number, not a signal.
+void exit_internal_error(int) { ::_exit(kExitInternalError); }
+
+int parse_and_run(int argc, char** argv) {
+  CLI::App app("Trains, compiles and verifies integer-only neural networks.", "lockstep");
+  app.set_version_flag("--version", "lockstep " LOCKSTEP_VERSION);
+  app.require_subcommand(1);
+  app.footer("`lockstep VERB --help` shows a verb's options.");
+  Action chosen;
+  for (const Verb& verb : verbs()) {
+    CLI::App& command = *app.add_subcommand(verb.name, verb.summary);
+    if (verb.add == nullptr) {
+      if (argc > 1 && std::string_view(argv[1]) == verb.name) return become_torch_sibling(argv);
+      continue;
+    }
+    command.callback([&chosen, action = verb.add(command)] { chosen = action; });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    write_standard_output(app.help());
+    return kExitOk;
+  } catch (const CLI::CallForVersion& version) {
+    write_standard_output(fmt::format("{}\n", version.what()));
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    return fail(kExitBadInput, fmt::format("{} (see lockstep --help)", error.what()));
+  }
+  return chosen();
+}
+
+// Everything that a verb may throw. What the user can mend is bad input; the rest is our mistake or
+// a machine without memory.
+int run_guarded(int argc, char** argv) {
+  try {
+    const int exit_code = parse_and_run(argc, argv);
+    close_standard_output();
+    return exit_code;
+  } catch (const InputError& error) {
+    return fail(kExitBadInput, error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return fail(kExitBadInput,
+                fmt::format("{}: {}", error.path1().string(), error.code().message()));
+  } catch (const std::bad_alloc&) {
+    return fail(kExitInternalError, "out of memory");
+  } catch (const std::system_error& error) {
+    return fail(kExitInternalError, error.what());
+  } catch (const std::exception& error) {
+    return fail(kExitInternalError, fmt::format("internal error: {}", error.what()));
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::cli
+
+int main(int argc, char** argv) {
+  using namespace lockstep::cli;
+  reserve_standard_streams();
+  std::signal(SIGPIPE,
+              SIG_IGN);  // a closed pipe is then an error of write, reported like any other
+  std::signal(SIGABRT, exit_internal_error);
+  return run_guarded(argc, argv);
+}

@@ -1,0 +1,112 @@
+#include "tools/support/open_plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstring>
+
+#include "compile/support/error.h"
+#include "compile/support/files.h"
+
+namespace lockstep::cli {
+namespace {
+
+// Calls visit(logical index, physical index) for every element: C,H,W order outside, HWC in memory.
+template <typename Visit>
+void for_each_element(const intrt_tensor& tensor, const Visit& visit) {
+  std::size_t logical = 0;
+  for (std::size_t c = 0; c < tensor.channels; ++c)
+    for (std::size_t y = 0; y < tensor.height; ++y)
+      for (std::size_t x = 0; x < tensor.width; ++x)
+        visit(logical++, (y * tensor.width + x) * tensor.channels + c);
+}
+
+// Calls visit(element pointer of the tensor's type).
+template <typename Void, typename Visit>
+void with_type(const intrt_tensor& tensor, Void* data, const Visit& visit) {
+  constexpr bool kConst = std::is_const_v<Void>;
+  const auto as = [&]<typename T>(T) {
+    visit(static_cast<std::conditional_t<kConst, const T*, T*>>(data));
+  };
+  switch (tensor.type) {
+    case INTRT_INT8:
+      return as(std::int8_t{});
+    case INTRT_INT16:
+      return as(std::int16_t{});
+    default:
+      LOCKSTEP_ASSERT(tensor.type == INTRT_INT32);
+      return as(std::int32_t{});
+  }
+}
+
+}  // namespace
+
+OpenPlan::OpenPlan(const std::filesystem::path& path)
+    : path_(path.string()), bytes_(read_file(path, UINT32_MAX)) {
+  std::uint32_t failed_op = UINT32_MAX;
+  const intrt_status status = intrt_open(&plan_, bytes_.data(), bytes_.size(), &failed_op);
+  if (status != INTRT_OK)
+    throw InputError(fmt::format(
+        "{}: {}{}", path_, intrt_status_text(status),
+        failed_op == UINT32_MAX ? std::string() : fmt::format(" (operator {})", failed_op)));
+  arena_.resize((std::size_t{arena_bytes()} + sizeof(Block) - 1) / sizeof(Block));
+}
+
+const char* OpenPlan::op_node(std::uint32_t op) const {
+  return reinterpret_cast<const char*>(bytes_.data()) + intrt_op(&plan_, op)->name_offset;
+}
+
+void OpenPlan::run(const intrt_run_options& options) {
+  const intrt_status status =
+      intrt_run(&plan_, arena_.data(), arena_.size() * sizeof(Block), &options);
+  if (status != INTRT_OK) throw InputError(fmt::format("{}: {}", path_, intrt_status_text(status)));
+}
+
+std::vector<std::int64_t> logical_shape(const intrt_tensor& tensor) {
+  const std::int64_t c = tensor.channels, h = tensor.height, w = tensor.width;
+  switch (tensor.logical_rank) {
+    case 1:
+      return {c * h * w};
+    case 2:
+      return {c, w};
+    default:
+      return {c, h, w};
+  }
+}
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+}
+
+void store_codes(const intrt_tensor& tensor, std::span<const std::int32_t> codes, void* data) {
+  LOCKSTEP_ASSERT(codes.size() == tensor.element_count);
+  with_type(tensor, data, [&]<typename T>(T* elements) {
+    for_each_element(tensor, [&](std::size_t logical, std::size_t physical) {
+      elements[physical] = static_cast<T>(codes[logical]);
+    });
+  });
+}
+
+void load_codes(const intrt_tensor& tensor, const void* data, std::span<std::int32_t> codes) {
+  LOCKSTEP_ASSERT(codes.size() == tensor.element_count);
+  with_type(tensor, data, [&](const auto* elements) {
+    for_each_element(tensor, [&](std::size_t logical, std::size_t physical) {
+      codes[logical] = elements[physical];
+    });
+  });
+}
+
+void require_kernel_variant(const std::string& name) {
+  std::string allowed;
+  for (std::uint32_t i = 0; intrt_kernel_variant(i) != nullptr; ++i) {
+    const bool runs = intrt_kernel_variant_runs_here(i) != 0;
+    if (name == intrt_kernel_variant(i)) {
+      if (runs) return;
+      throw InputError(fmt::format("--kernels {}: this CPU cannot run these kernels", name));
+    }
+    if (runs) allowed += (allowed.empty() ? "" : ", ") + std::string(intrt_kernel_variant(i));
+  }
+  throw InputError(fmt::format("--kernels {}: unknown; this machine can run {}", name, allowed));
+}
+
+}  // namespace lockstep::cli

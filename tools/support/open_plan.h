@@ -1,0 +1,58 @@
+// A plan file read into memory, validated by the runtime, with the working memory to run it; and
+// the way between PyTorch's axis order (C,H,W) and the runtime's (H,W,C).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "intrt/intrt.h"
+
+namespace lockstep::cli {
+
+class OpenPlan {
+ public:
+  // InputError names the path and what the runtime found wrong.
+  explicit OpenPlan(const std::filesystem::path& path);
+  OpenPlan(const OpenPlan&) = delete;  // the plan points into the bytes
+  OpenPlan& operator=(const OpenPlan&) = delete;
+
+  const intrt_plan* plan() const { return &plan_; }
+  const std::string& path() const { return path_; }
+  std::size_t size_bytes() const { return bytes_.size(); }
+  std::uint32_t arena_bytes() const { return intrt_arena_bytes(&plan_); }
+
+  intrt_tensor tensor(std::uint32_t index) const { return intrt_tensor_info(&plan_, index); }
+  const char* op_node(std::uint32_t op) const;  // the graph node that operator `op` computes
+  void* data(std::uint32_t tensor) { return intrt_tensor_data(&plan_, arena_.data(), tensor); }
+
+  // Runs one sample. InputError with the runtime's words when it refuses.
+  void run(const intrt_run_options& options);
+
+ private:
+  struct alignas(INTRT_ARENA_ALIGNMENT) Block {
+    std::byte bytes[INTRT_ARENA_ALIGNMENT];
+  };
+
+  std::string path_;
+  std::vector<std::byte> bytes_;
+  std::vector<Block> arena_;
+  intrt_plan plan_{};
+};
+
+// Shape without the batch as PyTorch sees it: [C*H*W], [C,W] or [C,H,W].
+std::vector<std::int64_t> logical_shape(const intrt_tensor& tensor);
+std::string shape_text(std::span<const std::int64_t> shape);  // "(1, 28, 28)"
+
+// The codes of one sample between the runtime's memory and (C,H,W) order; `codes` has
+// tensor.element_count elements. Codes must fit the tensor's type.
+void store_codes(const intrt_tensor& tensor, std::span<const std::int32_t> codes, void* data);
+void load_codes(const intrt_tensor& tensor, const void* data, std::span<std::int32_t> codes);
+
+// InputError naming the variants when `name` is none of them or this CPU cannot run it.
+void require_kernel_variant(const std::string& name);
+
+}  // namespace lockstep::cli

@@ -1,0 +1,32 @@
+// The files that one command is about to write. They are claimed before any input is read: old ones
+// go, so that a run that fails leaves nothing that looks new; and unless the command ends well,
+// whatever it had written of the set goes too.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+namespace lockstep::cli {
+
+class Outputs {
+ public:
+  // `inputs`: files that the command reads. Claiming one of them is refused.
+  explicit Outputs(std::vector<std::filesystem::path> inputs) : inputs_(std::move(inputs)) {}
+  ~Outputs();
+  Outputs(const Outputs&) = delete;
+  Outputs& operator=(const Outputs&) = delete;
+
+  // Removes an old file at `path`. InputError when it is one of the inputs, was claimed already, or
+  // cannot be removed.
+  void claim(const std::filesystem::path& path);
+  // Makes `folder` where it is missing. InputError with the system's reason.
+  void make_folder(const std::filesystem::path& folder);
+  // The command succeeded; the files stay.
+  void keep() { kept_ = true; }
+
+ private:
+  std::vector<std::filesystem::path> inputs_, claimed_;
+  bool kept_ = false;
+};
+
+}  // namespace lockstep::cli

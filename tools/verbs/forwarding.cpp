@@ -1,0 +1,14 @@
+#include "tools/verbs/verbs.h"
+
+namespace lockstep::cli {
+
+std::span<const Verb> verbs() {
+  static constexpr Verb kVerbs[] = {
+      {"train", kTrainSummary, nullptr},         {"compile", kCompileSummary, add_compile},
+      {"verify", kVerifySummary, nullptr},       {"run", kRunSummary, add_run},
+      {"inspect", kInspectSummary, add_inspect}, {"bench", kBenchSummary, add_bench},
+  };
+  return kVerbs;
+}
+
+}  // namespace lockstep::cli

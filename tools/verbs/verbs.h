@@ -1,0 +1,41 @@
+// Which verbs an executable has and what stands behind each. There are three tables of them:
+//   forwarding.cpp  `lockstep` in a build with LibTorch: train and verify run in `lockstep-torch`,
+//   so
+//                   that compile, run, inspect and bench start without loading LibTorch
+//   torch.cpp       `lockstep-torch`
+//   no_torch.cpp    `lockstep` in a build without LibTorch: verify has no float path
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "compile/checkpoint/state_dict.h"
+#include "compile/graph/graph.h"
+#include "tools/commands/command.h"
+#include "verify/verify.h"
+
+namespace lockstep::cli {
+
+struct Verb {
+  const char* name;
+  const char* summary;
+  Action (*add)(CLI::App& verb);  // null: the sibling executable `lockstep-torch` runs it
+};
+
+std::span<const Verb> verbs();
+
+// The float path for `verify`; null where the build has no LibTorch.
+std::unique_ptr<verify::FloatPath> float_path_of_this_build(const Graph& graph,
+                                                            const StateDict& state);
+
+inline constexpr const char* kTrainSummary =
+    "Train a graph with quantization and pruning, write its state dict";
+inline constexpr const char* kCompileSummary =
+    "Lower a graph and its state dict to an integer plan and C sources";
+inline constexpr const char* kVerifySummary =
+    "Check a plan and its C sources against the graph and state dict";
+inline constexpr const char* kRunSummary = "Run a plan on the codes or numbers of a .npy file";
+inline constexpr const char* kInspectSummary = "Show what a state dict, graph or plan holds";
+inline constexpr const char* kBenchSummary = "Measure the latency of a plan on this machine";
+
+}  // namespace lockstep::cli
