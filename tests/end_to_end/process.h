@@ -1,0 +1,65 @@
+// Runs the real executables, as a person at a shell would, and looks at what they print, return and
+// leave behind.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace lockstep::test {
+
+// A folder of its own for one test, removed with everything in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+struct RunSetup {
+  std::string standard_output;  // where it goes, for example "/dev/full"; empty: it is captured
+  bool without_root_rights = false;  // root may write anywhere; a process with this set may not
+};
+
+struct Finished {
+  int exit_code = -1;  // 128 + signal when a signal ended it
+  std::string out, err;
+};
+
+// Runs `arguments` (the executable first) to its end.
+Finished run_process(const std::vector<std::string>& arguments, const RunSetup& setup = {});
+
+// A process that goes on while the test does something; killed by the destructor if still there.
+class BackgroundProcess {
+ public:
+  explicit BackgroundProcess(const std::vector<std::string>& arguments, const RunSetup& setup = {});
+  ~BackgroundProcess();
+  BackgroundProcess(const BackgroundProcess&) = delete;
+  BackgroundProcess& operator=(const BackgroundProcess&) = delete;
+  bool is_running();
+  void send(int signal);
+  // Waits until `text` has been printed to standard output or error; false when the process ends
+  // without printing it.
+  bool wait_for_text(const std::string& text);
+  Finished wait();
+
+ private:
+  void take_status(int status);
+
+  TemporaryFolder folder_;
+  int pid_ = -1;
+  bool finished_ = false, captured_ = true;
+  int exit_code_ = -1;
+};
+
+std::string read_text(const std::filesystem::path& path);
+void write_text(const std::filesystem::path& path, const std::string& text);
+std::size_t line_count(const std::string& text);
+
+}  // namespace lockstep::test

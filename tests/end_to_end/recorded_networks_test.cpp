@@ -1,0 +1,201 @@
+// The recorded networks through the command line, from both kinds of state dict: every integer that
+// was recorded at a quantize node must come out of `lockstep run --dump-layers`, and `verify` must
+// agree.
+#include <doctest/doctest.h>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "compile/checkpoint/state_dict.h"
+#include "compile/graph/graph.h"
+#include "compile/support/npy.h"
+#include "intrt/intrt.h"
+#include "tests/end_to_end/process.h"
+
+namespace lockstep::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kLockstep = LOCKSTEP_EXECUTABLE;
+const std::vector<std::string> kNetworks = {"doc_single_conv", "bias12", "lenet_pt_bias20",
+                                            "left_shift"};
+const std::vector<std::string> kStateFiles = {"state_dict.pt", "state_dict.safetensors"};
+
+fs::path network_folder(const std::string& network) {
+  return fs::path(LOCKSTEP_TEST_DATA) / "golden" / "nets" / network;
+}
+
+// One network compiled from one kind of file.
+struct CompiledNetwork {
+  CompiledNetwork(const std::string& network, const std::string& state_file)
+      : source(network_folder(network)),
+        graph((source / "graph.json").string()),
+        weights((source / state_file).string()),
+        plan((folder / "net.plan").string()),
+        c_folder((folder / "c").string()) {
+    const Finished compiled =
+        run_process({kLockstep, "compile", "--graph", graph, "--weights", weights, "--out", plan,
+                     "--emit-c", c_folder, "--keep-layers"});
+    INFO(compiled.err);
+    REQUIRE(compiled.exit_code == 0);
+  }
+
+  Finished verify(std::vector<std::string> more) const {
+    std::vector<std::string> arguments = {kLockstep,   "verify", "--graph", graph,
+                                          "--weights", weights,  "--plan",  plan};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_process(arguments);
+  }
+
+  TemporaryFolder folder;
+  fs::path source;
+  std::string graph, weights, plan, c_folder;
+};
+
+NpyArray<std::int32_t> recorded(const StateDict& io, const std::string& key) {
+  return {io.at(key).shape, io.at(key).int32s(key)};
+}
+
+std::vector<std::int64_t> int64s(const Tensor& tensor) {
+  std::vector<std::int64_t> values(static_cast<std::size_t>(tensor.element_count()));
+  REQUIRE(tensor.dtype == Dtype::kInt64);
+  std::memcpy(values.data(), tensor.bytes.data(), tensor.bytes.size());
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "run computes every recorded integer of every recorded network, from both kinds of file") {
+  for (const std::string& network : kNetworks)
+    for (const std::string& state_file : kStateFiles) {
+      INFO(network, " ", state_file);
+      const CompiledNetwork net(network, state_file);
+      const StateDict io = read_state_dict(net.source / "io.safetensors");
+      write_npy(net.folder / "x.npy", recorded(io, "v0.input_int"));
+      const std::string layers = (net.folder / "layers").string();
+      const Finished run = run_process(
+          {kLockstep, "run", "--plan", net.plan, "--input", (net.folder / "x.npy").string(),
+           "--output", (net.folder / "y.npy").string(), "--dump-layers", layers, "--json"});
+      INFO(run.err);
+      REQUIRE(run.exit_code == 0);
+
+      int quantize_nodes = 0;
+      for (const Node& node : read_graph(net.graph).nodes) {
+        if (node.op != "quantize") continue;
+        ++quantize_nodes;
+        INFO(node.name);
+        const NpyArray<std::int32_t> expected = recorded(io, "v0.int." + node.name);
+        const AnyNpyArray dumped = read_npy(fs::path(layers) / (node.name + ".npy"));
+        const auto& got = std::get<NpyArray<std::int64_t>>(dumped);
+        CHECK(got.shape == expected.shape);
+        REQUIRE(got.values.size() == expected.values.size());
+        for (std::size_t i = 0; i < expected.values.size(); ++i)
+          if (got.values[i] != expected.values[i])
+            FAIL_CHECK("element ", i, ": expected ", expected.values[i], ", got ", got.values[i]);
+      }
+      CHECK(quantize_nodes >= 1);
+
+      // The output as real values, which are recorded as acc * 2^-exp whether quantized or not.
+      const auto report = nlohmann::json::parse(run.out);
+      const std::vector<int> decimals = report.at("files").at(0).at("decimals");
+      const AnyNpyArray output = read_npy(net.folder / "y.npy");
+      const auto& got = std::get<NpyArray<std::int64_t>>(output);
+      const std::vector<std::int64_t> accs = int64s(io.at("v0.output_acc_int"));
+      const std::vector<std::int32_t> exps = io.at("v0.output_acc_exp").int32s("exp");
+      CHECK(got.shape == io.at("v0.output_acc_int").shape);
+      REQUIRE(got.values.size() == accs.size());
+      const std::size_t per_channel = exps.size() / static_cast<std::size_t>(got.shape.at(1));
+      for (std::size_t i = 0; i < accs.size(); ++i) {
+        const std::size_t within = i % exps.size();
+        const int decimal = decimals.at(decimals.size() == 1 ? 0 : within / per_channel);
+        CHECK(std::ldexp(static_cast<double>(got.values[i]), -decimal) ==
+              std::ldexp(static_cast<double>(accs[i]), -exps[within]));
+      }
+    }
+}
+
+TEST_CASE("both kinds of state dict give the same plan and the same C") {
+  for (const std::string& network : kNetworks) {
+    INFO(network);
+    const CompiledNetwork from_pt(network, kStateFiles[0]),
+        from_safetensors(network, kStateFiles[1]);
+    CHECK(read_text(from_pt.plan) == read_text(from_safetensors.plan));
+    for (const char* file : {"net.c", "net.h", "net_selftest.c"})
+      CHECK(read_text(fs::path(from_pt.c_folder) / file) ==
+            read_text(fs::path(from_safetensors.c_folder) / file));
+  }
+}
+
+TEST_CASE(
+    "verify says unknown, not proved, and exits 3; with --accept tested it says so and exits 0") {
+  for (const std::string& network : kNetworks)
+    for (const std::string& state_file : kStateFiles) {
+      INFO(network, " ", state_file);
+      const CompiledNetwork net(network, state_file);
+      const Finished unknown = net.verify({"--random", "8"});
+      INFO(unknown.out, unknown.err);
+      CHECK(unknown.exit_code == 3);
+      CHECK(unknown.out.find("unknown: agreed on ") != std::string::npos);
+      CHECK(unknown.out.find("not proved") != std::string::npos);
+
+      const Finished accepted = net.verify({"--random", "8", "--accept", "tested"});
+      CHECK(accepted.exit_code == 0);
+      CHECK(accepted.out.find("accepted as tested, not proved") != std::string::npos);
+    }
+}
+
+TEST_CASE("verify compares the generated C and reports every path as JSON") {
+  const CompiledNetwork net("bias12", "state_dict.safetensors");
+  const Finished verify = net.verify({"--c", net.c_folder, "--random", "4", "--json"});
+  INFO(verify.out, verify.err);
+  REQUIRE(verify.exit_code == 3);
+  const auto report = nlohmann::json::parse(verify.out);
+  CHECK(report.at("verdict") == "unknown");
+  CHECK(report.at("constants_checked").get<std::int64_t>() > 0);
+  int c_paths = 0;
+  for (const auto& path : report.at("paths")) {
+    INFO(path.dump());
+    CHECK(path.at("values").get<std::int64_t>() > 0);
+    CHECK(path.at("differing") == 0);
+    c_paths += path.at("path").get<std::string>().starts_with("C ");
+  }
+  CHECK(c_paths >= 2);
+}
+
+TEST_CASE("a plan with one changed constant and a right checksum is refuted by layer, exit 1") {
+  for (const std::string& network : kNetworks) {
+    const CompiledNetwork net(network, "state_dict.safetensors");
+    const std::string good = read_text(net.plan);
+    intrt_plan plan;
+    REQUIRE(intrt_open(&plan, good.data(), good.size(), nullptr) == INTRT_OK);
+    int changed = 0;
+    for (std::uint32_t i = 0; i < intrt_op_count(&plan); ++i) {
+      const intrt_op_record* op = intrt_op(&plan, i);
+      const auto record = static_cast<std::size_t>(reinterpret_cast<const char*>(op) - good.data());
+      const std::string layer = good.c_str() + op->name_offset;
+      // Where the first weight of a layer lies in the plan.
+      const std::size_t field = op->code == 1   ? offsetof(intrt_conv2d_params, weights_offset)
+                                : op->code == 2 ? offsetof(intrt_linear_params, weights_offset)
+                                                : 0;
+      if (field == 0) continue;
+      std::uint32_t weights = 0;
+      std::memcpy(&weights, good.data() + record + sizeof *op + field, sizeof weights);
+
+      std::string bad = good;
+      bad[weights] = static_cast<char>(bad[weights] ^ 1);
+      const std::uint32_t crc = intrt_plan_crc32(bad.data(), bad.size());
+      std::memcpy(bad.data() + offsetof(intrt_plan_header, crc32), &crc, sizeof crc);
+      write_text(net.plan, bad);
+      const Finished verify = net.verify({"--random", "2", "--accept", "tested"});
+      INFO(network, " ", layer, ": ", verify.out, verify.err);
+      CHECK(verify.exit_code == 1);
+      CHECK(verify.out.find("refuted: layer '" + layer + "'") != std::string::npos);
+      ++changed;
+    }
+    CHECK(changed >= 1);
+  }
+}
+
+}  // namespace lockstep::test

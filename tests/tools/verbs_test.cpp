@@ -1,0 +1,183 @@
+// What the verbs print and write when all is well.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "compile/checkpoint/state_dict.h"
+#include "compile/support/npy.h"
+#include "tests/end_to_end/process.h"
+
+namespace lockstep::test {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+const std::string kLockstep = LOCKSTEP_EXECUTABLE;
+const fs::path kNetwork = fs::path(LOCKSTEP_TEST_DATA) / "golden" / "nets" / "bias12";
+
+std::string out_of(const std::vector<std::string>& command) {
+  const Finished finished = run_process(command);
+  INFO(finished.err);
+  REQUIRE(finished.exit_code == 0);
+  return finished.out;
+}
+
+// The recorded network bias12, compiled.
+struct Compiled {
+  Compiled() {
+    report = Json::parse(
+        out_of({kLockstep, "compile", "--graph", (kNetwork / "graph.json").string(), "--weights",
+                (kNetwork / "state_dict.pt").string(), "--out", plan(), "--json", "--quiet"}));
+    const StateDict io = read_state_dict(kNetwork / "io.safetensors");
+    codes = {io.at("v0.input_int").shape, io.at("v0.input_int").int32s("input")};
+  }
+  std::string plan() const { return (folder / "net.plan").string(); }
+  // The output codes for one kind of input array.
+  template <typename T>
+  std::vector<std::int64_t> run(const NpyArray<T>& input, const std::string& name = "") const {
+    write_npy(folder / "x.npy", input);
+    out_of({kLockstep, "run", "--plan", plan(), "--input", name + (folder / "x.npy").string(),
+            "--output", (folder / "y.npy").string(), "--kernels", "scalar"});
+    return std::get<NpyArray<std::int64_t>>(read_npy(folder / "y.npy")).values;
+  }
+  TemporaryFolder folder;
+  Json report;
+  NpyArray<std::int32_t> codes;
+};
+
+const Json& entry(const Json& entries, const std::string& name) {
+  for (const Json& candidate : entries)
+    if (candidate.at("name") == name) return candidate;
+  FAIL("no entry ", name);
+  return entries;
+}
+
+}  // namespace
+
+TEST_CASE("help names every verb, and every verb has its own help") {
+  const std::string help = out_of({kLockstep, "--help"});
+  for (const char* verb : {"train", "compile", "verify", "run", "inspect", "bench"}) {
+    INFO(verb);
+    CHECK(help.find(verb) != std::string::npos);
+    if (std::string(verb) == "train" && !LOCKSTEP_TEST_WITH_TORCH) continue;
+    CHECK(out_of({kLockstep, verb, "--help"}).find("--json") != std::string::npos);
+  }
+  CHECK(out_of({kLockstep, "--version"}).starts_with("lockstep "));
+}
+
+TEST_CASE("training without LibTorch is refused in one line" *
+          doctest::skip(LOCKSTEP_TEST_WITH_TORCH)) {
+  const Finished train =
+      run_process({kLockstep, "train", "--graph", "g.json", "--data", "synthetic"});
+  CHECK(train.exit_code == 2);
+  CHECK(line_count(train.err) == 1);
+  CHECK(train.err.find("no") != std::string::npos);
+  CHECK(train.err.find("LibTorch") != std::string::npos);
+}
+
+TEST_CASE("codes, real numbers, a named input and one sample without batch give the same outputs") {
+  const Compiled net;
+  const std::vector<std::int64_t> expected = net.run(net.codes);
+  CHECK(expected.size() == 3 * 4);
+  CHECK(net.run(net.codes, "input=") == expected);
+
+  // The input has 8 bits and decimal 7. A fraction of a step is dropped toward zero, so it changes
+  // nothing when it points away from zero.
+  NpyArray<float> numbers{net.codes.shape, {}};
+  for (const std::int32_t code : net.codes.values)
+    numbers.values.push_back(std::ldexp(static_cast<float>(code) + (code == 0  ? 0.0f
+                                                                    : code > 0 ? 0.75f
+                                                                               : -0.75f),
+                                        -7));
+  CHECK(net.run(numbers) == expected);
+
+  const NpyArray<std::int32_t> first{{1, 12, 12},
+                                     {net.codes.values.begin(), net.codes.values.begin() + 144}};
+  CHECK(net.run(first) == std::vector<std::int64_t>(expected.begin(), expected.begin() + 4));
+}
+
+TEST_CASE("real numbers beyond the input's range are clamped") {
+  const Compiled net;
+  const NpyArray<float> beyond{{1, 12, 12}, std::vector<float>(144, 3.5f)};
+  const NpyArray<std::int32_t> largest{{1, 12, 12}, std::vector<std::int32_t>(144, 127)};
+  CHECK(net.run(beyond) == net.run(largest));
+}
+
+TEST_CASE("compile reports operators that add up, and prints programs on request") {
+  const Compiled net;
+  std::int64_t macs = 0;
+  for (const Json& row : net.report.at("operators")) macs += row.at("macs").get<std::int64_t>();
+  // Two convolutions of 3x3 (1 to 6 channels on 10x10, 6 to 8 on 3x3) and the linear layers.
+  CHECK(macs == net.report.at("total").at("macs").get<std::int64_t>());
+  CHECK(macs >= 6 * 100 * 9 + 8 * 9 * 54);
+  CHECK(net.report.at("plan_bytes") == fs::file_size(net.plan()));
+
+  const std::string text =
+      out_of({kLockstep, "compile", "--graph", (kNetwork / "graph.json").string(), "--weights",
+              (kNetwork / "state_dict.pt").string(), "--out", net.plan(), "--print-after", "all"});
+  CHECK(text.find("after lower:") != std::string::npos);
+  CHECK(text.find("accumulator bits") != std::string::npos);
+}
+
+TEST_CASE("inspect explains a state dict, whatever its file is called") {
+  const TemporaryFolder folder;
+  fs::copy_file(kNetwork / "state_dict.pt", folder / "net.plan");
+  const Json state =
+      Json::parse(out_of({kLockstep, "inspect", (folder / "net.plan").string(), "--json"}));
+  CHECK(state.at("kind") == "state dict");
+  const Json& entries = state.at("entries");
+  CHECK(entry(entries, "c1.weight").at("meaning") == "weight, full precision");
+  CHECK(entry(entries, "c1.weight").at("shape") == Json({6, 1, 3, 3}));
+  CHECK(entry(entries, "c1.quantize.decimal").at("meaning") ==
+        "fractional bits of the weight, per index of weight axis 0");
+  CHECK(entry(entries, "c1.quantize_bias.decimal").at("meaning") ==
+        "fractional bits of the bias, per element of the bias");
+  CHECK(entry(entries, "c1.quantize.bits").at("hi") == 8);
+  CHECK(entry(entries, "q1.decimal").at("meaning") == "fractional bits, for the whole tensor");
+  CHECK(entry(entries, "c2.prune.mask").at("meaning") == "pruning mask of the weight, 1 keeps");
+  const double sparsity = entry(entries, "c2.prune.mask").at("sparsity");
+  CHECK(sparsity == doctest::Approx(0.5).epsilon(0.02));
+  CHECK(entry(entries, "p2.mask").at("meaning") == "pruning mask, 1 keeps");
+  CHECK(state.at("pruned_weights").at("elements").get<std::int64_t>() > 0);
+  CHECK(state.at("pruned_activations").at("elements").get<std::int64_t>() > 0);
+
+  const std::string table =
+      out_of({kLockstep, "inspect", (kNetwork / "state_dict.safetensors").string()});
+  CHECK(table.find("c2.prune.mask") != std::string::npos);
+  CHECK(table.find("% pruned") != std::string::npos);
+}
+
+TEST_CASE("inspect shows a graph and a plan") {
+  const Json graph =
+      Json::parse(out_of({kLockstep, "inspect", (kNetwork / "graph.json").string(), "--json"}));
+  CHECK(graph.at("kind") == "graph");
+  CHECK(graph.at("graph").at("name") == "bias12");
+  CHECK(out_of({kLockstep, "inspect", (kNetwork / "graph.json").string()}).find("max_pool2d") !=
+        std::string::npos);
+
+  const Compiled net;
+  const Json plan = Json::parse(out_of({kLockstep, "inspect", net.plan(), "--json"}));
+  CHECK(plan.at("kind") == "plan");
+  CHECK(plan.at("network") == "bias12");
+  CHECK(plan.at("plan_bytes") == fs::file_size(net.plan()));
+  CHECK(plan.at("arena_bytes") == net.report.at("arena_bytes"));
+  CHECK(plan.at("tensors").at(0).at("node") == "input");
+  CHECK(plan.at("tensors").at(0).at("shape") == Json({1, 12, 12}));
+  std::int64_t weight_bytes = 0;
+  for (const Json& row : plan.at("operators"))
+    weight_bytes += row.at("weight_bytes").get<std::int64_t>();
+  CHECK(weight_bytes == net.report.at("total").at("weight_bytes"));
+}
+
+TEST_CASE("quiet commands print nothing, and JSON stands alone on standard output") {
+  const Compiled net;
+  CHECK(out_of({kLockstep, "inspect", net.plan(), "--quiet"}).empty());
+  CHECK(out_of({kLockstep, "bench", "--plan", net.plan(), "--seconds", "0.01", "--quiet"}).empty());
+  const Finished both = run_process({kLockstep, "inspect", net.plan(), "--json"});
+  CHECK(Json::accept(both.out));
+  CHECK(both.err.find("arena") != std::string::npos);
+}
+
+}  // namespace lockstep::test
