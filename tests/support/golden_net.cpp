@@ -39,18 +39,13 @@ std::vector<int> decimals(const StateDict& io, const std::string& key) {
 }
 
 Graph graph_for(const json& topology, const std::string& file, const json& shape) {
-  const json graph = {
-      {"format", "lockstep-graph"},
-      {"version", 1},
-      {"name", topology.at("name")},
-      {"inputs",
-       {{{"name", "input"},
-         {"shape", shape},
-         {"bits", topology.at("input").at("bits")},
-         {"decimal", topology.at("input").at("decimal")}}}},
-      {"nodes", topology.at("nodes")},
-      {"outputs", {topology.at("output")}},
-  };
+  json graph = {{"format", "lockstep-graph"}, {"version", 1}, {"name", topology.at("name")}};
+  json input = topology.at("input");
+  input["name"] = "input";
+  input["shape"] = shape;
+  graph["inputs"].push_back(input);
+  graph["nodes"] = topology.at("nodes");
+  graph["outputs"].push_back(topology.at("output"));
   return parse_graph(graph.dump(), file);
 }
 
