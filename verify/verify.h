@@ -1,13 +1,14 @@
-// The verifier's front door. It shares with the compiler the readers of graph and state dict, and nothing
-// else: shapes, integer meaning, weight derivation and comparison are its own.
+// The verifier's front door. It shares with the compiler the readers of graph and state dict, and
+// nothing else: shapes, integer meaning, weight derivation and comparison are its own.
 //
-// What it does now: (1) re-derives every constant of the plan from graph and state dict and compares bit
-// for bit; (2) runs the float path, the exact integer semantics, the plan on every kernel variant that
-// this CPU can run, and the generated C on every requested target, on the same inputs, and compares every
-// visible tensor with zero tolerance. The proof for all inputs comes later; until then the verdict
-// for an agreeing network is Unknown.
+// What it does now: (1) re-derives every constant of the plan from graph and state dict and
+// compares bit for bit; (2) runs the float path, the exact integer semantics, the plan on every
+// kernel variant that this CPU can run, and the generated C on every requested target, on the same
+// inputs, and compares every visible tensor with zero tolerance. The proof for all inputs comes
+// later; until then the verdict for an agreeing network is Unknown.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -23,16 +24,22 @@
 
 namespace lockstep::verify {
 
-struct Proved { std::string method; };
-struct Refuted { std::string layer, first_difference; };
-struct Unknown { std::string reason; };
+struct Proved {
+  std::string method;
+};
+struct Refuted {
+  std::string layer, first_difference;
+};
+struct Unknown {
+  std::string reason;
+};
 using Verdict = std::variant<Proved, Refuted, Unknown>;
 
 // Codes of one graph tensor for several samples, PyTorch's axis order without the batch: element
 // i of sample s is codes[s * element_count + i]; value = code * 2^-decimals[i or channel].
 struct TensorCodes {
-  std::vector<std::int64_t> shape;      // without batch
-  std::vector<int> decimals;            // 1, or one per element
+  std::vector<std::int64_t> shape;  // without batch
+  std::vector<int> decimals;        // 1, or one per element
   std::vector<std::int64_t> codes;
   std::int64_t element_count() const;
 };
@@ -55,34 +62,45 @@ struct Options {
   std::span<const std::byte> plan;
   std::optional<std::filesystem::path> c_folder;  // with the C that compile --emit-c wrote
   std::string c_prefix = "net";
-  std::vector<std::string> targets = {"host"};    // "host", "cortex-m4"
-  FloatPath* float_path = nullptr;                // null: the verdict says that it was not compared
-  std::int64_t random_samples = 64;               // random and corner codes, besides `data`
+  std::vector<std::string> targets = {"host"};  // "host", "cortex-m4"
+  FloatPath* float_path = nullptr;              // null: the verdict says that it was not compared
+  // Samples made up besides `data`: this many random ones, and on top of them corner codes and, for
+  // each output channel of the first linear layer, the inputs that drive its accumulator to its
+  // extremes. 0: none at all.
+  std::int64_t random_samples = 64;
   std::uint64_t seed = 1;
-  std::int64_t c_samples = 8;                     // how many samples the C runs on, per host compiler;
-                                                  // emulated targets run min(c_samples, 2)
+  std::int64_t c_samples = 8;  // how many samples the C runs on, per host compiler;
+                               // emulated targets run min(c_samples, 2)
+  std::chrono::milliseconds child_timeout =
+      std::chrono::minutes(5);                       // of each compilation and each run of C
   std::function<void(const std::string&)> progress;  // one line per finished step; may be empty
 };
 
-struct PathReport {            // one row of the table that verify prints
-  std::string path;            // "plan (scalar)", "C gcc -O3", "C cortex-m4 (qemu)", "float (LibTorch)"
+struct PathReport {  // one row of the table that verify prints
+  std::string path;  // "plan (scalar)", "C gcc -O3", "C cortex-m4 (qemu)", "float (LibTorch)"
   std::int64_t samples = 0, tensors = 0, values = 0, differing = 0;
-  std::optional<std::uint64_t> instructions_per_sample;  // exact guest count, emulated targets only
+  // Exact guest instructions of one run without observation, the most that a sample took; emulated
+  // targets only.
+  std::optional<std::uint64_t> instructions_per_sample;
 };
 
 struct Report {
   Verdict verdict;
+  // Every constant was re-derived, the float path and every requested path ran on at least one
+  // sample, and nothing differed. This is what Unknown "agreed on N inputs, not proved" rests on;
+  // it is no proof.
+  bool agreed = false;
   std::int64_t samples = 0;
   std::vector<PathReport> paths;
-  std::int64_t constants_checked = 0;   // numbers of the plan that were re-derived
-  // Argmax over the first output's real values (the first of equal ones), one per sample of `data`, in order.
-  // float_predictions is empty without a float path.
+  std::int64_t constants_checked = 0;  // numbers of the plan that were re-derived
+  // Argmax over the first output's real values (the first of equal ones), one per sample of `data`,
+  // in order. float_predictions is empty without a float path.
   std::vector<std::int64_t> float_predictions, plan_predictions;
 };
 
-// `data`: batches of input codes to run besides the generated ones; may be empty. Throws InputError for bad
-// input (a plan that does not open, a missing compiler or emulator for a requested target), never for a
-// difference.
+// `data`: batches of input codes to run besides the generated ones; may be empty. Throws InputError
+// for bad input (a plan that does not open, a missing compiler or emulator for a requested target),
+// never for a difference.
 Report verify_plan(const Graph& graph, const StateDict& state, std::span<const Batch> data,
                    const Options& options);
 

@@ -1,0 +1,47 @@
+// Compiles generated C with the harness and runs it: natively with gcc and clang at -O0 and -O3,
+// and for Cortex-M4 under QEMU. Every compiler, emulator and network runs as a child process with a
+// time limit in a folder of its own.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "verify/differential/observation.h"
+#include "verify/verify.h"
+
+namespace lockstep::verify {
+
+struct CProgram {
+  std::filesystem::path folder;  // with PREFIX.c and PREFIX.h
+  std::string prefix;
+  std::chrono::milliseconds timeout{0};  // of each compilation and each run
+};
+
+// One way to compile and run it.
+struct CTarget {
+  std::string name;          // "C gcc -O3", "C cortex-m4 (qemu)"
+  std::string compiler;      // the program's name
+  std::string optimization;  // "-O3"
+  bool cortex_m4 = false;
+};
+
+// The ways that `targets` ("host", "cortex-m4") stand for. InputError for an unknown target, for a
+// compiler or emulator that is not installed (it names the Debian package) and for missing or
+// unusable C files.
+std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program);
+
+struct CRun {
+  std::optional<Observations> seen;      // every visible tensor; absent on failure
+  std::optional<Observations> deployed;  // cortex-m4: the outputs of the build without observation
+  std::optional<std::uint64_t>
+      instructions_per_sample;  // of that build; the most that a sample took
+  std::string failure;
+};
+CRun run_c(const CTarget& target, const CProgram& program, const Graph& graph, const Batch& batch,
+           std::int64_t samples);
+
+}  // namespace lockstep::verify

@@ -1,0 +1,352 @@
+#include "verify/differential/differential.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "compile/support/error.h"
+#include "verify/differential/c_runner.h"
+#include "verify/differential/inputs.h"
+
+namespace lockstep::verify {
+namespace {
+
+// How many codes of all nodes together a batch may hold: 64 MiB.
+constexpr std::int64_t kCodesPerBatch = std::int64_t{8} << 20;
+constexpr std::int64_t kMostSamplesPerBatch = 256;
+constexpr std::int64_t kEmulatedSamples = 2;
+
+Batch slice(const Batch& batch, std::int64_t first, std::int64_t count) {
+  Batch result;
+  for (const TensorCodes& tensor : batch) {
+    const std::int64_t elements = tensor.element_count();
+    TensorCodes part = {tensor.shape, tensor.decimals, {}};
+    part.codes.assign(tensor.codes.begin() + first * elements,
+                      tensor.codes.begin() + (first + count) * elements);
+    result.push_back(std::move(part));
+  }
+  return result;
+}
+
+void append(Batch& batch, Batch more) {
+  if (batch.empty()) {
+    batch = std::move(more);
+    return;
+  }
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    batch[i].codes.insert(batch[i].codes.end(), more[i].codes.begin(), more[i].codes.end());
+}
+
+// All samples of a run, numbered: first the caller's data, then what the verifier makes up.
+class Samples {
+ public:
+  Samples(const ExactNetwork& network, std::span<const Batch> data, const Options& options)
+      : network_(network), data_(data), generated_(network, options.random_samples, options.seed) {
+    for (const Batch& batch : data) {
+      if (batch.size() != network.graph().inputs.size())
+        throw InputError(fmt::format("network '{}': {} input tensors given, {} declared",
+                                     network.graph().name, batch.size(),
+                                     network.graph().inputs.size()));
+      const std::int64_t elements = batch[0].element_count();
+      LOCKSTEP_ASSERT(elements > 0);
+      const auto codes = static_cast<std::int64_t>(batch[0].codes.size());
+      batch_samples_.push_back(codes / elements);
+      // Shapes, counts and ranges: the exact semantics check them, batch by batch.
+      data_samples_ += batch_samples_.back();
+      for (const TensorCodes& tensor : batch)
+        if (static_cast<std::int64_t>(tensor.codes.size()) !=
+            batch_samples_.back() * tensor.element_count())
+          throw InputError(
+              fmt::format("network '{}': an input has {} codes, which is no {} samples",
+                          network.graph().name, tensor.codes.size(), batch_samples_.back()));
+    }
+  }
+
+  std::int64_t data_count() const { return data_samples_; }
+  std::int64_t count() const { return data_samples_ + generated_.count(); }
+
+  std::string name(std::int64_t sample) const {
+    return sample < data_samples_ ? fmt::format("data {}", sample)
+                                  : generated_.name(sample - data_samples_);
+  }
+
+  // Samples [first, first + count), or fewer where a batch of the data ends.
+  Batch take(std::int64_t first, std::int64_t& count) const {
+    if (first >= data_samples_) {
+      count = std::min(count, this->count() - first);
+      return generated_.make(first - data_samples_, count);
+    }
+    std::size_t b = 0;
+    for (; first >= batch_samples_[b]; ++b) first -= batch_samples_[b];
+    count = std::min(count, batch_samples_[b] - first);
+    return slice(data_[b], first, count);
+  }
+
+  // The numbers of the few samples that generated C runs on: in turn one of the data, one random,
+  // one corner or extreme.
+  std::vector<std::int64_t> choose(std::int64_t wanted) const {
+    struct Source {
+      std::int64_t next, end;
+    };
+    const std::int64_t structured_end = data_samples_ + generated_.first_random();
+    // Random codes before corners: they reach more of a network. Extremes before corners: they come
+    // last.
+    Source sources[] = {
+        {0, data_samples_}, {structured_end, count()}, {data_samples_, structured_end}};
+    std::vector<std::int64_t> chosen;
+    bool any = true;
+    while (any && static_cast<std::int64_t>(chosen.size()) < wanted) {
+      any = false;
+      for (Source& source : sources) {
+        if (source.next == source.end || static_cast<std::int64_t>(chosen.size()) == wanted)
+          continue;
+        const bool from_the_back = &source == &sources[2];
+        chosen.push_back(from_the_back ? --source.end : source.next++);
+        any = true;
+      }
+    }
+    return chosen;
+  }
+
+ private:
+  const ExactNetwork& network_;
+  std::span<const Batch> data_;
+  GeneratedInputs generated_;
+  std::vector<std::int64_t> batch_samples_;
+  std::int64_t data_samples_ = 0;
+};
+
+// Index of the largest value; the first of equal ones.
+template <typename ValueAt>
+std::int64_t argmax(std::int64_t count, const ValueAt& value_at) {
+  std::int64_t best = 0;
+  for (std::int64_t i = 1; i < count; ++i)
+    if (value_at(i) > value_at(best)) best = i;
+  return best;
+}
+
+class Run {
+ public:
+  Run(const ExactNetwork& network, const OpenPlan& plan, std::span<const Batch> data,
+      const Options& options)
+      : network_(network), plan_(plan), options_(options), samples_(network, data, options) {}
+
+  DifferentialResult run() {
+    CProgram program;
+    std::vector<CTarget> targets;
+    prepare_c(program, targets);
+    run_batches();
+    for (const CTarget& target : targets) run_c_target(program, target);
+    result_.samples = samples_.count();
+    return std::move(result_);
+  }
+
+ private:
+  SampleName sample_name() const {
+    return [this](std::int64_t sample) { return samples_.name(sample); };
+  }
+
+  void progress(const std::string& line) const {
+    if (options_.progress) options_.progress(line);
+  }
+
+  // Before any work is done, so that a missing compiler is reported at once.
+  void prepare_c(CProgram& program, std::vector<CTarget>& targets) const {
+    if (options_.c_folder) {
+      program = {*options_.c_folder, options_.c_prefix, options_.child_timeout};
+      targets = c_targets(options_.targets, program);
+      return;
+    }
+    for (const std::string& target : options_.targets)
+      if (target != "host")
+        throw InputError(
+            fmt::format("target '{}' runs generated C, but no folder with C was given", target));
+  }
+
+  // The float path and the plan, on everything, batch by batch so that memory stays flat.
+  void run_batches() {
+    std::int64_t codes_per_sample = 0;
+    for (const GraphInput& input : network_.graph().inputs)
+      codes_per_sample += network_.format(input.name).element_count();
+    for (const Node& node : network_.graph().nodes)
+      codes_per_sample += network_.format(node.name).element_count();
+    const std::int64_t batch_samples =
+        std::clamp<std::int64_t>(kCodesPerBatch / codes_per_sample, 1, kMostSamplesPerBatch);
+
+    std::vector<Comparison> plans;
+    const std::vector<std::string> variants = kernel_variants_here();
+    for (const std::string& variant : variants)
+      plans.emplace_back(network_, fmt::format("plan ({})", variant), sample_name());
+    std::vector<bool> alive(variants.size(), true);
+    Comparison floats(network_, "float (LibTorch)", sample_name());
+    const std::vector<std::string> float_nodes = nodes_for_float();
+
+    for (std::int64_t first = 0; first < samples_.count();) {
+      std::int64_t count = batch_samples;
+      const Batch batch = samples_.take(first, count);
+      const NodeValues exact = network_.evaluate(batch, count);
+      for (std::size_t v = 0; v < variants.size(); ++v) {
+        if (!alive[v]) continue;
+        const PlanRun ran = run_plan(plan_, variants[v], network_.graph(), batch, count);
+        if (!ran.seen) {
+          result_.failures.push_back({plans[v].report().path, ran.failure});
+          alive[v] = false;
+          continue;
+        }
+        plans[v].compare_codes(*ran.seen, exact, first);
+        plans[v].add_samples(count);
+        if (v == 0) predict(*ran.seen, first);
+      }
+      if (options_.float_path != nullptr)
+        run_floats(floats, float_nodes, batch, exact, first, count);
+      first += count;
+    }
+    for (std::size_t v = 0; v < variants.size(); ++v) {
+      if (alive[v] && samples_.count() > 0) require_outputs(plans[v]);
+      finish(plans[v], result_.first_divergence);
+    }
+    if (options_.float_path != nullptr) finish(floats, result_.first_float_divergence);
+  }
+
+  // Every quantize node, every tensor that the plan shows, and the outputs.
+  std::vector<std::string> nodes_for_float() const {
+    std::vector<std::string> shown;
+    for (std::uint32_t t = 0; t < intrt_tensor_count(plan_.get()); ++t)
+      shown.push_back(plan_.tensor(t).name);
+    std::vector<std::string> names;
+    for (const Node& node : network_.graph().nodes)
+      if (node.op == "quantize" || std::ranges::find(shown, node.name) != shown.end() ||
+          std::ranges::find(network_.graph().outputs, node.name) != network_.graph().outputs.end())
+        names.push_back(node.name);
+    return names;
+  }
+
+  void run_floats(Comparison& floats, const std::vector<std::string>& nodes, const Batch& batch,
+                  const NodeValues& exact, std::int64_t first, std::int64_t count) {
+    const std::vector<std::vector<float>> values = options_.float_path->run(batch, count, nodes);
+    LOCKSTEP_ASSERT(values.size() == nodes.size());
+    for (std::size_t n = 0; n < nodes.size(); ++n)
+      floats.compare_floats(nodes[n], values[n], exact, count, first);
+    floats.add_samples(count);
+    const auto output = std::ranges::find(nodes, network_.graph().outputs[0]);
+    if (output == nodes.end()) return;  // the output is an input
+    const std::vector<float>& scores = values[static_cast<std::size_t>(output - nodes.begin())];
+    const std::int64_t elements = network_.format(*output).element_count();
+    for (std::int64_t s = 0; s < count && first + s < samples_.data_count(); ++s)
+      result_.float_predictions.push_back(argmax(elements, [&](std::int64_t i) {
+        return scores[static_cast<std::size_t>(s * elements + i)];
+      }));
+  }
+
+  void predict(const Observations& seen, std::int64_t first) {
+    if (seen.outputs.empty()) return;
+    const std::uint32_t output = seen.outputs[0];
+    const VisibleTensor& tensor = seen.tensors[output];
+    const std::int64_t elements = tensor.element_count();
+    for (std::int64_t s = 0; s < seen.samples && first + s < samples_.data_count(); ++s)
+      result_.plan_predictions.push_back(argmax(elements, [&](std::int64_t i) {
+        const std::int64_t code = seen.codes[output][static_cast<std::size_t>(s * elements + i)];
+        return std::ldexp(static_cast<double>(code), -tensor.decimal(i));
+      }));
+  }
+
+  // The plan may hide tensors inside fused operators, but not the network's outputs.
+  void require_outputs(Comparison& comparison) const {
+    const auto& outputs = network_.graph().outputs;
+    const std::uint32_t count = intrt_output_count(plan_.get());
+    if (count != outputs.size())
+      comparison.refute(
+          outputs[0], fmt::format("the plan has {} outputs, the graph {}", count, outputs.size()));
+    for (std::uint32_t i = 0; i < count && i < outputs.size(); ++i) {
+      const std::string name = plan_.tensor(intrt_output(plan_.get(), i)).name;
+      if (name != outputs[i])
+        comparison.refute(outputs[i], fmt::format("the plan's output {} is '{}'", i, name));
+    }
+  }
+
+  // Generated C must show what the plan shows, in the same order.
+  void require_same_tensors(Comparison& comparison, const Observations& seen) const {
+    std::vector<std::string> expected, found;
+    for (std::uint32_t t = 0; t < intrt_tensor_count(plan_.get()); ++t)
+      expected.push_back(plan_.tensor(t).name);
+    for (const VisibleTensor& tensor : seen.tensors) found.push_back(tensor.name);
+    require_same_names(comparison, "tensor", expected, found);
+    expected.clear();
+    found.clear();
+    for (std::uint32_t i = 0; i < intrt_output_count(plan_.get()); ++i)
+      expected.push_back(plan_.tensor(intrt_output(plan_.get(), i)).name);
+    for (const std::uint32_t output : seen.outputs) found.push_back(seen.tensors[output].name);
+    require_same_names(comparison, "output", expected, found);
+  }
+
+  static void require_same_names(Comparison& comparison, const char* what,
+                                 const std::vector<std::string>& expected,
+                                 const std::vector<std::string>& found) {
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      if (i >= found.size() || found[i] != expected[i])
+        comparison.refute(
+            expected[i],
+            fmt::format("{} {} of the C is {}, of the plan '{}'", what, i,
+                        i < found.size() ? "'" + found[i] + "'" : "missing", expected[i]));
+    if (found.size() > expected.size())
+      comparison.refute(found[expected.size()],
+                        fmt::format("{} {} of the C is not in the plan", what, expected.size()));
+  }
+
+  void run_c_target(const CProgram& program, const CTarget& target) {
+    const std::int64_t wanted =
+        target.cortex_m4 ? std::min(options_.c_samples, kEmulatedSamples) : options_.c_samples;
+    const std::vector<std::int64_t> chosen = samples_.choose(wanted);
+    Comparison comparison(network_, target.name, [&](std::int64_t i) {
+      return samples_.name(chosen[static_cast<std::size_t>(i)]);
+    });
+    const auto count = static_cast<std::int64_t>(chosen.size());
+    if (count == 0) {
+      result_.failures.push_back({target.name, "no samples"});
+      finish(comparison, result_.first_divergence);
+      return;
+    }
+    Batch batch;
+    for (const std::int64_t sample : chosen) {
+      std::int64_t one = 1;
+      append(batch, samples_.take(sample, one));
+    }
+    const NodeValues exact = network_.evaluate(batch, count);
+    const CRun ran = run_c(target, program, network_.graph(), batch, count);
+    if (!ran.seen) {
+      result_.failures.push_back({target.name, ran.failure});
+    } else {
+      comparison.compare_codes(*ran.seen, exact, 0);
+      comparison.add_samples(count);
+      require_same_tensors(comparison, *ran.seen);
+      if (ran.deployed) comparison.compare_codes(*ran.deployed, exact, 0);
+      comparison.report().instructions_per_sample = ran.instructions_per_sample;
+    }
+    finish(comparison, result_.first_divergence);
+  }
+
+  void finish(const Comparison& comparison, std::optional<Divergence>& first) {
+    const PathReport& report = comparison.report();
+    result_.paths.push_back(report);
+    const std::optional<Divergence>& divergence = comparison.first_divergence();
+    if (divergence && (!first || divergence->order < first->order)) first = divergence;
+    progress(fmt::format("{}: {} samples, {} tensors, {} values, {} differing", report.path,
+                         report.samples, report.tensors, report.values, report.differing));
+  }
+
+  const ExactNetwork& network_;
+  const OpenPlan& plan_;
+  const Options& options_;
+  Samples samples_;
+  DifferentialResult result_;
+};
+
+}  // namespace
+
+DifferentialResult run_differential(const ExactNetwork& network, const OpenPlan& plan,
+                                    std::span<const Batch> data, const Options& options) {
+  return Run(network, plan, data, options).run();
+}
+
+}  // namespace lockstep::verify

@@ -1,0 +1,13 @@
+/* The functions of <string.h> that the compiler or generated C may call; startup_cortex_m.c defines them. */
+#ifndef HARNESS_STRING_H_
+#define HARNESS_STRING_H_
+
+#include <stddef.h>
+
+void* memcpy(void* restrict to, const void* restrict from, size_t bytes);
+void* memmove(void* to, const void* from, size_t bytes);
+void* memset(void* to, int value, size_t bytes);
+int memcmp(const void* a, const void* b, size_t bytes);
+size_t strlen(const char* text);
+
+#endif

@@ -1,0 +1,137 @@
+/* Runs the generated network on every sample of the input and writes what it sees; see harness.h.
+ */
+#include "harness.h"
+
+#include HARNESS_HEADER
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define NET(name) JOIN(HARNESS_PREFIX, name)
+#define NET_UPPER(name) JOIN(HARNESS_PREFIX_UPPER, name)
+
+/* Counted by the emulator's plugin: instructions between the two, which do nothing themselves. */
+#if defined(__arm__)
+#define BEGIN_COUNT() __asm__ volatile(".inst.n 0xbf80" ::: "memory")
+#define END_COUNT() __asm__ volatile(".inst.n 0xbf90" ::: "memory")
+#else
+#define BEGIN_COUNT() (void)0
+#define END_COUNT() (void)0
+#endif
+
+#define GUARD_BYTES 64u
+#define GUARD_VALUE 0xA5u
+
+/* The arena between two guards: a network that writes outside its arena is found out. */
+static struct {
+  uint8_t before[GUARD_BYTES];
+  uint8_t bytes[NET_UPPER(_ARENA_BYTES)];
+  uint8_t after[GUARD_BYTES];
+} arena __attribute__((aligned(16)));
+
+static int failed;
+
+static void put(const void* data, uint32_t bytes) {
+  if (!failed && !harness_write(data, bytes)) failed = 1;
+}
+
+static void put_u32(uint32_t value) {
+  uint8_t bytes[4];
+  bytes[0] = (uint8_t)value;
+  bytes[1] = (uint8_t)(value >> 8);
+  bytes[2] = (uint8_t)(value >> 16);
+  bytes[3] = (uint8_t)(value >> 24);
+  put(bytes, 4u);
+}
+
+static int get_u32(uint32_t* value) {
+  uint8_t bytes[4];
+  if (!harness_read(bytes, 4u)) return 0;
+  *value = (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 |
+           (uint32_t)bytes[3] << 24;
+  return 1;
+}
+
+static uint32_t tensor_bytes(uint32_t tensor) {
+  const NET(_tensor)* info = &NET(_tensors)[tensor];
+  const uint32_t element_bytes = info->type == 1u ? 1u : info->type == 2u ? 2u : 4u;
+  return info->channels * info->height * info->width * element_bytes;
+}
+
+static void put_tensor_info(uint32_t tensor) {
+  const NET(_tensor)* info = &NET(_tensors)[tensor];
+  uint32_t length = 0;
+  while (info->name[length] != '\0') ++length;
+  put_u32(length);
+  put(info->name, length);
+  put_u32(info->type);
+  put_u32(info->bits);
+  put_u32(info->logical_rank);
+  put_u32(info->channels);
+  put_u32(info->height);
+  put_u32(info->width);
+  put_u32(info->decimal_count);
+  put(info->decimals, info->decimal_count == 1u ? 1u : info->channels);
+}
+
+static void put_header(uint32_t samples) {
+  uint32_t i;
+  put("LKSTREAM", 8u);
+  put_u32(1u);
+  put_u32(samples);
+  put_u32((uint32_t)NET_UPPER(_ARENA_BYTES));
+  put_u32(NET_UPPER(_TENSOR_COUNT));
+  put_u32(NET_UPPER(_INPUT_COUNT));
+  put_u32(NET_UPPER(_OUTPUT_COUNT));
+  for (i = 0; i < NET_UPPER(_INPUT_COUNT); ++i) put_u32(NET(_inputs)[i]);
+  for (i = 0; i < NET_UPPER(_OUTPUT_COUNT); ++i) put_u32(NET(_outputs)[i]);
+  for (i = 0; i < NET_UPPER(_TENSOR_COUNT); ++i) put_tensor_info(i);
+}
+
+void harness_observe(uint32_t tensor, const void* data) {
+  put_u32(tensor);
+  put_u32(tensor_bytes(tensor));
+  put(data, tensor_bytes(tensor));
+}
+
+static int guards_intact(void) {
+  uint32_t i;
+  for (i = 0; i < GUARD_BYTES; ++i)
+    if (arena.before[i] != GUARD_VALUE || arena.after[i] != GUARD_VALUE) return 0;
+  return 1;
+}
+
+static int read_inputs(void) {
+  uint32_t i;
+  for (i = 0; i < NET_UPPER(_INPUT_COUNT); ++i) {
+    const uint32_t tensor = NET(_inputs)[i];
+    if (!harness_read(arena.bytes + NET(_tensors)[tensor].arena_offset, tensor_bytes(tensor)))
+      return 0;
+  }
+  return 1;
+}
+
+int harness_main(void) {
+  uint32_t samples, sample, i;
+  if (!harness_open()) return HARNESS_IO_FAILED;
+  if (!get_u32(&samples)) return HARNESS_BAD_INPUT;
+  for (i = 0; i < GUARD_BYTES; ++i) arena.before[i] = arena.after[i] = GUARD_VALUE;
+  put_header(samples);
+  for (sample = 0; sample < samples; ++sample) {
+    if (!read_inputs()) return HARNESS_BAD_INPUT;
+    BEGIN_COUNT();
+    NET(_run)(arena.bytes);
+    END_COUNT();
+    if (!guards_intact()) return HARNESS_ARENA_OVERRUN;
+#if !HARNESS_OBSERVE
+    for (i = 0; i < NET_UPPER(_OUTPUT_COUNT); ++i) {
+      const uint32_t tensor = NET(_outputs)[i];
+      harness_observe(tensor, arena.bytes + NET(_tensors)[tensor].arena_offset);
+    }
+#endif
+    put_u32(HARNESS_END_OF_SAMPLE);
+  }
+  if (!harness_at_end()) return HARNESS_BAD_INPUT;
+  put_u32(HARNESS_END);
+  if (failed || !harness_close()) return HARNESS_IO_FAILED;
+  return HARNESS_OK;
+}

@@ -1,0 +1,43 @@
+/* What the harness around generated C consists of: main.c runs the network on samples and writes
+ * what it sees; one io_*.c moves bytes; observe.h is forced into net.c so that every visible tensor
+ * is reported.
+ *
+ * Compile with -DHARNESS_HEADER="net.h" (quoted), -DHARNESS_PREFIX=net, -DHARNESS_PREFIX_UPPER=NET
+ * and -DHARNESS_OBSERVE=1, or =0 to run the network as a device would and to write its outputs
+ * only.
+ *
+ * Input:  u32 samples, then for each sample each input tensor's bytes as they lie in the arena.
+ * Output: "LKSTREAM", u32 version 1, u32 samples, u32 arena bytes, u32 tensor, input and output
+ * count, u32 tensor indices of inputs and outputs, then for each tensor u32 name length, the name,
+ *         u32 type, bits, logical rank, channels, height, width, decimal count (as in net.h), the
+ * decimals; then records: u32 tensor, u32 bytes, the bytes; u32 HARNESS_END_OF_SAMPLE after each
+ * sample and u32 HARNESS_END after the last. Everything is little endian. */
+#ifndef HARNESS_H_
+#define HARNESS_H_
+
+#include <stdint.h>
+
+#define HARNESS_END_OF_SAMPLE 0xFFFFFFFFu
+#define HARNESS_END 0xFFFFFFFEu
+
+/* Exit codes. */
+#define HARNESS_OK 0
+#define HARNESS_BAD_INPUT 2
+#define HARNESS_ARENA_OVERRUN 3
+#define HARNESS_IO_FAILED 4
+#define HARNESS_FAULT 5
+
+/* The I/O layer. Each returns 1 when every byte was moved. */
+int harness_open(void);
+int harness_read(void* data, uint32_t bytes);
+int harness_write(const void* data, uint32_t bytes);
+int harness_close(void);
+/* 1 when nothing is left to read. */
+int harness_at_end(void);
+
+/* Called by net.c through observe.h. */
+void harness_observe(uint32_t tensor, const void* data);
+
+int harness_main(void);
+
+#endif

@@ -1,0 +1,184 @@
+#include "verify/differential/harness_stream.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "verify/semantics/rounding.h"
+
+namespace lockstep::verify {
+namespace {
+
+constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kEndOfSample = 0xFFFFFFFFu;
+constexpr std::uint32_t kEnd = 0xFFFFFFFEu;
+constexpr std::uint32_t kMaxCount = 65536;        // of tensors; of a dimension, as in plans
+constexpr std::int64_t kMaxElements = 1LL << 28;  // of one tensor
+
+struct Malformed {
+  std::string reason;
+};
+
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> bytes) : rest_(bytes), total_(bytes.size()) {}
+
+  std::span<const std::byte> take(std::size_t count, const char* what) {
+    if (count > rest_.size())
+      throw Malformed{fmt::format("its output ends at byte {}, inside {}", total_, what)};
+    const std::span<const std::byte> taken = rest_.first(count);
+    rest_ = rest_.subspan(count);
+    return taken;
+  }
+  std::uint32_t u32(const char* what) {
+    const std::span<const std::byte> bytes = take(4, what);
+    std::uint32_t value = 0;
+    for (int i = 3; i >= 0; --i)
+      value = value << 8 | std::to_integer<std::uint32_t>(bytes[static_cast<std::size_t>(i)]);
+    return value;
+  }
+  std::uint32_t u32_at_most(std::uint32_t limit, const char* what) {
+    const std::uint32_t value = u32(what);
+    if (value > limit) throw Malformed{fmt::format("its output says {} = {}", what, value)};
+    return value;
+  }
+  std::size_t left() const { return rest_.size(); }
+
+ private:
+  std::span<const std::byte> rest_;
+  std::size_t total_;
+};
+
+std::uint32_t dimension(Reader& reader, const char* what) {
+  const std::uint32_t value = reader.u32_at_most(kMaxCount * 1024, what);
+  if (value == 0) throw Malformed{fmt::format("its output says {} = 0", what)};
+  return value;
+}
+
+VisibleTensor read_tensor(Reader& reader) {
+  VisibleTensor tensor;
+  const std::uint32_t length = reader.u32_at_most(kMaxCount, "the length of a tensor's name");
+  const std::span<const std::byte> name = reader.take(length, "a tensor's name");
+  tensor.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
+  const std::uint32_t type = reader.u32_at_most(3, "a tensor's type");
+  if (type == 0) throw Malformed{"its output says a tensor's type = 0"};
+  tensor.element_bytes = type == 3 ? 4 : type;
+  tensor.bits = reader.u32_at_most(tensor.element_bytes * 8, "a tensor's bits");
+  tensor.logical_rank = reader.u32_at_most(3, "a tensor's rank");
+  tensor.channels = dimension(reader, "a tensor's channels");
+  tensor.height = dimension(reader, "a tensor's height");
+  tensor.width = dimension(reader, "a tensor's width");
+  const Int128 elements = Int128{tensor.channels} * tensor.height * tensor.width;
+  if (elements > kMaxElements)
+    throw Malformed{fmt::format("tensor '{}' is too large", tensor.name)};
+  const std::uint32_t decimal_count = reader.u32_at_most(1, "a tensor's decimal count");
+  for (const std::byte decimal :
+       reader.take(decimal_count == 1 ? 1 : tensor.channels, "a tensor's decimals"))
+    tensor.decimals.push_back(static_cast<std::int8_t>(decimal));
+  return tensor;
+}
+
+void check_inputs(const Observations& seen, std::span<const std::uint32_t> inputs,
+                  const Graph& graph) {
+  bool same = inputs.size() == graph.inputs.size();
+  for (std::size_t i = 0; same && i < inputs.size(); ++i)
+    same = seen.tensors[inputs[i]].name == graph.inputs[i].name;
+  if (!same) throw Malformed{"its inputs are not the graph's"};
+}
+
+Observations parse(Reader& reader, const Graph& graph, std::int64_t samples, bool every_tensor) {
+  const std::span<const std::byte> magic = reader.take(8, "the header");
+  if (std::memcmp(magic.data(), "LKSTREAM", 8) != 0)
+    throw Malformed{"its output is no harness stream"};
+  if (reader.u32("the header") != kVersion) throw Malformed{"its output has another version"};
+  if (reader.u32("the header") != static_cast<std::uint32_t>(samples))
+    throw Malformed{"its output has another number of samples"};
+  reader.u32("the header");  // arena bytes
+  const std::uint32_t tensors = reader.u32_at_most(kMaxCount, "the number of tensors");
+  std::vector<std::uint32_t> inputs(reader.u32_at_most(tensors, "the number of inputs"));
+  std::vector<std::uint32_t> outputs(reader.u32_at_most(tensors, "the number of outputs"));
+  if (tensors == 0) throw Malformed{"its output has no tensors"};
+  for (std::uint32_t& input : inputs) input = reader.u32_at_most(tensors - 1, "an input");
+  for (std::uint32_t& output : outputs) output = reader.u32_at_most(tensors - 1, "an output");
+
+  Observations seen;
+  seen.samples = samples;
+  seen.outputs = outputs;
+  for (std::uint32_t t = 0; t < tensors; ++t) seen.tensors.push_back(read_tensor(reader));
+  check_inputs(seen, inputs, graph);
+  seen.codes.resize(tensors);
+  for (std::int64_t s = 0; s < samples; ++s) {
+    std::vector<int> times_seen(tensors, 0);
+    for (std::uint32_t t = reader.u32("a record"); t != kEndOfSample; t = reader.u32("a record")) {
+      if (t >= tensors)
+        throw Malformed{fmt::format("its output has a record of tensor {} of {}", t, tensors)};
+      const VisibleTensor& tensor = seen.tensors[t];
+      const auto count = static_cast<std::size_t>(tensor.element_count());
+      if (reader.u32("a record") != count * tensor.element_bytes)
+        throw Malformed{fmt::format("its record of tensor '{}' has a wrong size", tensor.name)};
+      const std::span<const std::byte> data = reader.take(count * tensor.element_bytes, "a record");
+      seen.codes[t].resize(seen.codes[t].size() + count);
+      decode_tensor(tensor, data.data(), seen.codes[t].data() + seen.codes[t].size() - count);
+      times_seen[t] += 1;
+    }
+    for (std::uint32_t t = 0; t < tensors; ++t) {
+      const bool wanted = every_tensor || std::ranges::find(outputs, t) != outputs.end();
+      if (times_seen[t] != (wanted ? 1 : 0))
+        throw Malformed{fmt::format("tensor '{}' was reported {} times in sample {}",
+                                    seen.tensors[t].name, times_seen[t], s)};
+    }
+  }
+  if (reader.u32("the end") != kEnd) throw Malformed{"its output has more samples than asked for"};
+  if (reader.left() != 0)
+    throw Malformed{fmt::format("its output has {} bytes too many", reader.left())};
+  return seen;
+}
+
+// Drops what was not reported.
+Observations outputs_only(const Observations& all) {
+  Observations result;
+  result.samples = all.samples;
+  for (std::size_t t = 0; t < all.tensors.size(); ++t) {
+    if (std::ranges::find(all.outputs, t) == all.outputs.end()) continue;
+    result.outputs.push_back(static_cast<std::uint32_t>(result.tensors.size()));
+    result.tensors.push_back(all.tensors[t]);
+    result.codes.push_back(all.codes[t]);
+  }
+  return result;
+}
+
+}  // namespace
+
+HarnessOutput parse_harness_output(std::span<const std::byte> bytes, const Graph& graph,
+                                   std::int64_t samples, bool every_tensor) {
+  try {
+    Reader reader(bytes);
+    Observations seen = parse(reader, graph, samples, every_tensor);
+    return {every_tensor ? std::move(seen) : outputs_only(seen), ""};
+  } catch (const Malformed& malformed) {
+    return {std::nullopt, malformed.reason};
+  }
+}
+
+std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std::int64_t samples) {
+  std::vector<std::byte> bytes;
+  for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<std::byte>(samples >> (8 * i) & 0xFF));
+  for (std::int64_t s = 0; s < samples; ++s)
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const std::vector<std::int64_t>& shape = batch[i].shape;
+      VisibleTensor tensor;
+      tensor.element_bytes = graph.inputs[i].bits <= 8 ? 1 : 2;
+      tensor.channels = static_cast<std::uint32_t>(shape[0]);
+      if (shape.size() == 3) tensor.height = static_cast<std::uint32_t>(shape[1]);
+      if (shape.size() > 1) tensor.width = static_cast<std::uint32_t>(shape.back());
+      const std::size_t start = bytes.size();
+      const std::int64_t count = tensor.element_count();
+      bytes.resize(start + static_cast<std::size_t>(count) * tensor.element_bytes);
+      encode_tensor(tensor, batch[i].codes.data() + s * count, bytes.data() + start);
+    }
+  return bytes;
+}
+
+}  // namespace lockstep::verify

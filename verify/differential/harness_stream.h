@@ -1,0 +1,29 @@
+// Reads what the harness wrote (harness/harness.h says how) and writes what it reads. The bytes
+// come from a program under test, so nothing about them is taken for granted.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "verify/differential/observation.h"
+#include "verify/verify.h"
+
+namespace lockstep::verify {
+
+struct HarnessOutput {
+  std::optional<Observations> seen;  // only when every byte was as expected
+  std::string failure;               // otherwise why not
+};
+
+// `every_tensor`: each tensor must be reported once per sample; otherwise each output must, and
+// only outputs are in the result.
+HarnessOutput parse_harness_output(std::span<const std::byte> bytes, const Graph& graph,
+                                   std::int64_t samples, bool every_tensor);
+
+// The samples as the harness reads them: each input HWC, in the narrowest type that holds its bits.
+std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std::int64_t samples);
+
+}  // namespace lockstep::verify

@@ -1,0 +1,138 @@
+#include "verify/differential/plan_runner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "compile/support/error.h"
+#include "verify/semantics/exact_network.h"
+
+namespace lockstep::verify {
+namespace {
+
+struct ObserverContext {
+  Observations* seen;
+  std::vector<int> times_seen;  // per tensor, in the sample that runs
+  std::size_t sample;
+};
+
+void observe(void* context, std::uint32_t tensor, const void* data) {
+  auto& observer = *static_cast<ObserverContext*>(context);
+  const VisibleTensor& info = observer.seen->tensors[tensor];
+  decode_tensor(info, static_cast<const std::byte*>(data),
+                observer.seen->codes[tensor].data() +
+                    observer.sample * static_cast<std::size_t>(info.element_count()));
+  observer.times_seen[tensor] += 1;
+}
+
+struct alignas(INTRT_ARENA_ALIGNMENT) ArenaBlock {
+  std::byte bytes[INTRT_ARENA_ALIGNMENT];
+};
+
+// Samples [first, last); returns why it stopped early, or nothing.
+std::string run_range(const OpenPlan& plan, const std::string& kernels, const Batch& batch,
+                      Observations& seen, std::int64_t first, std::int64_t last) {
+  const std::uint32_t arena_bytes = intrt_arena_bytes(plan.get());
+  std::vector<ArenaBlock> arena(arena_bytes / INTRT_ARENA_ALIGNMENT + 1);
+  for (std::int64_t s = first; s < last; ++s) {
+    // Nothing may depend on what the arena held before.
+    std::memset(static_cast<void*>(arena.data()), s % 2 == 0 ? 0x55 : 0xAA,
+                arena.size() * sizeof(ArenaBlock));
+    for (std::uint32_t i = 0; i < batch.size(); ++i) {
+      const std::uint32_t tensor = intrt_input(plan.get(), i);
+      const VisibleTensor& info = seen.tensors[tensor];
+      encode_tensor(info, batch[i].codes.data() + s * info.element_count(),
+                    static_cast<std::byte*>(intrt_tensor_data(plan.get(), arena.data(), tensor)));
+    }
+    ObserverContext context = {&seen, std::vector<int>(seen.tensors.size(), 0),
+                               static_cast<std::size_t>(s)};
+    const intrt_run_options options = {kernels.c_str(), observe, &context};
+    const intrt_status status = intrt_run(plan.get(), arena.data(), arena_bytes, &options);
+    if (status != INTRT_OK)
+      return fmt::format("the runtime stopped: {}", intrt_status_text(status));
+    for (std::size_t t = 0; t < seen.tensors.size(); ++t)
+      if (context.times_seen[t] != 1)
+        return fmt::format("tensor '{}' was reported {} times", seen.tensors[t].name,
+                           context.times_seen[t]);
+  }
+  return "";
+}
+
+// The plan's inputs must be the graph's, in its order, or there is nothing to feed.
+std::string check_inputs(const OpenPlan& plan, const Graph& graph, const Observations& seen,
+                         const Batch& batch) {
+  const std::uint32_t count = intrt_input_count(plan.get());
+  if (count != graph.inputs.size())
+    return fmt::format("the plan has {} inputs, the graph {}", count, graph.inputs.size());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const VisibleTensor& tensor = seen.tensors[intrt_input(plan.get(), i)];
+    if (tensor.name != graph.inputs[i].name || tensor.element_count() != batch[i].element_count() ||
+        static_cast<std::int64_t>(tensor.bits) != graph.inputs[i].bits)
+      return fmt::format(
+          "the plan's input {} is '{}' with {} elements of {} bits, the graph's '{}' has {} of {}",
+          i, tensor.name, tensor.element_count(), tensor.bits, graph.inputs[i].name,
+          batch[i].element_count(), graph.inputs[i].bits);
+  }
+  return "";
+}
+
+}  // namespace
+
+OpenPlan::OpenPlan(std::span<const std::byte> bytes) : storage_(bytes.size() / sizeof(Block) + 1) {
+  std::memcpy(static_cast<void*>(storage_.data()), bytes.data(), bytes.size());
+  std::uint32_t failed_op = UINT32_MAX;
+  const intrt_status status = intrt_open(&plan_, storage_.data(), bytes.size(), &failed_op);
+  if (status == INTRT_OK) return;
+  if (failed_op == UINT32_MAX)
+    throw InputError(fmt::format("plan: does not open: {}", intrt_status_text(status)));
+  throw InputError(
+      fmt::format("plan: does not open: operator {}: {}", failed_op, intrt_status_text(status)));
+}
+
+VisibleTensor OpenPlan::tensor(std::uint32_t index) const {
+  const intrt_tensor info = intrt_tensor_info(&plan_, index);
+  VisibleTensor tensor;
+  tensor.name = info.name;
+  tensor.element_bytes = info.element_bytes;
+  tensor.bits = info.bits;
+  tensor.logical_rank = info.logical_rank;
+  tensor.channels = info.channels;
+  tensor.height = info.height;
+  tensor.width = info.width;
+  tensor.decimals.assign(info.decimals, info.decimals + info.decimal_count);
+  return tensor;
+}
+
+std::vector<std::string> kernel_variants_here() {
+  std::vector<std::string> variants;
+  for (std::uint32_t i = 0; intrt_kernel_variant(i) != nullptr; ++i)
+    if (intrt_kernel_variant_runs_here(i) != 0) variants.emplace_back(intrt_kernel_variant(i));
+  return variants;
+}
+
+PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Graph& graph,
+                 const Batch& batch, std::int64_t samples) {
+  Observations seen;
+  seen.samples = samples;
+  for (std::uint32_t t = 0; t < intrt_tensor_count(plan.get()); ++t) {
+    seen.tensors.push_back(plan.tensor(t));
+    seen.codes.emplace_back(
+        static_cast<std::size_t>(seen.tensors.back().element_count() * samples));
+  }
+  for (std::uint32_t i = 0; i < intrt_output_count(plan.get()); ++i)
+    seen.outputs.push_back(intrt_output(plan.get(), i));
+  PlanRun run;
+  run.failure = check_inputs(plan, graph, seen, batch);
+  if (!run.failure.empty()) return run;
+
+  std::vector<std::string> failures(2);  // one per half of the samples
+  share_range(samples, [&](std::int64_t first, std::int64_t last) {
+    failures[first == 0 ? 0 : 1] = run_range(plan, kernels, batch, seen, first, last);
+  });
+  run.failure = failures[0].empty() ? failures[1] : failures[0];
+  if (run.failure.empty()) run.seen = std::move(seen);
+  return run;
+}
+
+}  // namespace lockstep::verify

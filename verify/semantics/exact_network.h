@@ -1,0 +1,46 @@
+// A graph with its parameters, made ready for exact evaluation: formats, integer weights and bounds
+// of every node are worked out once, then any number of batches can run. evaluate_exactly() is this
+// for one batch.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "compile/checkpoint/parameters.h"
+#include "compile/graph/graph.h"
+#include "verify/semantics/operators.h"
+#include "verify/semantics/semantics.h"
+
+namespace lockstep::verify {
+
+class ExactNetwork {
+ public:
+  // Keeps references to both. InputError where the network has no exact integer meaning.
+  ExactNetwork(const Graph& graph, const Parameters& parameters);
+
+  const Graph& graph() const { return graph_; }
+  // Of a node or an input; asserts that it exists.
+  const Format& format(std::string_view name) const;
+  // The integer weights of a linear operator; nullptr for every other node.
+  const LinearConstants* constants(std::string_view node) const;
+
+  // Every node and input, for every sample. InputError for inputs of another shape, another number
+  // of samples, or with codes outside the declared range. Two threads share the samples; the result
+  // does not depend on that.
+  NodeValues evaluate(const Batch& batch, std::int64_t samples) const;
+
+ private:
+  const Graph& graph_;
+  std::map<std::string, Format, std::less<>> inputs_;
+  std::vector<OperatorPointer> operators_;  // one per node, in execution order
+  std::map<std::string, std::size_t, std::less<>> index_;
+};
+
+// Calls body(first, last) for disjoint ranges that cover [0, count), on at most two threads. `body`
+// must not throw and must write to places of its own range only.
+void share_range(std::int64_t count, const std::function<void(std::int64_t, std::int64_t)>& body);
+
+}  // namespace lockstep::verify

@@ -1,0 +1,27 @@
+// Merges all dimensions behind the batch. Codes are row-major before and after, so they stay as
+// they are.
+#include <algorithm>
+
+#include "verify/semantics/operators.h"
+
+namespace lockstep::verify {
+namespace {
+
+class Flatten final : public ExactOperator {
+ public:
+  explicit Flatten(const Format& input) {
+    format_ = input;
+    format_.shape = {input.element_count()};
+  }
+  void run(std::span<const std::int64_t> input, std::span<std::int64_t> output) const override {
+    std::copy(input.begin(), input.end(), output.begin());
+  }
+};
+
+}  // namespace
+
+OperatorPointer make_flatten(const Node&, const NodeParameters&, const Format& input) {
+  return std::make_unique<Flatten>(input);
+}
+
+}  // namespace lockstep::verify

@@ -1,0 +1,54 @@
+// out[o] = bias[o] + sum over k of in[k] * w[o,k], on the common grid of output o.
+#include <fmt/format.h>
+
+#include "compile/support/error.h"
+#include "verify/semantics/operators.h"
+
+namespace lockstep::verify {
+namespace {
+
+class Linear final : public ExactOperator {
+ public:
+  Linear(const Node& node, const NodeParameters& parameters, const Format& input) {
+    const std::int64_t in_features = node.integer("in_features");
+    const std::int64_t out_features = node.integer("out_features");
+    if (input.shape != std::vector<std::int64_t>{in_features})
+      throw InputError(fmt::format("layer '{}': input of shape {}, but the layer takes [{}]",
+                                   node.name, shape_text(input.shape), in_features));
+    const std::vector<std::int64_t> weight_shape = {out_features, in_features};
+    if (parameters.weight_shape != weight_shape)
+      throw InputError(fmt::format("layer '{}': weight of shape {}, but its attributes say {}",
+                                   node.name, shape_text(parameters.weight_shape),
+                                   shape_text(weight_shape)));
+    constants_ =
+        derive_linear_constants(node, parameters, input.magnitude(),
+                                [&](std::int64_t, std::int64_t k) { return input.decimal(k); });
+    format_.shape = {out_features};
+    format_.decimals = constants_.accumulator_decimals;
+    format_.lo = -constants_.largest_sum;
+    format_.hi = constants_.largest_sum;
+  }
+
+  const LinearConstants* constants() const override { return &constants_; }
+
+  void run(std::span<const std::int64_t> input, std::span<std::int64_t> output) const override {
+    for (std::size_t o = 0; o < output.size(); ++o) {
+      const std::int64_t* weights = constants_.aligned_weights.data() + o * input.size();
+      std::int64_t sum = constants_.aligned_bias.empty() ? 0 : constants_.aligned_bias[o];
+      for (std::size_t k = 0; k < input.size(); ++k) sum += input[k] * weights[k];
+      output[o] = sum;
+    }
+  }
+
+ private:
+  LinearConstants constants_;
+};
+
+}  // namespace
+
+OperatorPointer make_linear(const Node& node, const NodeParameters& parameters,
+                            const Format& input) {
+  return std::make_unique<Linear>(node, parameters, input);
+}
+
+}  // namespace lockstep::verify
