@@ -43,8 +43,8 @@ struct PruneSpec {
   std::int64_t repetition = 4;
   std::int64_t window_size = 1;
   bool strict = true;
-  std::optional<std::int64_t> collapse;  // empty: "auto" (0 activations, -1 weights)
-  std::optional<std::vector<std::int64_t>> structured_dims;  // empty: unstructured
+  std::optional<std::int64_t> collapse = {};  // empty: "auto" (0 activations, -1 weights)
+  std::optional<std::vector<std::int64_t>> structured_dims = {};  // empty: unstructured
   bool operator==(const PruneSpec&) const = default;
 };
 
