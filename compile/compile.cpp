@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compile/backends/c_source/emit.h"
 #include "compile/backends/plan/writer.h"
 #include "compile/backends/weights.h"
 #include "compile/checkpoint/parameters.h"
@@ -57,5 +58,9 @@ Compiled compile_network(const Graph& graph, const StateDict& state,
 }
 
 std::vector<std::string> pass_names() { return passes::pipeline_names(); }
+
+std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options) {
+  return backends::emit_c_source(compiled, options);
+}
 
 }  // namespace lockstep

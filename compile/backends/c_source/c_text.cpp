@@ -1,0 +1,79 @@
+#include "compile/backends/c_source/c_text.h"
+
+#include <limits>
+
+#include "compile/support/error.h"
+
+namespace lockstep::backends {
+namespace {
+
+bool is_plain(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+         c == '-' || c == '.' || c == ' ';
+}
+
+}  // namespace
+
+void CText::add(std::string_view line) {
+  if (line.starts_with('}')) --depth_;
+  text_.append(static_cast<std::size_t>(2 * depth_), ' ');
+  text_ += line;
+  text_ += '\n';
+  if (line.ends_with('{')) ++depth_;
+}
+
+void CText::array(std::string_view type, std::string_view name,
+                  const std::vector<std::int64_t>& elements) {
+  LOCKSTEP_ASSERT(!elements.empty());
+  constexpr std::size_t kPerLine = 16;
+  text_ += fmt::format("static const {} {}[{}] = {{", type, name, elements.size());
+  for (std::size_t i = 0; i < elements.size(); ++i) {
+    if (i % kPerLine == 0) text_ += "\n   ";
+    text_ += ' ';
+    text_ += c_integer(elements[i]);
+    if (i + 1 < elements.size()) text_ += ',';
+  }
+  text_ += "};\n";
+}
+
+std::string_view c_type(ir::ElementType type) {
+  switch (type) {
+    case ir::ElementType::kInt8:
+      return "int8_t";
+    case ir::ElementType::kInt16:
+      return "int16_t";
+    case ir::ElementType::kInt32:
+      break;
+  }
+  return "int32_t";
+}
+
+std::string c_integer(std::int64_t value) {
+  if (value == std::numeric_limits<std::int32_t>::min()) return "(-2147483647 - 1)";
+  return fmt::format("{}", value);
+}
+
+std::string c_string(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : text)
+    result += is_plain(c)
+                  ? std::string(1, c)
+                  : fmt::format("\\{:03o}", static_cast<unsigned>(static_cast<unsigned char>(c)));
+  return result + "\"";
+}
+
+std::string in_comment(std::string_view text) {
+  std::string result(text);
+  for (char& c : result)
+    if (!is_plain(c)) c = '?';
+  return result;
+}
+
+std::string upper(std::string_view prefix) {
+  std::string result(prefix);
+  for (char& c : result)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return result;
+}
+
+}  // namespace lockstep::backends

@@ -1,0 +1,50 @@
+// Text of C programs: indented lines, literals, identifiers and names.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "compile/ir/ir.h"
+
+namespace lockstep::backends {
+
+// Collects lines; a line that ends with '{' indents what follows, one that starts with '}' ends
+// that.
+class CText {
+ public:
+  template <typename... Args>
+  void line(fmt::format_string<Args...> format, Args&&... args) {
+    add(fmt::format(format, std::forward<Args>(args)...));
+  }
+  void blank() { text_ += '\n'; }
+  void verbatim(std::string_view text) { text_ += text; }
+
+  // static const TYPE NAME[] = {...};  `elements` is not empty.
+  void array(std::string_view type, std::string_view name,
+             const std::vector<std::int64_t>& elements);
+
+  std::string take() { return std::move(text_); }
+
+ private:
+  void add(std::string_view line);
+
+  std::string text_;
+  int depth_ = 0;
+};
+
+std::string_view c_type(ir::ElementType type);  // "int8_t", ...
+std::string c_integer(
+    std::int64_t value);  // a literal of type int32_t; INT32_MIN has none by itself
+std::string c_string(
+    std::string_view text);  // quoted; whatever is not plain ASCII as octal escapes
+std::string in_comment(std::string_view text);  // with whatever could end a comment replaced
+
+// The macro prefix: "net" gives "NET".
+std::string upper(std::string_view prefix);
+
+}  // namespace lockstep::backends

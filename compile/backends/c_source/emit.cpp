@@ -1,0 +1,185 @@
+// Three files: the interface, the network, the known-answer test.
+#include "compile/backends/c_source/emit.h"
+
+#include <algorithm>
+
+#include "compile/backends/c_source/arith_text.h"
+#include "compile/backends/c_source/c_text.h"
+#include "compile/backends/c_source/functions.h"
+#include "compile/backends/c_source/selftest.h"
+#include "compile/support/error.h"
+
+namespace lockstep::backends {
+namespace {
+
+using namespace ir;
+
+constexpr std::size_t kMaxPrefix = 64;
+
+void require_identifier(const std::string& prefix) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  const bool valid = !prefix.empty() && prefix.size() <= kMaxPrefix && is_letter(prefix[0]) &&
+                     std::all_of(prefix.begin(), prefix.end(),
+                                 [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+  if (!valid)
+    throw InputError(
+        fmt::format("C prefix '{}': it must be a C identifier of at most {} letters, digits "
+                    "and underscores",
+                    prefix, kMaxPrefix));
+}
+
+// "input: int8_t [28][28][1], 8 bits, decimal 7".
+std::string format_text(const Value& value) {
+  const auto [lo, hi] = std::minmax_element(value.decimals.begin(), value.decimals.end());
+  return fmt::format(
+      "{}: {} [{}][{}][{}] (H, W, C), {} bits, decimal {}", in_comment(value.node),
+      c_type(value.type()), value.shape.h, value.shape.w, value.shape.c, value.bits,
+      *lo == *hi ? fmt::format("{}", *lo) : fmt::format("{} to {} by channel", *lo, *hi));
+}
+
+std::string header(const Compiled& compiled, std::string_view prefix) {
+  const Program& program = compiled.program;
+  std::int64_t macs = 0, nonzero_macs = 0, weight_bytes = 0;
+  for (const OperatorReport& report : compiled.operators) {
+    macs += report.macs;
+    nonzero_macs += report.nonzero_macs;
+    weight_bytes += report.weight_bytes;
+  }
+  const std::string name = upper(prefix);
+  CText text;
+  text.line(
+      "/* Network '{}', integers only. Made by Lockstep; docs/generated-c.md tells how to use it.",
+      in_comment(program.name));
+  text.line(" *");
+  text.line(" * multiply-accumulates  {} ({} with a weight that is not zero)", macs, nonzero_macs);
+  text.line(" * weights               {} bytes", weight_bytes);
+  text.line(" * arena                 {} bytes", program.arena_bytes);
+  for (const ValueId id : program.inputs)
+    text.line(" * input   {}", format_text(program.values[id]));
+  for (const ValueId id : program.outputs)
+    text.line(" * output  {}", format_text(program.values[id]));
+  text.line(" */");
+  text.line("#ifndef {}_H_", name);
+  text.line("#define {}_H_", name);
+  text.blank();
+  text.line("#include <stdint.h>");
+  text.blank();
+  text.line("#ifdef __cplusplus");
+  text.verbatim("extern \"C\" {\n");
+  text.line("#endif");
+  text.blank();
+  text.line("#define {}_ARENA_BYTES {}u /* working memory; align it to 16 bytes */", name,
+            program.arena_bytes);
+  text.line("#define {}_TENSOR_COUNT {}u", name, program.values.size());
+  text.line("#define {}_INPUT_COUNT {}u", name, program.inputs.size());
+  text.line("#define {}_OUTPUT_COUNT {}u", name, program.outputs.size());
+  text.blank();
+  text.line("typedef struct {{");
+  text.line(
+      "const char *name;                 /* the graph node or input whose value this holds */");
+  text.line("uint8_t type;                     /* 1: int8_t, 2: int16_t, 3: int32_t */");
+  text.line("uint8_t bits;                     /* codes lie in [-2^(bits-1), 2^(bits-1)-1] */");
+  text.line("uint8_t logical_rank;             /* 1: [C*H*W], 2: [C,W], 3: [C,H,W] */");
+  text.line("uint8_t decimal_count;            /* 1: per tensor, 0: one decimal per channel */");
+  text.line("uint32_t channels, height, width; /* stored HWC, channel fastest */");
+  text.line("uint32_t arena_offset;");
+  text.line("const int8_t *decimals;           /* value = code * 2^-decimal */");
+  text.line("}} {}_tensor;", prefix);
+  text.blank();
+  text.line("extern const {0}_tensor {0}_tensors[{1}_TENSOR_COUNT];", prefix, name);
+  text.line("extern const uint16_t {0}_inputs[{1}_INPUT_COUNT];   /* indices into {0}_tensors */",
+            prefix, name);
+  text.line("extern const uint16_t {0}_outputs[{1}_OUTPUT_COUNT]; /* indices into {0}_tensors */",
+            prefix, name);
+  text.blank();
+  text.line(
+      "/* Fill the inputs in the arena, run, read the outputs. Inputs may be overwritten. */");
+  text.line("void {}_run(void *arena);", prefix);
+  text.blank();
+  text.line(
+      "/* {0}_selftest.c: 0, or 1 + the position of the first output element that differs. */",
+      prefix);
+  text.line("int {}_selftest(void *arena);", prefix);
+  text.blank();
+  text.line("#ifdef __cplusplus");
+  text.verbatim("}\n");
+  text.line("#endif");
+  text.blank();
+  text.line("#endif");
+  return text.take();
+}
+
+void emit_tensors(CText& text, const Program& program, std::string_view prefix) {
+  for (ValueId id = 0; id < program.values.size(); ++id) {
+    const std::vector<int>& decimals = program.values[id].decimals;
+    text.array("int8_t", fmt::format("{}_decimals{}", prefix, id),
+               {decimals.begin(), decimals.end()});
+  }
+  text.blank();
+  text.line("const {0}_tensor {0}_tensors[{1}_TENSOR_COUNT] = {{", prefix, upper(prefix));
+  for (ValueId id = 0; id < program.values.size(); ++id) {
+    const Value& value = program.values[id];
+    text.line("{{{}, {}, {}, {}, {}, {}u, {}u, {}u, {}u, {}_decimals{}}},", c_string(value.node),
+              static_cast<int>(value.type()), value.bits, value.shape.logical_rank,
+              value.decimals.size() == 1 ? 1 : 0, value.shape.c, value.shape.h, value.shape.w,
+              value.arena_offset.value(), prefix, id);
+  }
+  text.line("}};");
+  text.line("const uint16_t {}_inputs[{}_INPUT_COUNT] = {{{}}};", prefix, upper(prefix),
+            fmt::join(program.inputs, ", "));
+  text.line("const uint16_t {}_outputs[{}_OUTPUT_COUNT] = {{{}}};", prefix, upper(prefix),
+            fmt::join(program.outputs, ", "));
+}
+
+std::string network(const Program& program, std::string_view prefix) {
+  CText text;
+  text.line("/* Network '{}'; see {}.h. */", in_comment(program.name), prefix);
+  text.line("#include \"{}.h\"", prefix);
+  text.blank();
+  text.verbatim(kArithText);
+  text.blank();
+  text.line("/* Sees every tensor right after it was made, when the command line defines it. */");
+  text.line("#ifndef LOCKSTEP_OBSERVE");
+  text.line("#define LOCKSTEP_OBSERVE(tensor, data) ((void)0)");
+  text.line("#endif");
+  text.blank();
+  text.line("/* Bit i of a pruning mask; 1 keeps. */");
+  text.line("INTRT_INLINE int {}_keeps(const uint8_t *mask, int32_t i) {{", prefix);
+  text.line("return (mask[i >> 3] >> (i & 7)) & 1;");
+  text.line("}}");
+  text.blank();
+  emit_tensors(text, program, prefix);
+
+  std::vector<std::string> functions;
+  for (std::size_t i = 0; i < program.ops.size(); ++i)
+    functions.push_back(emit_function(text, program, i, prefix));
+
+  const auto address = [&](ValueId id) {
+    return fmt::format("(void *)(base + {}u)", program.values[id].arena_offset.value());
+  };
+  text.blank();
+  text.line("void {}_run(void *arena) {{", prefix);
+  text.line("uint8_t *const base = (uint8_t *)arena;");
+  for (const ValueId id : program.inputs) text.line("LOCKSTEP_OBSERVE({}u, {});", id, address(id));
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    const Op& op = program.ops[i];
+    text.line("{}({}, {});", functions[i], address(op.input), address(op.output));
+    text.line("LOCKSTEP_OBSERVE({}u, {});", op.output, address(op.output));
+  }
+  text.line("}}");
+  return text.take();
+}
+
+}  // namespace
+
+std::vector<CSourceFile> emit_c_source(const Compiled& compiled, const CSourceOptions& options) {
+  require_identifier(options.prefix);
+  LOCKSTEP_ASSERT(compiled.program.layout == Layout::kPhysical && compiled.program.arena_bytes > 0);
+  return {{options.prefix + ".c", network(compiled.program, options.prefix)},
+          {options.prefix + ".h", header(compiled, options.prefix)},
+          {options.prefix + "_selftest.c", emit_selftest(compiled.program, options.prefix)}};
+}
+
+}  // namespace lockstep::backends
