@@ -1,4 +1,6 @@
-/* The integer arithmetic of Lockstep. Valid as C99 and C++17; two's complement assumed.
+/* The integer arithmetic of Lockstep. Valid as C99 and C++17; two's complement and an arithmetic
+ * >> of negative values are assumed, as every compiler for the supported targets has them.
+ * docs/arithmetic.md gives the formulas.
  *
  * Every rounding, shift and clamp of the compiler, the runtime and generated C is one of these
  * functions. No function overflows inside the stated ranges; none depends on a build flag. */

@@ -4,6 +4,9 @@
  * allowed. Records are 4-byte aligned, weights and biases 16-byte aligned. The plan itself must lie
  * at a 16-byte aligned address. Nothing is ever written to it, so it may lie in flash.
  *
+ * Each tensor is an input or the output of exactly one operator, and is not written over while it
+ * is still to be read; docs/plan-format.md lists all that intrt_open checks.
+ *
  * Feature maps are stored HWC (channel fastest), although graph.json and PyTorch speak of (C,H,W).
  * A flattened tensor keeps the physical H, W, C of what was flattened; `logical_rank` 1 says that
  * its logical order is that of PyTorch's flatten, (C,H,W) row-major. The batch is the caller's
