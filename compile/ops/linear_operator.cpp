@@ -1,7 +1,6 @@
 #include "compile/ops/linear_operator.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
@@ -56,12 +55,6 @@ void require_quantized(const Lowering& lowering) {
                         ? std::string()
                         : fmt::format(" (it carries the accumulators of '{}')", origin)));
   }
-  const auto count = [&](std::size_t alternative) {
-    return std::count_if(node.wraps.begin(), node.wraps.end(),
-                         [&](const Wrap& wrap) { return wrap.index() == alternative; });
-  };
-  if (count(0) > 1) lowering.refuse("its weight is wrapped by prune more than once");
-  if (count(1) > 1) lowering.refuse("its weight is wrapped by quantize more than once");
 }
 
 // One keep flag per weight.
@@ -70,12 +63,7 @@ std::vector<std::uint8_t> weight_mask(const Lowering& lowering) {
   if (!parameters.weight_mask) return std::vector<std::uint8_t>(parameters.weight.size(), 1);
   const MaskParameters& mask = *parameters.weight_mask;
   const std::vector<std::int64_t>& shape = parameters.weight_shape;
-  bool fits = mask.shape.size() == shape.size();
-  for (std::size_t axis = 0; fits && axis < shape.size(); ++axis)
-    fits = mask.shape[axis] == shape[axis] || mask.shape[axis] == 1;
-  if (!fits)
-    lowering.refuse(fmt::format("the mask of its weight has shape [{}], but the weight has [{}]",
-                                fmt::join(mask.shape, ", "), fmt::join(shape, ", ")));
+  LOCKSTEP_ASSERT(mask.shape.size() == shape.size());  // bind_parameters has checked the extents
   const Broadcast source(shape, mask.shape);
   std::vector<std::uint8_t> keep(parameters.weight.size());
   for (std::size_t i = 0; i < keep.size(); ++i)
@@ -101,10 +89,8 @@ std::vector<int> weight_decimals(const Lowering& lowering) {
   std::vector<std::int64_t> extent(shape.size(), 1);
   if (decimals.size() > 1) {
     const std::int64_t axis = lowering.node().weight_quantize()->channelwise;
-    if (axis < 0 || axis >= static_cast<std::int64_t>(shape.size()) ||
-        shape[static_cast<std::size_t>(axis)] != static_cast<std::int64_t>(decimals.size()))
-      lowering.refuse(fmt::format("its weight has {} decimals, but shape [{}] and channelwise {}",
-                                  decimals.size(), fmt::join(shape, ", "), axis));
+    LOCKSTEP_ASSERT(axis >= 0 && shape.at(static_cast<std::size_t>(axis)) ==
+                                     static_cast<std::int64_t>(decimals.size()));
     extent[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(decimals.size());
   }
   const Broadcast source(shape, extent);
