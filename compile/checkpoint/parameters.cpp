@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -94,13 +95,13 @@ class Binder {
       fail(node, key, fmt::format("{} steps", steps));
   }
 
-  // `allowed_lengths`: of the decimal; empty when the tensor's shape is not known here.
+  // `length`: how many decimals; nothing when the tensor's shape is not known here.
   QuantizeParameters bind_quantize(const Node& node, const std::string& prefix, int max_bits,
-                                   std::span<const std::int64_t> allowed_lengths) {
+                                   std::optional<std::int64_t> length) {
     const std::string decimal_key = prefix + "decimal", bits_key = prefix + "bits",
                       quantized_key = prefix + "_quantized";
     QuantizeParameters result;
-    result.decimals = bind_decimals(node, decimal_key, allowed_lengths);
+    result.decimals = bind_decimals(node, decimal_key, length);
     bind_counter(node, prefix + "_n_updates");
 
     const Tensor& bits = claim_initialised(node, bits_key);
@@ -121,16 +122,14 @@ class Binder {
   }
 
   std::vector<int> bind_decimals(const Node& node, const std::string& key,
-                                 std::span<const std::int64_t> allowed_lengths) {
+                                 std::optional<std::int64_t> length) {
     const Tensor& tensor = claim_initialised(node, key);
     check_dtype(node, key, tensor, Dtype::kFloat32);
     if (tensor.shape.size() != 1 || tensor.shape[0] == 0)
       fail(node, key,
            fmt::format("shape is {}, but it must have one axis", shape_text(tensor.shape)));
-    if (!allowed_lengths.empty() && !std::ranges::count(allowed_lengths, tensor.shape[0]))
-      fail(node, key,
-           fmt::format("{} decimals, but it must be {}", tensor.shape[0],
-                       fmt::join(allowed_lengths, " or ")));
+    if (length && tensor.shape[0] != *length)
+      fail(node, key, fmt::format("{} decimals, but it must be {}", tensor.shape[0], *length));
     std::vector<int> decimals;
     for (const float value : tensor.floats(key)) {
       if (!(std::fabs(value) <= kMaxDecimal) || std::trunc(value) != value)
@@ -193,19 +192,15 @@ class Binder {
     const QuantizeSpec* const quantize = node.weight_quantize();
     if (quantize == nullptr) return;
 
-    // A length-1 decimal serves any number of channels in QSPARSE, whatever `channelwise` says.
-    std::vector<std::int64_t> lengths = {1};
-    if (quantize->channelwise >= 0) {
-      const std::int64_t length =
-          result.weight_shape[static_cast<std::size_t>(quantize->channelwise)];
-      if (length != 1) lengths = {length};
-    }
-    result.weight_quantize = bind_quantize(node, state_key(node.name, "quantize."), 16, lengths);
+    const std::int64_t decimals =
+        quantize->channelwise < 0
+            ? 1
+            : result.weight_shape[static_cast<std::size_t>(quantize->channelwise)];
+    result.weight_quantize = bind_quantize(node, state_key(node.name, "quantize."), 16, decimals);
     if (quantize->bias_bits < 0) return;
     const std::string bias_prefix = state_key(node.name, "quantize_bias.");
     if (has_bias)
-      result.bias_quantize =
-          bind_quantize(node, bias_prefix, 32, std::vector<std::int64_t>{bias_length});
+      result.bias_quantize = bind_quantize(node, bias_prefix, 32, bias_length);
     else
       claim_unused_bias_quantize(node, bias_prefix);
   }
@@ -215,11 +210,10 @@ class Binder {
     const OpSchema& schema = schema_of(node);
     if (schema.weight_shape != nullptr) bind_weight(node, schema, result);
     if (node.quantize) {
-      const std::vector<std::int64_t> per_tensor = {1};
       const bool is_per_tensor = node.quantize->channelwise < 0;
-      result.quantize = bind_quantize(node, state_key(node.name, ""), 16,
-                                      is_per_tensor ? std::span<const std::int64_t>(per_tensor)
-                                                    : std::span<const std::int64_t>());
+      result.quantize =
+          bind_quantize(node, state_key(node.name, ""), 16,
+                        is_per_tensor ? std::optional<std::int64_t>(1) : std::nullopt);
     }
     if (node.prune) result.mask = bind_prune(node, state_key(node.name, ""));
     return result;
