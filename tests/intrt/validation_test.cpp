@@ -182,23 +182,66 @@ TEST_CASE("a name without its NUL at the very end of the plan is refused") {
   CHECK(open_plan(plan.sealed()) == Opened{INTRT_ERROR_BOUNDS, kNoOp});
 }
 
-TEST_CASE("names of several languages are accepted") {
-  for (const char* name :
-       {"\xC3\xA9t\xC3\xA9", "\xE7\xBD\x91\xE7\xBB\x9C", "\xF0\x9F\x94\x92", "a b/c.d"}) {
-    PlanBuilder b;
-    b.input({});
-    b.output({});
-    intrt_requantize_params p{};
+namespace {
+
+// One requantize from `from` to `to` with a shift of 0.
+std::vector<std::uint8_t> requantize_network(const TensorSpec& from, const TensorSpec& to,
+                                             std::uint8_t post_kind, const std::string& name) {
+  PlanBuilder b;
+  b.input(from);
+  b.output(to);
+  intrt_requantize_params p{};
+  if (post_kind == INTRT_POST_SHIFT) {
     p.post.kind = INTRT_POST_SHIFT;
     p.post.hi = 1;
     p.post.shifts_offset = b.array(std::vector<std::int8_t>{0});
     p.post.shift_count = 1;
-    b.op(k_requantize, 0, 1, p);
-    const AlignedBytes bytes(b.finish(name));
+  }
+  b.op(k_requantize, 0, 1, p);
+  return b.finish(name);
+}
+
+}  // namespace
+
+TEST_CASE("names of several languages are accepted") {
+  for (const char* name :
+       {"\xC3\xA9t\xC3\xA9", "\xE7\xBD\x91\xE7\xBB\x9C", "\xF0\x9F\x94\x92", "a b/c.d",
+        "\xED\x9F\xBF", "\xEE\x80\x80", "\xF4\x8F\xBF\xBF", "\xE0\xA0\x80", "\xF0\x90\x80\x80"}) {
+    const AlignedBytes bytes(requantize_network({}, {}, INTRT_POST_SHIFT, name));
     intrt_plan plan;
     REQUIRE(intrt_open(&plan, bytes.data(), bytes.size(), nullptr) == INTRT_OK);
     CHECK(std::string(intrt_network_name(&plan)) == name);
     CHECK(std::string(intrt_tensor_info(&plan, 0).name).empty());
+  }
+}
+
+TEST_CASE(
+    "names that are not UTF-8 are refused: overlong, surrogates, beyond U+10FFFF, cut, stray") {
+  for (const char* name : {"\xC0\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xF0\x8F\xBF\xBF",
+                           "\xED\xA0\x80", "\xED\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
+                           "\xC3", "\xE7\xBD", "\xF0\x9F\x94", "\x80", "a\xBFz", "\xC3z", "\xFF"}) {
+    CAPTURE(std::string(name).size());
+    CHECK(open_plan(AlignedBytes(requantize_network({}, {}, INTRT_POST_SHIFT, name))) ==
+          Opened{INTRT_ERROR_VALUE, kNoOp});
+  }
+}
+
+TEST_CASE("requantize is refused for each dimension that differs, and for raw codes of more bits") {
+  const TensorSpec from = {.channels = 2, .height = 3, .width = 4, .type = INTRT_INT32, .bits = 20};
+  const auto opened = [&](const TensorSpec& to, std::uint8_t kind) {
+    return open_plan(AlignedBytes(requantize_network(from, to, kind, "n")));
+  };
+  TensorSpec to = from;
+  CHECK(opened(to, INTRT_POST_SHIFT) == Opened{INTRT_OK, kNoOp});
+  CHECK(opened(to, INTRT_POST_NONE) == Opened{INTRT_OK, kNoOp});
+  to.bits = 19;
+  CHECK(opened(to, INTRT_POST_SHIFT) == Opened{INTRT_OK, kNoOp});
+  CHECK(opened(to, INTRT_POST_NONE) == Opened{INTRT_ERROR_OVERFLOW, 0});
+  for (std::uint32_t TensorSpec::*dimension :
+       {&TensorSpec::channels, &TensorSpec::height, &TensorSpec::width}) {
+    to = from;
+    to.*dimension += 1;
+    CHECK(opened(to, INTRT_POST_SHIFT) == Opened{INTRT_ERROR_SHAPE, 0});
   }
 }
 
@@ -376,6 +419,11 @@ TEST_CASE("other operators with tensors that do not fit are refused") {
        [](P& p) {
          p.tensor(kTensorAcc).channels = 1;
          p.tensor(kTensorAcc).width = 2;
+       }},
+      {"linear onto a column", kShape, kOpLinear,
+       [](P& p) {
+         p.tensor(kTensorAcc).channels = 1;
+         p.tensor(kTensorAcc).height = 2;
        }},
       {"linear weight type", kValue, kOpLinear, [](P& p) { linear(p).weight_type = 7; }},
       {"linear weights out", kBounds, kOpLinear,
