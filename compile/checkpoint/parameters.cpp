@@ -31,14 +31,16 @@ class Binder {
     for (const Node& node : graph_.nodes) parameters.nodes.emplace(node.name, bind_node(node));
     for (const auto& [key, tensor] : state_.entries())
       if (!owner_.contains(key))
-        throw InputError(
-            fmt::format("key '{}': no layer of graph '{}' has such an entry", key, graph_.name));
+        throw InputError(fmt::format("{}key '{}': no layer of graph '{}' has such an entry", file(),
+                                     key, graph_.name));
     return parameters;
   }
 
  private:
-  [[noreturn]] static void fail(const Node& node, std::string_view key, std::string_view reason) {
-    throw InputError(fmt::format("layer '{}': '{}': {}", node.name, key, reason));
+  // "state.pt: " or, for a state dict that came from no file, nothing.
+  std::string file() const { return state_.name().empty() ? "" : state_.name() + ": "; }
+  [[noreturn]] void fail(const Node& node, std::string_view key, std::string_view reason) const {
+    throw InputError(fmt::format("{}layer '{}': '{}': {}", file(), node.name, key, reason));
   }
 
   const Tensor& claim(const Node& node, const std::string& key) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "compile/checkpoint/printable.h"
 #include "compile/support/error.h"
 
 namespace lockstep::pickle {
@@ -39,12 +40,6 @@ const std::vector<NamedGlobal>& globals() {
       {"torch", "BoolStorage", StorageType{Dtype::kBool}},
   };
   return kGlobals;
-}
-
-std::string printable(std::string_view text) {
-  std::string result;
-  for (const char c : text.substr(0, 80)) result += c >= ' ' && c <= '~' ? c : '?';
-  return result;
 }
 
 class Machine {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "compile/checkpoint/pickle.h"
+#include "compile/checkpoint/printable.h"
 #include "compile/checkpoint/shape.h"
 #include "compile/checkpoint/state_dict.h"
 #include "compile/checkpoint/zip_archive.h"
@@ -35,7 +36,8 @@ class Archive {
       }
     if (folder_.empty()) fail("no data.pkl: not a file that torch.save wrote");
     for (const auto& [entry, content] : entries_)
-      if (!entry.starts_with(folder_)) fail(fmt::format("an entry outside the folder {}", folder_));
+      if (!entry.starts_with(folder_))
+        fail(fmt::format("an entry outside the folder {}", printable(folder_)));
     check_byte_order();
     check_version();
   }
@@ -186,14 +188,14 @@ StateDict parse_pt(std::span<const std::byte> bytes, const std::string& name_for
   const Archive archive(bytes, name_for_errors);
   const Unpickled program = pickle::unpickle(archive.program(), name_for_errors + ": data.pkl");
   TensorReader reader(archive, kExpansion * bytes.size() + kSpareBytes);
-  StateDict state;
+  StateDict state(name_for_errors);
   for (const auto& [key, value] : find_state(program, archive).items) {
     const std::string* const name = std::get_if<std::string>(&program[key]);
     if (name == nullptr) archive.fail("a key of the state dict is no text");
     const TensorView* const view = std::get_if<TensorView>(&program[value]);
-    if (view == nullptr) archive.fail(fmt::format("key '{}' holds no tensor", *name));
+    if (view == nullptr) archive.fail(fmt::format("key '{}' holds no tensor", printable(*name)));
     try {
-      state.add(*name, reader.read(*view, *name));
+      state.add(*name, reader.read(*view, printable(*name)));
     } catch (const InputError& error) {
       const std::string_view reason = error.what();
       if (reason.starts_with(name_for_errors)) throw;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <tuple>
 
+#include "compile/checkpoint/printable.h"
 #include "compile/checkpoint/shape.h"
 #include "compile/checkpoint/state_dict.h"
 #include "compile/support/error.h"
@@ -41,7 +42,7 @@ struct Placed {
 
 Placed parse_entry(const std::string& key, const json& entry, const std::string& file) {
   const auto fail = [&](std::string_view reason) {
-    throw InputError(fmt::format("{}: tensor '{}': {}", file, key, reason));
+    throw InputError(fmt::format("{}: tensor '{}': {}", file, printable(key), reason));
   };
   if (!entry.is_object() || entry.size() != 3 || !entry.contains("dtype") ||
       !entry.contains("shape") || !entry.contains("data_offsets"))
@@ -126,16 +127,16 @@ StateDict parse_safetensors(std::span<const std::byte> bytes, const std::string&
   });
 
   const std::span<const std::byte> data = bytes.subspan(kLengthBytes + header_bytes);
-  StateDict state;
+  StateDict state(name_for_errors);
   std::size_t at = 0;
   for (Placed& placed : tensors) {
     if (placed.begin != at)
       throw InputError(fmt::format(
           "{}: tensor '{}' begins at byte {} of the data, but {} ends at {}", name_for_errors,
-          placed.key, placed.begin, at == 0 ? "the start" : "the tensor before it", at));
+          printable(placed.key), placed.begin, at == 0 ? "the start" : "the tensor before it", at));
     if (placed.end > data.size())
       throw InputError(fmt::format("{}: truncated at byte {}; tensor '{}' ends at {}",
-                                   name_for_errors, bytes.size(), placed.key,
+                                   name_for_errors, bytes.size(), printable(placed.key),
                                    kLengthBytes + header_bytes + placed.end));
     const auto part = data.subspan(at, placed.end - at);
     placed.tensor.bytes.assign(part.begin(), part.end());

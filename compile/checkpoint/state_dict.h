@@ -52,6 +52,11 @@ class StateDict {
  public:
   using Entry = std::pair<std::string, Tensor>;
 
+  StateDict() = default;
+  // `name` is the file's; messages of those who use the state dict begin with it.
+  explicit StateDict(std::string name) : name_(std::move(name)) {}
+  const std::string& name() const { return name_; }
+
   // Appends. InputError when the key is there already, or is empty, not UTF-8 or has control
   // characters.
   void add(std::string key, Tensor tensor);
@@ -60,6 +65,7 @@ class StateDict {
   std::span<const Entry> entries() const { return entries_; }
 
  private:
+  std::string name_;
   std::vector<Entry> entries_;
   std::map<std::string, std::size_t, std::less<>> index_;  // of `entries_`, by key
 };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 
+#include "compile/checkpoint/printable.h"
 #include "compile/checkpoint/shape.h"
 #include "compile/support/error.h"
 
@@ -88,9 +89,8 @@ ZipEntries read_zip(std::span<const std::byte> bytes, const std::string& name_fo
         (status.valid & kNeeded) != kNeeded)
       throw InputError(
           fmt::format("{}: entry {} of the archive is damaged", name_for_errors, index));
-    std::string shown_name;
-    for (const char c : std::string_view(status.name)) shown_name += c >= ' ' && c <= '~' ? c : '?';
-    const std::string where = fmt::format("{}: entry '{}'", name_for_errors, shown_name);
+    const std::string where =
+        fmt::format("{}: entry '{}'", name_for_errors, printable(status.name));
     if (status.comp_method != ZIP_CM_STORE || status.encryption_method != ZIP_EM_NONE)
       throw InputError(
           fmt::format("{}: compressed or encrypted, but only stored entries are read", where));

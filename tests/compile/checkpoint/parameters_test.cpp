@@ -138,6 +138,12 @@ TEST_CASE("every missing key is named with its layer") {
   }
 }
 
+TEST_CASE("messages begin with the file's name when there is one") {
+  const StateDict state("state.pt");
+  CHECK(input_error_of([&] { bind_parameters(small_graph(), state); }) ==
+        "state.pt: layer 'fc': 'fc.weight': the state dict has no such key");
+}
+
 TEST_CASE("an extra key is named") {
   CHECK(error_with("fc2.weight", floats({1}, {1})) ==
         "key 'fc2.weight': no layer of graph 'small' has such an entry");

@@ -133,6 +133,7 @@ torch.save({'w': a.to_sparse()}, 'sparse.pt')
 torch.save({'w': torch.complex(a, a)}, 'complex.pt')
 torch.save({'w': numpy.ones(3)}, 'numpy.pt')
 torch.save({'a\nb': a}, 'control.pt')
+torch.save({'a\nb': 3}, 'control_number.pt')
 torch.save({'w': a}, 'legacy.pt', _use_new_zipfile_serialization=False)
 open('set.pt', 'wb').write(b'')
 torch.save({'w': {1, 2}}, 'set.pt')
@@ -151,6 +152,7 @@ torch.save({'w': {1, 2}}, 'set.pt')
       {"complex", "element type ComplexFloatStorage is not supported"},
       {"numpy", "is not allowed in a state dict"},
       {"control", "control characters"},
+      {"control_number", "key 'a?b' holds no tensor"},
       {"legacy", "not an intact zip archive"},
       {"set", "is not allowed in a state dict"},
   };

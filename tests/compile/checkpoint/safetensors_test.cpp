@@ -111,6 +111,7 @@ TEST_CASE("an entry that is incomplete or has more than its three members is ref
   CHECK(contains(error_of(object(entry("", "U8", "[1]", "[0,1]")), "x"), "key is empty"));
   CHECK(
       contains(error_of(object(entry("a\\nb", "U8", "[1]", "[0,1]")), "x"), "control characters"));
+  CHECK(contains(error_of(object(entry("a\\nb", "U8", "[2]", "[0,1]")), "x"), "tensor 'a?b'"));
 }
 
 TEST_CASE("duplicate keys are refused") {

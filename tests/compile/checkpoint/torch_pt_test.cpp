@@ -1,4 +1,7 @@
 // The .pt reader against files that C++ LibTorch writes.
+#include <cstring>
+#include <span>
+
 #include "compile/checkpoint/state_dict.h"
 #include "tests/support/torch_doctest.h"
 

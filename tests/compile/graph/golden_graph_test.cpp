@@ -1,6 +1,9 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "compile/graph/graph.h"
+#include "compile/graph/op_schema.h"
+#include "compile/support/files.h"
 #include "tests/support/golden_net.h"
 
 using namespace lockstep;
@@ -31,5 +34,24 @@ TEST_CASE("each recorded network's node list is a graph, and its graph.json is t
       }
       CHECK(variant.output.has_value() == net.is_exact);
     }
+  }
+}
+
+TEST_CASE(
+    "the graph in docs/formats.md is valid, and the page names every operator and attribute") {
+  const std::string page = read_text_file(std::filesystem::path(LOCKSTEP_TEST_DATA).parent_path() /
+                                          "docs" / "formats.md");
+  const std::string opening = "```json\n";
+  const std::size_t begin = page.find(opening);
+  REQUIRE(begin != std::string::npos);
+  const std::size_t end = page.find("```", begin + opening.size());
+  const std::string example = page.substr(begin + opening.size(), end - begin - opening.size());
+  CHECK(parse_graph(example, "docs/formats.md").nodes.size() == 3);
+  for (const OpSchema& schema : op_schemas()) {
+    CHECK_MESSAGE(page.find(fmt::format("| `{}` |", schema.name)) != std::string::npos,
+                  schema.name);
+    for (const AttributeSchema& attribute : schema.attributes)
+      CHECK_MESSAGE(page.find(fmt::format("`{}`", attribute.name)) != std::string::npos,
+                    attribute.name);
   }
 }
