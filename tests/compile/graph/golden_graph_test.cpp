@@ -32,7 +32,7 @@ TEST_CASE("each recorded network's node list is a graph, and its graph.json is t
         CHECK((is_per_tensor ||
                static_cast<std::int64_t>(codes.decimals.size()) == codes.shape.at(1)));
       }
-      CHECK(variant.output.has_value() == net.is_exact);
+      CHECK((variant.output.has_value() || !net.is_exact));
     }
   }
 }
