@@ -13,6 +13,8 @@ using namespace ir;
 // Output channels that are summed at once: as many accumulators as fit Cortex-M's registers beside
 // the pointers.
 constexpr std::int64_t kBlock = 4;
+// Input codes per turn of the innermost loop.
+constexpr std::int64_t kUnroll = 4;
 
 std::string_view rounding_function(Rounding rounding) {
   switch (rounding) {
@@ -180,12 +182,29 @@ class Function {
   }
 
   // acc0.. += the products of `count` codes from p and `count` * width weights from w.
+  void add_products(std::int64_t count, std::int64_t width) {
+    const std::int64_t full = count / kUnroll;
+    if (full > 1) {
+      text_.line("for (int32_t n = {}; n > 0; --n) {{", full);
+      add_unrolled(kUnroll, width);
+      text_.line("p += {};", kUnroll);
+      text_.line("w += {};", kUnroll * width);
+      text_.line("}}");
+      count -= full * kUnroll;
+    }
+    add_unrolled(count, width);
+  }
   void add_products(const std::string& count, std::int64_t width) {
     text_.line("for (int32_t n = {}; n > 0; --n) {{", count);
-    text_.line("const int32_t code = *p++;");
-    for (std::int64_t j = 0; j < width; ++j) text_.line("acc{0} += code * w[{0}];", j);
+    add_unrolled(1, width);
+    text_.line("p += 1;");
     text_.line("w += {};", width);
     text_.line("}}");
+  }
+  void add_unrolled(std::int64_t count, std::int64_t width) {
+    for (std::int64_t k = 0; k < count; ++k)
+      for (std::int64_t j = 0; j < width; ++j)
+        text_.line("acc{} += (int32_t)p[{}] * w[{}];", j, k, k * width + j);
   }
 
   void store(const Post& post, std::int64_t width, const std::string& element_base) {
@@ -259,14 +278,15 @@ class Function {
     if (conv.groups == 1 && columns.dilation == 1) {  // the taps lie side by side
       pointers(first);
       const bool cut = columns.cut_before() || columns.cut_after();
-      add_products(cut ? fmt::format("({} - {}) * {}", end, first, inputs)
-                       : fmt::format("{}", columns.kernel * inputs),
-                   width);
+      if (cut)
+        add_products(fmt::format("({} - {}) * {}", end, first, inputs), width);
+      else
+        add_products(columns.kernel * inputs, width);
       return;
     }
     text_.line("for (int32_t kx = {}; kx < {}; ++kx) {{", first, end);
     pointers("kx");
-    add_products(fmt::format("{}", inputs), width);
+    add_products(inputs, width);
     text_.line("}}");
   }
 
@@ -279,7 +299,7 @@ class Function {
       start_accumulators(width);
       text_.line("const {} *p = in;", in_type());
       text_.line("const {} *w = {}_weight + o * {};", weight_type_, name_, inputs);
-      add_products(fmt::format("{}", inputs), width);
+      add_products(inputs, width);
       store(linear.post, width, "");
     });
     text_.line("}}");
