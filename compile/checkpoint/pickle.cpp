@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <deque>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -142,11 +143,9 @@ class Machine {
     if (value == nullptr) fail(fmt::format("{} expected", what));
     return *value;
   }
-  std::vector<std::int64_t> integers(ValueIndex index, std::string_view what) {
-    std::vector<std::int64_t> result;
-    for (const ValueIndex item : as<Tuple>(index, what).items)
-      result.push_back(as<std::int64_t>(item, what));
-    return result;
+  ValueIndex integer_tuple(ValueIndex index, std::string_view what) {
+    for (const ValueIndex item : as<Tuple>(index, what).items) as<std::int64_t>(item, what);
+    return index;
   }
 
   void push_global(const std::string& module, const std::string& global) {
@@ -170,8 +169,8 @@ class Machine {
     if (id.size() != 5 || as<std::string>(id[0], "a persistent id") != "storage")
       fail("a persistent id that names no storage");
     as<std::string>(id[3], "a storage location");
-    push(Storage{as<StorageType>(id[1], "a storage type").dtype,
-                 as<std::string>(id[2], "a storage key"),
+    as<std::string>(id[2], "a storage key");
+    push(Storage{as<StorageType>(id[1], "a storage type").dtype, id[2],
                  as<std::int64_t>(id[4], "a storage size")});
   }
 
@@ -184,9 +183,11 @@ class Machine {
     // The metadata can say that the tensor is negated or conjugated.
     if (arguments.size() == 7 && !as<Dict>(arguments[6], "tensor metadata").items.empty())
       fail("a tensor with metadata is not supported");
-    push(TensorView{
-        as<Storage>(arguments[0], "a storage"), as<std::int64_t>(arguments[1], "a storage offset"),
-        integers(arguments[2], "a tensor size"), integers(arguments[3], "a tensor stride")});
+    as<Storage>(arguments[0], "a storage");
+    push(TensorView{.storage = arguments[0],
+                    .shape = integer_tuple(arguments[2], "a tensor size"),
+                    .strides = integer_tuple(arguments[3], "a tensor stride"),
+                    .offset = as<std::int64_t>(arguments[1], "a storage offset")});
   }
   void check_no_hooks(ValueIndex hooks) {
     if (!as<Dict>(hooks, "backward hooks").items.empty()) fail("backward hooks are not supported");
@@ -333,13 +334,19 @@ class Machine {
   const std::string& name_;
   std::size_t at_ = 0, opcode_at_ = 0;
   bool has_stopped_ = false;
-  std::vector<Value> values_;
+  std::deque<Value> values_;  // does not move its elements when it grows
   std::vector<ValueIndex> stack_;
   std::vector<std::size_t> marks_;
   std::unordered_map<std::uint32_t, ValueIndex> memo_;  // looked up, never iterated
 };
 
 }  // namespace
+
+std::vector<std::int64_t> Unpickled::integers(ValueIndex tuple) const {
+  std::vector<std::int64_t> result;
+  for (const ValueIndex item : at<Tuple>(tuple).items) result.push_back(at<std::int64_t>(item));
+  return result;
+}
 
 Unpickled unpickle(std::span<const std::byte> program, const std::string& name_for_errors) {
   return Machine(program, name_for_errors).run();

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <string>
 #include <utility>
@@ -45,23 +46,30 @@ struct StorageType {
 // What a persistent id names: the entry data/<key> of the archive.
 struct Storage {
   Dtype dtype;
-  std::string key;
+  ValueIndex key;  // a text
   std::int64_t element_count;
 };
 // A view of a storage, in elements. Not yet checked against the archive.
 struct TensorView {
-  Storage storage;
+  ValueIndex storage;         // a Storage
+  ValueIndex shape, strides;  // tuples of integers
   std::int64_t offset;
-  std::vector<std::int64_t> shape, strides;
 };
 
+// Small, because a hostile program makes millions of them.
 using Value = std::variant<None, bool, std::int64_t, double, std::string, Tuple, List, Dict, Global,
                            StorageType, Storage, TensorView>;
 
 struct Unpickled {
-  std::vector<Value> values;
+  std::deque<Value> values;
   ValueIndex root;
   const Value& operator[](ValueIndex index) const { return values[index]; }
+  // The value at `index`, whose kind the machine has checked.
+  template <typename T>
+  const T& at(ValueIndex index) const {
+    return std::get<T>(values[index]);
+  }
+  std::vector<std::int64_t> integers(ValueIndex tuple) const;
 };
 
 // InputError begins with `name_for_errors` and gives the byte at which the program is refused.

@@ -19,8 +19,26 @@ namespace lockstep {
 namespace {
 
 using pickle::Dict;
-using pickle::TensorView;
 using pickle::Unpickled;
+
+// A tensor as the program describes it; nothing is checked yet.
+struct View {
+  Dtype dtype;
+  std::string storage_key;
+  std::int64_t storage_elements;
+  std::vector<std::int64_t> shape, strides;  // in elements
+  std::int64_t offset;
+};
+
+View view_of(const Unpickled& program, const pickle::TensorView& tensor) {
+  const auto& storage = program.at<pickle::Storage>(tensor.storage);
+  return {storage.dtype,
+          program.at<std::string>(storage.key),
+          storage.element_count,
+          program.integers(tensor.shape),
+          program.integers(tensor.strides),
+          tensor.offset};
+}
 
 // The entries of a .pt file share one folder, whose name is whatever the file was called when
 // saved.
@@ -46,17 +64,16 @@ class Archive {
     return entries_.find(folder_ + "data.pkl")->second;
   }
 
-  const std::vector<std::byte>& storage(const pickle::Storage& storage,
-                                        std::string_view key) const {
-    const auto found = entries_.find(fmt::format("{}data/{}", folder_, storage.key));
+  const std::vector<std::byte>& storage(const View& view, std::string_view key) const {
+    const auto found = entries_.find(fmt::format("{}data/{}", folder_, view.storage_key));
     if (found == entries_.end()) fail(fmt::format("'{}': its storage is missing", key));
     std::size_t wanted = 0;
-    if (storage.element_count < 0 ||
-        __builtin_mul_overflow(static_cast<std::size_t>(storage.element_count),
-                               byte_size(storage.dtype), &wanted) ||
+    if (view.storage_elements < 0 ||
+        __builtin_mul_overflow(static_cast<std::size_t>(view.storage_elements),
+                               byte_size(view.dtype), &wanted) ||
         wanted != found->second.size())
       fail(fmt::format("'{}': its storage has {} bytes, but {} elements of {} are declared", key,
-                       found->second.size(), storage.element_count, dtype_name(storage.dtype)));
+                       found->second.size(), view.storage_elements, dtype_name(view.dtype)));
     return found->second;
   }
 
@@ -91,9 +108,9 @@ class Archive {
 };
 
 // Copies the viewed elements in row-major order; `view` is known to stay inside `storage`.
-std::vector<std::byte> gather(const TensorView& view, std::span<const std::byte> storage,
+std::vector<std::byte> gather(const View& view, std::span<const std::byte> storage,
                               std::size_t count) {
-  const std::size_t size = byte_size(view.storage.dtype);
+  const std::size_t size = byte_size(view.dtype);
   std::vector<std::byte> bytes(count * size);
   if (count == 0) return bytes;
 
@@ -125,29 +142,28 @@ class TensorReader {
   TensorReader(const Archive& archive, std::size_t budget_bytes)
       : archive_(archive), budget_bytes_(budget_bytes) {}
 
-  Tensor read(const TensorView& view, std::string_view key) {
-    const std::vector<std::byte>& storage = archive_.storage(view.storage, key);
+  Tensor read(const View& view, std::string_view key) {
+    const std::vector<std::byte>& storage = archive_.storage(view, key);
     const std::optional<std::int64_t> count = checked_element_count(view.shape);
     if (!count || view.strides.size() != view.shape.size())
       archive_.fail(fmt::format("'{}': shape ({}) with strides ({}) is not possible", key,
                                 fmt::join(view.shape, ", "), fmt::join(view.strides, ", ")));
     check_bounds(view, *count, key);
-    const std::size_t size = byte_size(view.storage.dtype);
+    const std::size_t size = byte_size(view.dtype);
     if (static_cast<std::size_t>(*count) > budget_bytes_ / size)
       archive_.fail(fmt::format("'{}': its tensors are far larger than the file", key));
     budget_bytes_ -= static_cast<std::size_t>(*count) * size;
-    return {view.storage.dtype, view.shape,
-            gather(view, storage, static_cast<std::size_t>(*count))};
+    return {view.dtype, view.shape, gather(view, storage, static_cast<std::size_t>(*count))};
   }
 
  private:
-  void check_bounds(const TensorView& view, std::int64_t count, std::string_view key) const {
+  void check_bounds(const View& view, std::int64_t count, std::string_view key) const {
     const auto outside = [&] {
       archive_.fail(
           fmt::format("'{}': shape ({}), strides ({}), offset {} leave its storage of {} "
                       "elements",
                       key, fmt::join(view.shape, ", "), fmt::join(view.strides, ", "), view.offset,
-                      view.storage.element_count));
+                      view.storage_elements));
     };
     if (view.offset < 0) outside();
     std::int64_t last = view.offset;
@@ -158,8 +174,7 @@ class TensorReader {
                         __builtin_add_overflow(last, span, &last)))
         outside();
     }
-    if (count > 0 ? last >= view.storage.element_count : view.offset > view.storage.element_count)
-      outside();
+    if (count > 0 ? last >= view.storage_elements : view.offset > view.storage_elements) outside();
   }
 
   const Archive& archive_;
@@ -192,10 +207,10 @@ StateDict parse_pt(std::span<const std::byte> bytes, const std::string& name_for
   for (const auto& [key, value] : find_state(program, archive).items) {
     const std::string* const name = std::get_if<std::string>(&program[key]);
     if (name == nullptr) archive.fail("a key of the state dict is no text");
-    const TensorView* const view = std::get_if<TensorView>(&program[value]);
-    if (view == nullptr) archive.fail(fmt::format("key '{}' holds no tensor", printable(*name)));
+    const auto* const tensor = std::get_if<pickle::TensorView>(&program[value]);
+    if (tensor == nullptr) archive.fail(fmt::format("key '{}' holds no tensor", printable(*name)));
     try {
-      state.add(*name, reader.read(*view, printable(*name)));
+      state.add(*name, reader.read(view_of(program, *tensor), printable(*name)));
     } catch (const InputError& error) {
       const std::string_view reason = error.what();
       if (reason.starts_with(name_for_errors)) throw;

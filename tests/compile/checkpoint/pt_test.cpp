@@ -72,6 +72,14 @@ class PythonFiles {
   TemporaryFolder folder_;
 };
 
+// `expected`: by file name, a part of the message.
+void check_errors(const PythonFiles& files, const std::map<std::string, std::string>& expected) {
+  for (const auto& entry : expected) {
+    const std::string message = files.error(entry.first);
+    CHECK_MESSAGE(contains(message, entry.second), entry.first, " -> ", message);
+  }
+}
+
 // Accepted files must hold exactly the tensors of `original`, whatever else changed.
 enum class Outcome { kRefused, kSame, kOther };
 Outcome read_changed(const std::vector<std::byte>& bytes, const StateDict& original) {
@@ -156,8 +164,7 @@ torch.save({'w': {1, 2}}, 'set.pt')
       {"legacy", "not an intact zip archive"},
       {"set", "is not allowed in a state dict"},
   };
-  for (const auto& [name, part] : expected)
-    CHECK_MESSAGE(contains(files.error(name), part), name, " -> ", files.error(name));
+  check_errors(files, expected);
   CHECK(contains(input_error_of([&] { files.read("legacy"); }), "before 1.6"));
 }
 
@@ -193,8 +200,7 @@ with zipfile.ZipFile('empty.pt', 'w'): pass
       {"version", "'version' is no number"},
       {"empty", "no data.pkl"},
   };
-  for (const auto& [name, part] : expected)
-    CHECK_MESSAGE(contains(files.error(name), part), name, " -> ", files.error(name));
+  check_errors(files, expected);
 }
 
 TEST_CASE("views that leave their storage, overflow or expand without limit are refused") {
@@ -248,8 +254,7 @@ view('empty', [0, 2**60], [1, 1], 6)
       {"empty_past", "leave its storage"},
       {"empty", "(no error)"},
   };
-  for (const auto& [name, part] : expected)
-    CHECK_MESSAGE(contains(files.error(name), part), name, " -> ", files.error(name));
+  check_errors(files, expected);
 }
 
 TEST_CASE(

@@ -27,10 +27,11 @@ TEST_CASE("a dictionary of tensors that torch::pickle_save wrote is read to the 
   REQUIRE(state.entries().size() == tensors.size());
   std::size_t index = 0;
   for (const auto& item : tensors) {
-    const auto& [key, tensor] = state.entries()[index++];
-    CAPTURE(key);
+    const lockstep::StateDict::Entry& entry = state.entries()[index++];
+    const lockstep::Tensor& tensor = entry.second;
+    CAPTURE(entry.first);
     const at::Tensor expected = item.value().contiguous();
-    CHECK(key == item.key());
+    CHECK(entry.first == item.key());
     CHECK(tensor.shape == expected.sizes().vec());
     REQUIRE(tensor.bytes.size() == expected.nbytes());
     CHECK((tensor.bytes.empty() ||

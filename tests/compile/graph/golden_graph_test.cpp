@@ -25,8 +25,9 @@ TEST_CASE("each recorded network's node list is a graph, and its graph.json is t
       CHECK(variant.codes.size() == quantize_nodes);
       const std::int64_t samples = variant.input.shape.at(0);
       CHECK(samples > 0);
-      for (const auto& [node, codes] : variant.codes) {
-        CAPTURE(node);
+      for (const auto& entry : variant.codes) {
+        CAPTURE(entry.first);
+        const test::GoldenCodes& codes = entry.second;
         CHECK(codes.shape.at(0) == samples);
         const bool is_per_tensor = codes.decimals.size() == 1;
         CHECK((is_per_tensor ||
