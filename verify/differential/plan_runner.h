@@ -20,6 +20,9 @@ class OpenPlan {
   explicit OpenPlan(std::span<const std::byte> bytes);  // InputError when the plan does not open
 
   const intrt_plan* get() const { return &plan_; }
+  const std::uint8_t* bytes() const {
+    return reinterpret_cast<const std::uint8_t*>(storage_.data());
+  }
   VisibleTensor tensor(std::uint32_t index) const;
 
  private:

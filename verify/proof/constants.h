@@ -1,0 +1,32 @@
+// Obligation 5: every number of a plan is what graph and state dict say. Graph and plan are walked
+// together: an operator of the plan names the first graph node that it computes, a tensor the node
+// whose value it holds. Wiring, shapes, formats, weights (in the plan's physical order), biases,
+// geometry, masks and the memory plan are re-derived and compared number by number. What a shift, a
+// rounding and a clamp do is compared as a function: at every accumulator that can occur.
+//
+// A plan may put the accumulators of a channel on another power-of-two grid than the canonical one,
+// as long as weights, bias and shift agree about it; and a number that provably changes nothing
+// (the shift of a channel that is pruned away, a limit that no accumulator reaches) may be
+// anything.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "verify/differential/plan_runner.h"
+#include "verify/semantics/exact_network.h"
+#include "verify/verify.h"
+
+namespace lockstep::verify {
+
+struct ConstantsResult {
+  std::int64_t checked = 0;            // numbers compared before the first difference
+  std::optional<Refuted> refuted;      // the first difference
+  std::optional<std::string> unknown;  // what the checker did not understand
+};
+
+ConstantsResult check_constants(const ExactNetwork& network, const Parameters& parameters,
+                                const OpenPlan& plan);
+
+}  // namespace lockstep::verify

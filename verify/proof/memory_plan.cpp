@@ -1,0 +1,78 @@
+#include "verify/proof/memory_plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "verify/proof/finding.h"
+#include "verify/proof/plan_reader.h"
+
+namespace lockstep::verify {
+namespace {
+
+struct Life {
+  std::int64_t first = -1;          // the operator that makes it; -1: an input
+  std::int64_t last = -1;           // its last reader; at least `first`
+  std::int64_t begin = 0, end = 0;  // bytes in the arena
+};
+
+// The output of operator `op` may lie on its input when every element is read before its place is
+// written.
+bool works_in_place(const PlanOp& op, const Life& input, const Life& output,
+                    std::uint32_t input_bytes, std::uint32_t output_bytes) {
+  return op.code == PlanOp::kRequantize && input.last == output.first &&
+         input.begin == output.begin && output_bytes <= input_bytes;
+}
+
+}  // namespace
+
+std::int64_t check_memory_plan(const OpenPlan& plan) {
+  const std::uint32_t tensors = intrt_tensor_count(plan.get());
+  const std::uint32_t ops = intrt_op_count(plan.get());
+  std::vector<Life> lives(tensors);
+  for (std::uint32_t t = 0; t < tensors; ++t) {
+    lives[t].begin = tensor_record(plan, t).arena_offset;
+    const VisibleTensor tensor = plan.tensor(t);
+    lives[t].end = lives[t].begin + tensor.element_count() * tensor.element_bytes;
+    if (lives[t].end > intrt_arena_bytes(plan.get()))
+      throw Difference{tensor.name,
+                       fmt::format("layer '{}': its tensor ends at byte {} of an arena of {}",
+                                   tensor.name, lives[t].end, intrt_arena_bytes(plan.get()))};
+  }
+  for (std::uint32_t k = 0; k < ops; ++k) {
+    const PlanOp op = read_op(plan, k);
+    lives[op.output].first = lives[op.output].last = k;
+    for (const std::uint32_t input : op.inputs)
+      lives[input].last = std::max<std::int64_t>(lives[input].last, k);
+  }
+  for (std::uint32_t i = 0; i < intrt_output_count(plan.get()); ++i)
+    lives[intrt_output(plan.get(), i)].last = ops;
+
+  for (std::uint32_t a = 0; a < tensors; ++a)
+    for (std::uint32_t b = a + 1; b < tensors; ++b) {
+      const Life &one = lives[a], &other = lives[b];
+      const bool together = one.first <= other.last && other.first <= one.last;
+      const bool overlap = one.begin < other.end && other.begin < one.end;
+      if (!together || !overlap) continue;
+      const VisibleTensor first = plan.tensor(a), second = plan.tensor(b);
+      bool allowed = false;
+      const std::int64_t meeting = std::max(one.first, other.first);
+      if (meeting >= 0) {
+        const PlanOp op = read_op(plan, static_cast<std::uint32_t>(meeting));
+        if (op.inputs.size() == 1 && op.inputs[0] == a && op.output == b)
+          allowed = works_in_place(op, one, other, first.element_bytes, second.element_bytes);
+        if (op.inputs.size() == 1 && op.inputs[0] == b && op.output == a)
+          allowed = works_in_place(op, other, one, second.element_bytes, first.element_bytes);
+      }
+      if (!allowed)
+        throw Difference{
+            second.name,
+            fmt::format(
+                "layer '{}': its tensor at arena bytes {} to {} overlaps that of '{}' at {} "
+                "to {}, and both are needed at the same time",
+                second.name, other.begin, other.end, first.name, one.begin, one.end)};
+    }
+  return tensors;
+}
+
+}  // namespace lockstep::verify

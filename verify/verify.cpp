@@ -1,0 +1,90 @@
+#include "verify/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "verify/differential/differential.h"
+#include "verify/proof/constants.h"
+#include "verify/semantics/exact_network.h"
+
+namespace lockstep::verify {
+namespace {
+
+// Linear layers whose float32 sums may depend on the order of summation, and every node behind one.
+struct UnstableNodes {
+  std::vector<std::string> layers;
+  std::vector<std::string> affected;
+};
+UnstableNodes find_unstable(const ExactNetwork& network) {
+  UnstableNodes result;
+  const auto is_affected = [&](const std::string& name) {
+    return std::ranges::find(result.affected, name) != result.affected.end();
+  };
+  for (const Node& node : network.graph().nodes) {
+    const LinearConstants* constants = network.constants(node.name);
+    const bool unstable = constants != nullptr && !constants->float32_is_exact;
+    if (unstable) result.layers.push_back(node.name);
+    if (unstable || std::ranges::any_of(node.inputs, is_affected))
+      result.affected.push_back(node.name);
+  }
+  return result;
+}
+
+std::string unstable_text(const ExactNetwork& network, const UnstableNodes& unstable) {
+  std::string text;
+  for (const std::string& layer : unstable.layers)
+    text += fmt::format(
+        "; float32 is not order-stable in layer '{}': its sums reach {} steps, 2^24 or more", layer,
+        network.constants(layer)->largest_sum);
+  return text;
+}
+
+Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
+              const DifferentialResult& run, bool has_float_path, bool& agreed) {
+  agreed = false;
+  if (constants.refuted) return *constants.refuted;
+  if (run.first_divergence) return Refuted{run.first_divergence->layer, run.first_divergence->text};
+  const UnstableNodes unstable = find_unstable(network);
+  if (run.first_float_divergence) {
+    const Divergence& divergence = *run.first_float_divergence;
+    if (std::ranges::find(unstable.affected, divergence.layer) == unstable.affected.end())
+      return Refuted{divergence.layer, divergence.text};
+    return Unknown{divergence.text + unstable_text(network, unstable)};
+  }
+  if (constants.unknown)
+    return Unknown{fmt::format("the plan is not understood: {}", *constants.unknown)};
+  if (!run.failures.empty())
+    return Unknown{fmt::format("{}: {}", run.failures[0].path, run.failures[0].reason)};
+  if (run.samples == 0) return Unknown{"nothing was compared: no samples"};
+  std::string reason = fmt::format("agreed on {} inputs, not proved", run.samples);
+  if (!has_float_path) return Unknown{reason + "; float path not compared"};
+  agreed = true;
+  return Unknown{reason + unstable_text(network, unstable)};
+}
+
+}  // namespace
+
+Report verify_plan(const Graph& graph, const StateDict& state, std::span<const Batch> data,
+                   const Options& options) {
+  const Parameters parameters = bind_parameters(graph, state);
+  const ExactNetwork network(graph, parameters);
+  const OpenPlan plan(options.plan);
+
+  const ConstantsResult constants = check_constants(network, parameters, plan);
+  if (options.progress)
+    options.progress(fmt::format("constants: {} numbers re-derived from graph and state dict",
+                                 constants.checked));
+  const DifferentialResult run = run_differential(network, plan, data, options);
+
+  Report report;
+  report.verdict = judge(network, constants, run, options.float_path != nullptr, report.agreed);
+  report.samples = run.samples;
+  report.paths = run.paths;
+  report.constants_checked = constants.checked;
+  report.float_predictions = run.float_predictions;
+  report.plan_predictions = run.plan_predictions;
+  return report;
+}
+
+}  // namespace lockstep::verify
