@@ -1,0 +1,329 @@
+// Training as a whole, on generated data and a small graph: what it writes, that a resumed run ends
+// in the same bits, that an interruption leaves a checkpoint to go on from, and what it refuses.
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "compile/checkpoint/parameters.h"
+#include "compile/support/error.h"
+#include "compile/support/files.h"
+#include "tests/support/input_error.h"
+#include "tests/support/temporary_folder.h"
+#include "tests/support/torch_doctest.h"
+#include "train/checkpoint.h"
+#include "train/network.h"
+#include "train/optimizer.h"
+#include "train/train.h"
+
+using lockstep::Graph;
+using lockstep::StateDict;
+using lockstep::test::contains;
+using lockstep::test::input_error_of;
+using lockstep::test::TemporaryFolder;
+using lockstep::train::Network;
+using lockstep::train::train_network;
+using lockstep::train::TrainOptions;
+using lockstep::train::TrainResult;
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+// Prunes at steps 40 and 60, quantizes at 70 and 80; an epoch of the generated data has 47 steps.
+constexpr const char* kSmall = R"({"format": "lockstep-graph", "version": 1, "name": "small",
+ "inputs": [{"name": "input", "shape": [1, 8, 8], "bits": 8, "decimal": 7}],
+ "nodes": [
+  {"name": "conv", "op": "conv2d", "inputs": ["input"],
+   "attrs": {"in_channels": 1, "out_channels": 4, "kernel_size": [3, 3]},
+   "wrap": [{"type": "prune", "start": 20, "interval": 20, "repetition": 2},
+            {"type": "quantize", "channelwise": 0, "timeout": 70, "bias_bits": 12}]},
+  {"name": "thin", "op": "prune", "inputs": ["conv"],
+   "attrs": {"start": 20, "interval": 20, "repetition": 2, "window_size": 8}},
+  {"name": "code", "op": "quantize", "inputs": ["thin"],
+   "attrs": {"channelwise": -1, "timeout": 80, "window_size": 100}},
+  {"name": "relu", "op": "relu", "inputs": ["code"]},
+  {"name": "flat", "op": "flatten", "inputs": ["relu"]},
+  {"name": "drop", "op": "dropout", "inputs": ["flat"], "attrs": {"p": 0.1}},
+  {"name": "fc", "op": "linear", "inputs": ["drop"],
+   "attrs": {"in_features": 144, "out_features": 10, "bias": false},
+   "wrap": [{"type": "quantize", "channelwise": 0, "timeout": 70}]},
+  {"name": "logits", "op": "quantize", "inputs": ["fc"], "attrs": {"channelwise": -1, "timeout": 80}}],
+ "outputs": ["logits"]})";
+
+Graph small_graph() { return lockstep::parse_graph(kSmall, "small"); }
+
+TrainOptions options_for(const fs::path& out) {
+  TrainOptions options;
+  options.data = "synthetic";
+  options.out = out;
+  options.epochs = 3;
+  options.learning_rate = 0.005;
+  options.threads = 1;
+  options.quiet = true;
+  return options;
+}
+
+std::vector<json> read_log(const fs::path& path) {
+  std::vector<json> lines;
+  std::ifstream in(path);
+  for (std::string line; std::getline(in, line);) lines.push_back(json::parse(line));
+  return lines;
+}
+
+// Trains until the first epoch's checkpoint exists, then interrupts.
+TrainResult interrupt_after_first_epoch(TrainOptions options) {
+  std::atomic<bool> interrupted = false, done = false;
+  options.interrupted = &interrupted;
+  std::thread watcher([&] {
+    while (!done && !fs::exists(options.out / "checkpoint.pt")) std::this_thread::yield();
+    interrupted = true;
+  });
+  const TrainResult result = train_network(small_graph(), options);
+  done = true;
+  watcher.join();
+  return result;
+}
+
+void check_same_file(const fs::path& a, const fs::path& b) {
+  CAPTURE(a.filename().string());
+  CHECK(lockstep::sha256_hex(lockstep::read_file(a)) ==
+        lockstep::sha256_hex(lockstep::read_file(b)));
+}
+
+}  // namespace
+
+TEST_CASE("training learns, logs every step and event, and writes one state in two forms") {
+  const TemporaryFolder folder;
+  const TrainResult result = train_network(small_graph(), options_for(folder.path()));
+  CHECK(!result.interrupted);
+  CHECK(result.steps == 141);
+  CHECK(result.test_images == 600);
+  CHECK(result.test_accuracy > 0.5);  // ten classes
+
+  const std::vector<json> log = read_log(folder / "log.jsonl");
+  std::int64_t steps = 0;
+  std::vector<std::string> events;
+  for (const json& line : log) {
+    if (line.contains("test_accuracy")) continue;
+    CHECK(line.at("step") == ++steps);
+    CHECK(line.at("loss").is_number_float());
+    if (line.contains("events"))
+      for (const json& event : line.at("events")) events.push_back(event);
+  }
+  CHECK(steps == 141);
+  CHECK(log.back().at("test_accuracy").get<double>() == result.test_accuracy);
+  REQUIRE(events.size() == 9);
+  CHECK(events[0] ==
+        "[Prune @ conv.prune] [Step 40] active 0.61, pruned 0.39, window_size = 1");  // int(36 *
+                                                                                      // 0.4375 - 1)
+                                                                                      // = 14 of 36
+  CHECK(contains(events[1], "[Prune @ thin] [Step 40] active 0.5"));
+  CHECK(contains(events[1], ", window_size = 8"));
+  CHECK(contains(events[2], "[Prune @ conv.prune] [Step 60] active 0.5"));
+  CHECK(contains(events[4], "[Quantize @ conv.quantize] (channelwise) avg decimal = "));
+  CHECK(contains(events[5], "[Quantize @ conv.quantize_bias] (channelwise) avg decimal = "));
+  CHECK(contains(events[6], "[Quantize @ fc.quantize] (channelwise) avg decimal = "));
+  CHECK(contains(events[7], "[Quantize @ code] decimal = "));
+  CHECK(contains(events[8], "[Quantize @ logits] decimal = "));
+
+  const StateDict pt = lockstep::read_state_dict(folder / "state.pt");
+  const StateDict safetensors = lockstep::read_state_dict(folder / "state.safetensors");
+  const bool same_state = lockstep::to_safetensors(pt) == lockstep::to_safetensors(safetensors);
+  CHECK(same_state);
+  CHECK(lockstep::bind_parameters(small_graph(), pt).nodes.size() == small_graph().nodes.size());
+}
+
+TEST_CASE("the state's keys come in QSPARSE's order") {
+  const Network network(small_graph(), 1);
+  std::vector<std::string> keys;
+  for (const auto& [key, tensor] : network.state()) keys.push_back(key);
+  const std::vector<std::string> expected = {"conv.weight",
+                                             "conv.bias",
+                                             "conv.prune.mask",
+                                             "conv.prune._n_updates",
+                                             "conv.prune._cur_sparsity",
+                                             "conv.quantize.decimal",
+                                             "conv.quantize._n_updates",
+                                             "conv.quantize.bits",
+                                             "conv.quantize._quantized",
+                                             "conv.quantize_bias.decimal",
+                                             "conv.quantize_bias._n_updates",
+                                             "conv.quantize_bias.bits",
+                                             "conv.quantize_bias._quantized",
+                                             "thin.mask",
+                                             "thin._n_updates",
+                                             "thin._cur_sparsity",
+                                             "code.decimal",
+                                             "code._n_updates",
+                                             "code.bits",
+                                             "code._quantized",
+                                             "fc.weight",
+                                             "fc.quantize.decimal",
+                                             "fc.quantize._n_updates",
+                                             "fc.quantize.bits",
+                                             "fc.quantize._quantized",
+                                             "logits.decimal",
+                                             "logits._n_updates",
+                                             "logits.bits",
+                                             "logits._quantized"};
+  REQUIRE(keys.size() == expected.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) CHECK(keys[i] == expected[i]);
+}
+
+TEST_CASE("Python's torch.load reads state.pt: same keys, order, dtypes and values") {
+  const TemporaryFolder folder;
+  TrainOptions options = options_for(folder.path());
+  options.epochs = 2;
+  train_network(small_graph(), options);
+  const std::string command = "/usr/bin/python3 " LOCKSTEP_TEST_DATA "/train/compare_state.py " +
+                              (folder / "state.pt").string() + " " +
+                              (folder / "state.safetensors").string();
+  const int status = std::system(command.c_str());
+  REQUIRE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) {
+    std::fputs("skipped: /usr/bin/python3 has no torch (install python3-torch)\n", stderr);
+    return;
+  }
+  CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("an interrupted and resumed run ends in the same bits as one that was not") {
+  const TemporaryFolder whole, parts;
+  train_network(small_graph(), options_for(whole.path()));
+
+  const TrainResult first = interrupt_after_first_epoch(options_for(parts.path()));
+  REQUIRE(first.interrupted);
+  REQUIRE(first.steps < 141);
+  CHECK(!fs::exists(parts / "state.pt"));
+  TrainOptions again = options_for(parts.path());
+  again.resume = parts / "checkpoint.pt";
+  CHECK(!train_network(small_graph(), again).interrupted);
+  for (const char* const file : {"state.pt", "state.safetensors", "checkpoint.pt", "log.jsonl"})
+    check_same_file(whole / file, parts / file);
+}
+
+TEST_CASE(
+    "an interruption before the first step leaves a checkpoint, and no old output looks new") {
+  const TemporaryFolder whole, parts;
+  train_network(small_graph(), options_for(whole.path()));
+  for (const char* const file : {"state.pt", "state.safetensors", "log.jsonl"})
+    std::ofstream(parts / file) << "old";
+  const std::atomic<bool> interrupted = true;
+  TrainOptions options = options_for(parts.path());
+  options.interrupted = &interrupted;
+  const TrainResult result = train_network(small_graph(), options);
+  CHECK(result.interrupted);
+  CHECK(result.steps == 0);
+  CHECK(!fs::exists(parts / "state.pt"));
+  CHECK(!fs::exists(parts / "state.safetensors"));
+  options.interrupted = nullptr;
+  options.resume = parts / "checkpoint.pt";
+  train_network(small_graph(), options);
+  check_same_file(whole / "state.safetensors", parts / "state.safetensors");
+}
+
+TEST_CASE("a resumed run must have the options and the graph of the checkpoint") {
+  const TemporaryFolder folder, other;
+  TrainOptions options = options_for(folder.path());
+  options.epochs = 1;
+  train_network(small_graph(), options);
+  const auto error = [&](auto change, const Graph& graph) {
+    TrainOptions changed = options;
+    changed.resume = folder / "checkpoint.pt";
+    changed.out = other.path();
+    change(changed);
+    return input_error_of([&] { train_network(graph, changed); });
+  };
+  CHECK(contains(error([](TrainOptions& o) { o.batch_size = 32; }, small_graph()),
+                 "made with batch size 64"));
+  CHECK(contains(error([](TrainOptions& o) { o.seed = 2; }, small_graph()), "made with seed 1"));
+  CHECK(contains(error([](TrainOptions& o) { o.optimizer = "sgd"; }, small_graph()),
+                 "made with optimizer adam"));
+  CHECK(contains(error([](TrainOptions& o) { o.threads = 2; }, small_graph()),
+                 "made with threads 1"));
+  Graph graph = small_graph();
+  graph.name = "another";
+  CHECK(contains(error([](TrainOptions&) {}, graph), "made for another graph"));
+  CHECK(contains(error([&](TrainOptions& o) { o.resume = folder / "state.pt"; }, small_graph()),
+                 "not a training checkpoint"));
+}
+
+TEST_CASE("bad options are refused") {
+  const TemporaryFolder folder;
+  const auto error = [&](auto change) {
+    TrainOptions options = options_for(folder.path());
+    change(options);
+    return input_error_of([&] { train_network(small_graph(), options); });
+  };
+  CHECK(contains(error([](TrainOptions& o) { o.epochs = 0; }), "epochs = 0"));
+  CHECK(contains(error([](TrainOptions& o) { o.batch_size = -1; }), "batch size = -1"));
+  CHECK(contains(error([](TrainOptions& o) { o.learning_rate = 0; }), "learning rate = 0"));
+  CHECK(contains(error([](TrainOptions& o) { o.optimizer = "lion"; }), "optimizer 'lion'"));
+  CHECK(contains(error([](TrainOptions& o) { o.device = "cuda"; }),
+                 "device 'cuda' is not available"));
+  CHECK(contains(error([](TrainOptions& o) { o.data = "idx:/none"; }), "/none: no such folder"));
+  CHECK(contains(error([](TrainOptions& o) { o.out = "/dev/null/x"; }), "/dev/null/x"));
+}
+
+TEST_CASE("a network that ends in too few values, or in none per class, is refused by name") {
+  const TemporaryFolder folder;
+  std::string text = kSmall;
+  text.replace(text.find("\"out_features\": 10"), 18, "\"out_features\": 9");
+  const auto error = [&](const Graph& graph) {
+    return input_error_of([&] { train_network(graph, options_for(folder.path())); });
+  };
+  CHECK(contains(error(lockstep::parse_graph(text, "nine")), "layer 'logits': 9 outputs"));
+  Graph cut = small_graph();
+  cut.outputs = {"code"};
+  CHECK(contains(error(cut), "layer 'code': the first output has shape [4, 6, 6]"));
+}
+
+TEST_CASE("a learning rate that explodes is reported with a layer, not trained on") {
+  const TemporaryFolder folder;
+  TrainOptions options = options_for(folder.path());
+  options.optimizer = "sgd";
+  options.learning_rate = 1e30;
+  const std::string message = input_error_of([&] { train_network(small_graph(), options); });
+  CAPTURE(message);
+  CHECK(contains(message, "layer '"));
+  CHECK(!fs::exists(folder / "state.pt"));
+}
+
+TEST_CASE("load_state names what does not fit") {
+  const TemporaryFolder folder;
+  const StateDict good = lockstep::train::to_state_dict(Network(small_graph(), 1));
+  const auto error = [&](auto change) {
+    StateDict changed;
+    for (auto [key, tensor] : good.entries()) {
+      if (key == "fc.weight" && !change(tensor)) continue;
+      changed.add(key, tensor);
+    }
+    Network network(small_graph(), 2);
+    return input_error_of([&] { lockstep::train::load_state(network, changed, "file"); });
+  };
+  CHECK(error([](lockstep::Tensor&) { return true; }) == "(no error)");
+  CHECK(contains(error([](lockstep::Tensor&) { return false; }),
+                 "file: the key 'fc.weight' is missing"));
+  CHECK(contains(error([](lockstep::Tensor& t) {
+                   t.shape = {144, 10};
+                   return true;
+                 }),
+                 "'fc.weight' has dtype float32 and shape [144, 10]"));
+  CHECK(contains(error([](lockstep::Tensor& t) {
+                   t.dtype = lockstep::Dtype::kInt32;
+                   return true;
+                 }),
+                 "'fc.weight' has dtype int32"));
+}
+
+TEST_CASE("the learning rate warms up and falls as a half cosine to one hundredth") {
+  using lockstep::train::scheduled_learning_rate;
+  CHECK(scheduled_learning_rate(1.0, 0, 1000) == doctest::Approx(0.05));
+  CHECK(scheduled_learning_rate(1.0, 19, 1000) == doctest::Approx(1.0));
+  CHECK(scheduled_learning_rate(1.0, 510, 1000) == doctest::Approx(0.505));
+  CHECK(scheduled_learning_rate(1.0, 1000, 1000) == doctest::Approx(0.01));
+}
