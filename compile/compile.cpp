@@ -60,7 +60,16 @@ Compiled compile_network(const Graph& graph, const StateDict& state,
 std::vector<std::string> pass_names() { return passes::pipeline_names(); }
 
 std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options) {
-  return backends::emit_c_source(compiled, options);
+  backends::CFacts facts;
+  for (const OperatorReport& report : compiled.operators) {
+    facts.macs += report.macs;
+    facts.nonzero_macs += report.nonzero_macs;
+    facts.weight_bytes += report.weight_bytes;
+  }
+  std::vector<CSourceFile> files;
+  for (auto& [name, text] : backends::emit_c_source(compiled.program, facts, options.prefix))
+    files.push_back({name, text});
+  return files;
 }
 
 }  // namespace lockstep

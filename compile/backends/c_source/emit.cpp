@@ -39,22 +39,16 @@ std::string format_text(const Value& value) {
       *lo == *hi ? fmt::format("{}", *lo) : fmt::format("{} to {} by channel", *lo, *hi));
 }
 
-std::string header(const Compiled& compiled, std::string_view prefix) {
-  const Program& program = compiled.program;
-  std::int64_t macs = 0, nonzero_macs = 0, weight_bytes = 0;
-  for (const OperatorReport& report : compiled.operators) {
-    macs += report.macs;
-    nonzero_macs += report.nonzero_macs;
-    weight_bytes += report.weight_bytes;
-  }
+std::string header(const Program& program, const CFacts& facts, std::string_view prefix) {
   const std::string name = upper(prefix);
   CText text;
   text.line(
       "/* Network '{}', integers only. Made by Lockstep; docs/generated-c.md tells how to use it.",
       in_comment(program.name));
   text.line(" *");
-  text.line(" * multiply-accumulates  {} ({} with a weight that is not zero)", macs, nonzero_macs);
-  text.line(" * weights               {} bytes", weight_bytes);
+  text.line(" * multiply-accumulates  {} ({} with a weight that is not zero)", facts.macs,
+            facts.nonzero_macs);
+  text.line(" * weights               {} bytes", facts.weight_bytes);
   text.line(" * arena                 {} bytes", program.arena_bytes);
   for (const ValueId id : program.inputs)
     text.line(" * input   {}", format_text(program.values[id]));
@@ -174,12 +168,13 @@ std::string network(const Program& program, std::string_view prefix) {
 
 }  // namespace
 
-std::vector<CSourceFile> emit_c_source(const Compiled& compiled, const CSourceOptions& options) {
-  require_identifier(options.prefix);
-  LOCKSTEP_ASSERT(compiled.program.layout == Layout::kPhysical && compiled.program.arena_bytes > 0);
-  return {{options.prefix + ".c", network(compiled.program, options.prefix)},
-          {options.prefix + ".h", header(compiled, options.prefix)},
-          {options.prefix + "_selftest.c", emit_selftest(compiled.program, options.prefix)}};
+std::vector<CFile> emit_c_source(const Program& program, const CFacts& facts,
+                                 const std::string& prefix) {
+  require_identifier(prefix);
+  LOCKSTEP_ASSERT(program.layout == Layout::kPhysical && program.arena_bytes > 0);
+  return {{prefix + ".c", network(program, prefix)},
+          {prefix + ".h", header(program, facts, prefix)},
+          {prefix + "_selftest.c", emit_selftest(program, prefix)}};
 }
 
 }  // namespace lockstep::backends

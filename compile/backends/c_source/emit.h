@@ -1,14 +1,25 @@
 // A program as self-contained C99 (docs/generated-c.md).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
-#include "compile/compile.h"
+#include "compile/ir/ir.h"
 
 namespace lockstep::backends {
 
-// The program has been through the whole pipeline. InputError when the prefix is no C identifier.
-std::vector<CSourceFile> emit_c_source(const Compiled& compiled, const CSourceOptions& options);
+struct CFile {
+  std::string name, text;
+};
+
+// What the comment in the header tells about the network.
+struct CFacts {
+  std::int64_t macs = 0, nonzero_macs = 0, weight_bytes = 0;
+};
+
+// `program` has been through the whole pipeline. InputError when the prefix is no C identifier.
+std::vector<CFile> emit_c_source(const ir::Program& program, const CFacts& facts,
+                                 const std::string& prefix);
 
 }  // namespace lockstep::backends
