@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct Recorded {
   Parameters parameters;
   verify::Batch batch;  // the recorded inputs
   std::int64_t samples = 0;
+
+  std::span<const verify::Batch> data() const { return {&batch, 1}; }
 };
 
 inline Recorded read_recorded(const std::string& name) {

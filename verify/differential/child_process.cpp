@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,7 +79,8 @@ bool redirect(const char* file, int flags, int descriptor) {
 
 // Waits until the child ends or the time is over; true in time.
 bool wait_for(pid_t child, std::chrono::milliseconds timeout) {
-  const int handle = pidfd_open(child, 0);
+  // By number: glibc 2.36 declares pidfd_open without extern "C".
+  const int handle = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
   if (handle < 0)
     throw InputError(fmt::format("cannot watch a child process: {}", std::strerror(errno)));
   const auto end = std::chrono::steady_clock::now() + timeout;
