@@ -27,7 +27,18 @@ int fail(int exit_code, std::string_view what) {
 // An assertion aborts; the exit code for that is a number, not a signal.
 void exit_internal_error(int) { ::_exit(kExitInternalError); }
 
+// CLI11 would only say that a subcommand is missing.
+void require_known_verb(std::string_view word) {
+  std::string names;
+  for (const Verb& verb : verbs()) {
+    if (word == verb.name) return;
+    names += (names.empty() ? "" : ", ") + std::string(verb.name);
+  }
+  throw InputError(fmt::format("unknown verb '{}'; there are {}", word, names));
+}
+
 int parse_and_run(int argc, char** argv) {
+  if (argc > 1 && argv[1][0] != '-') require_known_verb(argv[1]);
   CLI::App app("Trains, compiles and verifies integer-only neural networks.", "lockstep");
   app.set_version_flag("--version", "lockstep " LOCKSTEP_VERSION);
   app.require_subcommand(1);

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "tools/inspect/inspect.h"
 #include "tools/support/open_plan.h"
 #include "tools/support/table.h"
@@ -32,13 +34,26 @@ std::string text_of(const AttributeValue& value) {
   return fmt::format("{:g}", std::get<double>(value));
 }
 
+// Values that change nothing are not worth a reader's time: no padding, one group, a flag not set.
+bool is_neutral(std::string_view name, const AttributeValue& value) {
+  if (const bool* flag = std::get_if<bool>(&value)) return !*flag;
+  const auto* integers = std::get_if<std::vector<std::int64_t>>(&value);
+  if (integers == nullptr) return false;
+  const auto all = [&](std::int64_t n) {
+    return std::ranges::all_of(*integers, [n](std::int64_t integer) { return integer == n; });
+  };
+  if (name == "padding") return all(0);
+  return (name == "dilation" || name == "groups" || name == "stride") && all(1);
+}
+
 // What a node does besides its operator's name: attributes, then how its weight is made.
 std::string details(const Node& node) {
   if (node.quantize) return text_of(*node.quantize);
   if (node.prune) return text_of(*node.prune);
   std::string text;
   const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
-  for (const auto& [name, value] : node.attributes) add(name + " " + text_of(value));
+  for (const auto& [name, value] : node.attributes)
+    if (!is_neutral(name, value)) add(name + " " + text_of(value));
   for (const Wrap& wrap : node.wraps)
     add("weight: " + std::visit([](const auto& spec) { return text_of(spec); }, wrap));
   return text;

@@ -53,19 +53,23 @@ Params params_of(const intrt_op_record* record) {
   return params;
 }
 
+// Weights and biases.
 std::uint64_t weight_bytes(const OpenPlan& plan, const intrt_op_record* op) {
   const auto bytes_of = [](std::uint32_t type) { return type == INTRT_INT8 ? 1u : 2u; };
   const std::uint64_t inputs = plan.tensor(op->inputs[0]).channels;
   const std::uint64_t outputs = plan.tensor(op->output).channels;
+  const auto bias_bytes = [&](std::uint32_t offset) { return offset == 0 ? 0 : 4 * outputs; };
   const std::string_view name = operator_name(op->code);
   if (name == "conv2d") {
     const auto params = params_of<intrt_conv2d_params>(op);
     return outputs * params.kernel_h * params.kernel_w * (inputs / params.groups) *
-           bytes_of(params.weight_type);
+               bytes_of(params.weight_type) +
+           bias_bytes(params.bias_offset);
   }
   if (name == "linear") {
     const auto params = params_of<intrt_linear_params>(op);
-    return outputs * plan.tensor(op->inputs[0]).element_count * bytes_of(params.weight_type);
+    return outputs * plan.tensor(op->inputs[0]).element_count * bytes_of(params.weight_type) +
+           bias_bytes(params.bias_offset);
   }
   return 0;
 }
