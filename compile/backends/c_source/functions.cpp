@@ -10,9 +10,9 @@ namespace {
 
 using namespace ir;
 
-// Output channels that are summed at once: as many accumulators as fit Cortex-M's registers beside
-// the pointers.
-constexpr std::int64_t kBlock = 4;
+// Output channels that may be summed at once: at most as many accumulators as fit Cortex-M's
+// registers beside the pointers.
+constexpr std::int64_t kBlocks[] = {4, 2, 1};
 // Input codes per turn of the innermost loop.
 constexpr std::int64_t kUnroll = 4;
 
@@ -154,16 +154,41 @@ class Function {
 
   // ---- sums ----
 
-  // Weights [O][row] become blocks of up to kBlock output channels of one group, [row][channel in
+  // A wide block loads each input code for several channels at once, but has to be summed when the
+  // mask keeps any of them. A block of w channels takes about 2 + 2w instructions for each input
+  // code.
+  std::int64_t choose_block(const std::vector<std::uint8_t>& mask,
+                            std::int64_t outputs_per_group) const {
+    if (mask.empty()) return kBlocks[0];
+    const std::int64_t outputs = out_.shape.c;
+    std::int64_t best = 0, best_cost = 0;
+    for (const std::int64_t block : kBlocks) {
+      std::int64_t cost = 0;
+      for (std::int64_t i = 0, width = 0; i < out_.shape.count(); i += width) {
+        const std::int64_t in_group = i % outputs % outputs_per_group;
+        width = std::min(block, outputs_per_group - in_group);
+        const auto first = mask.begin() + i;
+        if (std::count(first, first + width, 1) > 0) cost += 2 + 2 * width;
+      }
+      if (best == 0 || cost < best_cost) {
+        best = block;
+        best_cost = cost;
+      }
+    }
+    return best;
+  }
+
+  // Weights [O][row] become blocks of up to block_ output channels of one group, [row][channel in
   // block]; the block that starts at output channel o starts at o * row.
   void sum_constants(const xt::xarray<std::int32_t>& weights, const std::vector<std::int64_t>& bias,
-                     std::int64_t outputs_per_group) {
+                     const Post& post, std::int64_t outputs_per_group) {
+    block_ = choose_block(post.mask, outputs_per_group);
     const auto outputs = static_cast<std::int64_t>(weights.shape(0));
     const std::int64_t row = static_cast<std::int64_t>(weights.size()) / outputs;
     std::vector<std::int64_t> ordered;
     ordered.reserve(weights.size());
     for (std::int64_t o = 0; o < outputs;) {
-      const std::int64_t width = std::min(kBlock, outputs_per_group - o % outputs_per_group);
+      const std::int64_t width = std::min(block_, outputs_per_group - o % outputs_per_group);
       for (std::int64_t k = 0; k < row; ++k)
         for (std::int64_t j = 0; j < width; ++j)
           ordered.push_back(weights.data()[(o + j) * row + k]);
@@ -207,23 +232,42 @@ class Function {
         text_.line("acc{} += (int32_t)p[{}] * w[{}];", j, k, k * width + j);
   }
 
-  void store(const Post& post, std::int64_t width, const std::string& element_base) {
-    for (std::int64_t j = 0; j < width; ++j) {
-      const std::string channel = fmt::format("o + {}", j);
-      const std::string element = element_base.empty() ? channel : element_base + " + " + channel;
-      text_.line("out[{}] = {};", element,
-                 post_value(post, fmt::format("acc{}", j), channel, element));
-    }
+  static std::string element_of(const std::string& base, std::int64_t j) {
+    return fmt::format("{}o + {}", base.empty() ? base : base + " + ", j);
+  }
+
+  // Around the sums of a block: only when the mask keeps one of its elements.
+  void open_if_kept(const Post& post, std::int64_t width, const std::string& base) {
+    if (post.mask.empty()) return;
+    std::string condition;
+    for (std::int64_t j = 0; j < width; ++j)
+      condition +=
+          fmt::format("{}{}({}_mask, {})", j == 0 ? "" : " || ", keep_, name_, element_of(base, j));
+    text_.line("if ({}) {{", condition);
+  }
+  void close_if_kept(const Post& post, std::int64_t width, const std::string& base) {
+    if (post.mask.empty()) return;
+    text_.line("}} else {{");
+    for (std::int64_t j = 0; j < width; ++j) text_.line("out[{}] = 0;", element_of(base, j));
+    text_.line("}}");
+  }
+
+  void store(const Post& post, std::int64_t width, const std::string& base) {
+    const Post unmasked{.requantize = post.requantize, .mask = {}};
+    for (std::int64_t j = 0; j < width; ++j)
+      text_.line("out[{}] = {};", element_of(base, j),
+                 post_value(width == 1 ? unmasked : post, fmt::format("acc{}", j),
+                            fmt::format("o + {}", j), element_of(base, j)));
   }
 
   // Runs `body(width)` with the C variable o at each block of the output channels from `begin` to
   // `end`.
   template <typename Body>
   void for_each_block(std::int64_t begin, std::int64_t end, Body&& body) {
-    const std::int64_t full = (end - begin) / kBlock * kBlock;
+    const std::int64_t full = (end - begin) / block_ * block_;
     if (full > 0) {
-      text_.line("for (int32_t o = {}; o < {}; o += {}) {{", begin, begin + full, kBlock);
-      body(kBlock);
+      text_.line("for (int32_t o = {}; o < {}; o += {}) {{", begin, begin + full, block_);
+      body(block_);
       text_.line("}}");
     }
     if (begin + full < end) {
@@ -239,7 +283,7 @@ class Function {
     const std::int64_t inputs = in_.shape.c / conv.groups;
     const Axis rows = axis_of(conv.window, in_.shape, out_.shape, 0);
     const Axis columns = axis_of(conv.window, in_.shape, out_.shape, 1);
-    sum_constants(conv.weights, conv.bias, outputs_per_group);
+    sum_constants(conv.weights, conv.bias, conv.post, outputs_per_group);
     post_constants(conv.post);
     open();
     text_.line("for (int32_t y = 0; y < {}; ++y) {{", rows.output);
@@ -249,6 +293,7 @@ class Function {
     text_.line("const int32_t element = (y * {} + x) * {};", columns.output, out_.shape.c);
     for (std::int64_t g = 0; g < conv.groups; ++g)
       for_each_block(g * outputs_per_group, (g + 1) * outputs_per_group, [&](std::int64_t width) {
+        open_if_kept(conv.post, width, "element");
         start_accumulators(width);
         if (columns.may_be_empty())
           text_.line("if ({} < {}) {{", first_tap(columns, "x"), end_tap(columns, "x"));
@@ -258,6 +303,7 @@ class Function {
         text_.line("}}");
         if (columns.may_be_empty()) text_.line("}}");
         store(conv.post, width, "element");
+        close_if_kept(conv.post, width, "element");
       });
     text_.line("}}");
     text_.line("}}");
@@ -292,15 +338,17 @@ class Function {
 
   void emit(const Linear& linear) {
     const std::int64_t inputs = in_.shape.count();
-    sum_constants(linear.weights, linear.bias, out_.shape.c);
+    sum_constants(linear.weights, linear.bias, linear.post, out_.shape.c);
     post_constants(linear.post);
     open();
     for_each_block(0, out_.shape.c, [&](std::int64_t width) {
+      open_if_kept(linear.post, width, "");
       start_accumulators(width);
       text_.line("const {} *p = in;", in_type());
       text_.line("const {} *w = {}_weight + o * {};", weight_type_, name_, inputs);
       add_products(inputs, width);
       store(linear.post, width, "");
+      close_if_kept(linear.post, width, "");
     });
     text_.line("}}");
   }
@@ -371,6 +419,7 @@ class Function {
   const Value& out_;
   std::string name_, keep_;
   std::string_view weight_type_;
+  std::int64_t block_ = 0;
   bool has_bias_ = false;
 };
 
