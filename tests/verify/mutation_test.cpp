@@ -224,9 +224,8 @@ struct Tally {
 
 // Kinds that can change nothing: post-processing of accumulators that do not occur, and memory that
 // is free.
-const std::set<std::string> kMayChangeNothing = {
-    "shift",     "lower limit",  "upper limit",  "rounding",       "mask",       "mask offset",
-    "post kind", "arena offset", "shift offset", "decimal offset", "bias offset"};
+const std::set<std::string> kMayChangeNothing = {"shift",       "shift offset", "lower limit",
+                                                 "upper limit", "rounding",     "arena offset"};
 
 void judge(const Recorded& net, const verify::ExactNetwork& exact, const Bytes& changed,
            const Mutant& mutant, Tally& tally) {
