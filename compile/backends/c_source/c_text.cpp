@@ -69,6 +69,19 @@ std::string in_comment(std::string_view text) {
   return result;
 }
 
+std::string plus(std::string_view a, std::string_view b) {
+  if (a == "0") return std::string(b);
+  if (b == "0") return std::string(a);
+  return fmt::format("{} + {}", a, b);
+}
+
+std::string times(std::string_view a, std::int64_t factor) {
+  if (a == "0" || factor == 0) return "0";
+  if (factor == 1) return std::string(a);
+  return a.find(' ') == std::string_view::npos ? fmt::format("{} * {}", a, factor)
+                                               : fmt::format("({}) * {}", a, factor);
+}
+
 std::string upper(std::string_view prefix) {
   std::string result(prefix);
   for (char& c : result)

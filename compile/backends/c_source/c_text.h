@@ -44,6 +44,11 @@ std::string c_string(
     std::string_view text);  // quoted; whatever is not plain ASCII as octal escapes
 std::string in_comment(std::string_view text);  // with whatever could end a comment replaced
 
+// Integer expressions without what changes nothing: plus("x", "0") is "x", times("x + y", 3) is "(x
+// + y) * 3".
+std::string plus(std::string_view a, std::string_view b);
+std::string times(std::string_view a, std::int64_t factor);
+
 // The macro prefix: "net" gives "NET".
 std::string upper(std::string_view prefix);
 

@@ -131,7 +131,8 @@ class Function {
   // Declares NAME0 (where the window starts), and NAME_first and NAME_end, the taps inside the
   // input.
   void clip(const Axis& axis, std::string_view name) {
-    text_.line("const int32_t {0}0 = {0} * {1} - {2};", name, axis.stride, axis.pad);
+    text_.line("const int32_t {}0 = {}{};", name, times(name, axis.stride),
+               axis.pad == 0 ? "" : fmt::format(" - {}", axis.pad));
     const auto up = [&](const std::string& distance) {
       return axis.dilation == 1
                  ? distance
@@ -150,6 +151,13 @@ class Function {
   }
   static std::string end_tap(const Axis& axis, std::string_view name) {
     return axis.cut_after() ? fmt::format("{}_end", name) : fmt::format("{}", axis.kernel);
+  }
+
+  // The input position, counted through rows, of tap (ky, kx) of the window at (y0, x0).
+  std::string window_position(const Axis& rows, const Axis& columns, const std::string& ky,
+                              const std::string& kx) const {
+    return plus(times(plus("y0", times(ky, rows.dilation)), in_.shape.w),
+                plus("x0", times(kx, columns.dilation)));
   }
 
   // ---- sums ----
@@ -203,7 +211,7 @@ class Function {
   void start_accumulators(std::int64_t width) {
     for (std::int64_t j = 0; j < width; ++j)
       text_.line("int32_t acc{} = {};", j,
-                 has_bias_ ? fmt::format("{}_bias[o + {}]", name_, j) : std::string("0"));
+                 has_bias_ ? fmt::format("{}_bias[{}]", name_, element_of("0", j)) : "0");
   }
 
   // acc0.. += the products of `count` codes from p and `count` * width weights from w.
@@ -232,8 +240,8 @@ class Function {
         text_.line("acc{} += (int32_t)p[{}] * w[{}];", j, k, k * width + j);
   }
 
-  static std::string element_of(const std::string& base, std::int64_t j) {
-    return fmt::format("{}o + {}", base.empty() ? base : base + " + ", j);
+  static std::string element_of(std::string_view base, std::int64_t j) {
+    return plus(base, plus("o", fmt::format("{}", j)));
   }
 
   // Around the sums of a block: only when the mask keeps one of its elements.
@@ -257,7 +265,7 @@ class Function {
     for (std::int64_t j = 0; j < width; ++j)
       text_.line("out[{}] = {};", element_of(base, j),
                  post_value(width == 1 ? unmasked : post, fmt::format("acc{}", j),
-                            fmt::format("o + {}", j), element_of(base, j)));
+                            element_of("0", j), element_of(base, j)));
   }
 
   // Runs `body(width)` with the C variable o at each block of the output channels from `begin` to
@@ -316,10 +324,12 @@ class Function {
     const std::int64_t row_length = rows.kernel * columns.kernel * inputs;
     const std::string first = first_tap(columns, "x"), end = end_tap(columns, "x");
     const auto pointers = [&](const std::string& kx) {
-      text_.line("const {} *p = in + ((y0 + ky * {}) * {} + x0 + {} * {}) * {} + {};", in_type(),
-                 rows.dilation, in_.shape.w, kx, columns.dilation, in_.shape.c, first_input);
-      text_.line("const {} *w = {}_weight + o * {} + (ky * {} + {}) * {};", weight_type_, name_,
-                 row_length, columns.kernel, kx, inputs * width);
+      text_.line("const {} *p = {};", in_type(),
+                 plus("in", plus(times(window_position(rows, columns, "ky", kx), in_.shape.c),
+                                 fmt::format("{}", first_input))));
+      const std::string tap = plus(times("ky", columns.kernel), kx);
+      text_.line("const {} *w = {};", weight_type_,
+                 plus(name_ + "_weight", plus(times("o", row_length), times(tap, inputs * width))));
     };
     if (conv.groups == 1 && columns.dilation == 1) {  // the taps lie side by side
       pointers(first);
@@ -342,13 +352,13 @@ class Function {
     post_constants(linear.post);
     open();
     for_each_block(0, out_.shape.c, [&](std::int64_t width) {
-      open_if_kept(linear.post, width, "");
+      open_if_kept(linear.post, width, "0");
       start_accumulators(width);
       text_.line("const {} *p = in;", in_type());
       text_.line("const {} *w = {}_weight + o * {};", weight_type_, name_, inputs);
       add_products(inputs, width);
-      store(linear.post, width, "");
-      close_if_kept(linear.post, width, "");
+      store(linear.post, width, "0");
+      close_if_kept(linear.post, width, "0");
     });
     text_.line("}}");
   }
@@ -357,8 +367,7 @@ class Function {
     const Axis rows = axis_of(pool.window, in_.shape, out_.shape, 0);
     const Axis columns = axis_of(pool.window, in_.shape, out_.shape, 1);
     const auto index = [&](const std::string& ky, const std::string& kx) {
-      return fmt::format("((y0 + {} * {}) * {} + x0 + {} * {}) * {} + c", ky, rows.dilation,
-                         in_.shape.w, kx, columns.dilation, in_.shape.c);
+      return plus(times(window_position(rows, columns, ky, kx), in_.shape.c), "c");
     };
     open();
     text_.line("for (int32_t y = 0; y < {}; ++y) {{", rows.output);
