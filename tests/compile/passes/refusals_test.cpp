@@ -369,5 +369,22 @@ TEST_CASE("shapes that do not fit are refused") {
       none, {"input 'input'", "elements"});
 }
 
+TEST_CASE("a pooling that the runtime would take too long over is refused") {
+  check_refused(
+      graph_text(
+          R"({"name":"m","op":"max_pool2d","inputs":["input"],"attrs":{"kernel_size":128,"padding":64,"stride":1}})",
+          "m", R"("shape":[1,128,128])"),
+      [](StateBuilder&) {}, {"layer 'm'", "the runtime refuses it"});
+}
+
+TEST_CASE("a network may have several inputs, and one that nobody reads") {
+  const std::string json =
+      R"({"format":"lockstep-graph","version":1,"name":"t","inputs":[{"name":"a","shape":[2],"bits":8},{"name":"unused","shape":[5],"bits":16},{"name":"b","shape":[3],"bits":4}],"nodes":[{"name":"ra","op":"relu","inputs":["a"]},{"name":"rb","op":"relu","inputs":["b"]}],"outputs":["rb","ra"]})";
+  const Compiled compiled = compile(json, [](StateBuilder&) {});
+  const auto run = test::run_plan(compiled.plan, {{-7, 9}, {1, 2, 3, 4, 5}, {-8, 0, 7}});
+  CHECK(run.at("ra") == std::vector<std::int64_t>{0, 9});
+  CHECK(run.at("rb") == std::vector<std::int64_t>{0, 0, 7});
+}
+
 }  // namespace
 }  // namespace lockstep
