@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <atomic>
 #include <cmath>
@@ -245,7 +246,7 @@ void QuantizeLayer::search(const torch::Tensor& x) {
   }
 }
 
-// One step of the schedule: create the state, collect, search, count.
+// One step of the schedule: create the state, collect, search.
 void QuantizeLayer::advance(const torch::Tensor& x) {
   const torch::NoGradGuard state_has_no_gradient;
   if (!initialised()) initialise(x);
@@ -255,19 +256,33 @@ void QuantizeLayer::advance(const torch::Tensor& x) {
     search(x);
     if (spec_.interval <= 0) window.clear();
   }
-  if (is_training()) n_updates.add_(1);
 }
 
-torch::Tensor QuantizeLayer::forward(const torch::Tensor& x) {
-  if (!context_->frozen) advance(x);
+torch::Tensor QuantizeLayer::transform(const torch::Tensor& x) {
   if (!quantized()) return x;
+  if (axis_ >= 0 && decimal.numel() > 1 && (axis_ >= x.dim() || x.size(axis_) != decimal.numel()))
+    throw InputError(
+        fmt::format("layer '{}': channel of input and decimal must be equal in channel-wise "
+                    "quantization; there are "
+                    "{} decimals, the input has shape [{}]",
+                    label_, decimal.numel(), fmt::join(x.sizes(), ", ")));
   bool fits = true;
   torch::Tensor y = quantize(x, decimal, bits.item<int>(), axis_, spec_.rounding, &fits);
   if (!fits)
     throw InputError(fmt::format(
-        "layer '{}': value {} times 2^decimal does not fit int32 (decimals {} to "
-        "{})",
-        label_, worst_value(x), decimal.min().item<float>(), decimal.max().item<float>()));
+        "layer '{}': value {} times 2^decimal does not fit int32 (decimals {} to {})", label_,
+        worst_value(x), decimal.min().item<float>(), decimal.max().item<float>()));
+  return y;
+}
+
+// A forward that fails does not count.
+torch::Tensor QuantizeLayer::forward(const torch::Tensor& x) {
+  if (!context_->frozen) advance(x);
+  torch::Tensor y = transform(x);
+  if (!context_->frozen && is_training()) {
+    const torch::NoGradGuard state_has_no_gradient;
+    n_updates.add_(1);
+  }
   return y;
 }
 

@@ -62,6 +62,7 @@ class QuantizeLayer : public torch::nn::Module {
 
  private:
   void advance(const torch::Tensor& x);
+  torch::Tensor transform(const torch::Tensor& x);
   void initialise(const torch::Tensor& x);
   void collect(const torch::Tensor& x, std::int64_t n);
   bool triggered(std::int64_t n) const;
