@@ -15,31 +15,12 @@ namespace fs = std::filesystem;
 
 const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 
-// Quantized and pruned everywhere, and small: a training takes a second or two.
-constexpr const char* kGraph = R"({
- "format": "lockstep-graph", "version": 1, "name": "small",
- "inputs": [{"name": "input", "shape": [1, 12, 12], "bits": 8, "decimal": 7}],
- "nodes": [
-  {"name": "conv", "op": "conv2d", "inputs": ["input"],
-   "attrs": {"in_channels": 1, "out_channels": 6, "kernel_size": [3, 3], "bias": false},
-   "wrap": [{"type": "prune", "sparsity": 0.5, "start": 20, "interval": 10, "repetition": 3},
-            {"type": "quantize", "bits": 8, "channelwise": 0, "timeout": 40}]},
-  {"name": "conv_prune", "op": "prune", "inputs": ["conv"],
-   "attrs": {"sparsity": 0.5, "start": 20, "interval": 10, "repetition": 3}},
-  {"name": "conv_quantize", "op": "quantize", "inputs": ["conv_prune"],
-   "attrs": {"bits": 8, "channelwise": -1, "timeout": 50}},
-  {"name": "relu", "op": "relu", "inputs": ["conv_quantize"]},
-  {"name": "pool", "op": "max_pool2d", "inputs": ["relu"], "attrs": {"kernel_size": [2, 2]}},
-  {"name": "flatten", "op": "flatten", "inputs": ["pool"]},
-  {"name": "linear", "op": "linear", "inputs": ["flatten"],
-   "attrs": {"in_features": 150, "out_features": 10, "bias": false},
-   "wrap": [{"type": "quantize", "bits": 8, "channelwise": 0, "timeout": 40}]},
-  {"name": "logits", "op": "quantize", "inputs": ["linear"],
-   "attrs": {"bits": 8, "channelwise": -1, "timeout": 50}}],
- "outputs": ["logits"]})";
+// The network of the guide's tour: quantized and pruned everywhere, and trained in a second or two.
+const fs::path kGraph =
+    fs::path(LOCKSTEP_TEST_DATA).parent_path() / "docs" / "examples" / "small" / "graph.json";
 
 struct Project {
-  Project() { write_text(folder / "graph.json", kGraph); }
+  Project() { fs::copy_file(kGraph, folder / "graph.json"); }
   std::string file(const std::string& name) const { return (folder / name).string(); }
   std::vector<std::string> train(const std::string& out, std::vector<std::string> more = {}) const {
     std::vector<std::string> arguments = {kLockstep,  "train",     "--graph",   file("graph.json"),

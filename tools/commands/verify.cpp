@@ -125,26 +125,29 @@ struct Outcome {
   Json json;
 };
 
-Outcome outcome_of(const verify::Verdict& verdict, bool accept_tested) {
+Outcome outcome_of(const verify::Report& report, bool accept_tested) {
+  const verify::Verdict& verdict = report.verdict;
   if (const auto* proved = std::get_if<verify::Proved>(&verdict))
     return {fmt::format("proved: {}", proved->method),
             kExitOk,
             {{"verdict", "proved"}, {"method", proved->method}}};
-  if (const auto* refuted = std::get_if<verify::Refuted>(&verdict))
-    return {fmt::format("refuted: layer '{}': {}", refuted->layer, refuted->first_difference),
+  if (const auto* refuted = std::get_if<verify::Refuted>(&report.verdict))
+    return {fmt::format("refuted: {}", refuted->first_difference),
             kExitRefuted,
             {{"verdict", "refuted"},
              {"layer", refuted->layer},
              {"first_difference", refuted->first_difference}}};
-  const std::string& reason = std::get<verify::Unknown>(verdict).reason;
+  const std::string& reason = std::get<verify::Unknown>(report.verdict).reason;
   Outcome outcome{fmt::format("unknown: {}", reason),
                   kExitUnknown,
                   {{"verdict", "unknown"}, {"reason", reason}}};
-  if (accept_tested) {
+  // A path that failed or differed is never accepted, whatever the caller wishes.
+  const bool accepted = accept_tested && report.agreed;
+  if (accepted) {
     outcome.line += "\naccepted as tested, not proved";
     outcome.exit_code = kExitOk;
   }
-  outcome.json["accepted_as_tested"] = accept_tested;
+  outcome.json["accepted_as_tested"] = accepted;
   return outcome;
 }
 
@@ -196,7 +199,7 @@ int verify_files(const VerifyArguments& arguments) {
   options.seed = arguments.seed;
   options.progress = [&](const std::string& line) { console.progress(line); };
   const verify::Report report = verify::verify_plan(graph, state, batches, options);
-  const Outcome outcome = outcome_of(report.verdict, arguments.accept == "tested");
+  const Outcome outcome = outcome_of(report, arguments.accept == "tested");
 
   Json json{{"plan", arguments.plan.string()}};
   json.update(outcome.json);
@@ -251,7 +254,7 @@ Action add_verify(CLI::App& verb) {
       ->capture_default_str()
       ->type_name("N");
   verb.add_option("--accept", arguments->accept,
-                  "tested: exit 0, not 3, when all inputs agree without a proof")
+                  "tested: exit 0, not 3, when everything was compared and agreed, without a proof")
       ->check(CLI::IsMember({"tested"}))
       ->type_name("tested");
   add_output_options(verb, arguments->output);
