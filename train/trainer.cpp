@@ -16,7 +16,7 @@
 #include "train/network.h"
 #include "train/optimizer.h"
 #include "train/progress.h"
-#include "train/random.h"
+#include "train/datasets/random.h"
 #include "train/train.h"
 
 namespace lockstep::train {

@@ -6,7 +6,7 @@
 #include "compile/support/error.h"
 #include "train/datasets/common.h"
 #include "train/datasets/dataset.h"
-#include "train/random.h"
+#include "train/datasets/random.h"
 
 namespace lockstep::datasets {
 namespace {
