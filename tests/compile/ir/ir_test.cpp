@@ -123,10 +123,10 @@ TEST_CASE("validate accepts a sound program and stops at every broken one") {
       {"conv in place",
        [](Program& p) { p.values[1].arena_offset = p.values[2].arena_offset = 0; }},
   };
-  for (const auto& [what, break_it] : faults) {
-    CAPTURE(what);
+  for (const auto& fault : faults) {
+    CAPTURE(fault.first);
     Program program = small_program();
-    break_it(program);
+    fault.second(program);
     CHECK(asserts(program));
   }
 }
