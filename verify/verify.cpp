@@ -57,9 +57,9 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
   if (!run.failures.empty())
     return Unknown{fmt::format("{}: {}", run.failures[0].path, run.failures[0].reason)};
   if (run.samples == 0) return Unknown{"nothing was compared: no samples"};
-  std::string reason = fmt::format("agreed on {} inputs, not proved", run.samples);
-  if (!has_float_path) return Unknown{reason + "; float path not compared"};
   agreed = true;
+  std::string reason = fmt::format("agreed on {} inputs, not proved", run.samples);
+  if (!has_float_path) reason += "; float path not compared";
   return Unknown{reason + unstable_text(network, unstable)};
 }
 

@@ -86,9 +86,9 @@ struct PathReport {  // one row of the table that verify prints
 
 struct Report {
   Verdict verdict;
-  // Every constant was re-derived, the float path and every requested path ran on at least one
-  // sample, and nothing differed. This is what Unknown "agreed on N inputs, not proved" rests on;
-  // it is no proof.
+  // Every constant was re-derived, every requested path ran on at least one sample, and nothing
+  // differed; without a float path the verdict says so. This is what Unknown "agreed on N inputs,
+  // not proved" rests on, and the only Unknown that may be accepted as tested. It is no proof.
   bool agreed = false;
   std::int64_t samples = 0;
   std::vector<PathReport> paths;
