@@ -19,7 +19,9 @@ TEST_CASE("every quantize node of every recorded network has the recorded codes"
         verify::evaluate_exactly(net.graph, net.parameters, net.batch, net.samples);
     const GoldenVariant& variant = net.golden.variants[0];
     REQUIRE(!variant.codes.empty());
-    for (const auto& [node, recorded] : variant.codes) {
+    for (const auto& item : variant.codes) {
+      const std::string& node = item.first;
+      const GoldenCodes& recorded = item.second;
       CAPTURE(node);
       const TensorCodes& found = values.find(node)->second;
       CHECK(found.codes == recorded.values);

@@ -42,7 +42,7 @@ void append(Batch& batch, Batch more) {
 class Samples {
  public:
   Samples(const ExactNetwork& network, std::span<const Batch> data, const Options& options)
-      : network_(network), data_(data), generated_(network, options.random_samples, options.seed) {
+      : data_(data), generated_(network, options.random_samples, options.seed) {
     for (const Batch& batch : data) {
       if (batch.size() != network.graph().inputs.size())
         throw InputError(fmt::format("network '{}': {} input tensors given, {} declared",
@@ -110,7 +110,6 @@ class Samples {
   }
 
  private:
-  const ExactNetwork& network_;
   std::span<const Batch> data_;
   GeneratedInputs generated_;
   std::vector<std::int64_t> batch_samples_;
