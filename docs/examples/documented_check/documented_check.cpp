@@ -16,7 +16,7 @@
 #include "compile/support/error.h"
 #include "train/checkpoint.h"
 #include "train/network.h"
-#include "train/random.h"
+#include "train/datasets/random.h"
 
 namespace {
 
