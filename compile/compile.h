@@ -3,8 +3,8 @@
 //   Compiled net = compile_network(read_graph("graph.json"), read_state_dict("state.pt"), {});
 //   write_file_atomically("net.plan", net.plan);
 //
-// Same input, same bytes out, on any machine, locale and compiler. What cannot be lowered exactly is
-// refused by InputError with the layer's name and the reason.
+// Same input, same bytes out, on any machine, locale and compiler. What cannot be lowered exactly
+// is refused by InputError with the layer's name and the reason.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,7 @@ struct OperatorReport {
   std::int64_t nonzero_macs = 0;  // those whose weight is not zero
   std::int64_t weight_bytes = 0;
   std::int64_t output_bytes = 0;
-  int accumulator_bits = 0;       // bits that the proved accumulator range needs; 0: no accumulator
+  int accumulator_bits = 0;  // bits that the proved accumulator range needs; 0: no accumulator
 };
 
 struct Compiled {
@@ -49,10 +49,10 @@ Compiled compile_network(const Graph& graph, const StateDict& state, const Compi
 std::vector<std::string> pass_names();
 
 struct CSourceOptions {
-  std::string prefix = "net";   // of file names and symbols; a C identifier
+  std::string prefix = "net";  // of file names and symbols; a C identifier
 };
 struct CSourceFile {
-  std::string name;             // "net.c", "net.h", "net_selftest.c"
+  std::string name;  // "net.c", "net.h", "net_selftest.c"
   std::string text;
 };
 // Self-contained C99 with a known-answer test; see docs/generated-c.md.

@@ -13,10 +13,10 @@
 #include "train/blas.h"
 #include "train/checkpoint.h"
 #include "train/datasets/dataset.h"
+#include "train/datasets/random.h"
 #include "train/network.h"
 #include "train/optimizer.h"
 #include "train/progress.h"
-#include "train/datasets/random.h"
 #include "train/train.h"
 
 namespace lockstep::train {

@@ -1,4 +1,5 @@
-// Whole files in and out of memory. Writing is atomic: a reader sees the old file or the complete new one.
+// Whole files in and out of memory. Writing is atomic: a reader sees the old file or the complete
+// new one.
 #pragma once
 
 #include <cstddef>
@@ -18,9 +19,9 @@ std::string read_text_file(const std::filesystem::path& path,
                            std::size_t limit_bytes = std::size_t{64} << 20);
 
 // Writes beside `path` into a temporary file, fsyncs it, renames it over `path`, fsyncs the folder.
-// On any failure (a full disk, say) the temporary file is removed, an older file at `path` stays as it
-// was, and InputError names the path and the system's reason. Temporary files that a killed process
-// left for the same `path` are removed first. /dev/... and pipes are written directly.
+// On any failure (a full disk, say) the temporary file is removed, an older file at `path` stays as
+// it was, and InputError names the path and the system's reason. Temporary files that a killed
+// process left for the same `path` are removed first. /dev/... and pipes are written directly.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 

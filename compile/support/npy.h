@@ -15,8 +15,8 @@ struct NpyArray {
   std::vector<T> values;
 };
 
-// What a file held: float64 and float16 are not accepted; uint8, int8, int16, int32 and int64 all come
-// back as int64 codes, float32 as float32.
+// What a file held: float64 and float16 are not accepted; uint8, int8, int16, int32 and int64 all
+// come back as int64 codes, float32 as float32.
 using AnyNpyArray = std::variant<NpyArray<std::int64_t>, NpyArray<float>>;
 
 // InputError names the path for a missing, truncated, oversized, Fortran-order, big-endian or

@@ -1,7 +1,8 @@
-// Holds the structure that docs/architecture.md promises: which part may include which, where LibTorch may
-// be seen, what the freestanding runtime may include, and which top-level folders exist.
-#include <algorithm>
+// Holds the structure that docs/architecture.md promises: which part may include which, where
+// LibTorch may be seen, what the freestanding runtime may include, and which top-level folders
+// exist.
 #include <doctest/doctest.h>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -35,8 +36,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
       "compile/backends"}},
     {"train/datasets", {"compile/support", "compile/graph"}},
     {"train", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
-    {"verify",
-     {"compile/support", "compile/graph", "compile/checkpoint", "intrt"}},
+    {"verify", {"compile/support", "compile/graph", "compile/checkpoint", "intrt"}},
     {"tools",
      {"compile", "compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "intrt",
       "train", "train/datasets", "verify"}},
@@ -90,7 +90,8 @@ TEST_CASE("LibTorch headers are seen by train and verify/float_path only") {
   int seen = 0;
   for (const Include& include : all_includes()) {
     const bool torch = include.target.rfind("torch/", 0) == 0 ||
-                       include.target.rfind("ATen/", 0) == 0 || include.target.rfind("c10/", 0) == 0;
+                       include.target.rfind("ATen/", 0) == 0 ||
+                       include.target.rfind("c10/", 0) == 0;
     if (!torch) continue;
     ++seen;
     INFO(include.from, " includes ", include.target);

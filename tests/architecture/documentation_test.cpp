@@ -1,4 +1,5 @@
-// Holds the pages to what they point at: every relative link leads to a file, and every operator has its page.
+// Holds the pages to what they point at: every relative link leads to a file, and every operator
+// has its page.
 #include <doctest/doctest.h>
 #include <filesystem>
 #include <fstream>

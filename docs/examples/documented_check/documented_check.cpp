@@ -15,8 +15,8 @@
 #include "compile/checkpoint/parameters.h"
 #include "compile/support/error.h"
 #include "train/checkpoint.h"
-#include "train/network.h"
 #include "train/datasets/random.h"
+#include "train/network.h"
 
 namespace {
 

@@ -1,4 +1,5 @@
-// Compiles a one-layer network through the installed headers and libraries, runs its plan, and has it verified.
+// Compiles a one-layer network through the installed headers and libraries, runs its plan, and has
+// it verified.
 #include <compile/compile.h>
 #include <intrt/intrt.h>
 #include <verify/verify.h>
@@ -11,7 +12,8 @@
 namespace {
 
 template <typename T>
-lockstep::Tensor tensor(lockstep::Dtype dtype, std::vector<std::int64_t> shape, std::vector<T> values) {
+lockstep::Tensor tensor(lockstep::Dtype dtype, std::vector<std::int64_t> shape,
+                        std::vector<T> values) {
   lockstep::Tensor result{dtype, std::move(shape), {}};
   result.bytes.resize(values.size() * sizeof(T));
   std::memcpy(result.bytes.data(), values.data(), result.bytes.size());
@@ -37,7 +39,8 @@ int main() {
        "attrs": {"in_channels": 1, "out_channels": 1, "kernel_size": [1, 1], "bias": false},
        "wrap": [{"type": "quantize", "bits": 8, "channelwise": -1}]},
       {"name": "q", "op": "quantize", "inputs": ["conv"], "attrs": {"bits": 8, "channelwise": -1}}],
-    "outputs": ["q"]})", "consumer");
+    "outputs": ["q"]})",
+                                                      "consumer");
   lockstep::StateDict state;
   state.add("conv.weight", tensor<float>(lockstep::Dtype::kFloat32, {1, 1, 1, 1}, {-0.75F}));
   add_quantize(state, "conv.quantize.", 2);

@@ -1,4 +1,5 @@
-/* The functions of <string.h> that the compiler or generated C may call; startup_cortex_m.c defines them. */
+/* The functions of <string.h> that the compiler or generated C may call; startup_cortex_m.c defines
+ * them. */
 #ifndef HARNESS_STRING_H_
 #define HARNESS_STRING_H_
 
