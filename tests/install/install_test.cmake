@@ -1,5 +1,5 @@
 # Installs the build tree into an empty folder, then configures, builds and runs a user's project against it.
-# Arguments: BUILD_DIR, SOURCE_DIR (of this file), WORK_DIR.
+# Arguments: BUILD_DIR, SOURCE_DIR (of this file), WORK_DIR, WITH_TORCH.
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   message(STATUS "${output}")
@@ -11,9 +11,13 @@ endfunction()
 file(REMOVE_RECURSE ${WORK_DIR})
 run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${WORK_DIR}/prefix)
 run(${CMAKE_COMMAND} -S ${SOURCE_DIR}/consumer -B ${WORK_DIR}/build -G Ninja
-  -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${WORK_DIR}/prefix)
+  -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${WORK_DIR}/prefix
+  -DWITH_TORCH=${WITH_TORCH})
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/runtime_only)
 run(${WORK_DIR}/build/consumer)
+if(WITH_TORCH)
+  run(${WORK_DIR}/build/trainer)
+endif()
 run(${WORK_DIR}/prefix/bin/lockstep --version)
 file(REMOVE_RECURSE ${WORK_DIR})
