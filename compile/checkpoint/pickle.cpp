@@ -10,8 +10,9 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "compile/checkpoint/printable.h"
+#include "compile/checkpoint/shape.h"
 #include "compile/support/error.h"
+#include "compile/support/printable.h"
 
 namespace lockstep::pickle {
 namespace {
@@ -143,8 +144,13 @@ class Machine {
     if (value == nullptr) fail(fmt::format("{} expected", what));
     return *value;
   }
+  // Many tensors may name one tuple, which is checked for each of them: it must be short.
   ValueIndex integer_tuple(ValueIndex index, std::string_view what) {
-    for (const ValueIndex item : as<Tuple>(index, what).items) as<std::int64_t>(item, what);
+    const std::vector<ValueIndex>& items = as<Tuple>(index, what).items;
+    if (items.size() > kMaxTensorRank)
+      fail(fmt::format("{} of {} integers, but at most {} are allowed", what, items.size(),
+                       kMaxTensorRank));
+    for (const ValueIndex item : items) as<std::int64_t>(item, what);
     return index;
   }
 

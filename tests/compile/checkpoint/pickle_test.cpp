@@ -106,6 +106,19 @@ TEST_CASE("cycles and deep nesting neither leak nor overflow the call stack") {
   CHECK(error_of(fmt::format("N{}.", repeated("\x85", 1'000'000))) == "(no error)");
 }
 
+// Without the limit, 300,000 tensors that name one tuple of 900,000 integers take hours.
+TEST_CASE("a size or stride tuple that no tensor can have is refused") {
+  const auto tensor = [](std::size_t size, std::size_t stride) {
+    return fmt::format(
+        "ctorch._utils\n_rebuild_tensor_v2\n((\x8c\x07{}ctorch\nFloatStorage\n\x8c\x01{}\x8c\x03{}"
+        "K\x01tQK\x01({}t({}t\x89}}tR.",
+        "storage", "0", "cpu", repeated("K\x01", size), repeated("K\x01", stride));
+  };
+  CHECK(error_of(tensor(64, 64)) == "(no error)");
+  CHECK(contains(error_of(tensor(65, 1)), "a tensor size of 65 integers, but at most 64"));
+  CHECK(contains(error_of(tensor(1, 900'000)), "a tensor stride of 900000 integers"));
+}
+
 TEST_CASE("values, stack, marks and memo are limited") {
   CHECK(contains(error_of(repeated("N", 1'000'001)), "a stack of more than 1000000"));
   CHECK(contains(error_of(repeated("(", 1'000'001)), "more than 1000000 marks"));
