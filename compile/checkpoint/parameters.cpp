@@ -12,6 +12,7 @@
 #include "compile/checkpoint/shape.h"
 #include "compile/graph/op_schema.h"
 #include "compile/support/error.h"
+#include "compile/support/printable.h"
 
 namespace lockstep {
 namespace {
@@ -32,7 +33,7 @@ class Binder {
     for (const auto& [key, tensor] : state_.entries())
       if (!owner_.contains(key))
         throw InputError(fmt::format("{}key '{}': no layer of graph '{}' has such an entry", file(),
-                                     key, graph_.name));
+                                     printable(key), graph_.name));
     return parameters;
   }
 

@@ -4,16 +4,17 @@
 // anything is copied.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <string_view>
 
 #include "compile/checkpoint/pickle.h"
-#include "compile/checkpoint/printable.h"
 #include "compile/checkpoint/shape.h"
 #include "compile/checkpoint/state_dict.h"
 #include "compile/checkpoint/zip_archive.h"
 #include "compile/support/error.h"
+#include "compile/support/printable.h"
 
 namespace lockstep {
 namespace {
@@ -30,14 +31,18 @@ struct View {
   std::int64_t offset;
 };
 
+// An axis of size 1 has no second element, so its stride says nothing and becomes 0.
 View view_of(const Unpickled& program, const pickle::TensorView& tensor) {
   const auto& storage = program.at<pickle::Storage>(tensor.storage);
-  return {storage.dtype,
-          program.at<std::string>(storage.key),
-          storage.element_count,
-          program.integers(tensor.shape),
-          program.integers(tensor.strides),
-          tensor.offset};
+  View view{storage.dtype,
+            program.at<std::string>(storage.key),
+            storage.element_count,
+            program.integers(tensor.shape),
+            program.integers(tensor.strides),
+            tensor.offset};
+  for (std::size_t i = 0; i < std::min(view.shape.size(), view.strides.size()); ++i)
+    if (view.shape[i] == 1) view.strides[i] = 0;
+  return view;
 }
 
 // The entries of a .pt file share one folder, whose name is whatever the file was called when

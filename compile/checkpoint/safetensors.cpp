@@ -9,10 +9,10 @@
 #include <optional>
 #include <tuple>
 
-#include "compile/checkpoint/printable.h"
 #include "compile/checkpoint/shape.h"
 #include "compile/checkpoint/state_dict.h"
 #include "compile/support/error.h"
+#include "compile/support/printable.h"
 #include "compile/support/strict_json.h"
 
 namespace lockstep {
@@ -55,7 +55,7 @@ Placed parse_entry(const std::string& key, const json& entry, const std::string&
       kDtypeNames, [&](const DtypeName& candidate) { return dtype == candidate.name; });
   if (known == std::end(kDtypeNames))
     fail(fmt::format("dtype {} is not supported (F32, F64, I64, I32, I16, I8, U8, BOOL are)",
-                     dtype.dump()));
+                     printable(dtype.dump())));
   placed.tensor.dtype = known->dtype;
 
   const auto non_negative = [&](const json& value, std::string_view what) {

@@ -10,6 +10,7 @@
 #include "compile/checkpoint/shape.h"
 #include "compile/support/error.h"
 #include "compile/support/files.h"
+#include "compile/support/printable.h"
 
 static_assert(std::endian::native == std::endian::little, "elements are copied as they lie");
 
@@ -114,7 +115,7 @@ void StateDict::add(std::string key, Tensor tensor) {
   if (entries_.size() == kMaxTensors)
     throw InputError(fmt::format("more than {} tensors in one state dict", kMaxTensors));
   if (!index_.emplace(key, entries_.size()).second)
-    throw InputError(fmt::format("key '{}' occurs twice", key));
+    throw InputError(fmt::format("key '{}' occurs twice", printable(key)));
   entries_.emplace_back(std::move(key), std::move(tensor));
 }
 

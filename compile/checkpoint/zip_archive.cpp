@@ -6,9 +6,9 @@
 #include <memory>
 #include <string_view>
 
-#include "compile/checkpoint/printable.h"
 #include "compile/checkpoint/shape.h"
 #include "compile/support/error.h"
+#include "compile/support/printable.h"
 
 namespace lockstep {
 namespace {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compile/support/error.h"
+#include "compile/support/printable.h"
 
 namespace lockstep {
 namespace {
@@ -46,7 +47,8 @@ class StrictBuilder final : public nlohmann::json_sax<json> {
         error.what();  // "[json.exception.parse_error.101] parse error at ..."
     if (const std::size_t end = reason.find("] "); end != std::string_view::npos)
       reason.remove_prefix(end + 2);
-    throw InputError(fmt::format("{}: not valid JSON: {}", name_, reason));
+    constexpr std::size_t kLongest = 240;  // the reason quotes the token, whatever its length
+    throw InputError(fmt::format("{}: not valid JSON: {}", name_, printable(reason, kLongest)));
   }
 
  private:
@@ -94,14 +96,14 @@ class StrictBuilder final : public nlohmann::json_sax<json> {
         path += path.empty() ? level.key : "." + level.key;
     }
     path += path.empty() ? key : "." + key;
-    return json(path).dump(-1, ' ', false, json::error_handler_t::replace);
+    return printable(json(path).dump(-1, ' ', false, json::error_handler_t::replace));
   }
   // "'conv1': " for the innermost enclosing object whose name has been read already.
   std::string owner() const {
     for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) {
       const json& container = *level->container;
       if (container.is_object() && container.contains("name") && container["name"].is_string())
-        return container["name"].dump() + ": ";
+        return printable(container["name"].dump()) + ": ";
     }
     return {};
   }

@@ -232,6 +232,10 @@ view('wrap', [4194305, 4194305, 211106198978564], [0, 0, 0])
 view('expand', [2**40], [0])
 view('expand_some', [2**20, 2**6], [0, 0])
 view('span', [3, 3], [2**62, 2**62])
+view('single', [2, 1, 3], [3, 2**63 - 1, 1])
+view('single_between', [3, 1, 2], [1, 2**63 - 1, 3])
+view('single_negative', [1, 6], [-2**63, 1])
+view('singles', [1, 1], [2**63 - 1, 2**63 - 1], 5)
 view('empty_past', [0], [1], 7)
 view('empty', [0, 2**60], [1, 1], 6)
 )");
@@ -251,10 +255,17 @@ view('empty', [0, 2**60], [1, 1], 6)
       {"expand", "far larger than the file"},
       {"expand_some", "far larger than the file"},
       {"span", "leave its storage"},
+      {"single", "(no error)"},
+      {"single_between", "(no error)"},
+      {"single_negative", "(no error)"},
+      {"singles", "(no error)"},
       {"empty_past", "leave its storage"},
       {"empty", "(no error)"},
   };
   check_errors(files, expected);
+  // The elements of the 2 x 3 matrix transposed, with an axis of size 1 between.
+  CHECK(parse_pt(files.bytes("single_between"), "s.pt").at("w").floats("w") ==
+        std::vector<float>{0, 3, 1, 4, 2, 5});
 }
 
 TEST_CASE(

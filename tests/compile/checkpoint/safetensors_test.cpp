@@ -99,6 +99,10 @@ TEST_CASE("an entry that is incomplete or has more than its three members is ref
   CHECK(contains(error_of(R"({"a":7})", "x"), "exactly"));
   CHECK(contains(error_of(object(entry("a", "F16", "[1]", "[0,2]")), "xx"),
                  "dtype \"F16\" is not supported"));
+  const std::string long_dtype_error =
+      error_of(object(entry("a", std::string(3'000'000, 'F'), "[1]", "[0,2]")), "xx");
+  CHECK(contains(long_dtype_error, "is not supported"));
+  CHECK(long_dtype_error.size() < 300);
   CHECK(contains(error_of(object(entry("a", "U8", "[-1]", "[0,1]")), "x"), "'shape' must be"));
   CHECK(contains(error_of(object(entry("a", "U8", "[1.0]", "[0,1]")), "x"), "'shape' must be"));
   CHECK(contains(error_of(object(entry("a", "U8", "[18446744073709551615]", "[0,1]")), "x"),

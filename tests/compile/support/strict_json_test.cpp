@@ -2,6 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
+#include "compile/support/printable.h"
 #include "tests/support/input_error.h"
 
 using namespace lockstep;
@@ -53,4 +56,22 @@ TEST_CASE("a syntax error is one line with its position") {
     CHECK_MESSAGE(message.starts_with("g.json: not valid JSON: "), text, " -> ", message);
   }
   CHECK(contains(error_of("\n\n{\"a\": tru}"), "line 3"));
+}
+
+TEST_CASE("what a message quotes from the file is cut and holds no control character") {
+  const std::string key = "\"" + std::string(1'000'000, 'k') + "\"";
+  for (const std::string& text :
+       {"[" + key + "x", "[" + std::string(1'000'000, '1') + "x", "[1e" + std::string(9999, '9'),
+        "{" + key + ":1," + key + ":2}", R"({"name":)" + key + R"(,"a":1,"a":2})",
+        std::string("[\"\x1b[31m\"]"), std::string("[\x7f]")}) {
+    const std::string message = error_of(text);
+    INFO(message);
+    CHECK(message.starts_with("g.json: "));
+    CHECK(message.size() < 320);
+    CHECK(std::ranges::none_of(message, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }));
+  }
+  // Not within a character of two bytes.
+  CHECK(printable("\xc3\xa4\xc3\xa4", 3) == "\xc3\xa4...");
+  CHECK(printable("a\nb") == "a?b");
+  CHECK(printable("\xc3\xa4", 2) == "\xc3\xa4");
 }
