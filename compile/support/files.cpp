@@ -65,6 +65,21 @@ void write_all(const Descriptor& file, std::span<const std::byte> bytes,
   }
 }
 
+// The file that an output at `path` is: symbolic links stay, what they point to is the output,
+// whether it is there or not.
+std::filesystem::path link_target(const std::filesystem::path& path, std::string_view action) {
+  constexpr int kMaxLinks = 40;  // Linux's own limit
+  std::error_code error;
+  std::filesystem::path target = path;
+  for (int links = 0; std::filesystem::is_symlink(target, error); ++links) {
+    if (links == kMaxLinks) fail(path, action, ELOOP);
+    const std::filesystem::path next = std::filesystem::read_symlink(target, error);
+    if (error) fail(path, action, error.value());
+    target = target.parent_path() / next;
+  }
+  return target;
+}
+
 // Devices, pipes and sockets cannot be replaced by renaming, and /dev/stdout names what it points
 // to.
 bool is_written_directly(const std::filesystem::path& path) {
@@ -192,13 +207,8 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t limit_
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
   if (is_written_directly(path)) return write_directly(path, bytes);
 
-  // A symbolic link stays; what it points to is replaced.
+  const std::filesystem::path target = link_target(path, "write");
   std::error_code ignored;
-  std::filesystem::path target = path;
-  if (std::filesystem::is_symlink(path, ignored)) {
-    target = std::filesystem::weakly_canonical(path, ignored);
-    if (ignored) fail(path, "write", ignored.value());
-  }
   if (std::filesystem::is_directory(target, ignored)) fail(path, "write", EISDIR);
   const std::string name = target.filename().string();
   if (name.empty()) fail(path, "write", EISDIR);
@@ -228,7 +238,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 
 void remove_old_output(const std::filesystem::path& path) {
   if (is_written_directly(path)) return;
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail(path, "remove the old output", errno);
+  constexpr std::string_view kAction = "remove the old output";
+  if (::unlink(link_target(path, kAction).c_str()) != 0 && errno != ENOENT)
+    fail(path, kAction, errno);
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {

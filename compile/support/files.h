@@ -25,7 +25,8 @@ std::string read_text_file(const std::filesystem::path& path,
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-// Removes `path` if it is there, so that a run that fails later leaves no old output looking new.
+// Removes `path` if it is there, so that a run that fails later leaves no old output looking new. A
+// symbolic link stays; what it points to is removed.
 void remove_old_output(const std::filesystem::path& path);
 
 // Lower-case hexadecimal SHA-256 (OpenSSL's).

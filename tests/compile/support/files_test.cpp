@@ -141,6 +141,22 @@ TEST_CASE("remove_old_output removes files, tolerates absence and spares devices
   CHECK(contains(input_error_of([&] { remove_old_output(folder.path()); }), "old output"));
 }
 
+TEST_CASE("remove_old_output removes what a symbolic link points to, and the link stays") {
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "target", "old");
+  std::filesystem::create_symlink("target", folder / "link");
+  std::filesystem::create_symlink("link", folder / "link to link");
+  remove_old_output(folder / "link to link");
+  CHECK(names_in(folder.path()) == std::vector<std::string>{"link", "link to link"});
+  remove_old_output(folder / "link to link");  // nothing is there any more
+  write_file_atomically(folder / "link to link", "new");
+  CHECK(read_text_file(folder / "target") == "new");
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+
+  std::filesystem::create_symlink("loop", folder / "loop");
+  CHECK(contains(input_error_of([&] { remove_old_output(folder / "loop"); }), "old output"));
+}
+
 TEST_CASE("sha256_hex gives the published digests") {  // FIPS 180-4, examples
   CHECK(sha256_hex({}) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   const std::string text = "abc";
