@@ -1,8 +1,7 @@
 // The two ways in which something can be wrong, and nothing else:
-//   InputError       the user's mistake (a file, an option, a network that cannot be lowered
-//   exactly).
-//                    One line; names the file or layer, the value found and the values allowed.
-//                    Exit 2.
+//   InputError       the user's mistake: a file, an option, a network that has no exact lowering.
+//                    One line, which names the file or layer, the value found and the values
+//                    allowed. Exit 2.
 //   LOCKSTEP_ASSERT  our mistake. On in every build type; prints the condition and aborts. Exit 4.
 #pragma once
 

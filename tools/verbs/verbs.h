@@ -1,7 +1,7 @@
 // Which verbs an executable has and what stands behind each. There are three tables of them:
-//   forwarding.cpp  `lockstep` in a build with LibTorch: train and verify run in `lockstep-torch`,
-//   so
-//                   that compile, run, inspect and bench start without loading LibTorch
+//   forwarding.cpp  `lockstep` in a build with LibTorch: train and verify run in
+//                   `lockstep-torch`, so that compile, run, inspect and bench start without
+//                   loading LibTorch
 //   torch.cpp       `lockstep-torch`
 //   no_torch.cpp    `lockstep` in a build without LibTorch: verify has no float path
 #pragma once
