@@ -315,6 +315,15 @@ TEST_CASE("wrong options are one line") {
   work.check_failure(with(work.verify(), {"--accept", "hope"}), {"--accept", "hope"}, false);
   work.check_failure(with(work.verify(), {"--c", work.file("nowhere")}), {"nowhere"}, false);
   work.check_failure(with(work.verify(), {"--data", "fashion"}), {"fashion"}, false);
+  for (const std::string random : {"9223372036854775807", "-1"}) {
+    auto verify = work.verify();
+    *std::ranges::find(verify, "2") = random;
+    work.check_failure(verify, {"--random", random, "1000000"}, false);
+  }
+  work.check_failure(with(work.verify(), {"--max-images", "-1"}), {"--max-images", "-1"}, false);
+  for (const std::string seconds : {"inf", "nan", "0", "-1", "3601"})
+    work.check_failure({kLockstep, "bench", "--plan", work.file("net.plan"), "--seconds", seconds},
+                       {"--seconds", "3600"}, false);
 }
 
 TEST_CASE("an unknown target is refused by name") {

@@ -178,9 +178,14 @@ Json accuracy_to_json(const Accuracy& accuracy) {
   return json;
 }
 
+void check_count(const char* option, std::int64_t count, std::int64_t most) {
+  if (count < 0 || count > most)
+    throw InputError(fmt::format("{} {}: must be from 0 to {}", option, count, most));
+}
+
 int verify_files(const VerifyArguments& arguments) {
-  if (arguments.max_images < 0 || arguments.random_samples < 0)
-    throw InputError("--max-images and --random must not be negative");
+  check_count("--random", arguments.random_samples, 1'000'000);
+  check_count("--max-images", arguments.max_images, 1'000'000'000);  // no data set is larger
   const Graph graph = read_graph(arguments.graph);
   const StateDict state = read_state_dict(arguments.weights);
   const std::vector<std::byte> plan = read_file(arguments.plan);
