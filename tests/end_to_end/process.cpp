@@ -29,17 +29,6 @@ void redirect(const char* path, int flags, int stream) {
 
 }  // namespace
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (fs::temp_directory_path() / "lockstep-test-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr) throw std::system_error(errno, std::generic_category());
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code error;
-  fs::remove_all(path_, error);
-}
-
 BackgroundProcess::BackgroundProcess(const std::vector<std::string>& arguments,
                                      const RunSetup& setup)
     : captured_(setup.standard_output.empty()) {
@@ -54,6 +43,8 @@ BackgroundProcess::BackgroundProcess(const std::vector<std::string>& arguments,
     redirect("/dev/null", O_RDONLY, STDIN_FILENO);
     redirect(out.c_str(), O_WRONLY | (captured_ ? O_CREAT : 0), STDOUT_FILENO);
     redirect(err.c_str(), O_WRONLY | O_CREAT, STDERR_FILENO);
+    // Whatever the shell that runs the tests chose.
+    ::signal(SIGINT, setup.ignores_interrupts ? SIG_IGN : SIG_DFL);
     // Out of the bounding set, the right to ignore permissions is not there after exec.
     if (setup.without_root_rights && ::geteuid() == 0 &&
         ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) != 0)

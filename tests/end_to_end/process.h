@@ -6,25 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temporary_folder.h"
+
 namespace lockstep::test {
-
-// A folder of its own for one test, removed with everything in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 struct RunSetup {
   std::string standard_output;  // where it goes, for example "/dev/full"; empty: it is captured
   bool without_root_rights = false;  // root may write anywhere; a process with this set may not
+  bool ignores_interrupts = false;   // SIGINT, as for a script's background job
 };
 
 struct Finished {
