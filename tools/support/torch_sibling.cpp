@@ -19,7 +19,8 @@ int become_torch_sibling(char** argv) {
   if (error) throw InputError(fmt::format("/proc/self/exe: {}", error.message()));
   const fs::path beside = self.parent_path() / "lockstep-torch";
   const fs::path installed =
-      self.parent_path().parent_path() / "libexec" / "lockstep" / "lockstep-torch";
+      (self.parent_path() / LOCKSTEP_BIN_TO_LIBEXEC / "lockstep" / "lockstep-torch")
+          .lexically_normal();
   for (const fs::path& candidate : {beside, installed}) {
     if (!fs::exists(candidate, error)) continue;
     ::execv(candidate.c_str(), argv);

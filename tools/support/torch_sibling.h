@@ -4,7 +4,7 @@
 namespace lockstep::cli {
 
 // Replaces this process by `lockstep-torch` with the same arguments. It is looked for beside this
-// executable and in ../libexec/lockstep. Returns never; InputError when it cannot be found or
+// executable and where the build installs it. Returns never; InputError when it cannot be found or
 // started.
 [[noreturn]] int become_torch_sibling(char** argv);
 
