@@ -233,6 +233,9 @@ TEST_CASE("npy: integer images are codes of the input, and each error names its 
   CHECK(contains(error({3, 1, 2, 3}, 0, {0, 1}), "2 labels, but"));
   CHECK(contains(error({3, 3, 2}, 0, {0, 1, 2}), x + ": images of shape [3, 2] do not fit"));
   CHECK(contains(error({1, 2, 3}, 0, {0}), x + ": 1 images"));
+  constexpr std::int64_t kHuge = std::int64_t{1} << 62;
+  CHECK(contains(error({0, kHuge, kHuge}, 0, {}), x + ": "));
+  CHECK(contains(error({0, 0, 3}, 0, {}), x + ": "));
 }
 
 TEST_CASE("synthetic data follow from the seed alone and stay inside the input's codes") {

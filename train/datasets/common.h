@@ -10,6 +10,10 @@
 
 namespace lockstep::datasets {
 
+// InputError naming `what` unless each dimension is 1 or more and the product fits int64.
+void require_countable(const std::string& what, std::span<const std::int64_t> shape);
+
+// The product; requires a countable shape.
 std::int64_t element_count(std::span<const std::int64_t> shape);
 
 // InputError unless images of shape `found` fit the input: equal after dropping dimensions of size

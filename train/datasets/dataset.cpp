@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <string_view>
 
 #include "compile/support/error.h"
@@ -55,8 +56,19 @@ std::int64_t element_count(std::span<const std::int64_t> shape) {
   return count;
 }
 
+void require_countable(const std::string& what, std::span<const std::int64_t> shape) {
+  std::int64_t room = std::numeric_limits<std::int64_t>::max();
+  for (const std::int64_t size : shape) {
+    if (size < 1 || size > room)
+      throw InputError(fmt::format("{}: shape [{}] has {}", what, fmt::join(shape, ", "),
+                                   size < 1 ? "a dimension below 1" : "too many elements"));
+    room /= size;
+  }
+}
+
 void require_fitting_shape(const std::string& file, std::span<const std::int64_t> found,
                            const GraphInput& input) {
+  require_countable(file, found);
   const std::vector<std::int64_t> a = without_ones(found), b = without_ones(input.shape);
   const bool flat = (a.size() <= 1 || b.size() <= 1) && element_count(a) == element_count(b);
   if (a != b && !flat)
@@ -81,6 +93,7 @@ std::int64_t count_classes(std::span<const std::int32_t> labels, std::int64_t cl
 
 Dataset load_dataset(const std::string& source, const GraphInput& input,
                      const LoadOptions& options) {
+  require_countable(fmt::format("input '{}'", input.name), input.shape);
   Dataset dataset = load(source, input, options);
   dataset.source = source;
   dataset.shape = input.shape;

@@ -1,5 +1,8 @@
 // Generated images: each class is a pattern of a few smooth blobs, each image its class's pattern,
 // moved by up to one cell, plus noise. Integers only, so the data are the same on every machine.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 
@@ -15,6 +18,8 @@ using train::mix_seed;
 using train::Random;
 
 constexpr std::int64_t kTrainImages = 3000, kTestImages = 600;
+// Of one image: all of them together stay below 4 GiB.
+constexpr std::int64_t kMostElements = (std::int64_t{1} << 31) / (kTrainImages + kTestImages);
 
 // Any shape seen as planes of height x width.
 struct Planes {
@@ -82,6 +87,11 @@ Images make_images(const Planes& p, const std::vector<std::vector<std::int32_t>>
 
 Dataset generate_synthetic(const GraphInput& input, const LoadOptions& options) {
   LOCKSTEP_ASSERT(input.bits >= 2 && input.bits <= 16);
+  if (element_count(input.shape) > kMostElements)
+    throw InputError(
+        fmt::format("input '{}': shape [{}] is too large for synthetic data, which "
+                    "have at most {} values per image",
+                    input.name, fmt::join(input.shape, ", "), kMostElements));
   const std::int64_t classes = options.classes > 0 ? options.classes : 10;
   const Planes planes = planes_of(input.shape);
   const auto hi = static_cast<std::int32_t>((1 << (input.bits - 1)) - 1);
