@@ -4,7 +4,9 @@
 #include <fmt/ranges.h>
 #include <torch/serialize.h>
 
+#include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 
 #include "compile/support/error.h"
@@ -13,10 +15,11 @@
 namespace lockstep::train {
 namespace {
 
-constexpr struct {
+struct DtypePair {
   Dtype ours;
   torch::ScalarType theirs;
-} kDtypes[] = {
+};
+constexpr DtypePair kDtypes[] = {
     {Dtype::kBool, torch::kBool},       {Dtype::kUint8, torch::kUInt8},
     {Dtype::kInt8, torch::kInt8},       {Dtype::kInt16, torch::kInt16},
     {Dtype::kInt32, torch::kInt32},     {Dtype::kInt64, torch::kInt64},
@@ -25,9 +28,10 @@ constexpr struct {
 
 Tensor from_torch(const torch::Tensor& tensor) {
   const torch::Tensor flat = tensor.detach().contiguous();
+  const auto* const pair = std::ranges::find(kDtypes, flat.scalar_type(), &DtypePair::theirs);
+  LOCKSTEP_ASSERT(pair != std::end(kDtypes));
   Tensor result;
-  for (const auto& pair : kDtypes)
-    if (pair.theirs == flat.scalar_type()) result.dtype = pair.ours;
+  result.dtype = pair->ours;
   result.shape.assign(flat.sizes().begin(), flat.sizes().end());
   const auto* const bytes = static_cast<const std::byte*>(flat.data_ptr());
   result.bytes.assign(bytes, bytes + flat.nbytes());
@@ -60,24 +64,29 @@ constexpr EntryForm kEntryForms[] = {
     {"mask", Dtype::kBool, -1},
 };
 
+bool is_placeholder(const std::string& key, const Tensor& tensor) {
+  return tensor.dtype == Dtype::kInt32 && tensor.shape.empty() && tensor.int32s(key).at(0) == -1;
+}
+
 void require_form(const std::string& where, const std::string& key, const Tensor& tensor) {
-  const bool placeholder =
-      tensor.dtype == Dtype::kInt32 && tensor.shape.empty() && tensor.int32s(key).at(0) == -1;
-  if (placeholder) return;
+  if (is_placeholder(key, tensor)) return;
   const std::string_view suffix = std::string_view(key).substr(key.rfind('.') + 1);
   for (const EntryForm& form : kEntryForms) {
     if (form.suffix != suffix) continue;
     const auto rank = static_cast<std::int64_t>(tensor.shape.size());
-    const bool one_element = suffix == "decimal" || suffix == "mask" || tensor.element_count() == 1;
-    if (tensor.dtype != form.dtype || (form.rank >= 0 && rank != form.rank) || !one_element)
+    const std::int64_t count = tensor.element_count();
+    const bool right_count = suffix == "decimal" || suffix == "mask" ? count > 0 : count == 1;
+    if (tensor.dtype != form.dtype || (form.rank >= 0 && rank != form.rank) || !right_count)
       throw InputError(
           fmt::format("{}: '{}' has dtype {} and shape [{}], which this entry cannot have", where,
                       key, dtype_name(tensor.dtype), fmt::join(tensor.shape, ", ")));
-    if (suffix == "bits") {
-      const std::int32_t bits = tensor.int32s(key).at(0);
-      if (bits < 1 || bits > 32)
-        throw InputError(fmt::format("{}: '{}' is {}, allowed are 1 to 32", where, key, bits));
-    }
+    if (form.dtype != Dtype::kInt32) return;
+    const std::int32_t value = tensor.int32s(key).at(0);
+    const bool is_bits = suffix == "bits";
+    if (is_bits && (value < 2 || value > 32))
+      throw InputError(fmt::format("{}: '{}' is {}, allowed are 2 to 32", where, key, value));
+    if (!is_bits && value < 0)
+      throw InputError(fmt::format("{}: '{}' is {}, but it counts from 0", where, key, value));
     return;
   }
   LOCKSTEP_ASSERT(!"a state entry without a form");
@@ -173,14 +182,17 @@ const Tensor& entry_of(const StateDict& state, const std::string& where, const s
   return *tensor;
 }
 
-void read_moments(const StateDict& state, const std::string& where, const std::string& key,
-                  std::int64_t count, OptimizerState& into) {
+// Sizes as those of `initial`, the state that the optimizer starts with.
+OptimizerState read_moments(const StateDict& state, const std::string& where,
+                            const std::string& key, const OptimizerState& initial) {
+  OptimizerState into;
   into.first = entry_of(state, where, "optimizer." + key + ".first").floats(key);
   into.second = entry_of(state, where, "optimizer." + key + ".second").floats(key);
-  const auto wanted = static_cast<std::size_t>(count);
-  if (into.first.size() != wanted || (!into.second.empty() && into.second.size() != wanted))
-    throw InputError(
-        fmt::format("{}: the optimizer's state of '{}' has the wrong size", where, key));
+  if (into.first.size() != initial.first.size() || into.second.size() != initial.second.size())
+    throw InputError(fmt::format(
+        "{}: the optimizer's state of '{}' has {} and {} values, expected {} and {}", where, key,
+        into.first.size(), into.second.size(), initial.first.size(), initial.second.size()));
+  return into;
 }
 
 }  // namespace
@@ -194,9 +206,16 @@ StateDict to_state_dict(const Network& network) {
 void load_state(Network& network, const StateDict& state, const std::string& name_for_errors) {
   const torch::NoGradGuard values_only;
   std::set<std::string, std::less<>> known;
+  std::map<std::string, bool> initialised;  // by layer
   for (const auto& [key, target] : network.state()) {
-    assign(target, name_for_errors, key, entry_of(state, name_for_errors, key));
+    const Tensor& tensor = entry_of(state, name_for_errors, key);
+    assign(target, name_for_errors, key, tensor);
     known.insert(key);
+    if (target.requires_grad()) continue;
+    const bool here = !is_placeholder(key, tensor);
+    if (initialised.try_emplace(key.substr(0, key.rfind('.')), here).first->second != here)
+      throw InputError(fmt::format("{}: '{}' is {}initialised, unlike its layer's first entry",
+                                   name_for_errors, key, here ? "" : "not "));
   }
   for (const auto& [key, tensor] : state.entries())
     if (!known.contains(key))
@@ -247,10 +266,10 @@ TrainingState read_checkpoint(const std::filesystem::path& path, Network& networ
   if (training.graph_json != to_json(network.graph()))
     throw InputError(fmt::format("{}: made for another graph", where));
   load_state(network, with_prefix(all, "model."), where);
-  for (const auto& [key, tensor] : network.trainable()) {
-    training.optimizer_states.emplace_back();
-    read_moments(all, where, key, tensor.numel(), training.optimizer_states.back());
-  }
+  const OptimizerKind kind = parse_optimizer(training.optimizer);
+  for (const auto& [key, tensor] : network.trainable())
+    training.optimizer_states.push_back(read_moments(
+        all, where, key, initial_state(kind, static_cast<std::size_t>(tensor.numel()))));
   for (const auto& [label, window] : windows_of(network)) {
     window->clear();
     while (const Tensor* const entry = all.find(fmt::format("window.{}.{}", label, window->size())))

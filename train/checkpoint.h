@@ -19,7 +19,7 @@ StateDict to_state_dict(const Network& network);
 
 // Loads an equal network's entries. Prune and quantize entries adopt the file's shapes, so no
 // forward is needed before. InputError names the file and the key for a missing or extra key, a
-// wrong dtype or shape, and impossible bits.
+// wrong dtype or shape, a layer that is only partly initialised, and impossible bits or counters.
 void load_state(Network& network, const StateDict& state, const std::string& name_for_errors);
 
 // A zip archive that Python's torch.load reads as a dict of tensors, in order. Atomic.

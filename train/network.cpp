@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "compile/support/error.h"
 
@@ -26,27 +27,46 @@ Network::Network(Graph graph, std::uint64_t seed)
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
     const Node& node = graph_.nodes[i];
     Step step;
-    // Registered by number: a node's name may hold characters that LibTorch does not allow.
-    const std::string id = std::to_string(i);
-    if (node.quantize) {
-      step.run =
-          register_module(id, std::make_shared<QuantizeLayer>(node.name, *node.quantize,
-                                                              Role::kActivation, context_.get()));
-    } else if (node.prune) {
-      step.run = register_module(
-          id,
-          std::make_shared<PruneLayer>(node.name, *node.prune, Role::kActivation, context_.get()));
-    } else if (node.op == "conv2d" || node.op == "linear") {
-      step.run = register_module(id, std::make_shared<WeightedLayer>(node, context_.get()));
-    } else if (const PlainOp plain = find_plain_op(node.op)) {
-      step.run = plain;
-    } else {
-      throw InputError(
-          fmt::format("layer '{}': training does not know the operator '{}'", node.name, node.op));
+    try {
+      step.run = make_layer(i);
+    } catch (const c10::Error& error) {  // a weight that is larger than the memory
+      throw InputError(fmt::format("layer '{}': {}", node.name, error.what_without_backtrace()));
     }
     for (const std::string& input : node.inputs)
       if (last_reader(graph_, input) == i) step.finished_inputs.push_back(input);
     steps_.push_back(std::move(step));
+  }
+  require_distinct_keys();
+}
+
+Network::Layer Network::make_layer(std::size_t i) {
+  const Node& node = graph_.nodes[i];
+  // Registered by number: a node's name may hold characters that LibTorch does not allow.
+  const std::string id = std::to_string(i);
+  if (node.quantize)
+    return register_module(id, std::make_shared<QuantizeLayer>(node.name, *node.quantize,
+                                                               Role::kActivation, context_.get()));
+  if (node.prune)
+    return register_module(id, std::make_shared<PruneLayer>(node.name, *node.prune,
+                                                            Role::kActivation, context_.get()));
+  if (node.op == "conv2d" || node.op == "linear")
+    return register_module(id, std::make_shared<WeightedLayer>(node, context_.get()));
+  if (const PlainOp plain = find_plain_op(node.op)) return plain;
+  throw InputError(
+      fmt::format("layer '{}': training does not know the operator '{}'", node.name, node.op));
+}
+
+// A node named 'conv.quantize' would share keys with the quantizer that wraps the weight of 'conv'.
+void Network::require_distinct_keys() const {
+  std::map<std::string, std::string> owners;
+  for (const auto& child : named_children()) {
+    const std::string& name = graph_.nodes[std::stoul(child.key())].name;
+    for (const auto& parameter : child.value()->named_parameters()) {
+      const auto [owner, is_new] = owners.try_emplace(state_key(name, parameter.key()), name);
+      if (!is_new)
+        throw InputError(fmt::format("layer '{}': its state entry '{}' is also one of layer '{}'",
+                                     name, owner->first, owner->second));
+    }
   }
 }
 

@@ -20,7 +20,7 @@ namespace lockstep::train {
 class Network : public torch::nn::Module {
  public:
   // Weights are drawn from LibTorch's generator, seeded with `seed`. InputError names a node that
-  // training does not know.
+  // training does not know, that does not fit into memory, or whose state keys another node has.
   Network(Graph graph, std::uint64_t seed);
 
   // One tensor per graph output. `inputs`: one float32 tensor per graph input, batch first.
@@ -41,12 +41,15 @@ class Network : public torch::nn::Module {
   LayerContext& context() { return *context_; }
 
  private:
+  using Layer = std::variant<PlainOp, std::shared_ptr<WeightedLayer>,
+                             std::shared_ptr<QuantizeLayer>, std::shared_ptr<PruneLayer>>;
   struct Step {
-    std::variant<PlainOp, std::shared_ptr<WeightedLayer>, std::shared_ptr<QuantizeLayer>,
-                 std::shared_ptr<PruneLayer>>
-        run;
+    Layer run;
     std::vector<std::string> finished_inputs;  // values that no later node reads
   };
+
+  Layer make_layer(std::size_t i);  // of node i
+  void require_distinct_keys() const;
 
   Graph graph_;
   std::unique_ptr<LayerContext> context_;

@@ -14,6 +14,10 @@ namespace lockstep::train {
 
 using nlohmann::ordered_json;
 
+namespace {
+constexpr std::size_t kMostLogBytes = std::size_t{4} << 30;  // 40 million steps
+}
+
 Reporter::Reporter(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1) {}
 
 Reporter::~Reporter() { clear_bar(); }
@@ -69,7 +73,7 @@ void JsonLog::add_epoch(std::int64_t epoch, std::int64_t step, double loss, doub
 
 void JsonLog::take_over(const std::filesystem::path& earlier, std::int64_t last_step) {
   if (!std::filesystem::exists(earlier)) return;
-  const std::string text = read_text_file(earlier);
+  const std::string text = read_text_file(earlier, kMostLogBytes);
   std::size_t begin = 0;
   while (begin < text.size()) {
     const std::size_t end = std::min(text.find('\n', begin), text.size());

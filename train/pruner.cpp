@@ -69,11 +69,6 @@ PruneLayer::PruneLayer(std::string label, const PruneSpec& spec, Role role, Laye
 
 bool PruneLayer::initialised() const { return n_updates.item<std::int64_t>() != -1; }
 
-bool PruneLayer::finished() const {
-  if (spec_.sparsity <= 0 || spec_.repetition <= 0) return true;
-  return initialised() && current_sparsity.item<float>() >= static_cast<float>(spec_.sparsity);
-}
-
 void PruneLayer::mask_changed() {
   const bool keeps_all = mask.scalar_type() != torch::kBool || mask.all().item<bool>();
   factor_ = keeps_all ? torch::Tensor() : mask.to(torch::kFloat32);
@@ -95,12 +90,12 @@ void PruneLayer::initialise(const torch::Tensor& x) {
   mask_changed();
 }
 
+// Up to window_size steps before a schedule point, and at it.
 bool PruneLayer::collects_at(std::int64_t n) const {
-  for (std::int64_t i = 1; i <= spec_.repetition; ++i) {
-    const std::int64_t ahead = spec_.start + spec_.interval * i - n;
-    if (0 <= ahead && ahead <= spec_.window_size) return true;
-  }
-  return false;
+  const std::int64_t passed = std::max<std::int64_t>(n - spec_.start, 0);
+  const std::int64_t next =
+      std::max<std::int64_t>((passed + spec_.interval - 1) / spec_.interval, 1);
+  return next <= spec_.repetition && spec_.start + spec_.interval * next - n <= spec_.window_size;
 }
 
 void PruneLayer::collect(const torch::Tensor& x) {
@@ -142,7 +137,7 @@ void PruneLayer::advance(const torch::Tensor& x) {
   if (collects_at(n) && (spec_.strict || is_training())) collect(x);
   if (!is_training()) return;
   const bool due = n > spec_.start && (n - spec_.start) % spec_.interval == 0;
-  if (due && current_sparsity.item<float>() < static_cast<float>(spec_.sparsity) &&
+  if (due && prunes() && current_sparsity.item<float>() < static_cast<float>(spec_.sparsity) &&
       !window.empty()) {
     update(n);
     if (!collects_at(n + 1)) window.clear();

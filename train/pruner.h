@@ -36,8 +36,8 @@ class PruneLayer : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
   bool initialised() const;
-  // Has the mask reached the target? (True when there is nothing to prune.)
-  bool finished() const;
+  // Is there anything to prune at all?
+  bool prunes() const { return spec_.sparsity > 0 && spec_.repetition > 0; }
   const std::string& label() const { return label_; }
   std::int64_t last_step() const { return spec_.start + spec_.interval * spec_.repetition; }
 

@@ -31,7 +31,8 @@ FakeQuantizer make_quantizer(const torch::Tensor& x, const torch::Tensor& decima
   const std::vector<float> values = to_floats(decimals);
   if (values.size() == 1) return {values, bits, rounding};
   const std::int64_t channel_axis = axis < 0 ? x.dim() - 1 : axis;
-  if (channel_axis >= x.dim() || x.size(channel_axis) != static_cast<std::int64_t>(values.size()))
+  if (values.empty() || channel_axis >= x.dim() ||
+      x.size(channel_axis) != static_cast<std::int64_t>(values.size()))
     throw InputError("channel of input and decimal must be equal in channel-wise quantization");
   return {values, bits, rounding, elements_behind(x, channel_axis)};
 }
@@ -260,7 +261,9 @@ void QuantizeLayer::advance(const torch::Tensor& x) {
 
 torch::Tensor QuantizeLayer::transform(const torch::Tensor& x) {
   if (!quantized()) return x;
-  if (axis_ >= 0 && decimal.numel() > 1 && (axis_ >= x.dim() || x.size(axis_) != decimal.numel()))
+  const bool per_channel = axis_ >= 0 && decimal.numel() > 1;
+  if (decimal.numel() == 0 ||
+      (per_channel && (axis_ >= x.dim() || x.size(axis_) != decimal.numel())))
     throw InputError(
         fmt::format("layer '{}': channel of input and decimal must be equal in channel-wise "
                     "quantization; there are "

@@ -4,8 +4,10 @@
 //
 // Collection and search follow QSPARSE 1.0.1, where a forward in eval mode may collect and even
 // search. Measuring accuracy must not do that, so LayerContext::frozen switches all changes of
-// state off. One deliberate difference: an input that overflows int32 is refused instead of
-// becoming the lowest code.
+// state off. Deliberate differences, each an error instead of a result nobody wants:
+// - An input that overflows int32 is refused; in QSPARSE it becomes the lowest code.
+// - A search where no decimal has a finite error is refused.
+// - A forward that fails does not count.
 #pragma once
 
 #include <torch/torch.h>

@@ -23,7 +23,7 @@ struct TrainOptions {
   std::filesystem::path resume;    // a checkpoint.pt; empty: start afresh
   std::uint64_t seed = 1;
   int threads = 0;             // 0: LibTorch's choice
-  std::string device = "cpu";  // cpu | cuda
+  std::string device = "cpu";  // the only one: anything else is refused
   bool quiet = false;
   const std::atomic<bool>* interrupted = nullptr;  // set by Ctrl-C: save a checkpoint and return
 };

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 
 #include "compile/support/error.h"
 #include "compile/support/files.h"
@@ -26,6 +27,8 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kTestBatch = 500;
+// The layers count steps in int32, as QSPARSE does; also the largest batch.
+constexpr std::int64_t kMostSteps = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint64_t kShuffleStream = std::uint64_t{5} << 32;
 constexpr std::uint64_t kStepStream = std::uint64_t{6} << 32;
 
@@ -48,6 +51,9 @@ void require_options(const Graph& graph, const TrainOptions& options) {
   };
   at_least_one("epochs", options.epochs);
   at_least_one("batch size", options.batch_size);
+  if (options.batch_size > kMostSteps)
+    throw InputError(
+        fmt::format("batch size = {}, allowed are 1 to {}", options.batch_size, kMostSteps));
   if (!(options.learning_rate > 0) || !std::isfinite(options.learning_rate))
     throw InputError(
         fmt::format("learning rate = {}, but it must be greater than 0", options.learning_rate));
@@ -107,6 +113,12 @@ class Training {
         network_(graph, options.seed) {
     dataset_ = datasets::load_dataset(options.data, input_, {.seed = options.seed});
     steps_per_epoch_ = (dataset_.train.count() + options.batch_size - 1) / options.batch_size;
+    if (steps_per_epoch_ < 1)
+      throw InputError(fmt::format("data '{}' have no training images", options.data));
+    if (options.epochs > kMostSteps / steps_per_epoch_)
+      throw InputError(fmt::format("epochs = {}, but with {} steps each at most {} are possible",
+                                   options.epochs, steps_per_epoch_,
+                                   kMostSteps / steps_per_epoch_));
     trainable_ = network_.trainable();
     if (trainable_.empty())
       throw InputError(fmt::format("graph '{}' has nothing to train", graph.name));
@@ -215,7 +227,7 @@ class Training {
                         "not be quantized",
                         layer->label(), layer->timeout(), total));
     for (const PruneLayer* const layer : network_.prune_layers())
-      if (layer->last_step() >= total)
+      if (layer->prunes() && layer->last_step() >= total)
         reporter_.line(
             fmt::format("warning: layer '{}': its pruning ends at step {}, but training has {} "
                         "steps",
@@ -385,21 +397,15 @@ class Training {
   std::int64_t shuffled_epoch_ = -1;
 };
 
-// A checkpoint that this run resumes stays until a new one replaces it.
-void remove_old_outputs(const TrainOptions& options) {
-  const OutputFiles files(options.out);
+void remove_old_states(const OutputFiles& files) {
   remove_old_output(files.state_pt);
   remove_old_output(files.state_safetensors);
-  std::error_code ignored;
-  const bool resumes_here =
-      !options.resume.empty() && fs::equivalent(files.checkpoint, options.resume, ignored);
-  if (resumes_here) return;
-  remove_old_output(files.log);
-  remove_old_output(files.checkpoint);
 }
 
 }  // namespace
 
+// Old outputs must not look new. What a resumed run goes on from is read before anything is
+// removed, so a mistyped option costs nothing, and its checkpoint and log are only ever replaced.
 TrainResult train_network(const Graph& graph, const TrainOptions& options) {
   require_options(graph, options);
   std::error_code error;
@@ -407,9 +413,16 @@ TrainResult train_network(const Graph& graph, const TrainOptions& options) {
   if (error || !fs::is_directory(options.out))
     throw InputError(fmt::format("{}: cannot make the output folder: {}", options.out.string(),
                                  error ? error.message() : "something else has that name"));
-  remove_old_outputs(options);
+  const OutputFiles files(options.out);
+  if (options.resume.empty()) {
+    remove_old_states(files);
+    remove_old_output(files.log);
+    remove_old_output(files.checkpoint);
+  }
   if (options.threads > 0) at::set_num_threads(options.threads);
-  return Training(graph, options).run();
+  Training training(graph, options);
+  remove_old_states(files);
+  return training.run();
 }
 
 }  // namespace lockstep::train
