@@ -53,6 +53,24 @@ std::vector<std::int64_t> make_images(std::uint64_t seed) {
   return codes;
 }
 
+void require_size(const char* what, std::size_t found, std::size_t expected) {
+  if (found != expected)
+    throw InputError(fmt::format("{}: {} values, expected {}", what, found, expected));
+}
+
+// A state may hold masks and decimals of other sizes than this network makes.
+void require_sizes(const lockstep::NodeParameters& conv, const lockstep::MaskParameters& mask,
+                   const lockstep::QuantizeParameters& out) {
+  require_size("layer 'conv': prune.mask", conv.weight_mask->keep.size(), conv.weight.size());
+  require_size("layer 'conv_output_pruning': mask", mask.keep.size(),
+               index(kChannels, 0, 0, kOut, kOut));
+  if (conv.weight_quantize->decimals.size() != 1)
+    require_size("layer 'conv': quantize.decimal", conv.weight_quantize->decimals.size(),
+                 kChannels);
+  if (out.decimals.size() != 1)
+    require_size("layer 'conv_output_quantization': decimal", out.decimals.size(), kChannels);
+}
+
 // The integer convolution, [image][channel][row][column]: everything the float network does, from
 // its state alone.
 std::vector<std::int64_t> integer_network(const lockstep::Parameters& parameters,
@@ -61,6 +79,7 @@ std::vector<std::int64_t> integer_network(const lockstep::Parameters& parameters
   const lockstep::MaskParameters& mask = *parameters.nodes.at("conv_output_pruning").mask;
   const lockstep::QuantizeParameters& out =
       *parameters.nodes.at("conv_output_quantization").quantize;
+  require_sizes(conv, mask, out);
 
   std::vector<std::int64_t> weights;
   for (std::size_t i = 0; i < conv.weight.size(); ++i) {
