@@ -22,12 +22,18 @@ static_assert(std::atomic<bool>::is_always_lock_free);
 
 void interrupt(int) { interrupted = true; }
 
-// The first Ctrl-C asks training to save a checkpoint; a second one ends the process at once.
+// The first Ctrl-C asks training to save a checkpoint; a second one ends the process at once. A
+// signal that the caller has this process ignore, as a script's background job does SIGINT, stays
+// so.
 void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = interrupt;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    struct sigaction old {};
+    if (::sigaction(signal, nullptr, &old) == 0 && old.sa_handler != SIG_IGN)
+      ::sigaction(signal, &action, nullptr);
+  }
 }
 
 int train_graph(const TrainArguments& arguments) {
