@@ -26,10 +26,13 @@ std::int32_t apply(const Requantize& r, std::int64_t channel, std::int64_t x) {
 
 // `clamp` rounds nothing, `second` may: clamp first at [lo, hi], then requantize. By monotony that
 // is to requantize first and then clamp at the images of lo and hi. All channels must share these
-// images; a limit that a channel never reaches asks for nothing but to stay out of the way.
+// images; a limit that a channel never reaches asks for nothing but to stay out of the way. A lower
+// limit of zero stays even where nothing reaches it: it is its own image, costs nothing, and makes
+// the result right for every accumulator rather than for those that the range analysis allows.
 std::optional<Requantize> clamp_then(const Requantize& clamp, const Requantize& second,
                                      const std::vector<Range>& before) {
   std::optional<std::int32_t> lo, hi;
+  if (clamp.lo == 0) lo = 0;
   for (std::size_t c = 0; c < before.size(); ++c) {
     const auto channel = static_cast<std::int64_t>(c);
     if (before[c].lo < clamp.lo) {

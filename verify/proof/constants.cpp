@@ -402,7 +402,7 @@ class ConstantsCheck {
     expect<std::int64_t>(op.node, "output channels", shape[0], output.channels);
     expect<std::int64_t>(op.node, "output height", shape[1], output.height);
     expect<std::int64_t>(op.node, "output width", shape[2], output.width);
-    pass_on_decimals(op, output);
+    pass_on_pooled(op, input, output);
   }
 
   void check_transpose(const PlanOp& op, const Chain& chain, const VisibleTensor& input,
@@ -414,7 +414,7 @@ class ConstantsCheck {
                                op.node, output.name)};
     expect(op.node, "number of elements", input.element_count(), output.element_count());
     expect<std::int64_t>(op.node, "output channels", input.element_count(), output.channels);
-    pass_on_decimals(op, output);
+    pass_on_moved(op, output);
   }
 
   void check_requantize(const PlanOp& op, const Chain& chain, const VisibleTensor& input,
@@ -425,11 +425,40 @@ class ConstantsCheck {
     check_post(op, chain, 0, held_[op.inputs[0]], output);
   }
 
-  // For operators that move codes without changing them.
-  void pass_on_decimals(const PlanOp& op, const VisibleTensor& output) {
+  // What a pooling passes on: the decimal that the whole channel shares, and the range over it.
+  void pass_on_pooled(const PlanOp& op, const VisibleTensor& input, const VisibleTensor& output) {
     if (!held_[op.output].decimals.empty()) return;  // codes: check_tensor has compared them
-    throw NotUnderstood{
-        fmt::format("operator '{}' of the plan moves accumulators to '{}'", op.node, output.name)};
+    const ElementFacts& facts = held_[op.inputs[0]];
+    const std::int64_t in_plane = input.height * input.width;
+    const std::int64_t out_plane = output.height * output.width;
+    for (std::int64_t c = 0; c < output.channels; ++c) {
+      const std::int64_t first = c * in_plane;
+      const int decimal = facts.decimals[at(first)];
+      std::int64_t lo = facts.lo[at(first)], hi = facts.hi[at(first)];
+      for (std::int64_t e = first; e < first + in_plane; ++e) {
+        if (facts.decimals[at(e)] != decimal)
+          throw NotUnderstood{fmt::format(
+              "operator '{}' of the plan pools accumulators of different decimals", op.node)};
+        lo = std::min(lo, facts.lo[at(e)]);
+        hi = std::max(hi, facts.hi[at(e)]);
+      }
+      for (std::int64_t e = c * out_plane; e < (c + 1) * out_plane; ++e) {
+        checked_ += 1;
+        expect_decimal(output, e, decimal);
+        held_[op.output].push_back(decimal, lo, hi);
+      }
+    }
+  }
+
+  // What a flatten passes on: everything, because an element keeps its place in (C,H,W) order.
+  void pass_on_moved(const PlanOp& op, const VisibleTensor& output) {
+    if (!held_[op.output].decimals.empty()) return;  // codes: check_tensor has compared them
+    const ElementFacts& facts = held_[op.inputs[0]];
+    for (std::int64_t e = 0; e < output.element_count(); ++e) {
+      checked_ += 1;
+      expect_decimal(output, e, facts.decimals[at(e)]);
+    }
+    held_[op.output] = facts;
   }
 
   // What the graph does between the sums and the output tensor, for one element.

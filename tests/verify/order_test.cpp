@@ -1,0 +1,186 @@
+// Correct plans of networks in which accumulators go somewhere else than straight into a quantize,
+// or in which a relu has nothing to do: the verifier must understand and accept them, and refute
+// each of them once a number is changed.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "compile/compile.h"
+#include "compile/support/error.h"
+#include "intrt/intrt.h"
+#include "tests/compile/random_network.h"
+#include "verify/verify.h"
+
+using namespace lockstep;
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+std::string node(const std::string& name, const std::string& op, const std::string& input,
+                 const std::string& attrs = "") {
+  return fmt::format(R"({{"name":"{}","op":"{}","inputs":["{}"],"attrs":{{{}}}}})", name, op, input,
+                     op == "quantize" && attrs.empty() ? R"("channelwise":-1)" : attrs);
+}
+std::string conv(const std::string& name, const std::string& input, int outputs) {
+  return fmt::format(
+      R"({{"name":"{}","op":"conv2d","inputs":["{}"],"attrs":{{"in_channels":1,"out_channels":{},"kernel_size":3,"bias":false}},"wrap":[{{"type":"quantize","channelwise":-1}}]}})",
+      name, input, outputs);
+}
+
+struct Case {
+  Graph graph;
+  StateDict state;
+  Bytes plan;
+};
+
+Case make(const std::string& nodes, const std::string& output, test::StateBuilder builder) {
+  const std::string json = fmt::format(
+      R"({{"format":"lockstep-graph","version":1,"name":"n","inputs":[{{"name":"input","shape":[1,8,8]}}],"nodes":[{}],"outputs":["{}"]}})",
+      nodes, output);
+  Case result = {parse_graph(json, "n"), builder.take(), {}};
+  result.plan =
+      compile_network(result.graph, result.state, {.keep_layers = false, .after_pass = {}}).plan;
+  return result;
+}
+
+verify::Report verify_it(const Case& net, const Bytes& plan) {
+  verify::Options options;
+  options.plan = plan;
+  options.random_samples = 4;
+  return verify::verify_plan(net.graph, net.state, {}, options);
+}
+
+void check_agreed(const Case& net) {
+  const verify::Report report = verify_it(net, net.plan);
+  if (const auto* refuted = std::get_if<verify::Refuted>(&report.verdict))
+    FAIL(refuted->first_difference);
+  if (const auto* unknown = std::get_if<verify::Unknown>(&report.verdict)) CAPTURE(unknown->reason);
+  CHECK(report.agreed);
+}
+
+// `plan` with one byte one higher, sealed again.
+Bytes nudged(Bytes plan, std::size_t offset) {
+  plan[offset] = static_cast<std::byte>(static_cast<unsigned>(plan[offset]) + 1U);
+  const std::uint32_t crc = intrt_plan_crc32(plan.data(), plan.size());
+  std::memcpy(plan.data() + offsetof(intrt_plan_header, crc32), &crc, sizeof crc);
+  return plan;
+}
+
+// Whether the plan was refuted; the runtime may instead refuse to open it.
+bool check_refuted(const Case& net, const char* what, std::size_t offset) {
+  CAPTURE(what);
+  CAPTURE(offset);
+  try {
+    const verify::Report report = verify_it(net, nudged(net.plan, offset));
+    CHECK(std::holds_alternative<verify::Refuted>(report.verdict));
+    return true;
+  } catch (const InputError& error) {
+    CHECK(std::string(error.what()).find("does not open") != std::string::npos);
+    return false;
+  }
+}
+
+// One decimal of every tensor, one weight of every convolution and one shift of every requantize;
+// returns how many of these changes were refuted.
+int check_mutants(const Case& net) {
+  const auto read = [&](std::size_t offset, auto& record) {
+    std::memcpy(&record, net.plan.data() + offset, sizeof record);
+  };
+  int refuted = 0;
+  intrt_plan_header header;
+  read(0, header);
+  for (std::uint32_t t = 0; t < header.tensor_count; ++t) {
+    intrt_tensor_record tensor;
+    read(header.tensors_offset + t * sizeof tensor, tensor);
+    refuted += check_refuted(net, "decimal", tensor.decimals_offset) ? 1 : 0;
+  }
+  for (std::uint32_t k = 0; k < header.op_count; ++k) {
+    std::uint32_t at = 0;
+    intrt_op_record op;
+    read(header.ops_offset + 4 * k, at);
+    read(at, op);
+    if (op.code == 1) {
+      intrt_conv2d_params params;
+      read(at + sizeof op, params);
+      refuted += check_refuted(net, "weight", params.weights_offset) ? 1 : 0;
+    } else if (op.code == 4) {
+      intrt_post_record post;
+      read(at + sizeof op, post);
+      if (post.kind != INTRT_POST_SHIFT) continue;
+      refuted += check_refuted(net, "shift", post.shifts_offset) ? 1 : 0;
+    }
+  }
+  return refuted;
+}
+
+std::vector<float> weights(std::size_t count, bool positive) {
+  test::Random random(3);
+  std::vector<float> result(count);
+  for (float& value : result) {
+    value = random.real(1.0F);
+    if (positive && value < 0) value = -value;
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("a pooling of accumulators is understood") {
+  for (const bool relu : {false, true}) {
+    CAPTURE(relu);
+    test::StateBuilder state;
+    state.floats("c.weight", {2, 1, 3, 3}, weights(18, false));
+    state.quantize("c.quantize.", {5}, 8);
+    state.quantize("q.", {4}, 8);
+    const Case net =
+        make(conv("c", "input", 2) + "," + (relu ? node("r", "relu", "c") + "," : std::string()) +
+                 node("p", "max_pool2d", relu ? "r" : "c", R"("kernel_size":2)") + "," +
+                 node("q", "quantize", "p"),
+             "q", std::move(state));
+    check_agreed(net);
+    CHECK(check_mutants(net) >= 2);
+  }
+}
+
+TEST_CASE("a flatten of accumulators is understood") {
+  test::StateBuilder state;
+  state.floats("c.weight", {2, 1, 3, 3}, weights(18, false));
+  state.quantize("c.quantize.", {5}, 8);
+  std::vector<int> decimals;
+  for (int i = 0; i < 72; ++i) decimals.push_back(3 + i % 2);
+  state.quantize("q.", decimals, 8);
+  const Case net = make(conv("c", "input", 2) + "," + node("f", "flatten", "c") + "," +
+                            node("q", "quantize", "f", R"("channelwise":1)"),
+                        "q", std::move(state));
+  check_agreed(net);
+  CHECK(check_mutants(net) >= 2);
+}
+
+TEST_CASE("a relu that nothing negative reaches does not count as left out") {
+  test::StateBuilder state;
+  for (const char* layer : {"c1", "c2"}) {
+    state.floats(fmt::format("{}.weight", layer), {1, 1, 3, 3}, weights(9, true));
+    state.quantize(fmt::format("{}.quantize.", layer), {5}, 8);
+  }
+  state.quantize("q0.", {7}, 8);
+  for (const char* layer : {"q1.", "q2.", "q3."}) state.quantize(layer, {4}, 8);
+  check_agreed(make(node("q0", "quantize", "input") + "," + node("r0", "relu", "q0") + "," +
+                        conv("c1", "r0", 1) + "," + node("q1", "quantize", "c1") + "," +
+                        node("r1", "relu", "q1") + "," + node("q2", "quantize", "r1") + "," +
+                        conv("c2", "q2", 1) + "," + node("r2", "relu", "c2") + "," +
+                        node("q3", "quantize", "r2"),
+                    "q3", std::move(state)));
+}
+
+TEST_CASE("a relu behind a masked input does not count as left out") {
+  test::StateBuilder state;
+  state.prune("m.", {1, 8, 8}, std::vector<std::uint8_t>(64, 0));
+  state.floats("c.weight", {1, 1, 3, 3}, weights(9, false));
+  state.quantize("c.quantize.", {5}, 8);
+  state.quantize("q.", {4}, 8);
+  check_agreed(make(node("m", "prune", "input") + "," + conv("c", "m", 1) + "," +
+                        node("r", "relu", "c") + "," + node("q", "quantize", "r"),
+                    "q", std::move(state)));
+}
