@@ -60,6 +60,9 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
   agreed = true;
   std::string reason = fmt::format("agreed on {} inputs, not proved", run.samples);
   if (!has_float_path) reason += "; float path not compared";
+  for (const PathReport& path : run.paths)
+    if (path.samples < run.samples)
+      reason += fmt::format("; {} ran on {} of them", path.path, path.samples);
   return Unknown{reason + unstable_text(network, unstable)};
 }
 

@@ -69,8 +69,10 @@ struct Options {
   // extremes. 0: none at all.
   std::int64_t random_samples = 64;
   std::uint64_t seed = 1;
-  std::int64_t c_samples = 8;  // how many samples the C runs on, per host compiler;
-                               // emulated targets run min(c_samples, 2)
+  // How many samples the C runs on at most, per host compiler: in turn one of `data`, one random
+  // one, one corner or extreme; fewer where that many would need too much memory. Emulated targets
+  // run min(c_samples, 2). The reports say how many it was.
+  std::int64_t c_samples = 512;
   std::chrono::milliseconds child_timeout =
       std::chrono::minutes(5);                       // of each compilation and each run of C
   std::function<void(const std::string&)> progress;  // one line per finished step; may be empty

@@ -16,6 +16,7 @@ namespace {
 constexpr std::int64_t kCodesPerBatch = std::int64_t{8} << 20;
 constexpr std::int64_t kMostSamplesPerBatch = 256;
 constexpr std::int64_t kEmulatedSamples = 2;
+constexpr std::int64_t kFewestCSamples = 8;
 
 Batch slice(const Batch& batch, std::int64_t first, std::int64_t count) {
   Batch result;
@@ -83,7 +84,7 @@ class Samples {
     return slice(data_[b], first, count);
   }
 
-  // The numbers of the few samples that generated C runs on: in turn one of the data, one random,
+  // The numbers of the samples that generated C runs on: in turn one of the data, one random,
   // one corner or extreme.
   std::vector<std::int64_t> choose(std::int64_t wanted) const {
     struct Source {
@@ -163,15 +164,25 @@ class Run {
             fmt::format("target '{}' runs generated C, but no folder with C was given", target));
   }
 
+  std::int64_t codes_per_sample() const {
+    std::int64_t codes = 0;
+    for (const GraphInput& input : network_.graph().inputs)
+      codes += network_.format(input.name).element_count();
+    for (const Node& node : network_.graph().nodes)
+      codes += network_.format(node.name).element_count();
+    return codes;
+  }
+
+  // C runs on all its samples at once, so that it is compiled once: as many as one batch may hold,
+  // but not so few that data, random codes and corners do not each have their turn.
+  std::int64_t most_c_samples() const {
+    return std::max<std::int64_t>(kCodesPerBatch / codes_per_sample(), kFewestCSamples);
+  }
+
   // The float path and the plan, on everything, batch by batch so that memory stays flat.
   void run_batches() {
-    std::int64_t codes_per_sample = 0;
-    for (const GraphInput& input : network_.graph().inputs)
-      codes_per_sample += network_.format(input.name).element_count();
-    for (const Node& node : network_.graph().nodes)
-      codes_per_sample += network_.format(node.name).element_count();
     const std::int64_t batch_samples =
-        std::clamp<std::int64_t>(kCodesPerBatch / codes_per_sample, 1, kMostSamplesPerBatch);
+        std::clamp<std::int64_t>(kCodesPerBatch / codes_per_sample(), 1, kMostSamplesPerBatch);
 
     std::vector<Comparison> plans;
     const std::vector<std::string> variants = kernel_variants_here();
@@ -294,8 +305,8 @@ class Run {
   }
 
   void run_c_target(const CProgram& program, const CTarget& target) {
-    const std::int64_t wanted =
-        target.cortex_m4 ? std::min(options_.c_samples, kEmulatedSamples) : options_.c_samples;
+    const std::int64_t wanted = target.cortex_m4 ? std::min(options_.c_samples, kEmulatedSamples)
+                                                 : std::min(options_.c_samples, most_c_samples());
     const std::vector<std::int64_t> chosen = samples_.choose(wanted);
     Comparison comparison(network_, target.name, [&](std::int64_t i) {
       return samples_.name(chosen[static_cast<std::size_t>(i)]);
