@@ -171,6 +171,20 @@ TEST_CASE("a change in the C reaches the verdict of verify_plan") {
   CHECK(!report.agreed);
 }
 
+TEST_CASE("C that only the build without observation gets wrong is refuted") {
+  const Emitted emitted("bias12");
+  // Nothing is observed once the last operator has run: spoil the arena there.
+  const std::string source = emitted.source();
+  const std::size_t end = source.rfind('}');
+  REQUIRE(end != std::string::npos);
+  emitted.write_source(
+      source.substr(0, end) +
+      "{ unsigned i; for (i = 0; i < NET_ARENA_BYTES; ++i) ((unsigned char *)arena)[i] ^= 1u; }\n" +
+      source.substr(end));
+  const verify::Report report = emitted.verify(emitted.options());
+  CHECK(std::holds_alternative<verify::Refuted>(report.verdict));
+}
+
 TEST_CASE("C that crashes, hangs, stops early, writes too much or does not compile never agrees") {
   const Emitted emitted("bias12");
   const std::string source = emitted.source();

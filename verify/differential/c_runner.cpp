@@ -214,7 +214,7 @@ std::string run_build(const CTarget& target, const CProgram& program, const Grap
   if (!fs::is_regular_file(output)) return "it wrote no output";
   HarnessOutput parsed = parse_harness_output(read_file(output), graph, samples, observe);
   if (!parsed.seen) return parsed.failure;
-  if (!observe) {
+  if (target.cortex_m4 && !observe) {
     instructions = read_instructions(folder.path() / "instructions.txt", samples);
     if (!instructions) return "the instruction counter gave no result";
   }
@@ -260,7 +260,7 @@ CRun run_c(const CTarget& target, const CProgram& program, const Graph& graph, c
   const std::vector<std::byte> input = harness_input(graph, batch, samples);
   result.failure = run_build(target, program, graph, input, samples, true, result.seen,
                              result.instructions_per_sample);
-  if (result.failure.empty() && target.cortex_m4)
+  if (result.failure.empty() && (target.cortex_m4 || target.optimization == "-O3"))
     result.failure = run_build(target, program, graph, input, samples, false, result.deployed,
                                result.instructions_per_sample);
   if (!result.failure.empty()) {

@@ -35,10 +35,12 @@ struct CTarget {
 std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program);
 
 struct CRun {
-  std::optional<Observations> seen;      // every visible tensor; absent on failure
-  std::optional<Observations> deployed;  // cortex-m4: the outputs of the build without observation
+  std::optional<Observations> seen;  // every visible tensor; absent on failure
+  // cortex-m4 and -O3: the outputs of the build without observation, read where the C's tensor
+  // table says that they lie.
+  std::optional<Observations> deployed;
   std::optional<std::uint64_t>
-      instructions_per_sample;  // of that build; the most that a sample took
+      instructions_per_sample;  // cortex-m4: of that build; the most that a sample took
   std::string failure;
 };
 CRun run_c(const CTarget& target, const CProgram& program, const Graph& graph, const Batch& batch,
