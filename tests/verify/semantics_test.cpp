@@ -1,6 +1,8 @@
 // The exact semantics against what QSPARSE recorded, and against small cases worked out by hand.
 #include <doctest/doctest.h>
 
+#include "compile/support/error.h"
+
 #include "tests/support/input_error.h"
 #include "tests/verify/recorded.h"
 #include "verify/semantics/exact_network.h"
@@ -208,4 +210,12 @@ TEST_CASE("a network says whether float32 sums are exact in any order") {
   const Graph graph = parse_graph(kConvolution, "hand");
   CHECK(verify::ExactNetwork(graph, parameters).constants("conv")->largest_sum ==
         19 * 128 * 1024 + 127);
+}
+
+TEST_CASE("a network too large for memory is refused by name") {
+  const Graph graph = parse_graph(
+      R"({"format":"lockstep-graph","version":1,"name":"n","inputs":[{"name":"x","shape":[65536,65536,65536]}],"nodes":[{"name":"r","op":"relu","inputs":["x"]}],"outputs":["r"]})",
+      "n");
+  CHECK_THROWS_WITH_AS(verify::ExactNetwork(graph, Parameters()),
+                       doctest::Contains("layer 'x': shape"), InputError);
 }
