@@ -1,6 +1,7 @@
 #include "train/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,7 +16,28 @@ namespace lockstep::train {
 using nlohmann::ordered_json;
 
 namespace {
-constexpr std::size_t kMostLogBytes = std::size_t{4} << 30;  // 40 million steps
+
+constexpr std::size_t kMostLogBytes = std::size_t{4} << 30;
+
+// Columns of the terminal at stderr; 80 where it does not say.
+std::size_t terminal_columns() {
+  winsize size{};
+  const bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
+}
+
+}  // namespace
+
+std::string progress_line(const Reporter::Position& p, const std::string& figures,
+                          std::size_t columns) {
+  constexpr std::size_t kMostBar = 24, kLeastBar = 8, kFrame = 3;  // "[", "]", " "
+  const std::size_t room = columns > 0 ? columns - 1 : 0;          // the last column would wrap
+  const std::size_t taken = figures.size() + kFrame;
+  const std::size_t width = std::min(kMostBar, room > taken ? room - taken : 0);
+  if (width < kLeastBar) return figures.substr(0, room);
+  const std::size_t filled = width * static_cast<std::size_t>(p.step) /
+                             static_cast<std::size_t>(std::max<std::int64_t>(1, p.steps));
+  return fmt::format("[{:<{}}] {}", std::string(filled, '='), width, figures);
 }
 
 Reporter::Reporter(bool quiet) : quiet_(quiet), terminal_(isatty(STDERR_FILENO) == 1) {}
@@ -44,12 +66,7 @@ void Reporter::progress(const Position& p) {
     if (p.step % stride == 0) line(figures);
     return;
   }
-  constexpr std::int64_t kWidth = 24;
-  const auto filled =
-      static_cast<std::size_t>(kWidth * p.step / std::max<std::int64_t>(1, p.steps));
-  const std::string bar =
-      fmt::format("\r\033[K[{:<{}}] {}", std::string(filled, '='), kWidth, figures);
-  std::fputs(bar.c_str(), stderr);
+  std::fputs(("\r\033[K" + progress_line(p, figures, terminal_columns())).c_str(), stderr);
   std::fflush(stderr);
   bar_shown_ = true;
 }

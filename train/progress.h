@@ -2,6 +2,7 @@
 // programs, one JSON object per line.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -33,6 +34,12 @@ class Reporter {
   bool quiet_, terminal_;
   bool bar_shown_ = false;
 };
+
+// A bar and the figures in fewer than `columns` characters, so that the terminal never wraps the
+// line: the bar shrinks first and goes where it would be too short to read, then the figures are
+// cut.
+std::string progress_line(const Reporter::Position& position, const std::string& figures,
+                          std::size_t columns);
 
 // The lines of log.jsonl. Kept in memory and written as a whole, so that the file is always
 // complete.

@@ -120,6 +120,18 @@ TEST_CASE("after Ctrl-C training exits 130 and goes on from its checkpoint to th
         read_text(project.file("whole/state.safetensors")));
 }
 
+TEST_CASE("an interrupt that the caller has ignored does not end training") {
+  const Project project;
+  BackgroundProcess training(project.train("out"),
+                             {.standard_output = {}, .ignores_interrupts = true});
+  REQUIRE(training.wait_for_text("loss"));
+  training.send(SIGINT);
+  const Finished finished = training.wait();
+  INFO(finished.err);
+  CHECK(finished.exit_code == 0);
+  CHECK(fs::exists(project.file("out/state.pt")));
+}
+
 TEST_CASE("training on bad data or into a bad folder is one line") {
   const Project project;
   const auto check = [&](std::vector<std::string> arguments, const char* word) {
