@@ -87,9 +87,7 @@ Action add_train(CLI::App& verb) {
   verb.add_option("--threads", options.threads, "0: LibTorch's choice")
       ->capture_default_str()
       ->type_name("N");
-  verb.add_option("--device", options.device, "cpu")
-      ->capture_default_str()
-      ->type_name("NAME");
+  verb.add_option("--device", options.device, "cpu")->capture_default_str()->type_name("NAME");
   add_output_options(verb, arguments->output);
   return [arguments] { return train_graph(*arguments); };
 }
