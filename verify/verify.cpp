@@ -60,9 +60,10 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
   agreed = true;
   std::string reason = fmt::format("agreed on {} inputs, not proved", run.samples);
   if (!has_float_path) reason += "; float path not compared";
-  for (const PathReport& path : run.paths)
-    if (path.samples < run.samples)
-      reason += fmt::format("; {} ran on {} of them", path.path, path.samples);
+  const auto least = std::ranges::min_element(run.paths, {}, &PathReport::samples);
+  if (least != run.paths.end() && least->samples < run.samples)
+    reason +=
+        fmt::format("; the least tested path, {}, ran on {} of them", least->path, least->samples);
   return Unknown{reason + unstable_text(network, unstable)};
 }
 
