@@ -4,10 +4,11 @@
 //
 // Collection and search follow QSPARSE 1.0.1, where a forward in eval mode may collect and even
 // search. Measuring accuracy must not do that, so LayerContext::frozen switches all changes of
-// state off. Deliberate differences, each an error instead of a result nobody wants:
+// state off. Deliberate differences:
 // - An input that overflows int32 is refused; in QSPARSE it becomes the lowest code.
-// - A search where no decimal has a finite error is refused.
-// - A forward that fails does not count.
+// - A search where no decimal has a finite error is refused, naming the layer.
+// - The incoming gradient is not modified; QSPARSE clamps it in place.
+// - Nothing is logged when a layer is created.
 #pragma once
 
 #include <torch/torch.h>
