@@ -168,6 +168,21 @@ class Binder {
                        shape_text(mask.shape), shape_text(weight_shape)));
   }
 
+  // QSPARSE evaluates a weight that was pruned with strict = false by row 0 of its mask, though it
+  // trained with the whole mask; Lockstep evaluates with the whole mask. Rows that differ would
+  // mean two networks.
+  void check_rows_agree(const Node& node, const MaskParameters& mask) const {
+    if (node.weight_prune()->strict || mask.shape[0] == 1) return;
+    const std::size_t row = mask.keep.size() / static_cast<std::size_t>(mask.shape[0]);
+    for (std::size_t i = row; i < mask.keep.size(); ++i)
+      if (mask.keep[i] != mask.keep[i % row])
+        fail(node, state_key(node.name, "prune.mask"),
+             fmt::format("row {} differs from row 0, but with strict = false QSPARSE evaluates "
+                         "every row with row 0; say strict = true in the graph to mean the whole "
+                         "mask",
+                         i / row));
+  }
+
   // bias_bits without a bias: QSPARSE keeps the four entries, as placeholders for ever.
   void claim_unused_bias_quantize(const Node& node, const std::string& prefix) {
     for (const std::string_view entry : {"decimal", "_n_updates", "bits", "_quantized"}) {
@@ -191,6 +206,7 @@ class Binder {
     if (node.weight_prune() != nullptr) {
       result.weight_mask = bind_prune(node, state_key(node.name, "prune."));
       check_broadcastable(node, *result.weight_mask, result.weight_shape);
+      check_rows_agree(node, *result.weight_mask);
     }
     const QuantizeSpec* const quantize = node.weight_quantize();
     if (quantize == nullptr) return;

@@ -43,7 +43,7 @@ struct Parameters {
 
 // InputError names the layer and the key for: a missing or an extra key, a wrong dtype or shape, an
 // uninitialised placeholder (-1), `_quantized` false, a decimal that is no integer or out of range,
-// NaN or infinity in a weight or bias.
+// NaN or infinity in a weight or bias, a weight's mask with strict = false whose rows differ.
 Parameters bind_parameters(const Graph& graph, const StateDict& state);
 
 }  // namespace lockstep

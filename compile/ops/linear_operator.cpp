@@ -68,16 +68,6 @@ std::vector<std::uint8_t> weight_mask(const Lowering& lowering) {
   std::vector<std::uint8_t> keep(parameters.weight.size());
   for (std::size_t i = 0; i < keep.size(); ++i)
     keep[i] = mask.keep.at(source(static_cast<std::int64_t>(i)));
-
-  // QSPARSE evaluates a weight's mask with strict = false by its first row alone.
-  const std::size_t row = keep.size() / static_cast<std::size_t>(shape[0]);
-  if (!lowering.node().weight_prune()->strict)
-    for (std::size_t i = row; i < keep.size(); ++i)
-      if (keep[i] != keep[i % row])
-        lowering.refuse(
-            "its weight is pruned with strict = false, which evaluates with row 0 of the mask for "
-            "every "
-            "output channel; use strict = true");
   return keep;
 }
 

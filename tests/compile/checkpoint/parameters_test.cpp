@@ -31,17 +31,18 @@ const Tensor kPlaceholder = int32s({}, {-1});
 
 // A pruned and quantized linear layer with a quantized bias, an activation pruner and a quantizer.
 Graph small_graph(const std::string& linear_attributes = "",
-                  const std::string& quantize = R"("channelwise": 0, "bias_bits": 12)") {
+                  const std::string& quantize = R"("channelwise": 0, "bias_bits": 12)",
+                  const std::string& prune = "") {
   return parse_graph(
       fmt::format(
           R"({{"format": "lockstep-graph", "version": 1, "name": "small", "inputs": [{{"name": "x", "shape": [3]}}],
              "nodes": [{{"name": "fc", "op": "linear", "inputs": ["x"], "attrs": {{"in_features": 3, "out_features": 2{}}},
-                        "wrap": [{{"type": "prune"}}, {{"type": "quantize", {}}}]}},
+                        "wrap": [{{"type": "prune"{}}}, {{"type": "quantize", {}}}]}},
                        {{"name": "p", "op": "prune", "inputs": ["fc"]}},
                        {{"name": "q", "op": "quantize", "inputs": ["p"], "attrs": {{"channelwise": -1}}}},
                        {{"name": "r", "op": "relu", "inputs": ["q"]}}],
              "outputs": ["r"]}})",
-          linear_attributes, quantize),
+          linear_attributes, prune, quantize),
       "g.json");
 }
 
@@ -115,6 +116,24 @@ TEST_CASE("a complete state dict is bound, value for value") {
   REQUIRE(q.quantize);
   CHECK(q.quantize->decimals == std::vector<int>{5});
   CHECK(!parameters.of(graph.nodes[3]).quantize);
+}
+
+TEST_CASE("a weight pruned with strict = false binds only when all rows of its mask are equal") {
+  const Graph graph =
+      small_graph("", R"("channelwise": 0, "bias_bits": 12)", R"(, "strict": false)");
+  Entries entries = small_entries();
+  entries["fc.prune.mask"] = bools({2, 3}, {1, 0, 1, 1, 1, 1});
+  CHECK(error_of(graph, entries) ==
+        "layer 'fc': 'fc.prune.mask': row 1 differs from row 0, but with strict = false QSPARSE "
+        "evaluates every row with row 0; say strict = true in the graph to mean the whole mask");
+  for (const Tensor& mask : {bools({2, 3}, {0, 1, 1, 0, 1, 1}), bools({1, 3}, {0, 1, 1}),
+                             bools({2, 1}, {1, 1}), bools({1, 1}, {1})}) {
+    entries["fc.prune.mask"] = mask;
+    CHECK(bind_parameters(graph, to_state(entries)).of(graph.nodes[0]).weight_mask->keep ==
+          mask.bools("fc.prune.mask"));
+  }
+  entries["fc.prune.mask"] = bools({2, 1}, {1, 0});
+  CHECK(contains(error_of(graph, entries), "row 1 differs from row 0"));
 }
 
 TEST_CASE("each recorded network binds, with the decimals that were recorded") {
