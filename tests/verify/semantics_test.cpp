@@ -218,4 +218,14 @@ TEST_CASE("a network too large for memory is refused by name") {
       "n");
   CHECK_THROWS_WITH_AS(verify::ExactNetwork(graph, Parameters()),
                        doctest::Contains("layer 'x': shape"), InputError);
+  // Refused before anything is made for each of its 6.4e9 elements.
+  const Graph conv = parse_graph(
+      R"({"format":"lockstep-graph","version":1,"name":"n","inputs":[{"name":"x","shape":[1,1,1]}],"nodes":[{"name":"c","op":"conv2d","inputs":["x"],"attrs":{"in_channels":1,"out_channels":1,"kernel_size":1,"padding":40000,"bias":false},"wrap":[{"type":"quantize","channelwise":-1}]}],"outputs":["c"]})",
+      "n");
+  Parameters parameters;
+  parameters.nodes["c"].weight_shape = {1, 1, 1, 1};
+  parameters.nodes["c"].weight = {1};
+  parameters.nodes["c"].weight_quantize = QuantizeParameters{.decimals = {0}, .bits = 8};
+  CHECK_THROWS_WITH_AS(verify::ExactNetwork(conv, parameters),
+                       doctest::Contains("layer 'c': shape [1, 80001, 80001]"), InputError);
 }

@@ -47,6 +47,7 @@ class Conv2d final : public ExactOperator {
     input_width_ = input.shape[2];
     const HeightWidth extent = output_extent(node, window_, {input_height_, input_width_});
     format_.shape = {out_channels, extent.height, extent.width};
+    require_countable(node.name, format_.shape);
 
     const std::vector<int> decimals = channel_decimals(input, node.name);
     const std::int64_t taps = window_.kernel.height * window_.kernel.width;

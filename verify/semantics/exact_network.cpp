@@ -11,17 +11,6 @@
 namespace lockstep::verify {
 namespace {
 
-constexpr std::int64_t kMostElements = std::int64_t{1} << 28;
-
-// Beyond this the semantics would not fit into memory; counted without overflow.
-void check_size(const std::string& name, const Format& format) {
-  std::int64_t left = kMostElements;
-  for (const std::int64_t extent : format.shape) left = extent > 0 ? left / extent : left;
-  if (left == 0)
-    throw InputError(fmt::format("layer '{}': shape {} has too many elements; at most 2^28 allowed",
-                                 name, shape_text(format.shape)));
-}
-
 struct Row {
   std::string_view op;
   OperatorMaker make;
@@ -71,15 +60,14 @@ void check_input(const GraphInput& input, const Format& format, const TensorCode
 
 ExactNetwork::ExactNetwork(const Graph& graph, const Parameters& parameters) : graph_(graph) {
   for (const GraphInput& input : graph.inputs) {
+    require_countable(input.name, input.shape);
     inputs_[input.name] = input_format(input);
-    check_size(input.name, inputs_[input.name]);
   }
   for (const Node& node : graph.nodes) {
     const OperatorMaker make = find_maker(node);
     LOCKSTEP_ASSERT(node.inputs.size() == 1);
     operators_.push_back(make(node, parameters.of(node), format(node.inputs[0])));
     index_[node.name] = operators_.size() - 1;
-    check_size(node.name, format(node.name));
   }
 }
 

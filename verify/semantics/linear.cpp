@@ -15,6 +15,7 @@ class Linear final : public ExactOperator {
     if (input.shape != std::vector<std::int64_t>{in_features})
       throw InputError(fmt::format("layer '{}': input of shape {}, but the layer takes [{}]",
                                    node.name, shape_text(input.shape), in_features));
+    require_countable(node.name, std::vector<std::int64_t>{out_features});
     const std::vector<std::int64_t> weight_shape = {out_features, in_features};
     if (parameters.weight_shape != weight_shape)
       throw InputError(fmt::format("layer '{}': weight of shape {}, but its attributes say {}",

@@ -22,6 +22,7 @@ class MaxPool2d final : public ExactOperator {
     format_ = input;
     const HeightWidth extent = output_extent(node, window_, {input_height_, input_width_});
     format_.shape = {input.shape[0], extent.height, extent.width};
+    require_countable(node.name, format_.shape);
     const std::vector<int> decimals = channel_decimals(input, node.name);
     if (input.decimals.size() != 1) {
       format_.decimals.clear();

@@ -7,6 +7,11 @@
 #include "compile/support/error.h"
 
 namespace lockstep::verify {
+namespace {
+
+constexpr std::int64_t kMostElements = std::int64_t{1} << 28;
+
+}  // namespace
 
 std::int64_t Format::element_count() const {
   std::int64_t count = 1;
@@ -68,6 +73,14 @@ HeightWidth output_extent(const Node& node, const SlidingWindow& window, HeightW
                          window.padding.height, window.dilation.height, window.ceil_mode),
           sliding_extent(node, input.width, window.kernel.width, window.stride.width,
                          window.padding.width, window.dilation.width, window.ceil_mode)};
+}
+
+void require_countable(const std::string& layer, std::span<const std::int64_t> shape) {
+  std::int64_t left = kMostElements;  // divided, because a product could overflow
+  for (const std::int64_t extent : shape) left = extent > 0 ? left / extent : left;
+  if (left == 0)
+    throw InputError(fmt::format("layer '{}': shape {} has too many elements; at most 2^28 allowed",
+                                 layer, shape_text(shape)));
 }
 
 std::string shape_text(std::span<const std::int64_t> shape) {

@@ -75,6 +75,10 @@ struct SlidingWindow {
 SlidingWindow sliding_window(const Node& node);
 HeightWidth output_extent(const Node& node, const SlidingWindow& window, HeightWidth input);
 
+// InputError names `layer` for more than 2^28 elements, whose values would not fit into memory.
+// Called before anything is made per element of a new shape.
+void require_countable(const std::string& layer, std::span<const std::int64_t> shape);
+
 // A tensor's shape as "[1, 28, 28]".
 std::string shape_text(std::span<const std::int64_t> shape);
 
