@@ -86,6 +86,15 @@ TEST_CASE("every include follows an allowed arrow between the parts") {
   CHECK(checked > 50);
 }
 
+TEST_CASE("no source outside tests includes anything of tests") {
+  for (const Include& include : all_includes()) {
+    INFO(include.from, " includes ", include.target);
+    const fs::path beside = (kRoot / include.from).parent_path() / include.target;
+    for (const fs::path& path : {kRoot / include.target, beside})
+      CHECK(path.lexically_normal().lexically_relative(kRoot).begin()->string() != "tests");
+  }
+}
+
 TEST_CASE("LibTorch headers are seen by train and verify/float_path only") {
   int seen = 0;
   for (const Include& include : all_includes()) {
