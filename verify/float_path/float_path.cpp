@@ -3,6 +3,7 @@
 // fake-quantized bias with one rounding; then whatever nodes follow. Written from
 // docs/arithmetic.md with LibTorch's own operators, apart from what trains the network and from the
 // exact integer semantics.
+#include <ATen/Context.h>
 #include <fmt/format.h>
 #include <torch/torch.h>
 
@@ -116,9 +117,24 @@ Layer make_layer(const Node& node, const NodeParameters& parameters) {
       fmt::format("layer '{}': the float path knows no operator '{}'", node.name, node.op));
 }
 
+// NNPACK's convolutions transform their inputs (Winograd, Fourier) and round where a plain sum of
+// products would not. Later LibTorch has a switch; an earlier one must have been built without it,
+// as Debian's is.
+template <typename Context>
+void switch_off_nnpack(Context& context) {
+  if constexpr (requires { context.setUserEnabledNNPACK(false); }) {
+    context.setUserEnabledNNPACK(false);
+  } else if (at::_nnpack_available()) {
+    throw InputError(
+        "float path: this LibTorch convolves with NNPACK, which is not exact, and cannot switch it "
+        "off; use Debian's libtorch");
+  }
+}
+
 class TorchFloatPath final : public FloatPath {
  public:
   TorchFloatPath(const Graph& graph, const StateDict& state) : graph_(graph) {
+    switch_off_nnpack(at::globalContext());
     const torch::InferenceMode inference;
     const Parameters parameters = bind_parameters(graph, state);
     for (const Node& node : graph_.nodes) layers_.push_back(make_layer(node, parameters.of(node)));
