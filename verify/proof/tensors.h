@@ -1,0 +1,16 @@
+// The tensors of a plan: each has the name of a graph node or input and that node's shape, width
+// and decimals; the network's inputs and outputs are the graph's.
+#pragma once
+
+#include "verify/proof/plan_check.h"
+
+namespace lockstep::verify {
+
+// Throws Difference. Fills `held` with the declared range of every tensor of codes and `made` with
+// the inputs.
+void check_tensors(PlanCheck& check);
+
+// Throws Difference unless the tensor puts `element` (in (C,H,W) order) on the grid `expected`.
+void expect_decimal(const VisibleTensor& tensor, std::int64_t element, int expected);
+
+}  // namespace lockstep::verify
