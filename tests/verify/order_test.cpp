@@ -125,6 +125,37 @@ std::vector<float> weights(std::size_t count, bool positive) {
   return result;
 }
 
+// input -> prune -> convolution -> relu -> quantize, with this mask.
+Case masked_net(const std::vector<std::uint8_t>& mask) {
+  test::StateBuilder state;
+  state.prune("m.", {1, 8, 8}, mask);
+  state.floats("c.weight", {1, 1, 3, 3}, weights(9, false));
+  state.quantize("c.quantize.", {5}, 8);
+  state.quantize("q.", {4}, 8);
+  return make(node("m", "prune", "input") + "," + conv("c", "m", 1) + "," + node("r", "relu", "c") +
+                  "," + node("q", "quantize", "r"),
+              "q", std::move(state));
+}
+
+// The offset of the lower limit of the convolution's clamp.
+std::size_t lower_limit(const Bytes& plan) {
+  const auto read = [&](std::size_t offset, auto& record) {
+    std::memcpy(&record, plan.data() + offset, sizeof record);
+  };
+  intrt_plan_header header;
+  read(0, header);
+  for (std::uint32_t k = 0; k < header.op_count; ++k) {
+    std::uint32_t at = 0;
+    intrt_op_record op;
+    read(header.ops_offset + 4 * k, at);
+    read(at, op);
+    if (op.code == 1)
+      return at + sizeof op + offsetof(intrt_conv2d_params, post) + offsetof(intrt_post_record, lo);
+  }
+  FAIL("the plan has no convolution");
+  return 0;
+}
+
 }  // namespace
 
 TEST_CASE("a pooling of accumulators is understood") {
@@ -175,12 +206,29 @@ TEST_CASE("a relu that nothing negative reaches does not count as left out") {
 }
 
 TEST_CASE("a relu behind a masked input does not count as left out") {
-  test::StateBuilder state;
-  state.prune("m.", {1, 8, 8}, std::vector<std::uint8_t>(64, 0));
-  state.floats("c.weight", {1, 1, 3, 3}, weights(9, false));
-  state.quantize("c.quantize.", {5}, 8);
-  state.quantize("q.", {4}, 8);
-  check_agreed(make(node("m", "prune", "input") + "," + conv("c", "m", 1) + "," +
-                        node("r", "relu", "c") + "," + node("q", "quantize", "r"),
-                    "q", std::move(state)));
+  check_agreed(masked_net(std::vector<std::uint8_t>(64, 0)));
+}
+
+TEST_CASE("a plan without the clamp of a relu agrees where a mask leaves nothing to clamp") {
+  std::vector<std::uint8_t> mask(64, 0);
+  for (const bool one_is_kept : {false, true}) {
+    CAPTURE(one_is_kept);
+    mask[27] = one_is_kept ? 1 : 0;
+    Case net = masked_net(mask);
+    const std::size_t offset = lower_limit(net.plan);
+    std::int32_t limit = 1;
+    std::memcpy(&limit, net.plan.data() + offset, sizeof limit);
+    REQUIRE(limit == 0);
+    limit = -128;
+    std::memcpy(net.plan.data() + offset, &limit, sizeof limit);
+    const std::uint32_t crc = intrt_plan_crc32(net.plan.data(), net.plan.size());
+    std::memcpy(net.plan.data() + offsetof(intrt_plan_header, crc32), &crc, sizeof crc);
+    const verify::Report report = verify_it(net, net.plan);
+    CHECK(report.agreed != one_is_kept);
+    if (!one_is_kept) continue;
+    const auto* refuted = std::get_if<verify::Refuted>(&report.verdict);
+    REQUIRE(refuted != nullptr);
+    CHECK(refuted->first_difference.find("lower limit: expected 0, found -128") !=
+          std::string::npos);
+  }
 }

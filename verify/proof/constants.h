@@ -6,7 +6,7 @@
 //
 // A plan may put the accumulators of a channel on another power-of-two grid than the canonical one,
 // as long as weights, bias and shift agree about it; and a number that provably changes nothing
-// (the shift of a channel that is pruned away, a limit that no accumulator reaches) may be
+// (a weight of a channel that is pruned away, a limit that no accumulator reaches) may be
 // anything.
 #pragma once
 

@@ -12,35 +12,40 @@ namespace {
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
-// What a pooling passes on: the decimal that the whole channel shares, and the range over it.
+// What a pooling passes on: the decimal that the whole channel shares, and per element the largest
+// of the lower and of the upper ends in its window.
 void pass_on_pooled(PlanCheck& check, const PlanOp& op, const VisibleTensor& input,
                     const VisibleTensor& output) {
-  if (!check.held[op.output].decimals.empty()) return;  // codes: check_tensor has compared them
   const ElementFacts& facts = check.held[op.inputs[0]];
-  const std::int64_t in_plane = input.height * input.width;
-  const std::int64_t out_plane = output.height * output.width;
-  for (std::int64_t c = 0; c < output.channels; ++c) {
-    const std::int64_t first = c * in_plane;
-    const int decimal = facts.decimals[at(first)];
-    std::int64_t lo = facts.lo[at(first)], hi = facts.hi[at(first)];
-    for (std::int64_t e = first; e < first + in_plane; ++e) {
-      if (facts.decimals[at(e)] != decimal)
-        throw NotUnderstood{fmt::format(
-            "operator '{}' of the plan pools accumulators of different decimals", op.node)};
-      lo = std::min(lo, facts.lo[at(e)]);
-      hi = std::max(hi, facts.hi[at(e)]);
-    }
-    for (std::int64_t e = c * out_plane; e < (c + 1) * out_plane; ++e) {
-      check.checked += 1;
-      expect_decimal(output, e, decimal);
-      check.held[op.output].push_back(decimal, lo, hi);
-    }
+  ElementFacts& result = check.held[op.output];
+  const std::int64_t in_height = input.height, in_width = input.width;
+  for (std::int64_t e = 0; e < output.element_count(); ++e) {
+    const Place place = place_of(output, e);
+    const std::int64_t plane = place.channel * in_height * in_width;
+    const int decimal = facts.decimals[at(plane)];
+    std::int64_t lo = INT64_MIN, hi = INT64_MIN;
+    for (std::int64_t ky = 0; ky < op.window.kernel_h; ++ky)
+      for (std::int64_t kx = 0; kx < op.window.kernel_w; ++kx) {
+        const std::int64_t y =
+            place.y * op.window.stride_h - op.window.pad_top + ky * op.window.dilation_h;
+        const std::int64_t x =
+            place.x * op.window.stride_w - op.window.pad_left + kx * op.window.dilation_w;
+        if (y < 0 || y >= in_height || x < 0 || x >= in_width) continue;
+        const std::size_t source = at(plane + y * in_width + x);
+        if (facts.decimals[source] != decimal)
+          throw NotUnderstood{
+              fmt::format("operator '{}' of the plan pools codes of different decimals", op.node)};
+        lo = std::max(lo, facts.lo[source]);
+        hi = std::max(hi, facts.hi[source]);
+      }
+    check.checked += 1;
+    expect_decimal(output, e, decimal);
+    result.push_back(decimal, lo, hi);
   }
 }
 
 // What a flatten passes on: everything, because an element keeps its place in (C,H,W) order.
 void pass_on_moved(PlanCheck& check, const PlanOp& op, const VisibleTensor& output) {
-  if (!check.held[op.output].decimals.empty()) return;  // codes: check_tensor has compared them
   const ElementFacts& facts = check.held[op.inputs[0]];
   for (std::int64_t e = 0; e < output.element_count(); ++e) {
     check.checked += 1;

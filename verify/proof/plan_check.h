@@ -14,10 +14,13 @@
 
 namespace lockstep::verify {
 
-// What is known about codes or accumulators, per element in (C,H,W) order.
+// What is known about codes or accumulators, per element in (C,H,W) order: the graph's value, and
+// the plan's as well, once they are shown to be equal.
 struct ElementFacts {
   std::vector<int> decimals;
-  std::vector<std::int64_t> lo, hi;  // every value that can occur lies in between
+  // Every value that can occur lies in between: {0, 0} where a mask removes the element, narrower
+  // than its type behind a relu or a clamp.
+  std::vector<std::int64_t> lo, hi;
 
   void push_back(int decimal, std::int64_t lowest, std::int64_t highest) {
     decimals.push_back(decimal);
@@ -44,7 +47,7 @@ struct PlanCheck {
   const Parameters& parameters;
   const OpenPlan& plan;
   std::vector<VisibleTensor> tensors;
-  std::vector<ElementFacts> held;  // per tensor; empty until known
+  std::vector<ElementFacts> held;  // per tensor; empty until it is made
   std::vector<bool> made;          // per tensor: an input, or already computed
   std::int64_t checked = 0;        // numbers compared
 };

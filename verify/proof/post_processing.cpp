@@ -66,9 +66,15 @@ std::vector<PostStep> found_steps(const PlanPost& post, std::int64_t channel) {
   return {{shift, static_cast<Rounding>(post.rounding), post.lo, post.hi}};
 }
 
-bool always_zero(const std::vector<PostStep>& steps, std::int64_t lo, std::int64_t hi) {
-  return apply_steps(steps, lo) == 0 &&
-         apply_steps(steps, hi) == 0;  // it never decreases in between
+// The values that an element can have after post-processing.
+struct Interval {
+  std::int64_t lo, hi;
+  bool operator==(const Interval&) const = default;
+};
+Interval image(const std::vector<PostStep>& steps, bool keep, const ElementFacts& facts,
+               std::size_t element) {
+  if (!keep) return {0, 0};
+  return {apply_steps(steps, facts.lo[element]), apply_steps(steps, facts.hi[element])};
 }
 
 // The field that is wrong, where one can be named, and an accumulator that shows it.
@@ -109,7 +115,7 @@ std::string post_difference(const PlanOp& op, const VisibleTensor& output, std::
 }  // namespace
 
 void check_post(PlanCheck& check, const PlanOp& op, const Chain& chain, std::size_t from,
-                const ElementFacts& before, const VisibleTensor& output) {
+                const Arguments& before, const VisibleTensor& output) {
   if (op.post.kind != INTRT_POST_NONE && op.post.kind != INTRT_POST_SHIFT)
     throw NotUnderstood{
         fmt::format("operator '{}' of the plan has post-processing {}", op.node, op.post.kind)};
@@ -118,25 +124,26 @@ void check_post(PlanCheck& check, const PlanOp& op, const Chain& chain, std::siz
   check.checked +=
       op.post.kind == INTRT_POST_NONE ? 1 : static_cast<std::int64_t>(op.post.shifts.size()) + 4;
   check.checked += static_cast<std::int64_t>(op.post.keep.size());
-  std::vector<PostStep> proved_expected,
-      proved_found;  // what the element before this one proved equal
+  std::vector<PostStep> proved_expected, proved_found;  // of the last element compared in full
   std::array<std::int64_t, 2> proved_range = {1, 0};
   for (std::int64_t e = 0; e < output.element_count(); ++e) {
-    const Expected expected = expected_of(check, op, chain, from, masks, e, before.decimals[at(e)]);
-    const std::vector<PostStep> found = found_steps(op.post, place_of(output, e).channel);
+    const std::int64_t channel = place_of(output, e).channel;
+    const Expected expected =
+        expected_of(check, op, chain, from, masks, e, before.expected.decimals[at(e)]);
+    const std::vector<PostStep> found = found_steps(op.post, channel);
     const bool keeps = op.post.keep.empty() || op.post.keep[at(physical_index(output, e))] != 0;
-    const std::int64_t lo = before.lo[at(e)], hi = before.hi[at(e)];
-    if (is_accumulator) {
-      expect_decimal(output, e, expected.decimal);
-      check.held[op.output].push_back(expected.decimal,
-                                      std::min<std::int64_t>(apply_steps(expected.steps, lo), 0),
-                                      std::max<std::int64_t>(apply_steps(expected.steps, hi), 0));
-    }
-    if (keeps != expected.keep && !always_zero(keeps ? found : expected.steps, lo, hi))
+    const Interval wanted = image(expected.steps, expected.keep, before.expected, at(e));
+    if (is_accumulator) expect_decimal(output, e, expected.decimal);
+    check.held[op.output].push_back(expected.decimal, wanted.lo, wanted.hi);
+
+    if (wanted.lo == wanted.hi && image(found, keeps, before.found, at(e)) == wanted) continue;
+    if (!before.differences.empty() && !before.differences[at(channel)].empty())
+      throw Difference{op.node, before.differences[at(channel)]};
+    if (keeps != expected.keep)
       throw Difference{op.node,
                        fmt::format("layer '{}': mask at {}: expected {}, found {}", op.node,
                                    place_text(output, e), expected.keep ? 1 : 0, keeps ? 1 : 0)};
-    if (!keeps || !expected.keep) continue;
+    const std::int64_t lo = before.found.lo[at(e)], hi = before.found.hi[at(e)];
     if (proved_range == std::array{lo, hi} && proved_expected == expected.steps &&
         proved_found == found)
       continue;
@@ -153,7 +160,8 @@ void check_requantize(PlanCheck& check, const PlanOp& op, const Chain& chain,
   check.expect<std::int64_t>(op.node, "channels of its input", output.channels, input.channels);
   check.expect<std::int64_t>(op.node, "height of its input", output.height, input.height);
   check.expect<std::int64_t>(op.node, "width of its input", output.width, input.width);
-  check_post(check, op, chain, 0, check.held[op.inputs[0]], output);
+  const ElementFacts& facts = check.held[op.inputs[0]];
+  check_post(check, op, chain, 0, {facts, facts, {}}, output);
 }
 
 }  // namespace lockstep::verify

@@ -35,10 +35,8 @@ void check_tensor(PlanCheck& check, std::uint32_t index) {
                              tensor.element_bytes);
   if (format.bits == 0) return;  // an accumulator's decimals follow from the weights that make it
   check.checked += static_cast<std::int64_t>(tensor.decimals.size());
-  for (std::int64_t e = 0; e < format.element_count(); ++e) {
+  for (std::int64_t e = 0; e < format.element_count(); ++e)
     expect_decimal(tensor, e, format.decimal(e));
-    check.held[index].push_back(format.decimal(e), format.lo, format.hi);
-  }
 }
 
 // The network's inputs and outputs, and that tensors say so.
@@ -75,6 +73,12 @@ void check_ends(PlanCheck& check) {
 void check_tensors(PlanCheck& check) {
   for (std::uint32_t t = 0; t < check.tensors.size(); ++t) check_tensor(check, t);
   check_ends(check);
+  for (std::size_t t = 0; t < check.tensors.size(); ++t) {
+    if (!check.made[t]) continue;
+    const Format& format = check.network.format(check.tensors[t].name);
+    for (std::int64_t e = 0; e < format.element_count(); ++e)
+      check.held[t].push_back(format.decimal(e), format.lo, format.hi);
+  }
 }
 
 void expect_decimal(const VisibleTensor& tensor, std::int64_t element, int expected) {

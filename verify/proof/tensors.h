@@ -6,8 +6,7 @@
 
 namespace lockstep::verify {
 
-// Throws Difference. Fills `held` with the declared range of every tensor of codes and `made` with
-// the inputs.
+// Throws Difference. Fills `made` with the inputs, and `held` with their declared ranges.
 void check_tensors(PlanCheck& check);
 
 // Throws Difference unless the tensor puts `element` (in (C,H,W) order) on the grid `expected`.

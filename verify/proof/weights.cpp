@@ -16,6 +16,32 @@ namespace {
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
+// Which input elements the weights of one output element meet.
+struct Reach {
+  std::int64_t fan_in = 0;  // weights per output channel
+  // A convolution's geometry; a linear layer has one tap, one group and as many channels as inputs.
+  PlanWindow window;
+  std::int64_t group_outputs = 1, group_inputs = 1;
+  std::int64_t in_height = 1, in_width = 1, out_width = 1;
+
+  // Calls visit(k, element) for each weight k of channel `output` that meets an input element, by
+  // its place in (C,H,W) order, at `position` in the output's plane. In the padding it meets none.
+  template <typename Visit>
+  void each(std::int64_t output, std::int64_t position, const Visit& visit) const {
+    const std::int64_t first_channel = output / group_outputs * group_inputs;
+    const std::int64_t y0 = position / out_width * window.stride_h - window.pad_top;
+    const std::int64_t x0 = position % out_width * window.stride_w - window.pad_left;
+    const std::int64_t taps = window.kernel_h * window.kernel_w;
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      const std::int64_t y = y0 + tap / window.kernel_w * window.dilation_h;
+      const std::int64_t x = x0 + tap % window.kernel_w * window.dilation_w;
+      if (y < 0 || y >= in_height || x < 0 || x >= in_width) continue;
+      for (std::int64_t i = 0; i < group_inputs; ++i)
+        visit(i * taps + tap, ((first_channel + i) * in_height + y) * in_width + x);
+    }
+  }
+};
+
 using WeightPlace = std::function<std::int64_t(std::int64_t output, std::int64_t k)>;
 using WeightName = std::function<std::string(std::int64_t output, std::int64_t k)>;
 
@@ -44,49 +70,83 @@ int grid_change(const std::vector<std::int64_t>& expected, const std::vector<std
   return 0;
 }
 
+// The weights of one channel and, last, its bias, or 0.
+using Row = std::vector<std::int64_t>;
+
+// The range of one output element's sum. `partial`: of every partial sum, in any order.
+struct SumRange {
+  std::int64_t lo, hi, partial_lo, partial_hi;
+};
+SumRange sum_range(const Row& row, const Reach& reach, const ElementFacts& input,
+                   std::int64_t output, std::int64_t position) {
+  const std::int64_t bias = row.back();
+  SumRange range = {bias, bias, std::min<std::int64_t>(bias, 0), std::max<std::int64_t>(bias, 0)};
+  reach.each(output, position, [&](std::int64_t k, std::int64_t element) {
+    const std::int64_t a = row[at(k)] * input.lo[at(element)];
+    const std::int64_t b = row[at(k)] * input.hi[at(element)];
+    range.lo += std::min(a, b);
+    range.hi += std::max(a, b);
+    range.partial_lo += std::min<std::int64_t>({a, b, 0});
+    range.partial_hi += std::max<std::int64_t>({a, b, 0});
+  });
+  return range;
+}
+
+// Per weight of the channel: whether it ever meets an input element that can be other than 0.
+std::vector<bool> find_live(const Reach& reach, const ElementFacts& input, std::int64_t output,
+                            std::int64_t plane) {
+  std::vector<bool> live(at(reach.fan_in), false);
+  for (std::int64_t position = 0; position < plane; ++position)
+    reach.each(output, position, [&](std::int64_t k, std::int64_t element) {
+      if (input.lo[at(element)] != 0 || input.hi[at(element)] != 0) live[at(k)] = true;
+    });
+  return live;
+}
+
 // Weights and bias of every channel, then what is done with the sums.
 void check_weighted(PlanCheck& check, const PlanOp& op, const Chain& chain,
-                    const VisibleTensor& input, const VisibleTensor& output,
+                    const VisibleTensor& input, const VisibleTensor& output, const Reach& reach,
                     const WeightPlace& weight_place, const WeightName& weight_name) {
   const LinearConstants& constants = *check.network.constants(chain.front()->name);
-  const Format& input_format = check.network.format(input.name);
-  if (input_format.bits == 0)
+  if (check.network.format(input.name).bits == 0)
     throw NotUnderstood{fmt::format("layer '{}' reads accumulators ('{}')", op.node, input.name)};
-  ElementFacts before;
+  const ElementFacts& facts = check.held[op.inputs[0]];
   const std::int64_t plane = output.element_count() / constants.outputs;
+  Arguments before;
+  std::vector<bool> live;
   for (std::int64_t o = 0; o < constants.outputs; ++o) {
-    std::vector<std::int64_t> found;
-    for (std::int64_t k = 0; k < constants.fan_in; ++k)
-      found.push_back(op.weights.at(at(weight_place(o, k))));
-    found.push_back(op.bias.empty() ? 0 : op.bias.at(at(o)));
-    std::vector<std::int64_t> expected(
-        constants.aligned_weights.begin() + o * constants.fan_in,
-        constants.aligned_weights.begin() + (o + 1) * constants.fan_in);
-    expected.push_back(constants.aligned_bias.empty() ? 0 : constants.aligned_bias[at(o)]);
-    const int finer = grid_change(expected, found);
-    for (std::int64_t k = 0; k <= constants.fan_in; ++k) {
-      check.checked += 1;
-      if (is_scaled(expected[at(k)], found[at(k)], finer)) continue;
-      const std::string what =
-          k == constants.fan_in ? fmt::format("bias of channel {}", o) : weight_name(o, k);
-      throw Difference{op.node, fmt::format("layer '{}': {}: expected {}, found {}", op.node, what,
-                                            expected[at(k)], found[at(k)])};
-    }
-    Int128 lo = found.back(), hi = found.back();
+    if (o % reach.group_outputs == 0) live = find_live(reach, facts, o, plane);
+    Row expected, found;
     for (std::int64_t k = 0; k < constants.fan_in; ++k) {
-      const Int128 a = Int128{found[at(k)]} * input_format.lo,
-                   b = Int128{found[at(k)]} * input_format.hi;
-      lo += std::min<Int128>({a, b, 0});  // 0: positions in the padding
-      hi += std::max<Int128>({a, b, 0});
+      const bool counts = live[at(k)];  // a weight that meets only zeros may be anything
+      expected.push_back(counts ? constants.aligned_weights[at(o * constants.fan_in + k)] : 0);
+      found.push_back(counts ? op.weights.at(at(weight_place(o, k))) : 0);
     }
-    if (lo < INT32_MIN || hi > INT32_MAX)
-      throw Difference{
-          op.node,
-          fmt::format("layer '{}': the accumulator of channel {} can leave 32 bits", op.node, o)};
-    for (std::int64_t i = 0; i < plane; ++i) {
-      before.push_back(constants.accumulator_decimals[at(o)] + finer, static_cast<std::int64_t>(lo),
-                       static_cast<std::int64_t>(hi));
+    expected.push_back(constants.aligned_bias.empty() ? 0 : constants.aligned_bias[at(o)]);
+    found.push_back(op.bias.empty() ? 0 : op.bias.at(at(o)));
+    check.checked += constants.fan_in + 1;
+
+    const int finer = grid_change(expected, found);
+    std::string difference;
+    for (std::int64_t k = 0; k <= constants.fan_in && difference.empty(); ++k)
+      if (!is_scaled(expected[at(k)], found[at(k)], finer))
+        difference = fmt::format(
+            "layer '{}': {}: expected {}, found {}", op.node,
+            k == constants.fan_in ? fmt::format("bias of channel {}", o) : weight_name(o, k),
+            expected[at(k)], found[at(k)]);
+    const int decimal = constants.accumulator_decimals[at(o)] + finer;
+    for (std::int64_t position = 0; position < plane; ++position) {
+      const SumRange sum = sum_range(found, reach, facts, o, position);
+      if (sum.partial_lo < INT32_MIN || sum.partial_hi > INT32_MAX)
+        throw Difference{
+            op.node,
+            fmt::format("layer '{}': the accumulator of channel {} can leave 32 bits", op.node, o)};
+      before.found.push_back(decimal, sum.lo, sum.hi);
+      const SumRange wanted =
+          difference.empty() ? sum : sum_range(expected, reach, facts, o, position);
+      before.expected.push_back(decimal, wanted.lo, wanted.hi);
     }
+    before.differences.push_back(std::move(difference));
   }
   check_post(check, op, chain, 1, before, output);
 }
@@ -111,7 +171,14 @@ void check_conv2d(PlanCheck& check, const PlanOp& op, const Chain& chain,
     return fmt::format("weight of channel {}, input channel {}, position ({}, {})", o, k / taps,
                        k % taps / op.window.kernel_w, k % op.window.kernel_w);
   };
-  check_weighted(check, op, chain, input, output, weight_place, weight_name);
+  const Reach reach = {.fan_in = constants.fan_in,
+                       .window = op.window,
+                       .group_outputs = constants.outputs / op.groups,
+                       .group_inputs = group_inputs,
+                       .in_height = input.height,
+                       .in_width = input.width,
+                       .out_width = output.width};
+  check_weighted(check, op, chain, input, output, reach, weight_place, weight_name);
 }
 
 void check_linear(PlanCheck& check, const PlanOp& op, const Chain& chain,
@@ -127,7 +194,11 @@ void check_linear(PlanCheck& check, const PlanOp& op, const Chain& chain,
   const auto weight_name = [&](std::int64_t o, std::int64_t k) {
     return fmt::format("weight of channel {}, input {}", o, k);
   };
-  check_weighted(check, op, chain, input, output, weight_place, weight_name);
+  const Reach reach = {.fan_in = constants.fan_in,
+                       .window = {},
+                       .group_outputs = constants.outputs,
+                       .group_inputs = constants.fan_in};
+  check_weighted(check, op, chain, input, output, reach, weight_place, weight_name);
 }
 
 }  // namespace lockstep::verify
