@@ -10,13 +10,14 @@
 #include <string>
 #include <vector>
 
+#include "verify/differential/net_table.h"
 #include "verify/differential/observation.h"
 #include "verify/verify.h"
 
 namespace lockstep::verify {
 
 struct CProgram {
-  std::filesystem::path folder;  // with PREFIX.c and PREFIX.h
+  std::filesystem::path folder;  // with PREFIX.c, PREFIX.h, PREFIX_selftest.c
   std::string prefix;
   std::chrono::milliseconds timeout{0};  // of each compilation and each run
 };
@@ -35,15 +36,18 @@ struct CTarget {
 std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program);
 
 struct CRun {
-  std::optional<Observations> seen;  // every visible tensor; absent on failure
+  std::optional<Observations> seen;  // every visible tensor; absent on failure or difference
   // cortex-m4 and -O3: the outputs of the build without observation, read where the C's tensor
   // table says that they lie.
   std::optional<Observations> deployed;
   std::optional<std::uint64_t>
       instructions_per_sample;  // cortex-m4: of that build; the most that a sample took
   std::string failure;
+  // The first number of the C's tables that is not the plan's, or what its self test found wrong.
+  std::optional<TableDifference> difference;
 };
-CRun run_c(const CTarget& target, const CProgram& program, const Graph& graph, const Batch& batch,
-           std::int64_t samples);
+// Compares the tables of the C with `plan`, then runs every sample, then the self test.
+CRun run_c(const CTarget& target, const CProgram& program, const Graph& graph, const NetTable& plan,
+           const Batch& batch, std::int64_t samples);
 
 }  // namespace lockstep::verify

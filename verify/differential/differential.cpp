@@ -275,35 +275,6 @@ class Run {
     }
   }
 
-  // Generated C must show what the plan shows, in the same order.
-  void require_same_tensors(Comparison& comparison, const Observations& seen) const {
-    std::vector<std::string> expected, found;
-    for (std::uint32_t t = 0; t < intrt_tensor_count(plan_.get()); ++t)
-      expected.push_back(plan_.tensor(t).name);
-    for (const VisibleTensor& tensor : seen.tensors) found.push_back(tensor.name);
-    require_same_names(comparison, "tensor", expected, found);
-    expected.clear();
-    found.clear();
-    for (std::uint32_t i = 0; i < intrt_output_count(plan_.get()); ++i)
-      expected.push_back(plan_.tensor(intrt_output(plan_.get(), i)).name);
-    for (const std::uint32_t output : seen.outputs) found.push_back(seen.tensors[output].name);
-    require_same_names(comparison, "output", expected, found);
-  }
-
-  static void require_same_names(Comparison& comparison, const char* what,
-                                 const std::vector<std::string>& expected,
-                                 const std::vector<std::string>& found) {
-    for (std::size_t i = 0; i < expected.size(); ++i)
-      if (i >= found.size() || found[i] != expected[i])
-        comparison.refute(
-            expected[i],
-            fmt::format("{} {} of the C is {}, of the plan '{}'", what, i,
-                        i < found.size() ? "'" + found[i] + "'" : "missing", expected[i]));
-    if (found.size() > expected.size())
-      comparison.refute(found[expected.size()],
-                        fmt::format("{} {} of the C is not in the plan", what, expected.size()));
-  }
-
   void run_c_target(const CProgram& program, const CTarget& target) {
     const std::int64_t wanted = target.cortex_m4 ? std::min(options_.c_samples, kEmulatedSamples)
                                                  : std::min(options_.c_samples, most_c_samples());
@@ -323,13 +294,12 @@ class Run {
       append(batch, samples_.take(sample, one));
     }
     const NodeValues exact = network_.evaluate(batch, count);
-    const CRun ran = run_c(target, program, network_.graph(), batch, count);
-    if (!ran.seen) {
-      result_.failures.push_back({target.name, ran.failure});
-    } else {
+    const CRun ran = run_c(target, program, network_.graph(), plan_table(plan_), batch, count);
+    if (ran.difference) comparison.refute(ran.difference->layer, ran.difference->text);
+    if (!ran.failure.empty()) result_.failures.push_back({target.name, ran.failure});
+    if (ran.seen) {
       comparison.compare_codes(*ran.seen, exact, 0);
       comparison.add_samples(count);
-      require_same_tensors(comparison, *ran.seen);
       if (ran.deployed) comparison.compare_codes(*ran.deployed, exact, 0);
       comparison.report().instructions_per_sample = ran.instructions_per_sample;
     }

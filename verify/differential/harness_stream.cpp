@@ -11,7 +11,7 @@
 namespace lockstep::verify {
 namespace {
 
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::uint32_t kEndOfSample = 0xFFFFFFFFu;
 constexpr std::uint32_t kEnd = 0xFFFFFFFEu;
 constexpr std::uint32_t kMaxCount = 65536;        // of tensors; of a dimension, as in plans
@@ -57,7 +57,7 @@ std::uint32_t dimension(Reader& reader, const char* what) {
   return value;
 }
 
-VisibleTensor read_tensor(Reader& reader) {
+VisibleTensor read_tensor(Reader& reader, std::uint32_t& arena_offset) {
   VisibleTensor tensor;
   const std::uint32_t length = reader.u32_at_most(kMaxCount, "the length of a tensor's name");
   const std::span<const std::byte> name = reader.take(length, "a tensor's name");
@@ -74,40 +74,41 @@ VisibleTensor read_tensor(Reader& reader) {
   if (elements > kMaxElements)
     throw Malformed{fmt::format("tensor '{}' is too large", tensor.name)};
   const std::uint32_t decimal_count = reader.u32_at_most(1, "a tensor's decimal count");
+  arena_offset = reader.u32("a tensor's arena offset");
   for (const std::byte decimal :
        reader.take(decimal_count == 1 ? 1 : tensor.channels, "a tensor's decimals"))
     tensor.decimals.push_back(static_cast<std::int8_t>(decimal));
   return tensor;
 }
 
-void check_inputs(const Observations& seen, std::span<const std::uint32_t> inputs,
-                  const Graph& graph) {
-  bool same = inputs.size() == graph.inputs.size();
-  for (std::size_t i = 0; same && i < inputs.size(); ++i)
-    same = seen.tensors[inputs[i]].name == graph.inputs[i].name;
-  if (!same) throw Malformed{"its inputs are not the graph's"};
-}
-
-Observations parse(Reader& reader, const Graph& graph, std::int64_t samples, bool every_tensor) {
+NetTable parse_table(Reader& reader, std::int64_t samples) {
   const std::span<const std::byte> magic = reader.take(8, "the header");
   if (std::memcmp(magic.data(), "LKSTREAM", 8) != 0)
     throw Malformed{"its output is no harness stream"};
   if (reader.u32("the header") != kVersion) throw Malformed{"its output has another version"};
   if (reader.u32("the header") != static_cast<std::uint32_t>(samples))
     throw Malformed{"its output has another number of samples"};
-  reader.u32("the header");  // arena bytes
+  NetTable table;
+  table.arena_bytes = reader.u32("the header");
   const std::uint32_t tensors = reader.u32_at_most(kMaxCount, "the number of tensors");
-  std::vector<std::uint32_t> inputs(reader.u32_at_most(tensors, "the number of inputs"));
-  std::vector<std::uint32_t> outputs(reader.u32_at_most(tensors, "the number of outputs"));
+  table.inputs.resize(reader.u32_at_most(tensors, "the number of inputs"));
+  table.outputs.resize(reader.u32_at_most(tensors, "the number of outputs"));
   if (tensors == 0) throw Malformed{"its output has no tensors"};
-  for (std::uint32_t& input : inputs) input = reader.u32_at_most(tensors - 1, "an input");
-  for (std::uint32_t& output : outputs) output = reader.u32_at_most(tensors - 1, "an output");
+  for (std::uint32_t& input : table.inputs) input = reader.u32_at_most(tensors - 1, "an input");
+  for (std::uint32_t& output : table.outputs) output = reader.u32_at_most(tensors - 1, "an output");
+  table.arena_offsets.resize(tensors);
+  for (std::uint32_t t = 0; t < tensors; ++t)
+    table.tensors.push_back(read_tensor(reader, table.arena_offsets[t]));
+  return table;
+}
 
+Observations parse(Reader& reader, const NetTable& table, std::int64_t samples, bool every_tensor) {
   Observations seen;
   seen.samples = samples;
-  seen.outputs = outputs;
-  for (std::uint32_t t = 0; t < tensors; ++t) seen.tensors.push_back(read_tensor(reader));
-  check_inputs(seen, inputs, graph);
+  seen.outputs = table.outputs;
+  seen.tensors = table.tensors;
+  const auto tensors = static_cast<std::uint32_t>(table.tensors.size());
+  const std::vector<std::uint32_t>& outputs = table.outputs;
   seen.codes.resize(tensors);
   for (std::int64_t s = 0; s < samples; ++s) {
     std::vector<int> times_seen(tensors, 0);
@@ -151,14 +152,15 @@ Observations outputs_only(const Observations& all) {
 
 }  // namespace
 
-HarnessOutput parse_harness_output(std::span<const std::byte> bytes, const Graph& graph,
-                                   std::int64_t samples, bool every_tensor) {
+HarnessOutput parse_harness_output(std::span<const std::byte> bytes, std::int64_t samples,
+                                   bool every_tensor) {
   try {
     Reader reader(bytes);
-    Observations seen = parse(reader, graph, samples, every_tensor);
-    return {every_tensor ? std::move(seen) : outputs_only(seen), ""};
+    NetTable table = parse_table(reader, samples);
+    Observations seen = parse(reader, table, samples, every_tensor);
+    return {every_tensor ? std::move(seen) : outputs_only(seen), std::move(table), ""};
   } catch (const Malformed& malformed) {
-    return {std::nullopt, malformed.reason};
+    return {std::nullopt, {}, malformed.reason};
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "verify/differential/net_table.h"
 #include "verify/differential/observation.h"
 #include "verify/verify.h"
 
@@ -15,13 +16,14 @@ namespace lockstep::verify {
 
 struct HarnessOutput {
   std::optional<Observations> seen;  // only when every byte was as expected
+  NetTable table;                    // what the C says about itself, with `seen`
   std::string failure;               // otherwise why not
 };
 
 // `every_tensor`: each tensor must be reported once per sample; otherwise each output must, and
 // only outputs are in the result.
-HarnessOutput parse_harness_output(std::span<const std::byte> bytes, const Graph& graph,
-                                   std::int64_t samples, bool every_tensor);
+HarnessOutput parse_harness_output(std::span<const std::byte> bytes, std::int64_t samples,
+                                   bool every_tensor);
 
 // The samples as the harness reads them: each input HWC, in the narrowest type that holds its bits.
 std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std::int64_t samples);

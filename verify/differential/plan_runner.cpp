@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "compile/support/error.h"
+#include "intrt/plan_format.h"
 #include "verify/semantics/exact_network.h"
 
 namespace lockstep::verify {
@@ -102,6 +103,14 @@ VisibleTensor OpenPlan::tensor(std::uint32_t index) const {
   tensor.width = info.width;
   tensor.decimals.assign(info.decimals, info.decimals + info.decimal_count);
   return tensor;
+}
+
+std::uint32_t OpenPlan::arena_offset(std::uint32_t tensor) const {
+  intrt_plan_header header;
+  std::memcpy(&header, bytes(), sizeof header);
+  intrt_tensor_record record;
+  std::memcpy(&record, bytes() + header.tensors_offset + tensor * sizeof record, sizeof record);
+  return record.arena_offset;
 }
 
 std::vector<std::string> kernel_variants_here() {

@@ -24,6 +24,7 @@ class OpenPlan {
     return reinterpret_cast<const std::uint8_t*>(storage_.data());
   }
   VisibleTensor tensor(std::uint32_t index) const;
+  std::uint32_t arena_offset(std::uint32_t tensor) const;
 
  private:
   struct alignas(INTRT_PLAN_ALIGNMENT) Block {

@@ -70,13 +70,14 @@ static void put_tensor_info(uint32_t tensor) {
   put_u32(info->height);
   put_u32(info->width);
   put_u32(info->decimal_count);
+  put_u32(info->arena_offset);
   put(info->decimals, info->decimal_count == 1u ? 1u : info->channels);
 }
 
 static void put_header(uint32_t samples) {
   uint32_t i;
   put("LKSTREAM", 8u);
-  put_u32(1u);
+  put_u32(2u);
   put_u32(samples);
   put_u32((uint32_t)NET_UPPER(_ARENA_BYTES));
   put_u32(NET_UPPER(_TENSOR_COUNT));
@@ -87,10 +88,16 @@ static void put_header(uint32_t samples) {
   for (i = 0; i < NET_UPPER(_TENSOR_COUNT); ++i) put_tensor_info(i);
 }
 
-void harness_observe(uint32_t tensor, const void* data) {
+void harness_observe(uint32_t tensor, void* data) {
   put_u32(tensor);
   put_u32(tensor_bytes(tensor));
   put(data, tensor_bytes(tensor));
+#if HARNESS_PROBE
+  {
+    uint32_t next;
+    if (!get_u32(&next) || next != tensor || !harness_read(data, tensor_bytes(tensor))) failed = 1;
+  }
+#endif
 }
 
 static int guards_intact(void) {

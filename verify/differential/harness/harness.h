@@ -1,17 +1,20 @@
-/* What the harness around generated C consists of: main.c runs the network on samples and writes
+/* What the harness around generated C consists of: harness.c runs the network on samples and writes
  * what it sees; one io_*.c moves bytes; observe.h is forced into net.c so that every visible tensor
- * is reported.
+ * is reported; self_test.c stands in for harness.c and runs net_selftest alone, whose result it
+ * writes as a u32.
  *
  * Compile with -DHARNESS_HEADER="net.h" (quoted), -DHARNESS_PREFIX=net, -DHARNESS_PREFIX_UPPER=NET
  * and -DHARNESS_OBSERVE=1, or =0 to run the network as a device would and to write its outputs
- * only.
+ * only; -DHARNESS_PROBE=1 to replace every tensor, once it is reported, by codes of the input.
  *
- * Input:  u32 samples, then for each sample each input tensor's bytes as they lie in the arena.
- * Output: "LKSTREAM", u32 version 1, u32 samples, u32 arena bytes, u32 tensor, input and output
+ * Input:  u32 samples, then for each sample each input tensor's bytes as they lie in the arena; for
+ * probes then, for each tensor in the order in which they are reported, u32 tensor, its bytes.
+ * Output: "LKSTREAM", u32 version 2, u32 samples, u32 arena bytes, u32 tensor, input and output
  * count, u32 tensor indices of inputs and outputs, then for each tensor u32 name length, the name,
- *         u32 type, bits, logical rank, channels, height, width, decimal count (as in net.h), the
- * decimals; then records: u32 tensor, u32 bytes, the bytes; u32 HARNESS_END_OF_SAMPLE after each
- * sample and u32 HARNESS_END after the last. Everything is little endian. */
+ *         u32 type, bits, logical rank, channels, height, width, decimal count, arena
+ * offset (as in net.h), the decimals; then records: u32 tensor, u32 bytes, the bytes; u32
+ * HARNESS_END_OF_SAMPLE after each sample and u32 HARNESS_END after the last. Everything is little
+ * endian. */
 #ifndef HARNESS_H_
 #define HARNESS_H_
 
@@ -36,7 +39,7 @@ int harness_close(void);
 int harness_at_end(void);
 
 /* Called by net.c through observe.h. */
-void harness_observe(uint32_t tensor, const void* data);
+void harness_observe(uint32_t tensor, void* data);
 
 int harness_main(void);
 
