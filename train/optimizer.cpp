@@ -4,12 +4,73 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
+#include <iterator>
 
 #include "compile/support/error.h"
 
 namespace lockstep::train {
 namespace {
+
+// In the order of OptimizerKind.
+constexpr std::string_view kNames[] = {"adadelta", "adam", "adamw", "sgd"};
+
+// One parameter and what its step reads. torch.optim computes scalars in double and rounds each
+// once to the tensors' float32; so do the functions below.
+struct Step {
+  const OptimizerSpec& spec;
+  std::int64_t number;
+  double learning_rate;
+  std::span<float> parameter;
+  std::span<const float> gradient;
+  std::vector<float>&first, &second;
+};
+
+float as_float(double value) { return static_cast<float>(value); }
+
+void sgd(const Step& s) {
+  const float rate = as_float(s.learning_rate), decay = as_float(s.spec.weight_decay),
+              momentum = as_float(s.spec.momentum);
+  for (std::size_t i = 0; i < s.parameter.size(); ++i) {
+    float update = s.gradient[i] + decay * s.parameter[i];
+    if (s.spec.momentum > 0) {
+      s.first[i] = momentum * s.first[i] + update;
+      update = s.spec.nesterov ? update + momentum * s.first[i] : s.first[i];
+    }
+    s.parameter[i] -= rate * update;
+  }
+}
+
+void adam(const Step& s) {
+  const bool decoupled = s.spec.kind == OptimizerKind::kAdamW;
+  const auto n = static_cast<double>(s.number);
+  const float kept = as_float(decoupled ? 1 - s.learning_rate * s.spec.weight_decay : 1.0),
+              decay = as_float(decoupled ? 0.0 : s.spec.weight_decay),
+              rate = as_float(s.learning_rate / (1 - std::pow(s.spec.beta1, n))),
+              root_correction = as_float(std::sqrt(1 - std::pow(s.spec.beta2, n))),
+              beta1 = as_float(s.spec.beta1), rest1 = as_float(1 - s.spec.beta1),
+              beta2 = as_float(s.spec.beta2), rest2 = as_float(1 - s.spec.beta2),
+              epsilon = as_float(s.spec.epsilon);
+  for (std::size_t i = 0; i < s.parameter.size(); ++i) {
+    s.parameter[i] *= kept;
+    const float g = s.gradient[i] + decay * s.parameter[i];
+    s.first[i] = beta1 * s.first[i] + rest1 * g;
+    s.second[i] = beta2 * s.second[i] + rest2 * g * g;
+    s.parameter[i] -= rate * s.first[i] / (std::sqrt(s.second[i]) / root_correction + epsilon);
+  }
+}
+
+void adadelta(const Step& s) {
+  const float rate = as_float(s.learning_rate), decay = as_float(s.spec.weight_decay),
+              rho = as_float(s.spec.rho), rest = as_float(1 - s.spec.rho),
+              epsilon = as_float(s.spec.epsilon);
+  for (std::size_t i = 0; i < s.parameter.size(); ++i) {
+    const float g = s.gradient[i] + decay * s.parameter[i];
+    s.first[i] = rho * s.first[i] + rest * g * g;
+    const float update = std::sqrt(s.second[i] + epsilon) / std::sqrt(s.first[i] + epsilon) * g;
+    s.second[i] = rho * s.second[i] + rest * update * update;
+    s.parameter[i] -= rate * update;
+  }
+}
 
 // A product with 0 is 0 exactly when the value is finite; summing it up finds any that is not.
 bool all_finite(std::span<const float> values) {
@@ -20,56 +81,56 @@ bool all_finite(std::span<const float> values) {
 
 }  // namespace
 
-OptimizerKind parse_optimizer(const std::string& name) {
-  if (name == "adam") return OptimizerKind::kAdam;
-  if (name == "sgd") return OptimizerKind::kSgd;
-  throw InputError(fmt::format("optimizer '{}' is unknown; there are adam and sgd", name));
+std::string_view optimizer_name(OptimizerKind kind) {
+  return kNames[static_cast<std::size_t>(kind)];
 }
 
-OptimizerState initial_state(OptimizerKind kind, std::size_t count) {
+OptimizerKind parse_optimizer(const std::string& name) {
+  const auto* const found = std::ranges::find(kNames, name);
+  if (found == std::end(kNames))
+    throw InputError(
+        fmt::format("optimizer '{}' is unknown; there are {}", name, fmt::join(kNames, ", ")));
+  return static_cast<OptimizerKind>(found - std::begin(kNames));
+}
+
+OptimizerSpec default_optimizer(OptimizerKind kind) {
+  OptimizerSpec spec;
+  spec.kind = kind;
+  if (kind == OptimizerKind::kSgd) spec.learning_rate = 0.01;
+  if (kind == OptimizerKind::kAdamW) spec.weight_decay = 0.01;
+  if (kind == OptimizerKind::kAdadelta) spec.learning_rate = 1.0, spec.epsilon = 1e-6;
+  return spec;
+}
+
+OptimizerState initial_state(const OptimizerSpec& spec, std::size_t count) {
+  const bool is_sgd = spec.kind == OptimizerKind::kSgd;
   OptimizerState state;
-  state.first.assign(count, 0.0f);
-  if (kind == OptimizerKind::kAdam) state.second.assign(count, 0.0f);
+  if (!is_sgd || spec.momentum > 0) state.first.assign(count, 0.0f);
+  if (!is_sgd) state.second.assign(count, 0.0f);
   return state;
 }
 
-bool optimizer_step(OptimizerKind kind, std::int64_t step, double learning_rate,
+bool optimizer_step(const OptimizerSpec& spec, std::int64_t step, double learning_rate,
                     std::span<float> parameter, std::span<const float> gradient,
                     OptimizerState& state) {
-  LOCKSTEP_ASSERT(step >= 1 && parameter.size() == gradient.size() &&
-                  state.first.size() == parameter.size());
-  if (kind == OptimizerKind::kSgd) {
-    constexpr float kMomentum = 0.9f;
-    const auto rate = static_cast<float>(learning_rate);
-    for (std::size_t i = 0; i < parameter.size(); ++i) {
-      state.first[i] = kMomentum * state.first[i] + gradient[i];
-      parameter[i] -= rate * state.first[i];
-    }
-    return all_finite(parameter);
-  }
-  constexpr float kBeta1 = 0.9f, kBeta2 = 0.999f, kEpsilon = 1e-8f;
-  const double correction1 = 1 - std::pow(0.9, static_cast<double>(step));
-  const double correction2 = 1 - std::pow(0.999, static_cast<double>(step));
-  const auto rate = static_cast<float>(learning_rate / correction1);
-  const auto root_correction2 = static_cast<float>(std::sqrt(correction2));
-  for (std::size_t i = 0; i < parameter.size(); ++i) {
-    const float g = gradient[i];
-    state.first[i] = kBeta1 * state.first[i] + (1 - kBeta1) * g;
-    state.second[i] = kBeta2 * state.second[i] + (1 - kBeta2) * g * g;
-    parameter[i] -=
-        rate * state.first[i] / (std::sqrt(state.second[i]) / root_correction2 + kEpsilon);
+  const bool is_sgd = spec.kind == OptimizerKind::kSgd;
+  LOCKSTEP_ASSERT(step >= 1 && parameter.size() == gradient.size());
+  LOCKSTEP_ASSERT(state.first.size() == (is_sgd && spec.momentum <= 0 ? 0 : parameter.size()));
+  LOCKSTEP_ASSERT(state.second.size() == (is_sgd ? 0 : parameter.size()));
+  const Step s = {spec, step, learning_rate, parameter, gradient, state.first, state.second};
+  switch (spec.kind) {
+    case OptimizerKind::kAdadelta:
+      adadelta(s);
+      break;
+    case OptimizerKind::kAdam:
+    case OptimizerKind::kAdamW:
+      adam(s);
+      break;
+    case OptimizerKind::kSgd:
+      sgd(s);
+      break;
   }
   return all_finite(parameter);
-}
-
-double scheduled_learning_rate(double peak, std::int64_t step, std::int64_t steps) {
-  constexpr double kFloor = 0.01;
-  const auto warm_up = std::max<std::int64_t>(1, steps / 50);
-  if (step < warm_up) return peak * static_cast<double>(step + 1) / static_cast<double>(warm_up);
-  const double done = static_cast<double>(step - warm_up) /
-                      static_cast<double>(std::max<std::int64_t>(1, steps - warm_up));
-  return peak *
-         (kFloor + (1 - kFloor) * 0.5 * (1 + std::cos(std::numbers::pi * std::min(done, 1.0))));
 }
 
 }  // namespace lockstep::train

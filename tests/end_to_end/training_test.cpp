@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "compile/support/npy.h"
@@ -23,9 +24,11 @@ struct Project {
   Project() { fs::copy_file(kGraph, folder / "graph.json"); }
   std::string file(const std::string& name) const { return (folder / name).string(); }
   std::vector<std::string> train(const std::string& out, std::vector<std::string> more = {}) const {
-    std::vector<std::string> arguments = {kLockstep,  "train",     "--graph",   file("graph.json"),
-                                          "--data",   "synthetic", "--out",     file(out),
-                                          "--epochs", "3",         "--threads", "1"};
+    std::vector<std::string> arguments = {kLockstep,   "train",     "--graph", file("graph.json"),
+                                          "--data",    "synthetic", "--out",   file(out),
+                                          "--threads", "1"};
+    if (std::ranges::find(more, "--recipe") == more.end())
+      more.insert(more.end(), {"--epochs", "3"});
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
@@ -120,6 +123,86 @@ TEST_CASE("after Ctrl-C training exits 130 and goes on from its checkpoint to th
         read_text(project.file("whole/state.safetensors")));
 }
 
+TEST_CASE("training killed at several steps goes on from its last checkpoint to the same bits") {
+  const Project project;
+  write_text(project.folder / "recipe.json", R"({"format": "lockstep-recipe", "version": 1,
+    "epochs": 6, "seed": 4, "label_smoothing": 0.05,
+    "optimizer": {"type": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": true},
+    "schedule": {"type": "one_cycle"},
+    "augmentation": {"flip": 0.5, "shift": 1}})");
+  const std::vector<std::string> options = {"--recipe", project.file("recipe.json"),
+                                            "--checkpoint-every", "7"};
+  const Finished uninterrupted = run_process(project.train("whole", options));
+  INFO(uninterrupted.err);
+  REQUIRE(uninterrupted.exit_code == 0);
+
+  const std::string checkpoint = project.file("parts/checkpoint.pt");
+  bool is_first = true;
+  // An epoch has 47 steps; layers collect data, prune and quantize in the second one.
+  for (const char* const reached : {"epoch 1/6  step 20/", "epoch 2/6  step 4/",
+                                    "epoch 2/6  step 24/", "epoch 4/6  step 12/"}) {
+    CAPTURE(reached);
+    std::vector<std::string> arguments = options;
+    if (!is_first) arguments.insert(arguments.end(), {"--resume", checkpoint});
+    is_first = false;
+    BackgroundProcess training(project.train("parts", arguments));
+    REQUIRE(training.wait_for_text(reached));
+    training.send(SIGKILL);
+    CHECK(training.wait().exit_code == 128 + SIGKILL);
+    REQUIRE(fs::exists(checkpoint));
+    CHECK_FALSE(fs::exists(project.file("parts/state.pt")));
+  }
+  std::vector<std::string> arguments = options;
+  arguments.insert(arguments.end(), {"--resume", checkpoint});
+  const Finished resumed = run_process(project.train("parts", arguments));
+  INFO(resumed.err);
+  REQUIRE(resumed.exit_code == 0);
+  for (const char* const file :
+       {"state.pt", "state.safetensors", "checkpoint.pt", "log.jsonl", "recipe.json"}) {
+    CAPTURE(file);
+    CHECK(read_text(project.file("parts/" + std::string(file))) ==
+          read_text(project.file("whole/" + std::string(file))));
+  }
+}
+
+TEST_CASE("two trainings do not write to one folder") {
+  const Project project;
+  BackgroundProcess first(project.train("out"));
+  REQUIRE(first.wait_for_text("loss"));
+  first.send(SIGSTOP);  // so that it does not finish before the second one starts
+  const Finished second = run_process(project.train("out"));
+  first.send(SIGCONT);
+  CHECK(second.exit_code == 2);
+  CHECK(line_count(second.err) == 1);
+  CHECK(second.err.find("another training is writing to this folder") != std::string::npos);
+  const Finished finished = first.wait();
+  INFO(finished.err);
+  CHECK(finished.exit_code == 0);
+}
+
+TEST_CASE("options of the command line win over the recipe, and the used recipe is written") {
+  const Project project;
+  write_text(project.folder / "recipe.json", R"({"format": "lockstep-recipe", "version": 1,
+    "epochs": 5, "batch_size": 100, "optimizer": {"type": "sgd", "lr": 0.05, "momentum": 0.9}})");
+  const auto used = [&](std::vector<std::string> options) {
+    options.insert(options.begin(), {"--recipe", project.file("recipe.json"), "--epochs", "1"});
+    const Finished train = run_process(project.train("out", options));
+    INFO(train.err);
+    REQUIRE(train.exit_code == 0);
+    CHECK(train.err.find("1 epoch of ") != std::string::npos);
+    return nlohmann::json::parse(read_text(project.file("out/recipe.json")));
+  };
+  const auto tuned = used({"--lr", "0.02", "--seed", "7"});
+  CHECK(tuned.at("epochs") == 1);
+  CHECK(tuned.at("batch_size") == 100);
+  CHECK(tuned.at("seed") == 7);
+  CHECK(tuned.at("optimizer").at("lr") == 0.02);
+  CHECK(tuned.at("optimizer").at("momentum") == 0.9);
+  const auto other = used({"--optimizer", "adadelta"});
+  CHECK(other.at("optimizer").at("type") == "adadelta");
+  CHECK(other.at("optimizer").at("lr") == 1.0);
+}
+
 TEST_CASE("an interrupt that the caller has ignored does not end training") {
   const Project project;
   BackgroundProcess training(project.train("out"),
@@ -151,7 +234,9 @@ TEST_CASE("training on bad data or into a bad folder is one line") {
   check(with_data("idx:" + project.file("nowhere")), "nowhere");
   check(with_data("npy:" + project.file("x.npy") + "," + project.file("y.npy")), "x.npy");
   check(project.train("out", {"--optimizer", "magic"}), "magic");
-  check(project.train("out", {"--batch-size", "0"}), "batch");
+  check(project.train("out", {"--batch-size", "0"}), "batch_size = 0");
+  check(project.train("out", {"--recipe", project.file("none.json")}), "none.json");
+  check(project.train("out", {"--checkpoint-every", "-3"}), "checkpoint every = -3");
   check(project.train("out", {"--resume", project.file("no.pt")}), "no.pt");
   write_text(project.folder / "a_file", "not a folder");
   check(project.train("a_file"), "a_file");

@@ -14,9 +14,10 @@
 #include "tests/support/input_error.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/support/torch_doctest.h"
-#include "train/checkpoint.h"
+#include "train/batches.h"
 #include "train/network.h"
-#include "train/optimizer.h"
+#include "train/network_state.h"
+#include "train/output_folder.h"
 #include "train/progress.h"
 #include "train/train.h"
 
@@ -26,6 +27,7 @@ using lockstep::test::contains;
 using lockstep::test::input_error_of;
 using lockstep::test::TemporaryFolder;
 using lockstep::train::Network;
+using lockstep::train::OptimizerKind;
 using lockstep::train::train_network;
 using lockstep::train::TrainOptions;
 using lockstep::train::TrainResult;
@@ -62,8 +64,8 @@ TrainOptions options_for(const fs::path& out) {
   TrainOptions options;
   options.data = "synthetic";
   options.out = out;
-  options.epochs = 3;
-  options.learning_rate = 0.005;
+  options.recipe.epochs = 3;
+  options.recipe.optimizer.learning_rate = 0.005;
   options.threads = 1;
   options.quiet = true;
   return options;
@@ -187,7 +189,7 @@ TEST_CASE("the state's keys come in QSPARSE's order") {
 TEST_CASE("Python's torch.load reads state.pt: same keys, order, dtypes and values") {
   const TemporaryFolder folder;
   TrainOptions options = options_for(folder.path());
-  options.epochs = 2;
+  options.recipe.epochs = 2;
   train_network(small_graph(), options);
   const std::string command = "/usr/bin/python3 " LOCKSTEP_TEST_DATA "/train/compare_state.py " +
                               (folder / "state.pt").string() + " " +
@@ -235,7 +237,7 @@ TEST_CASE(
 TEST_CASE("a resumed run must have the options and the graph of the checkpoint") {
   const TemporaryFolder folder, other;
   TrainOptions options = options_for(folder.path());
-  options.epochs = 1;
+  options.recipe.epochs = 1;
   train_network(small_graph(), options);
   const auto error = [&](auto change, const Graph& graph) {
     TrainOptions changed = options;
@@ -244,13 +246,18 @@ TEST_CASE("a resumed run must have the options and the graph of the checkpoint")
     change(changed);
     return input_error_of([&] { train_network(graph, changed); });
   };
-  CHECK(contains(error([](TrainOptions& o) { o.batch_size = 32; }, small_graph()),
-                 "made with batch size 64"));
-  CHECK(contains(error([](TrainOptions& o) { o.seed = 2; }, small_graph()), "made with seed 1"));
-  CHECK(contains(error([](TrainOptions& o) { o.optimizer = "sgd"; }, small_graph()),
-                 "made with optimizer adam"));
+  CHECK(contains(error([](TrainOptions& o) { o.recipe.batch_size = 32; }, small_graph()),
+                 "made with batch_size = 64, but this run has 32"));
+  CHECK(contains(error([](TrainOptions& o) { o.recipe.seed = 2; }, small_graph()),
+                 "made with seed = 1"));
+  CHECK(contains(error(
+                     [](TrainOptions& o) {
+                       o.recipe.optimizer = lockstep::train::default_optimizer(OptimizerKind::kSgd);
+                     },
+                     small_graph()),
+                 "made with optimizer.type = \"adam\", but this run has \"sgd\""));
   CHECK(contains(error([](TrainOptions& o) { o.threads = 2; }, small_graph()),
-                 "made with threads 1"));
+                 "made with threads = 1"));
   Graph graph = small_graph();
   graph.name = "another";
   CHECK(contains(error([](TrainOptions&) {}, graph), "made for another graph"));
@@ -261,7 +268,7 @@ TEST_CASE("a resumed run must have the options and the graph of the checkpoint")
 TEST_CASE("a mistyped --resume leaves the earlier run's files as they were") {
   const TemporaryFolder folder;
   TrainOptions options = options_for(folder.path());
-  options.epochs = 1;
+  options.recipe.epochs = 1;
   train_network(small_graph(), options);
   constexpr std::array kFiles = {"state.pt", "state.safetensors", "log.jsonl", "checkpoint.pt"};
   std::vector<std::string> before;
@@ -281,7 +288,7 @@ TEST_CASE("a mistyped --resume leaves the earlier run's files as they were") {
   refused([&](TrainOptions& o) { o.resume = folder / "chekpoint.pt"; });
   refused([&](TrainOptions& o) { o.resume = folder / "state.pt"; });
   refused([](TrainOptions& o) { o.data = "idx:/none"; });
-  refused([](TrainOptions& o) { o.seed = 2; });
+  refused([](TrainOptions& o) { o.recipe.seed = 2; });
 }
 
 TEST_CASE("a damaged checkpoint is refused with the entry that is wrong") {
@@ -327,6 +334,85 @@ TEST_CASE("a damaged checkpoint is refused with the entry that is wrong") {
   CHECK(contains(error("model.code.bits", int32({}, 33)), "'code.bits' is 33"));
 }
 
+TEST_CASE("collected data of a damaged checkpoint are refused, and so are entries of nothing") {
+  const TemporaryFolder folder;
+  TrainOptions options = options_for(folder.path());
+  interrupt_in_step(80, options);  // 'code' collects its window of 100
+  options.resume = folder / "checkpoint.pt";
+  const StateDict good = lockstep::read_state_dict(options.resume);
+  REQUIRE(good.find("window.code.99") != nullptr);
+  const auto error = [&](const std::string& key, lockstep::Dtype dtype,
+                         std::vector<std::int64_t> shape) {
+    lockstep::Tensor changed;
+    changed.dtype = dtype;
+    changed.shape = std::move(shape);
+    changed.bytes.resize(static_cast<std::size_t>(changed.element_count()) * byte_size(dtype));
+    StateDict damaged;
+    for (const auto& [name, tensor] : good.entries())
+      if (name != key) damaged.add(name, tensor);
+    damaged.add(key, changed);
+    lockstep::train::write_pt(options.resume, damaged);
+    return input_error_of([&] { train_network(small_graph(), options); });
+  };
+  using lockstep::Dtype;
+  const std::string form = "the layer collects at most 100 of float32 [1, 4, 6, 6]";
+  CHECK(contains(error("window.code.3", Dtype::kFloat32, {1, 4, 6, 5}),
+                 "'window.code.3' has dtype float32 and shape [1, 4, 6, 5]; " + form));
+  CHECK(contains(error("window.code.3", Dtype::kFloat32, {144}), form));
+  CHECK(contains(error("window.code.3", Dtype::kFloat32, {}), form));
+  CHECK(contains(error("window.code.3", Dtype::kFloat32, {0, 4, 6, 6}), form));
+  CHECK(contains(error("window.code.3", Dtype::kInt32, {1, 4, 6, 6}), "has dtype int32"));
+  CHECK(contains(error("window.code.100", Dtype::kFloat32, {1, 4, 6, 6}),
+                 "'window.code.100' has dtype float32 and shape [1, 4, 6, 6]; " + form));
+  CHECK(contains(error("window.code.102", Dtype::kFloat32, {1, 4, 6, 6}),
+                 "'window.code.102' belongs to nothing in this training"));
+  CHECK(contains(error("window.cod.0", Dtype::kFloat32, {1, 4, 6, 6}), "'window.cod.0' belongs"));
+  CHECK(contains(error("trainer.mood", Dtype::kInt64, {}), "'trainer.mood' belongs to nothing"));
+}
+
+TEST_CASE("one training at a time writes to a folder") {
+  const TemporaryFolder folder;
+  TrainOptions options = options_for(folder.path());
+  options.recipe.epochs = 1;
+  {
+    const lockstep::train::OutputFolder held(folder.path());
+    CHECK(contains(input_error_of([&] { train_network(small_graph(), options); }),
+                   "another training is writing to this folder"));
+  }
+  CHECK(input_error_of([&] { train_network(small_graph(), options); }) == "(no error)");
+}
+
+TEST_CASE("the recipe that was used lies beside the states and trains the same network") {
+  const TemporaryFolder first, second;
+  TrainOptions options = options_for(first.path());
+  options.recipe.epochs = 2;
+  options.recipe.label_smoothing = 0.1;
+  options.recipe.augmentation = {.flip = 0.5, .shift = 1, .crop_padding = 1};
+  options.recipe.schedule = {.kind = lockstep::train::ScheduleKind::kOneCycle};
+  options.recipe.optimizer = lockstep::train::default_optimizer(OptimizerKind::kAdamW);
+  train_network(small_graph(), options);
+  options.recipe = lockstep::train::read_recipe(first / "recipe.json");
+  options.out = second.path();
+  train_network(small_graph(), options);
+  check_same_file(first / "state.safetensors", second / "state.safetensors");
+  check_same_file(first / "recipe.json", second / "recipe.json");
+}
+
+TEST_CASE("augmented images do not depend on the number of threads") {
+  const auto input = small_graph().inputs[0];
+  const auto data = lockstep::datasets::load_dataset("synthetic", input, {});
+  lockstep::train::Recipe recipe;
+  recipe.augmentation = {.flip = 0.5, .shift = 2, .crop_padding = 2};
+  const auto batch = [&](int threads, std::int64_t step) {
+    at::set_num_threads(threads);
+    lockstep::train::TrainingBatches batches(data.train, input, recipe);
+    return batches.batch(step).images;
+  };
+  CHECK(torch::equal(batch(1, 60), batch(4, 60)));
+  CHECK(!torch::equal(batch(1, 60), batch(1, 13)));  // the same place in another epoch
+  at::set_num_threads(1);
+}
+
 TEST_CASE("a log of more than 64 MiB can be resumed from") {
   const TemporaryFolder folder;
   std::ofstream(folder / "old.jsonl")
@@ -370,14 +456,19 @@ TEST_CASE("bad options are refused") {
     change(options);
     return input_error_of([&] { train_network(small_graph(), options); });
   };
-  CHECK(contains(error([](TrainOptions& o) { o.epochs = 0; }), "epochs = 0"));
-  CHECK(contains(error([](TrainOptions& o) { o.batch_size = -1; }), "batch size = -1"));
-  CHECK(contains(error([](TrainOptions& o) { o.batch_size = 9223372036854775807; }),
-                 "batch size = 9223372036854775807, allowed are 1 to 2147483647"));
-  CHECK(contains(error([](TrainOptions& o) { o.epochs = 3689348814741910324; }),
-                 "epochs = 3689348814741910324, but with 47 steps each at most 45691141"));
-  CHECK(contains(error([](TrainOptions& o) { o.learning_rate = 0; }), "learning rate = 0"));
-  CHECK(contains(error([](TrainOptions& o) { o.optimizer = "lion"; }), "optimizer 'lion'"));
+  CHECK(contains(error([](TrainOptions& o) { o.recipe.epochs = 0; }), "epochs = 0"));
+  CHECK(contains(error([](TrainOptions& o) { o.recipe.batch_size = -1; }), "batch_size = -1"));
+  CHECK(
+      contains(error([](TrainOptions& o) { o.recipe.batch_size = 9223372036854775807; }),
+               "batch_size = 9223372036854775807, but it must be an integer from 1 to 2147483647"));
+  CHECK(contains(error([](TrainOptions& o) { o.recipe.epochs = 2147483647; }),
+                 "epochs = 2147483647, but with 47 steps each at most 45691141"));
+  CHECK(contains(error([](TrainOptions& o) { o.recipe.optimizer.learning_rate = 0; }),
+                 "optimizer: lr = 0.0, but"));
+  CHECK(contains(error([](TrainOptions& o) { o.checkpoint_every = -1; }),
+                 "checkpoint every = -1 steps"));
+  CHECK(contains(error([](TrainOptions& o) { o.recipe.augmentation.shift = 8; }),
+                 "shift = 8, but images of 8x8 allow 0 to 7"));
   CHECK(contains(error([](TrainOptions& o) { o.device = "cuda"; }),
                  "device 'cuda' is not available"));
   CHECK(contains(error([](TrainOptions& o) { o.data = "idx:/none"; }), "/none: no such folder"));
@@ -391,7 +482,9 @@ TEST_CASE("a network that ends in too few values, or in none per class, is refus
   const auto error = [&](const Graph& graph) {
     return input_error_of([&] { train_network(graph, options_for(folder.path())); });
   };
-  CHECK(contains(error(lockstep::parse_graph(text, "nine")), "layer 'logits': 9 outputs"));
+  CHECK(contains(error(lockstep::parse_graph(text, "nine")),
+                 "data 'synthetic': label 9 of the training images is 9, but layer 'logits' has 9 "
+                 "outputs, for the labels 0 to 8"));
   Graph cut = small_graph();
   cut.outputs = {"code"};
   CHECK(contains(error(cut), "layer 'code': the first output has shape [4, 6, 6]"));
@@ -400,8 +493,8 @@ TEST_CASE("a network that ends in too few values, or in none per class, is refus
 TEST_CASE("a learning rate that explodes is reported with a layer, not trained on") {
   const TemporaryFolder folder;
   TrainOptions options = options_for(folder.path());
-  options.optimizer = "sgd";
-  options.learning_rate = 1e30;
+  options.recipe.optimizer = lockstep::train::default_optimizer(OptimizerKind::kSgd);
+  options.recipe.optimizer.learning_rate = 1e30;
   const std::string message = input_error_of([&] { train_network(small_graph(), options); });
   CAPTURE(message);
   CHECK(contains(message, "layer '"));
@@ -433,12 +526,4 @@ TEST_CASE("load_state names what does not fit") {
                    return true;
                  }),
                  "'fc.weight' has dtype int32"));
-}
-
-TEST_CASE("the learning rate warms up and falls as a half cosine to one hundredth") {
-  using lockstep::train::scheduled_learning_rate;
-  CHECK(scheduled_learning_rate(1.0, 0, 1000) == doctest::Approx(0.05));
-  CHECK(scheduled_learning_rate(1.0, 19, 1000) == doctest::Approx(1.0));
-  CHECK(scheduled_learning_rate(1.0, 510, 1000) == doctest::Approx(0.505));
-  CHECK(scheduled_learning_rate(1.0, 1000, 1000) == doctest::Approx(0.01));
 }

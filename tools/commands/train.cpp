@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <memory>
+#include <optional>
 
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
@@ -10,8 +11,18 @@
 namespace lockstep::cli {
 namespace {
 
+// Options that a recipe also sets; those that are given win.
+struct RecipeOptions {
+  std::filesystem::path file;
+  std::optional<std::int64_t> epochs, batch_size;
+  std::optional<double> learning_rate;
+  std::optional<std::string> optimizer;
+  std::optional<std::uint64_t> seed;
+};
+
 struct TrainArguments {
   std::filesystem::path graph;
+  RecipeOptions recipe;
   train::TrainOptions options;
   OutputOptions output;
 };
@@ -36,11 +47,25 @@ void catch_interrupts() {
   }
 }
 
+train::Recipe read_recipe(const RecipeOptions& options) {
+  train::Recipe recipe = options.file.empty() ? train::Recipe() : train::read_recipe(options.file);
+  if (options.optimizer) {
+    const train::OptimizerKind kind = train::parse_optimizer(*options.optimizer);
+    if (kind != recipe.optimizer.kind) recipe.optimizer = train::default_optimizer(kind);
+  }
+  recipe.epochs = options.epochs.value_or(recipe.epochs);
+  recipe.batch_size = options.batch_size.value_or(recipe.batch_size);
+  recipe.seed = options.seed.value_or(recipe.seed);
+  recipe.optimizer.learning_rate = options.learning_rate.value_or(recipe.optimizer.learning_rate);
+  return recipe;
+}
+
 int train_graph(const TrainArguments& arguments) {
   Console console(arguments.output);
   train::TrainOptions options = arguments.options;
   options.quiet = arguments.output.quiet;  // its text goes to standard error
   options.interrupted = &interrupted;
+  options.recipe = read_recipe(arguments.recipe);
   const Graph graph = read_graph(arguments.graph);
   catch_interrupts();
   const train::TrainResult result = train::train_network(graph, options);
@@ -64,24 +89,23 @@ Action add_train(CLI::App& verb) {
       ->required()
       ->type_name("DATA");
   verb.add_option("--out", options.out,
-                  "Folder for state.pt, state.safetensors, checkpoint.pt and log.jsonl")
+                  "Folder for the states, the recipe, the checkpoint and the log")
       ->required()
       ->type_name("DIR");
-  verb.add_option("--epochs", options.epochs, "Passes over the training images")
-      ->capture_default_str()
-      ->type_name("N");
-  verb.add_option("--batch-size", options.batch_size, "Images per step")
-      ->capture_default_str()
-      ->type_name("N");
-  verb.add_option("--lr", options.learning_rate, "Learning rate")
-      ->capture_default_str()
-      ->type_name("X");
-  verb.add_option("--optimizer", options.optimizer, "adam or sgd")
-      ->capture_default_str()
+  RecipeOptions& recipe = arguments->recipe;
+  verb.add_option("--recipe", recipe.file, "How to train; the options below override it")
+      ->type_name("recipe.json");
+  verb.add_option("--epochs", recipe.epochs, "Passes over the training images [1]")->type_name("N");
+  verb.add_option("--batch-size", recipe.batch_size, "Images per step [64]")->type_name("N");
+  verb.add_option("--optimizer", recipe.optimizer, "adadelta, adam, adamw or sgd [adam]")
       ->type_name("NAME");
+  verb.add_option("--lr", recipe.learning_rate, "Learning rate [adam: 0.001]")->type_name("X");
+  verb.add_option("--seed", recipe.seed, "Same seed and thread count: same bits [1]")
+      ->type_name("N");
   verb.add_option("--resume", options.resume, "Go on from this checkpoint")
       ->type_name("checkpoint.pt");
-  verb.add_option("--seed", options.seed, "Same seed and thread count: same bits")
+  verb.add_option("--checkpoint-every", options.checkpoint_every,
+                  "Steps between checkpoints; 0: one after each epoch")
       ->capture_default_str()
       ->type_name("N");
   verb.add_option("--threads", options.threads, "0: LibTorch's choice")

@@ -14,9 +14,9 @@
 
 #include "compile/checkpoint/parameters.h"
 #include "compile/support/error.h"
-#include "train/checkpoint.h"
 #include "train/datasets/random.h"
 #include "train/network.h"
+#include "train/network_state.h"
 
 namespace {
 

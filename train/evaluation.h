@@ -1,0 +1,46 @@
+// What a network makes of data, looked at without leaving a trace in it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "train/batches.h"
+#include "train/network.h"
+
+namespace lockstep::train {
+
+// While it lives, forwards change no state.
+class Freeze {
+ public:
+  explicit Freeze(Network& network) : network_(network) { network_.context().frozen = true; }
+  ~Freeze() { network_.context().frozen = false; }
+  Freeze(const Freeze&) = delete;
+  Freeze& operator=(const Freeze&) = delete;
+
+ private:
+  Network& network_;
+};
+
+// The shape of each node's value for one image, batch included, by node name.
+std::map<std::string, std::vector<std::int64_t>> value_shapes(Network& network);
+
+// InputError unless the network's first output has one value per class, and enough of them for
+// every label. Names the layer, or the label.
+void require_class_outputs(Network& network, const datasets::Dataset& dataset);
+
+// How many rows of [images, classes] have their largest value, the first of equal ones, at the
+// label.
+std::int64_t count_correct(const torch::Tensor& logits, std::span<const std::int64_t> labels);
+
+// The share of images that an eval forward classifies as labelled; `images` is not empty.
+double accuracy(Network& network, const datasets::Images& images);
+
+// For a loss that is not finite in step `step`: InputError names the first layer whose value in
+// this batch is not finite either, else the output.
+[[noreturn]] void explain_bad_loss(Network& network, const Batch& batch, double loss,
+                                   std::int64_t step);
+
+}  // namespace lockstep::train

@@ -1,0 +1,20 @@
+// What a training may be asked for, checked before any work is done.
+#pragma once
+
+#include "compile/graph/graph.h"
+#include "train/checkpoint.h"
+#include "train/train.h"
+
+namespace lockstep::train {
+
+// InputError unless every value is in its range and the graph has one input.
+void require_options(const Graph& graph, const TrainOptions& options);
+
+// InputError unless all steps together can be counted: the layers count in int32, as QSPARSE does.
+void require_countable_steps(const Recipe& recipe, std::int64_t steps_per_epoch);
+
+// InputError unless what decides the bits of a run is the same in a checkpoint and in this run.
+void require_same_run(const std::filesystem::path& checkpoint, const TrainingState& earlier,
+                      const TrainingState& now);
+
+}  // namespace lockstep::train
