@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "compile/support/error.h"
+#include "compile/support/interruption.h"
 #include "tools/support/console.h"
 #include "tools/support/torch_sibling.h"
 #include "tools/verbs/verbs.h"
@@ -17,7 +18,9 @@
 namespace lockstep::cli {
 namespace {
 
+// Says why the process ends, unless an interrupt has already ended it.
 int fail(int exit_code, std::string_view what) {
+  stop_watching_interrupts();
   // One line, whatever a library put into its message.
   const std::string_view line = what.substr(0, what.find_first_of("\r\n"));
   write_standard_error(fmt::format("lockstep: error: {}\n", line));
@@ -37,6 +40,17 @@ void require_known_verb(std::string_view word) {
   throw InputError(fmt::format("unknown verb '{}'; there are {}", word, names));
 }
 
+// What is wrong with the command line, and whose help to read. An argument that nobody knows is
+// named before an option that is missing: it may well be that option, mistyped.
+[[noreturn]] void refuse(const CLI::App& app, const CLI::ParseError& error) {
+  std::string help = "lockstep";
+  for (const CLI::App* verb : app.get_subcommands()) help += " " + verb->get_name();
+  const std::vector<std::string> unknown = app.remaining(true);
+  const std::string what =
+      unknown.empty() ? error.what() : fmt::format("unknown argument '{}'", unknown.front());
+  throw InputError(fmt::format("{} (see {} --help)", what, help));
+}
+
 int parse_and_run(int argc, char** argv) {
   if (argc > 1 && argv[1][0] != '-') require_known_verb(argv[1]);
   CLI::App app("Trains, compiles and verifies integer-only neural networks.", "lockstep");
@@ -52,6 +66,7 @@ int parse_and_run(int argc, char** argv) {
     }
     command.callback([&chosen, action = verb.add(command)] { chosen = action; });
   }
+  watch_interrupts();  // not before: lockstep-torch has its own thread for that
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -61,7 +76,7 @@ int parse_and_run(int argc, char** argv) {
     write_standard_output(fmt::format("{}\n", version.what()));
     return kExitOk;
   } catch (const CLI::ParseError& error) {
-    return fail(kExitBadInput, fmt::format("{} (see lockstep --help)", error.what()));
+    refuse(app, error);
   }
   return chosen();
 }
@@ -72,6 +87,7 @@ int run_guarded(int argc, char** argv) {
   try {
     const int exit_code = parse_and_run(argc, argv);
     close_standard_output();
+    stop_watching_interrupts();
     return exit_code;
   } catch (const InputError& error) {
     return fail(kExitBadInput, error.what());
@@ -92,6 +108,7 @@ int run_guarded(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace lockstep::cli;
+  lockstep::block_interrupts();
   reserve_standard_streams();
   std::signal(SIGPIPE,
               SIG_IGN);  // a closed pipe is then an error of write, reported like any other

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 
 #include "compile/graph/graph.h"
@@ -23,6 +24,8 @@ struct TrainOptions {
   std::string device = "cpu";         // the only one: anything else is refused
   bool quiet = false;
   const std::atomic<bool>* interrupted = nullptr;  // set by Ctrl-C: save a checkpoint and return
+  // Called just before the first step; from then on `interrupted` is looked at. May be empty.
+  std::function<void()> started;
 };
 
 struct TrainResult {

@@ -57,6 +57,7 @@ class Training {
               .threads = state_.threads},
              reporter_);
     write_file_atomically(files_.recipe, to_json(recipe_));
+    if (options_.started) options_.started();
     TrainResult result;
     result.test_images = dataset_.test.count();
     const auto begin = Clock::now();

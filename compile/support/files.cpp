@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "compile/support/error.h"
+#include "compile/support/interruption.h"
 
 namespace lockstep {
 namespace {
@@ -128,12 +129,14 @@ void remove_stale_temporaries(const Descriptor& folder, const std::string& prefi
   }
 }
 
-// A new, locked file in `folder`; removed by the destructor unless it was renamed.
+// A new, locked file in `folder`; removed by the destructor, or by an interrupt, unless it was
+// renamed.
 class TemporaryFile {
  public:
   TemporaryFile(const Descriptor& folder, const std::string& prefix,
                 const std::filesystem::path& path)
       : folder_(folder) {
+    const InterruptHold hold;
     for (int n = 0;; ++n) {
       name_ = fmt::format("{}{}-{}.tmp", prefix, ::getpid(), n);
       Descriptor file(retry_when_interrupted([&] {
@@ -146,6 +149,7 @@ class TemporaryFile {
       struct stat status {};
       if (::fstat(file.get(), &status) == 0 && status.st_nlink == 0) continue;  // lost the race
       file_.emplace(std::move(file));
+      undo_.emplace(hold, [at = folder.get(), name = name_] { ::unlinkat(at, name.c_str(), 0); });
       return;
     }
   }
@@ -166,21 +170,26 @@ class TemporaryFile {
   const Descriptor& folder_;
   std::optional<Descriptor> file_;
   std::string name_;
+  std::optional<UndoOnInterrupt> undo_;
 };
 
 }  // namespace
 
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t limit_bytes) {
-  const Descriptor file(
-      retry_when_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
+  // O_NONBLOCK: opening a pipe that nobody writes to must not wait.
+  const Descriptor file(retry_when_interrupted(
+      [&] { return ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC); }));
   struct stat status {};
   if (!file.is_open() || ::fstat(file.get(), &status) != 0) fail(path, "read", errno);
+  if (S_ISDIR(status.st_mode)) fail(path, "read", EISDIR);
+  if (!S_ISREG(status.st_mode))
+    throw InputError(
+        fmt::format("{}: cannot read: a device or pipe, not a regular file", path.string()));
   const auto too_large = [&] {
     return InputError(fmt::format("{}: larger than {} bytes, the limit for this kind of file",
                                   path.string(), limit_bytes));
   };
-  if (S_ISREG(status.st_mode) && static_cast<std::size_t>(status.st_size) > limit_bytes)
-    throw too_large();
+  if (static_cast<std::size_t>(status.st_size) > limit_bytes) throw too_large();
 
   // One byte more than the expected size lets the last read see the end of the file.
   constexpr std::size_t kLeast = 1 << 16;

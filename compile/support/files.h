@@ -11,8 +11,9 @@
 
 namespace lockstep {
 
-// The bytes of `path`. InputError names the path when it is missing, a directory, unreadable or
-// larger than `limit_bytes`.
+// The bytes of `path`. InputError names the path when it is missing, unreadable, larger than
+// `limit_bytes`, or no regular file: a pipe or device may have no end, and files are read twice
+// where their kind has to be told first.
 std::vector<std::byte> read_file(const std::filesystem::path& path,
                                  std::size_t limit_bytes = std::size_t{4} << 30);
 std::string read_text_file(const std::filesystem::path& path,
@@ -21,7 +22,8 @@ std::string read_text_file(const std::filesystem::path& path,
 // Writes beside `path` into a temporary file, fsyncs it, renames it over `path`, fsyncs the folder.
 // On any failure (a full disk, say) the temporary file is removed, an older file at `path` stays as
 // it was, and InputError names the path and the system's reason. Temporary files that a killed
-// process left for the same `path` are removed first. /dev/... and pipes are written directly.
+// process left for the same `path` are removed first; an interrupt removes its own
+// (interruption.h). /dev/... and pipes are written directly.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <string_view>
 #include <system_error>
 #include <thread>
 
@@ -37,6 +38,14 @@ BackgroundProcess::BackgroundProcess(const std::vector<std::string>& arguments,
   argv.push_back(nullptr);
   const std::string out = captured_ ? (folder_ / "out").string() : setup.standard_output;
   const std::string err = (folder_ / "err").string();
+  std::vector<std::string> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry)
+    if (setup.temporary_folder.empty() || !std::string_view(*entry).starts_with("TMPDIR="))
+      environment.emplace_back(*entry);
+  if (!setup.temporary_folder.empty()) environment.push_back("TMPDIR=" + setup.temporary_folder);
+  std::vector<char*> envp;
+  for (std::string& entry : environment) envp.push_back(entry.data());
+  envp.push_back(nullptr);
   pid_ = ::fork();
   if (pid_ < 0) throw std::system_error(errno, std::generic_category());
   if (pid_ == 0) {
@@ -49,7 +58,7 @@ BackgroundProcess::BackgroundProcess(const std::vector<std::string>& arguments,
     if (setup.without_root_rights && ::geteuid() == 0 &&
         ::prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0) != 0)
       ::_exit(126);
-    ::execv(argv.front(), argv.data());
+    ::execve(argv.front(), argv.data(), envp.data());
     ::_exit(127);
   }
 }
@@ -73,16 +82,32 @@ bool BackgroundProcess::is_running() {
 
 void BackgroundProcess::send(int signal) { ::kill(pid_, signal); }
 
-bool BackgroundProcess::wait_for_text(const std::string& text) {
+bool BackgroundProcess::wait_until(const std::function<bool()>& holds) {
   for (;;) {
     const bool running = is_running();
+    if (holds()) return true;
+    if (!running) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+bool BackgroundProcess::wait_for_text(const std::string& text) {
+  return wait_until([&] {
     for (const char* stream : {"out", "err"})
       if (fs::exists(folder_ / stream) &&
           read_text(folder_ / stream).find(text) != std::string::npos)
         return true;
-    if (!running) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
+    return false;
+  });
+}
+
+bool BackgroundProcess::wait_until_interruptible() {
+  return wait_until([&] {
+    const std::string status = read_text("/proc/" + std::to_string(pid_) + "/status");
+    const std::size_t at = status.find("SigBlk:");
+    return at != std::string::npos &&
+           (std::stoull(status.substr(at + 7), nullptr, 16) >> (SIGTERM - 1) & 1) != 0;
+  });
 }
 
 Finished BackgroundProcess::wait() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,10 @@
 namespace lockstep::test {
 
 struct RunSetup {
-  std::string standard_output;  // where it goes, for example "/dev/full"; empty: it is captured
+  std::string standard_output{};  // where it goes, for example "/dev/full"; empty: it is captured
   bool without_root_rights = false;  // root may write anywhere; a process with this set may not
   bool ignores_interrupts = false;   // SIGINT, as for a script's background job
+  std::string temporary_folder{};    // its TMPDIR; empty: this process's
 };
 
 struct Finished {
@@ -33,6 +35,11 @@ class BackgroundProcess {
   BackgroundProcess& operator=(const BackgroundProcess&) = delete;
   bool is_running();
   void send(int signal);
+  // Waits until the process blocks the signals that end it (SIGTERM tells), so that it answers to
+  // them as it promises; false when it ends without.
+  bool wait_until_interruptible();
+  // Waits until `holds` does; false when the process ends before.
+  bool wait_until(const std::function<bool()>& holds);
   // Waits until `text` has been printed to standard output or error; false when the process ends
   // without printing it.
   bool wait_for_text(const std::string& text);

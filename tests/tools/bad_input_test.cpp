@@ -299,6 +299,67 @@ TEST_CASE("input codes outside the declared range are named by position") {
   work.check_failure(work.run(), {"x.npy", "(12, 12)", "(1, 12, 12)"});
 }
 
+TEST_CASE("a number that does not fit the input at all is refused, not saturated") {
+  const Workplace work;
+  NpyArray<float> floats{{1, 12, 12}, std::vector<float>(144, 0.5f)};
+  floats.values[12] = 1e30f;
+  write_npy(work.file("x.npy"), floats);
+  work.check_failure(work.run(), {"x.npy", "(0, 1, 0)", "1e+30", "32 bits"});
+}
+
+TEST_CASE("a folder with the layers of another network takes no others") {
+  const Workplace work;
+  fs::create_directory(work.file("layers"));
+  REQUIRE(run_process(work.run()).exit_code == 0);
+  REQUIRE(run_process(work.run()).exit_code == 0);  // its own files are replaced
+  fs::copy_file(work.file("x.npy"), work.file("layers/another.npy"));
+  const Finished refused = run_process(work.run());
+  CHECK(refused.exit_code == 2);
+  CHECK(line_count(refused.err) == 1);
+  CHECK(refused.err.find("layers/another.npy") != std::string::npos);
+  CHECK_FALSE(fs::exists(work.file("old")));
+  CHECK(fs::exists(work.file("layers/another.npy")));
+}
+
+TEST_CASE("an input that is no regular file is refused at once") {
+  const Workplace work;
+  for (const std::string& input : {std::string("/dev/zero"), work.path().string()}) {
+    work.check_failure({kLockstep, "inspect", input}, {input}, false);
+    work.check_failure({kLockstep, "bench", "--plan", input}, {input}, false);
+  }
+}
+
+TEST_CASE("inspect says what it looked for in a file that is none of these") {
+  const Workplace work;
+  write_text(work.file("old"), "just some text, long enough");
+  work.check_failure({kLockstep, "inspect", work.file("old")},
+                     {"old", "plan", "graph", "state dict"}, false);
+}
+
+TEST_CASE("verify names the plan that does not open") {
+  const Workplace work;
+  work.keep_first_bytes("net.plan", 100);
+  work.check_failure(work.verify(), {work.file("net.plan")}, false);
+}
+
+TEST_CASE("labels beyond the network's outputs are refused") {
+  const Workplace work;
+  write_npy(work.file("images.npy"),
+            NpyArray<std::int32_t>{{12, 1, 12, 12}, std::vector<std::int32_t>(12 * 144)});
+  NpyArray<std::int32_t> labels{{12}, std::vector<std::int32_t>(12, 3)};
+  labels.values.back() = 4;
+  write_npy(work.file("labels.npy"), labels);
+  const Finished refused = [&] {
+    std::vector<std::string> verify = work.verify();
+    verify.insert(verify.end(),
+                  {"--data", "npy:" + work.file("images.npy") + "," + work.file("labels.npy")});
+    return run_process(verify);
+  }();
+  CHECK(refused.exit_code == 2);
+  CHECK(line_count(refused.err) == 1);
+  CHECK(refused.err.find("label 1 of the test part is 4") != std::string::npos);
+}
+
 TEST_CASE("wrong options are one line") {
   const Workplace work;
   const auto with = [](std::vector<std::string> command, std::vector<std::string> more) {
@@ -307,6 +368,23 @@ TEST_CASE("wrong options are one line") {
   };
   work.check_failure({kLockstep}, {"--help"}, false);
   work.check_failure({kLockstep, "cook"}, {"cook"}, false);
+  // An argument that nobody knows is named before one that is missing because of it.
+  work.check_failure({kLockstep, "compile", "--grpah", "g.json"},
+                     {"unknown argument '--grpah'", "lockstep compile --help"}, false);
+  work.check_failure(with(work.compile(), {"surplus"}), {"unknown argument 'surplus'"}, false);
+  work.check_failure(with(work.run(), {"--dump-layers"}), {"--dump-layers", "run --help"}, false);
+  work.check_failure({kLockstep, "inspect", ""}, {"file", "empty"}, false);
+  work.check_failure({kLockstep, "compile", "--graph", work.file("graph.json"), "--weights", "",
+                      "--out", work.file("old")},
+                     {"--weights", "empty"}, false);
+  work.check_failure(with(work.verify(), {"--targets", "host"}), {"--targets", "--c"}, false);
+  work.check_failure(with(work.verify(), {"--data", "idx:"}), {"idx:", "folder"}, false);
+  for (const std::string seed : {"-1", "18446744073709551616", "1e3", "0x10", " 1"})
+    work.check_failure(with(work.verify(), {"--seed", seed}),
+                       {"--seed " + seed, "18446744073709551615"}, false);
+  for (const std::string images : {"9223372036854775808", "1000000001", "ten"})
+    work.check_failure(with(work.verify(), {"--max-images", images}),
+                       {"--max-images " + images, "1000000000"}, false);
   work.check_failure({kLockstep, "compile"}, {"--graph"}, false);
   work.check_failure(with(work.compile(), {"--target", "cortex-m4"}), {"--target"}, false);
   work.check_failure(with(work.compile(), {"--prefix", "1st"}), {"1st"}, false);

@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "compile/checkpoint/state_dict.h"
+#include "compile/support/files.h"
 #include "compile/support/npy.h"
 #include "tests/end_to_end/process.h"
 
@@ -147,6 +149,28 @@ TEST_CASE("inspect explains a state dict, whatever its file is called") {
       out_of({kLockstep, "inspect", (kNetwork / "state_dict.safetensors").string()});
   CHECK(table.find("c2.prune.mask") != std::string::npos);
   CHECK(table.find("% pruned") != std::string::npos);
+}
+
+TEST_CASE("inspect counts weights that are no finite numbers") {
+  const TemporaryFolder folder;
+  const StateDict good = read_state_dict(kNetwork / "state_dict.safetensors");
+  StateDict bad;
+  for (auto [key, tensor] : good.entries()) {
+    if (key == "c1.weight") {
+      const float values[] = {std::nanf(""), std::nanf(""), -INFINITY};
+      std::memcpy(tensor.bytes.data() + 4, values, sizeof values);
+    }
+    bad.add(key, tensor);
+  }
+  write_file_atomically(folder / "bad.safetensors", to_safetensors(bad));
+  const Finished shown =
+      run_process({kLockstep, "inspect", (folder / "bad.safetensors").string(), "--json"});
+  CHECK(shown.exit_code == 0);
+  CHECK(shown.err.find(", 2 NaN, 1 infinite") != std::string::npos);
+  const Json state = Json::parse(shown.out);
+  CHECK(entry(state.at("entries"), "c1.weight").at("nan") == 2);
+  CHECK(entry(state.at("entries"), "c1.weight").at("infinite") == 1);
+  CHECK(entry(state.at("entries"), "c1.weight").contains("lo"));
 }
 
 TEST_CASE("inspect shows a graph and a plan") {

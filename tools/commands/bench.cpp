@@ -7,10 +7,10 @@
 #include <memory>
 #include <random>
 
-#include "compile/support/error.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
 #include "tools/support/open_plan.h"
+#include "tools/support/options.h"
 
 namespace lockstep::cli {
 namespace {
@@ -48,9 +48,6 @@ std::vector<Input> random_inputs(const OpenPlan& plan) {
 }
 
 int bench(const BenchOptions& options) {
-  if (!(options.seconds > 0.0 && options.seconds <= 3600.0))
-    throw InputError(
-        fmt::format("--seconds {}: must be above 0 and at most 3600", options.seconds));
   if (!options.kernels.empty()) require_kernel_variant(options.kernels);
   OpenPlan plan(options.plan);
   std::string kernels = options.kernels;
@@ -94,13 +91,11 @@ int bench(const BenchOptions& options) {
 
 Action add_bench(CLI::App& verb) {
   auto options = std::make_shared<BenchOptions>();
-  verb.add_option("--plan", options->plan, "The plan")->required()->type_name("FILE");
+  add_path(verb, "--plan", options->plan, "The plan", "FILE")->required();
   verb.add_option("--kernels", options->kernels,
                   "Kernel variant to use (default: the best this CPU can run)")
       ->type_name("NAME");
-  verb.add_option("--seconds", options->seconds, "How long to measure")
-      ->capture_default_str()
-      ->type_name("S");
+  add_positive_real(verb, "--seconds", options->seconds, 3600.0, "How long to measure", "S");
   add_output_options(verb, options->output);
   return [options] { return bench(*options); };
 }

@@ -11,6 +11,7 @@
 #include "compile/support/files.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
+#include "tools/support/options.h"
 #include "tools/support/outputs.h"
 #include "tools/support/table.h"
 
@@ -135,13 +136,12 @@ int compile(const CompileArguments& arguments) {
 
 Action add_compile(CLI::App& verb) {
   auto arguments = std::make_shared<CompileArguments>();
-  verb.add_option("--graph", arguments->graph, "The network")->required()->type_name("graph.json");
-  verb.add_option("--weights", arguments->weights, "Its state dict, .pt or .safetensors")
-      ->required()
-      ->type_name("STATE");
-  verb.add_option("--out", arguments->out, "The plan to write")->required()->type_name("net.plan");
-  verb.add_option("--emit-c", arguments->c_folder, "Write self-contained C99 into this folder, too")
-      ->type_name("DIR");
+  add_path(verb, "--graph", arguments->graph, "The network", "graph.json")->required();
+  add_path(verb, "--weights", arguments->weights, "Its state dict, .pt or .safetensors", "STATE")
+      ->required();
+  add_path(verb, "--out", arguments->out, "The plan to write", "net.plan")->required();
+  add_path(verb, "--emit-c", arguments->c_folder, "Write self-contained C99 into this folder, too",
+           "DIR");
   verb.add_option("--prefix", arguments->prefix, "Prefix of the C files and symbols")
       ->capture_default_str()
       ->type_name("NAME");

@@ -6,6 +6,7 @@
 #include "tools/commands/command.h"
 #include "tools/inspect/inspect.h"
 #include "tools/support/console.h"
+#include "tools/support/options.h"
 
 namespace lockstep::cli {
 namespace {
@@ -17,7 +18,7 @@ struct InspectOptions {
 
 int inspect(const InspectOptions& options) {
   Console console(options.output);
-  switch (artifact_kind(read_file(options.file))) {
+  switch (artifact_kind(options.file.string(), read_file(options.file))) {
     case ArtifactKind::kPlan:
       inspect_plan(options.file, console);
       break;
@@ -35,9 +36,7 @@ int inspect(const InspectOptions& options) {
 
 Action add_inspect(CLI::App& verb) {
   auto options = std::make_shared<InspectOptions>();
-  verb.add_option("file", options->file, "A state dict, a graph.json or a plan")
-      ->required()
-      ->type_name("FILE");
+  add_path(verb, "file", options->file, "A state dict, a graph.json or a plan", "FILE")->required();
   add_output_options(verb, options->output);
   return [options] { return inspect(*options); };
 }

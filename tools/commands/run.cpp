@@ -2,16 +2,17 @@
 // in front; codes are int32.
 #include <fmt/format.h>
 
-#include <cmath>
-#include <map>
+#include <algorithm>
 #include <memory>
-#include <optional>
 
 #include "compile/support/error.h"
+#include "compile/support/input_codes.h"
 #include "compile/support/npy.h"
 #include "tools/commands/command.h"
+#include "tools/run/named_files.h"
 #include "tools/support/console.h"
 #include "tools/support/open_plan.h"
+#include "tools/support/options.h"
 #include "tools/support/outputs.h"
 
 namespace lockstep::cli {
@@ -27,76 +28,12 @@ struct RunOptions {
   OutputOptions output;
 };
 
-// A file given as FILE, which will do for a plan's only input or output, or as NAME=FILE. The first
-// '=' ends the name, whatever the plan holds, so the files are known before the plan is read.
-struct NamedFile {
-  std::string name;  // empty: not given
-  fs::path file;
-};
-
-std::vector<NamedFile> split_names(const std::vector<std::string>& arguments) {
-  std::vector<NamedFile> files;
-  for (const std::string& argument : arguments) {
-    const std::size_t equals = argument.find('=');
-    if (equals == std::string::npos)
-      files.push_back({"", argument});
-    else
-      files.push_back({argument.substr(0, equals), argument.substr(equals + 1)});
-  }
-  return files;
-}
-
-struct Binding {
-  std::uint32_t tensor;
-  fs::path file;
-};
-
-// `files` of the option bound to `tensors`, the plan's inputs or outputs.
-std::vector<Binding> bind_files(const OpenPlan& plan, const char* option,
-                                const std::vector<NamedFile>& files,
-                                const std::vector<std::uint32_t>& tensors) {
-  std::map<std::string, std::uint32_t> by_name;
-  std::string names;
-  for (const std::uint32_t tensor : tensors) {
-    by_name.emplace(plan.tensor(tensor).name, tensor);
-    names += (names.empty() ? "" : ", ") + std::string(plan.tensor(tensor).name);
-  }
-  std::vector<Binding> bindings;
-  for (const NamedFile& given : files) {
-    const auto named = by_name.find(given.name);
-    if (named == by_name.end() && !(given.name.empty() && tensors.size() == 1))
-      throw InputError(given.name.empty()
-                           ? fmt::format("{} {}: write NAME=FILE, where NAME is one of {}", option,
-                                         given.file.string(), names)
-                           : fmt::format("{} {}={}: the plan's names are {}", option, given.name,
-                                         given.file.string(), names));
-    const Binding binding{named == by_name.end() ? tensors.front() : named->second, given.file};
-    for (const Binding& earlier : bindings)
-      if (earlier.tensor == binding.tensor)
-        throw InputError(fmt::format("{} {}: '{}' is given twice", option, given.file.string(),
-                                     plan.tensor(binding.tensor).name));
-    bindings.push_back(binding);
-  }
-  return bindings;
-}
-
 struct Samples {
   std::int64_t count = 0;
   std::vector<std::int32_t> codes;
 };
 
-std::string position_text(std::span<const std::int64_t> shape, std::size_t index) {
-  std::vector<std::int64_t> position(shape.size());
-  for (std::size_t axis = shape.size(); axis-- > 0;) {
-    const auto extent = static_cast<std::size_t>(shape[axis]);
-    position[axis] = static_cast<std::int64_t>(index % extent);
-    index /= extent;
-  }
-  return shape_text(position);
-}
-
-// What the .npy holds, as codes of `tensor`: integers are codes already, floats are quantized in
-// the tensor's format, toward zero and clamped.
+// What the .npy holds, as codes of `tensor`.
 Samples read_samples(const fs::path& file, const intrt_tensor& tensor) {
   const AnyNpyArray array = read_npy(file);
   const std::vector<std::int64_t> shape =
@@ -117,33 +54,24 @@ Samples read_samples(const fs::path& file, const intrt_tensor& tensor) {
     samples.count = shape.front();
   }
 
-  const std::int64_t lo = -(std::int64_t{1} << (tensor.bits - 1)), hi = -lo - 1;
-  if (const auto* integers = std::get_if<NpyArray<std::int64_t>>(&array)) {
-    samples.codes.reserve(integers->values.size());
-    for (std::size_t i = 0; i < integers->values.size(); ++i) {
-      const std::int64_t code = integers->values[i];
-      if (code < lo || code > hi)
-        throw InputError(
-            fmt::format("{}: element {} is {}, but input '{}' takes codes from {} to {}",
-                        file.string(), position_text(shape, i), code, tensor.name, lo, hi));
-      samples.codes.push_back(static_cast<std::int32_t>(code));
-    }
-    return samples;
-  }
-  const std::vector<float>& values = std::get<NpyArray<float>>(array).values;
-  const std::size_t per_channel = std::size_t{tensor.height} * tensor.width;
-  samples.codes.reserve(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    if (!std::isfinite(values[i]))
-      throw InputError(fmt::format("{}: element {} is not a finite number", file.string(),
-                                   position_text(shape, i)));
-    const std::size_t channel = i / per_channel % tensor.channels;
-    const int decimal = tensor.decimals[tensor.decimal_count == 1 ? 0 : channel];
-    // Exact in double: a float32 times a power of two of at most 7 bits of exponent.
-    const double scaled = std::trunc(std::ldexp(static_cast<double>(values[i]), decimal));
-    const double clamped =
-        std::fmin(std::fmax(scaled, static_cast<double>(lo)), static_cast<double>(hi));
-    samples.codes.push_back(static_cast<std::int32_t>(clamped));
+  const std::vector<int> decimals(tensor.decimals, tensor.decimals + tensor.decimal_count);
+  samples.codes = input_codes(file.string(), array,
+                              {.name = tensor.name,
+                               .bits = static_cast<int>(tensor.bits),
+                               .decimals = decimals,
+                               .elements_per_channel = std::size_t{tensor.height} * tensor.width});
+  return samples;
+}
+
+// One per file, all with the same number of samples.
+std::vector<Samples> read_inputs(const OpenPlan& plan, const std::vector<Binding>& inputs) {
+  std::vector<Samples> samples;
+  for (const Binding& input : inputs) {
+    samples.push_back(read_samples(input.file, plan.tensor(input.tensor)));
+    if (samples.back().count != samples.front().count)
+      throw InputError(fmt::format("{}: {} samples, but {} holds {}", input.file.string(),
+                                   samples.back().count, inputs.front().file.string(),
+                                   samples.front().count));
   }
   return samples;
 }
@@ -154,21 +82,6 @@ struct Recording {
   fs::path file;
   std::vector<std::int32_t> codes;
 };
-
-// <folder>/<node>.npy for every visible tensor. Names come from the plan, so they are checked.
-std::vector<Binding> dump_files(const OpenPlan& plan, const fs::path& folder) {
-  std::vector<Binding> files;
-  for (std::uint32_t i = 0; i < intrt_tensor_count(plan.plan()); ++i) {
-    const intrt_tensor tensor = plan.tensor(i);
-    if ((tensor.flags & INTRT_TENSOR_NAMED) == 0) continue;
-    const std::string name = tensor.name;
-    if (name.empty() || name.find('/') != std::string::npos)
-      throw InputError(
-          fmt::format("{}: tensor name '{}' cannot be a file name", plan.path(), name));
-    files.push_back({i, folder / (name + ".npy")});
-  }
-  return files;
-}
 
 struct Observation {
   OpenPlan* plan;
@@ -188,54 +101,37 @@ void record(void* context, std::uint32_t tensor, const void* data) {
   }
 }
 
-int run(const RunOptions& options) {
-  if (options.outputs.empty() && options.dump_folder.empty())
-    throw InputError("run: give --output, --dump-layers or both, or nothing would be kept");
-  if (!options.kernels.empty()) require_kernel_variant(options.kernels);
-
-  const std::vector<NamedFile> input_files = split_names(options.inputs);
-  const std::vector<NamedFile> output_files = split_names(options.outputs);
-  std::vector<fs::path> read_files{options.plan};
-  for (const NamedFile& input : input_files) read_files.push_back(input.file);
-  Outputs outputs(read_files);
-  for (const NamedFile& output : output_files) outputs.claim(output.file);
-
-  OpenPlan plan(options.plan);
-  std::vector<std::uint32_t> input_tensors, output_tensors;
+std::vector<std::uint32_t> input_tensors(const OpenPlan& plan) {
+  std::vector<std::uint32_t> tensors;
   for (std::uint32_t i = 0; i < intrt_input_count(plan.plan()); ++i)
-    input_tensors.push_back(intrt_input(plan.plan(), i));
+    tensors.push_back(intrt_input(plan.plan(), i));
+  return tensors;
+}
+
+std::vector<std::uint32_t> output_tensors(const OpenPlan& plan) {
+  std::vector<std::uint32_t> tensors;
   for (std::uint32_t i = 0; i < intrt_output_count(plan.plan()); ++i)
-    output_tensors.push_back(intrt_output(plan.plan(), i));
-  const std::vector<Binding> inputs = bind_files(plan, "--input", input_files, input_tensors);
-  std::vector<Recording> recordings;
-  for (const Binding& result : bind_files(plan, "--output", output_files, output_tensors))
-    recordings.push_back({result.tensor, result.file, {}});
-  if (!options.dump_folder.empty()) {
-    outputs.make_folder(options.dump_folder);
-    for (const Binding& dump : dump_files(plan, options.dump_folder)) {
-      outputs.claim(dump.file);
-      recordings.push_back({dump.tensor, dump.file, {}});
-    }
-  }
-  for (const std::uint32_t tensor : input_tensors) {
-    bool given = false;
-    for (const Binding& input : inputs) given = given || input.tensor == tensor;
-    if (!given)
+    tensors.push_back(intrt_output(plan.plan(), i));
+  return tensors;
+}
+
+// Every input of the plan with its file.
+std::vector<Binding> bind_inputs(const OpenPlan& plan, const std::vector<NamedFile>& files) {
+  const std::vector<std::uint32_t> tensors = input_tensors(plan);
+  std::vector<Binding> inputs = bind_files(plan, "--input", files, tensors);
+  for (const std::uint32_t tensor : tensors)
+    if (std::ranges::find(inputs, tensor, &Binding::tensor) == inputs.end())
       throw InputError(fmt::format("--input {}=FILE is missing", plan.tensor(tensor).name));
-  }
-  std::vector<Samples> samples;
-  for (const Binding& input : inputs) {
-    samples.push_back(read_samples(input.file, plan.tensor(input.tensor)));
-    if (samples.back().count != samples.front().count)
-      throw InputError(fmt::format("{}: {} samples, but {} holds {}", input.file.string(),
-                                   samples.back().count, inputs.front().file.string(),
-                                   samples.front().count));
-  }
+  return inputs;
+}
+
+// Runs all samples; `recordings` then hold the codes of all of them.
+void run_samples(OpenPlan& plan, const std::string& kernels, const std::vector<Binding>& inputs,
+                 const std::vector<Samples>& samples, std::vector<Recording>& recordings) {
   const std::int64_t count = samples.front().count;
   for (Recording& recording : recordings)
     recording.codes.resize(static_cast<std::size_t>(count) *
                            plan.tensor(recording.tensor).element_count);
-
   for (std::int64_t sample = 0; sample < count; ++sample) {
     for (std::size_t i = 0; i < inputs.size(); ++i) {
       const intrt_tensor tensor = plan.tensor(inputs[i].tensor);
@@ -246,18 +142,21 @@ int run(const RunOptions& options) {
                   plan.data(inputs[i].tensor));
     }
     Observation observation{&plan, &recordings, sample};
-    plan.run({.kernels = options.kernels.empty() ? nullptr : options.kernels.c_str(),
+    plan.run({.kernels = kernels.empty() ? nullptr : kernels.c_str(),
               .observer = record,
               .observer_context = &observation});
   }
+}
 
-  Console console(options.output);
+// Writes the files and tells of them; returns what --json says.
+nlohmann::ordered_json write_recordings(const OpenPlan& plan, std::int64_t samples,
+                                        std::vector<Recording>& recordings, Console& console) {
   nlohmann::ordered_json files = nlohmann::ordered_json::array();
   for (Recording& recording : recordings) {
     const intrt_tensor tensor = plan.tensor(recording.tensor);
     NpyArray<std::int32_t> array{.shape = logical_shape(tensor),
                                  .values = std::move(recording.codes)};
-    array.shape.insert(array.shape.begin(), count);
+    array.shape.insert(array.shape.begin(), samples);
     write_npy(recording.file, array);
     console.print(fmt::format("{}: '{}' {} int32", recording.file.string(), tensor.name,
                               shape_text(array.shape)));
@@ -267,7 +166,42 @@ int run(const RunOptions& options) {
          {"shape", array.shape},
          {"decimals", std::vector<int>(tensor.decimals, tensor.decimals + tensor.decimal_count)}});
   }
-  console.print_json({{"plan", plan.path()}, {"samples", count}, {"files", std::move(files)}});
+  return files;
+}
+
+int run(const RunOptions& options) {
+  if (options.outputs.empty() && options.dump_folder.empty())
+    throw InputError("run: give --output, --dump-layers or both, or nothing would be kept");
+  if (!options.kernels.empty()) require_kernel_variant(options.kernels);
+
+  const std::vector<NamedFile> input_files = split_names("--input", options.inputs);
+  const std::vector<NamedFile> output_files = split_names("--output", options.outputs);
+  std::vector<fs::path> read_files{options.plan};
+  for (const NamedFile& input : input_files) read_files.push_back(input.file);
+  Outputs outputs(read_files);
+  for (const NamedFile& output : output_files) outputs.claim(output.file);
+
+  OpenPlan plan(options.plan);
+  const std::vector<Binding> inputs = bind_inputs(plan, input_files);
+  std::vector<Recording> recordings;
+  for (const Binding& result : bind_files(plan, "--output", output_files, output_tensors(plan)))
+    recordings.push_back({result.tensor, result.file, {}});
+  if (!options.dump_folder.empty()) {
+    outputs.make_folder(options.dump_folder);
+    const std::vector<Binding> dumps = dump_files(plan, options.dump_folder);
+    require_no_other_arrays(options.dump_folder, dumps, inputs);
+    for (const Binding& dump : dumps) {
+      outputs.claim(dump.file);
+      recordings.push_back({dump.tensor, dump.file, {}});
+    }
+  }
+
+  const std::vector<Samples> samples = read_inputs(plan, inputs);
+  run_samples(plan, options.kernels, inputs, samples, recordings);
+  Console console(options.output);
+  const std::int64_t count = samples.front().count;
+  const nlohmann::ordered_json files = write_recordings(plan, count, recordings, console);
+  console.print_json({{"plan", plan.path()}, {"samples", count}, {"files", files}});
   outputs.keep();
   return kExitOk;
 }
@@ -276,7 +210,7 @@ int run(const RunOptions& options) {
 
 Action add_run(CLI::App& verb) {
   auto options = std::make_shared<RunOptions>();
-  verb.add_option("--plan", options->plan, "The plan")->required()->type_name("FILE");
+  add_path(verb, "--plan", options->plan, "The plan", "FILE")->required();
   verb.add_option("--input", options->inputs,
                   "Input codes (int8 to int64) or numbers (float32, quantized in the input's "
                   "format), shape (N,C,H,W) or (C,H,W); once per input")
@@ -289,9 +223,9 @@ Action add_run(CLI::App& verb) {
       ->type_name("[NAME=]Y.npy")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  verb.add_option("--dump-layers", options->dump_folder,
-                  "Write NODE.npy for every visible tensor into this folder")
-      ->type_name("DIR");
+  add_path(verb, "--dump-layers", options->dump_folder,
+           "Write NODE.npy for every visible tensor into this folder, which may hold no other .npy",
+           "DIR");
   verb.add_option("--kernels", options->kernels,
                   "Kernel variant to use (default: the best this CPU can run)")
       ->type_name("NAME");

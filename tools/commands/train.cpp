@@ -1,12 +1,15 @@
-// lockstep train: options and Ctrl-C; the work is train/train.h's.
+// lockstep train: options and interrupts; the work is train/train.h's.
 #include "train/train.h"
 
-#include <csignal>
+#include <limits>
 #include <memory>
 #include <optional>
 
+#include "compile/support/interruption.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
+#include "tools/support/options.h"
+#include "train/output_folder.h"
 
 namespace lockstep::cli {
 namespace {
@@ -27,26 +30,6 @@ struct TrainArguments {
   OutputOptions output;
 };
 
-// Signal handlers reach nothing but globals.
-std::atomic<bool> interrupted{false};
-static_assert(std::atomic<bool>::is_always_lock_free);
-
-void interrupt(int) { interrupted = true; }
-
-// The first Ctrl-C asks training to save a checkpoint; a second one ends the process at once. A
-// signal that the caller has this process ignore, as a script's background job does SIGINT, stays
-// so.
-void catch_interrupts() {
-  struct sigaction action {};
-  action.sa_handler = interrupt;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  for (const int signal : {SIGINT, SIGTERM}) {
-    struct sigaction old {};
-    if (::sigaction(signal, nullptr, &old) == 0 && old.sa_handler != SIG_IGN)
-      ::sigaction(signal, &action, nullptr);
-  }
-}
-
 train::Recipe read_recipe(const RecipeOptions& options) {
   train::Recipe recipe = options.file.empty() ? train::Recipe() : train::read_recipe(options.file);
   if (options.optimizer) {
@@ -64,10 +47,16 @@ int train_graph(const TrainArguments& arguments) {
   Console console(arguments.output);
   train::TrainOptions options = arguments.options;
   options.quiet = arguments.output.quiet;  // its text goes to standard error
+  // Before the first step there is nothing to save, so an interrupt then ends the process at once.
+  std::atomic<bool> interrupted{false};
+  std::optional<GracefulInterrupt> graceful;
   options.interrupted = &interrupted;
+  options.started = [&] { graceful.emplace(interrupted); };
+  // An old state must not look new when graph or recipe are bad; the rest goes when training
+  // begins.
+  if (options.resume.empty()) train::OutputFolder(options.out).remove_states();
   options.recipe = read_recipe(arguments.recipe);
   const Graph graph = read_graph(arguments.graph);
-  catch_interrupts();
   const train::TrainResult result = train::train_network(graph, options);
 
   console.print_json({{"out", options.out.string()},
@@ -83,35 +72,35 @@ int train_graph(const TrainArguments& arguments) {
 Action add_train(CLI::App& verb) {
   auto arguments = std::make_shared<TrainArguments>();
   train::TrainOptions& options = arguments->options;
-  verb.add_option("--graph", arguments->graph, "The network")->required()->type_name("graph.json");
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  add_path(verb, "--graph", arguments->graph, "The network", "graph.json")->required();
   verb.add_option("--data", options.data,
                   "fashion-mnist, idx:DIR (MNIST's files), npy:X.npy,Y.npy or synthetic")
       ->required()
       ->type_name("DATA");
-  verb.add_option("--out", options.out,
-                  "Folder for the states, the recipe, the checkpoint and the log")
-      ->required()
-      ->type_name("DIR");
+  add_path(verb, "--out", options.out,
+           "Folder for the states, the recipe, the checkpoint and the log", "DIR")
+      ->required();
   RecipeOptions& recipe = arguments->recipe;
-  verb.add_option("--recipe", recipe.file, "How to train; the options below override it")
-      ->type_name("recipe.json");
-  verb.add_option("--epochs", recipe.epochs, "Passes over the training images [1]")->type_name("N");
-  verb.add_option("--batch-size", recipe.batch_size, "Images per step [64]")->type_name("N");
+  add_path(verb, "--recipe", recipe.file, "How to train; the options below override it",
+           "recipe.json");
+  add_integer(verb, "--epochs", recipe.epochs, 1, kMost, "Passes over the training images [1]");
+  add_integer(verb, "--batch-size", recipe.batch_size, 1, kMost, "Images per step [64]");
   verb.add_option("--optimizer", recipe.optimizer, "adadelta, adam, adamw or sgd [adam]")
+      ->check(CLI::IsMember({"adadelta", "adam", "adamw", "sgd"}))
       ->type_name("NAME");
-  verb.add_option("--lr", recipe.learning_rate, "Learning rate [adam: 0.001]")->type_name("X");
-  verb.add_option("--seed", recipe.seed, "Same seed and thread count: same bits [1]")
-      ->type_name("N");
-  verb.add_option("--resume", options.resume, "Go on from this checkpoint")
-      ->type_name("checkpoint.pt");
-  verb.add_option("--checkpoint-every", options.checkpoint_every,
-                  "Steps between checkpoints; 0: one after each epoch")
+  add_positive_real(verb, "--lr", recipe.learning_rate, std::numeric_limits<float>::max(),
+                    "Learning rate [adam: 0.001]", "X");
+  add_integer(verb, "--seed", recipe.seed, 0, std::numeric_limits<std::uint64_t>::max(),
+              "Same seed and thread count: same bits [1]");
+  add_path(verb, "--resume", options.resume, "Go on from this checkpoint", "checkpoint.pt");
+  add_integer(verb, "--checkpoint-every", options.checkpoint_every, 0, kMost,
+              "Steps between checkpoints; 0: one after each epoch");
+  add_integer(verb, "--threads", options.threads, 0, 1024, "0: LibTorch's choice");
+  verb.add_option("--device", options.device, "cpu")
+      ->check(CLI::IsMember({"cpu"}))
       ->capture_default_str()
-      ->type_name("N");
-  verb.add_option("--threads", options.threads, "0: LibTorch's choice")
-      ->capture_default_str()
-      ->type_name("N");
-  verb.add_option("--device", options.device, "cpu")->capture_default_str()->type_name("NAME");
+      ->type_name("NAME");
   add_output_options(verb, arguments->output);
   return [arguments] { return train_graph(*arguments); };
 }

@@ -6,12 +6,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "compile/support/error.h"
-#include "compile/support/files.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
+#include "tools/support/open_plan.h"
+#include "tools/support/options.h"
 #include "tools/support/table.h"
 #include "tools/verbs/verbs.h"
 #include "train/datasets/dataset.h"
@@ -33,8 +35,10 @@ struct VerifyArguments {
   OutputOptions output;
 };
 
-// The first `max_images` images of the data set's test part.
-datasets::Images load_test_images(const VerifyArguments& arguments, const Graph& graph) {
+// The first `max_images` images of the data set's test part. A label is an index into the network's
+// first output.
+datasets::Images load_test_images(const VerifyArguments& arguments, const Graph& graph,
+                                  const PlanFile& plan) {
   if (arguments.data.empty()) return {};
   if (graph.inputs.size() != 1)
     throw InputError(fmt::format("{}: --data needs a network with one input, this one has {}",
@@ -44,6 +48,13 @@ datasets::Images load_test_images(const VerifyArguments& arguments, const Graph&
       datasets::load_dataset(arguments.data, input,
                              {.test_only = true, .classes = 0, .seed = arguments.seed})
           .test;
+  const std::int64_t classes = plan.tensor(intrt_output(plan.plan(), 0)).element_count;
+  for (std::size_t i = 0; i < images.labels.size(); ++i)
+    if (images.labels[i] >= classes)
+      throw InputError(
+          fmt::format("--data {}: label {} of the test part is {}, but the network's first output "
+                      "has {} values",
+                      arguments.data, i, images.labels[i], classes));
   if (arguments.max_images > 0 && images.count() > arguments.max_images) {
     const std::size_t elements = images.codes.size() / images.labels.size();
     images.labels.resize(static_cast<std::size_t>(arguments.max_images));
@@ -178,24 +189,17 @@ Json accuracy_to_json(const Accuracy& accuracy) {
   return json;
 }
 
-void check_count(const char* option, std::int64_t count, std::int64_t most) {
-  if (count < 0 || count > most)
-    throw InputError(fmt::format("{} {}: must be from 0 to {}", option, count, most));
-}
-
 int verify_files(const VerifyArguments& arguments) {
-  check_count("--random", arguments.random_samples, 1'000'000);
-  check_count("--max-images", arguments.max_images, 1'000'000'000);  // no data set is larger
   const Graph graph = read_graph(arguments.graph);
   const StateDict state = read_state_dict(arguments.weights);
-  const std::vector<std::byte> plan = read_file(arguments.plan);
-  const datasets::Images images = load_test_images(arguments, graph);
+  const PlanFile plan(arguments.plan);
+  const datasets::Images images = load_test_images(arguments, graph, plan);
   const std::vector<verify::Batch> batches = make_batches(images, graph);
   const std::unique_ptr<verify::FloatPath> float_path = float_path_of_this_build(graph, state);
 
   Console console(arguments.output);
   verify::Options options;
-  options.plan = plan;
+  options.plan = plan.bytes();
   if (!arguments.c_folder.empty()) options.c_folder = arguments.c_folder;
   options.c_prefix = arguments.prefix;
   options.targets = arguments.targets;
@@ -229,35 +233,33 @@ int verify_files(const VerifyArguments& arguments) {
 
 Action add_verify(CLI::App& verb) {
   auto arguments = std::make_shared<VerifyArguments>();
-  verb.add_option("--graph", arguments->graph, "The network")->required()->type_name("graph.json");
-  verb.add_option("--weights", arguments->weights, "Its state dict, .pt or .safetensors")
-      ->required()
-      ->type_name("STATE");
-  verb.add_option("--plan", arguments->plan, "The plan to check")
-      ->required()
-      ->type_name("net.plan");
-  verb.add_option("--c", arguments->c_folder, "Check the C in this folder, too")->type_name("DIR");
+  add_path(verb, "--graph", arguments->graph, "The network", "graph.json")->required();
+  add_path(verb, "--weights", arguments->weights, "Its state dict, .pt or .safetensors", "STATE")
+      ->required();
+  add_path(verb, "--plan", arguments->plan, "The plan to check", "net.plan")->required();
+  CLI::Option* const c_folder =
+      add_path(verb, "--c", arguments->c_folder, "Check the C in this folder, too", "DIR");
   verb.add_option("--prefix", arguments->prefix, "Prefix of the C files")
+      ->needs(c_folder)
       ->capture_default_str()
       ->type_name("NAME");
   verb.add_option("--data", arguments->data,
                   "Also run this data set's test part: fashion-mnist, idx:DIR, npy:X.npy,Y.npy or "
                   "synthetic")
       ->type_name("DATA");
-  verb.add_option("--max-images", arguments->max_images, "Use the first N images only (0: all)")
-      ->capture_default_str()
-      ->type_name("N");
+  add_integer<std::int64_t>(verb, "--max-images", arguments->max_images, 0, 1'000'000'000,
+                            "Use the first N images only (0: all)");
   verb.add_option("--targets", arguments->targets,
-                  "Where to run the C, comma-separated: host, cortex-m4")
+                  "Where to run the C of --c, comma-separated: host, cortex-m4")
+      ->needs(c_folder)
       ->delimiter(',')
       ->capture_default_str()
       ->type_name("LIST");
-  verb.add_option("--random", arguments->random_samples, "Random and corner inputs to run")
-      ->capture_default_str()
-      ->type_name("N");
-  verb.add_option("--seed", arguments->seed, "Of the random inputs and of synthetic data")
-      ->capture_default_str()
-      ->type_name("N");
+  add_integer<std::int64_t>(verb, "--random", arguments->random_samples, 0, 1'000'000,
+                            "Random and corner inputs to run");
+  add_integer<std::uint64_t>(verb, "--seed", arguments->seed, 0,
+                             std::numeric_limits<std::uint64_t>::max(),
+                             "Of the random inputs and of synthetic data");
   verb.add_option("--accept", arguments->accept,
                   "tested: exit 0, not 3, when everything was compared and agreed, without a proof")
       ->check(CLI::IsMember({"tested"}))

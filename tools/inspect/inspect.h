@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <span>
+#include <string>
 
 #include "tools/support/console.h"
 
@@ -12,9 +13,8 @@ namespace lockstep::cli {
 
 enum class ArtifactKind { kStateDict, kGraph, kPlan };
 
-// By the first bytes. What is neither a plan nor JSON counts as a state dict, whose reader then
-// says what is wrong with it.
-ArtifactKind artifact_kind(std::span<const std::byte> bytes);
+// By the first bytes of `file`. InputError when they are none of these.
+ArtifactKind artifact_kind(const std::string& file, std::span<const std::byte> bytes);
 
 void inspect_state_dict(const std::filesystem::path& path, Console& console);
 void inspect_graph(const std::filesystem::path& path, Console& console);

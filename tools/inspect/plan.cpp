@@ -54,7 +54,7 @@ Params params_of(const intrt_op_record* record) {
 }
 
 // Weights and biases.
-std::uint64_t weight_bytes(const OpenPlan& plan, const intrt_op_record* op) {
+std::uint64_t weight_bytes(const PlanFile& plan, const intrt_op_record* op) {
   const auto bytes_of = [](std::uint32_t type) { return type == INTRT_INT8 ? 1u : 2u; };
   const std::uint64_t inputs = plan.tensor(op->inputs[0]).channels;
   const std::uint64_t outputs = plan.tensor(op->output).channels;
@@ -78,7 +78,7 @@ std::uint64_t weight_bytes(const OpenPlan& plan, const intrt_op_record* op) {
 
 void inspect_plan(const std::filesystem::path& path, Console& console) {
   using enum Table::Align;
-  const OpenPlan plan(path);
+  const PlanFile plan(path);
 
   Table tensors({{"tensor", kRight},
                  {"node", kLeft},
@@ -131,12 +131,12 @@ void inspect_plan(const std::filesystem::path& path, Console& console) {
   const char* const network = intrt_network_name(plan.plan());
   console.print(tensors.to_text());
   console.print("\n" + operators.to_text());
-  console.print(fmt::format("\n{}: plan {} bytes, arena {} bytes", network, plan.size_bytes(),
+  console.print(fmt::format("\n{}: plan {} bytes, arena {} bytes", network, plan.bytes().size(),
                             plan.arena_bytes()));
   console.print_json({{"kind", "plan"},
                       {"file", plan.path()},
                       {"network", network},
-                      {"plan_bytes", plan.size_bytes()},
+                      {"plan_bytes", plan.bytes().size()},
                       {"arena_bytes", plan.arena_bytes()},
                       {"tensors", std::move(tensor_list)},
                       {"operators", std::move(operator_list)}});

@@ -4,6 +4,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <optional>
 
 #include "compile/checkpoint/state_dict.h"
@@ -84,16 +86,31 @@ Meaning meaning_of(const StateDict& state, std::string_view key, const Tensor& t
   return {"", kOther};
 }
 
+// The finite numbers of an entry lie from lo to hi; it may have none.
 struct Range {
-  double lo, hi;
+  double lo = std::numeric_limits<double>::infinity();
+  double hi = -std::numeric_limits<double>::infinity();
+  std::int64_t nan = 0, infinite = 0;
+  bool has_finite() const { return lo <= hi; }
 };
 
 // Of the numbers, for the dtypes that QSPARSE's entries have.
 std::optional<Range> range_of(const std::string& key, const Tensor& tensor) {
   const auto of = [](const auto& values) -> std::optional<Range> {
     if (values.empty()) return std::nullopt;
-    const auto [lo, hi] = std::ranges::minmax(values);
-    return Range{static_cast<double>(lo), static_cast<double>(hi)};
+    Range range;
+    for (const auto value : values) {
+      const auto number = static_cast<double>(value);
+      if (std::isnan(number)) {
+        range.nan += 1;
+      } else if (std::isinf(number)) {
+        range.infinite += 1;
+      } else {
+        range.lo = std::min(range.lo, number);
+        range.hi = std::max(range.hi, number);
+      }
+    }
+    return range;
   };
   if (tensor.dtype == Dtype::kFloat32) return of(tensor.floats(key));
   if (tensor.dtype == Dtype::kInt32) return of(tensor.int32s(key));
@@ -101,8 +118,13 @@ std::optional<Range> range_of(const std::string& key, const Tensor& tensor) {
 }
 
 std::string range_text(const Range& range) {
-  if (range.lo == range.hi) return fmt::format("{:.6g}", range.lo);
-  return fmt::format("{:.6g} to {:.6g}", range.lo, range.hi);
+  std::vector<std::string> parts;
+  if (range.has_finite())
+    parts.push_back(range.lo == range.hi ? fmt::format("{:.6g}", range.lo)
+                                         : fmt::format("{:.6g} to {:.6g}", range.lo, range.hi));
+  if (range.nan > 0) parts.push_back(fmt::format("{} NaN", range.nan));
+  if (range.infinite > 0) parts.push_back(fmt::format("{} infinite", range.infinite));
+  return fmt::format("{}", fmt::join(parts, ", "));
 }
 
 // Pruned and all elements that masks act on.
@@ -165,8 +187,12 @@ void inspect_state_dict(const std::filesystem::path& path, Console& console) {
       entry["value"] = set;
     } else if (const std::optional<Range> range = range_of(key, tensor)) {
       values = range_text(*range);
-      entry["lo"] = range->lo;
-      entry["hi"] = range->hi;
+      if (range->has_finite()) {
+        entry["lo"] = range->lo;
+        entry["hi"] = range->hi;
+      }
+      if (range->nan > 0) entry["nan"] = range->nan;
+      if (range->infinite > 0) entry["infinite"] = range->infinite;
     }
     table.add_row({key, std::string(dtype_name(tensor.dtype)), shape_text(tensor.shape), values,
                    meaning.text});

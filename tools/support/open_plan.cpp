@@ -41,7 +41,7 @@ void with_type(const intrt_tensor& tensor, Void* data, const Visit& visit) {
 
 }  // namespace
 
-OpenPlan::OpenPlan(const std::filesystem::path& path)
+PlanFile::PlanFile(const std::filesystem::path& path)
     : path_(path.string()), bytes_(read_file(path, UINT32_MAX)) {
   std::uint32_t failed_op = UINT32_MAX;
   const intrt_status status = intrt_open(&plan_, bytes_.data(), bytes_.size(), &failed_op);
@@ -49,17 +49,21 @@ OpenPlan::OpenPlan(const std::filesystem::path& path)
     throw InputError(fmt::format(
         "{}: {}{}", path_, intrt_status_text(status),
         failed_op == UINT32_MAX ? std::string() : fmt::format(" (operator {})", failed_op)));
+}
+
+OpenPlan::OpenPlan(const std::filesystem::path& path) : PlanFile(path) {
   arena_.resize((std::size_t{arena_bytes()} + sizeof(Block) - 1) / sizeof(Block));
 }
 
-const char* OpenPlan::op_node(std::uint32_t op) const {
+const char* PlanFile::op_node(std::uint32_t op) const {
   return reinterpret_cast<const char*>(bytes_.data()) + intrt_op(&plan_, op)->name_offset;
 }
 
 void OpenPlan::run(const intrt_run_options& options) {
   const intrt_status status =
-      intrt_run(&plan_, arena_.data(), arena_.size() * sizeof(Block), &options);
-  if (status != INTRT_OK) throw InputError(fmt::format("{}: {}", path_, intrt_status_text(status)));
+      intrt_run(plan(), arena_.data(), arena_.size() * sizeof(Block), &options);
+  if (status != INTRT_OK)
+    throw InputError(fmt::format("{}: {}", path(), intrt_status_text(status)));
 }
 
 std::vector<std::int64_t> logical_shape(const intrt_tensor& tensor) {

@@ -1,5 +1,5 @@
-// A plan file read into memory, validated by the runtime, with the working memory to run it; and
-// the way between PyTorch's axis order (C,H,W) and the runtime's (H,W,C).
+// A plan file read into memory and validated by the runtime; the same with the working memory to
+// run it; and the way between PyTorch's axis order (C,H,W) and the runtime's (H,W,C).
 #pragma once
 
 #include <cstddef>
@@ -13,21 +13,32 @@
 
 namespace lockstep::cli {
 
-class OpenPlan {
+class PlanFile {
  public:
   // InputError names the path and what the runtime found wrong.
-  explicit OpenPlan(const std::filesystem::path& path);
-  OpenPlan(const OpenPlan&) = delete;  // the plan points into the bytes
-  OpenPlan& operator=(const OpenPlan&) = delete;
+  explicit PlanFile(const std::filesystem::path& path);
+  PlanFile(const PlanFile&) = delete;  // the plan points into the bytes
+  PlanFile& operator=(const PlanFile&) = delete;
 
   const intrt_plan* plan() const { return &plan_; }
   const std::string& path() const { return path_; }
-  std::size_t size_bytes() const { return bytes_.size(); }
+  std::span<const std::byte> bytes() const { return bytes_; }
   std::uint32_t arena_bytes() const { return intrt_arena_bytes(&plan_); }
 
   intrt_tensor tensor(std::uint32_t index) const { return intrt_tensor_info(&plan_, index); }
   const char* op_node(std::uint32_t op) const;  // the graph node that operator `op` computes
-  void* data(std::uint32_t tensor) { return intrt_tensor_data(&plan_, arena_.data(), tensor); }
+
+ private:
+  std::string path_;
+  std::vector<std::byte> bytes_;
+  intrt_plan plan_{};
+};
+
+class OpenPlan : public PlanFile {
+ public:
+  explicit OpenPlan(const std::filesystem::path& path);
+
+  void* data(std::uint32_t tensor) { return intrt_tensor_data(plan(), arena_.data(), tensor); }
 
   // Runs one sample. InputError with the runtime's words when it refuses.
   void run(const intrt_run_options& options);
@@ -37,10 +48,7 @@ class OpenPlan {
     std::byte bytes[INTRT_ARENA_ALIGNMENT];
   };
 
-  std::string path_;
-  std::vector<std::byte> bytes_;
   std::vector<Block> arena_;
-  intrt_plan plan_{};
 };
 
 // Shape without the batch as PyTorch sees it: [C*H*W], [C,W] or [C,H,W].

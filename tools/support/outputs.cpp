@@ -18,14 +18,21 @@ bool same_file(const fs::path& a, const fs::path& b) {
   return fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
 }
 
+// Of what this command has written; a device or a link to one stays.
+void remove_written(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_regular_file(fs::symlink_status(path, error))) fs::remove(path, error);
+}
+
 }  // namespace
 
 Outputs::~Outputs() {
-  if (kept_) return;
-  for (const fs::path& path : claimed_) {
-    std::error_code error;
-    if (fs::is_regular_file(fs::symlink_status(path, error))) fs::remove(path, error);
-  }
+  for (const fs::path& path : claimed_) remove_written(path);
+}
+
+void Outputs::keep() {
+  undos_.clear();
+  claimed_.clear();
 }
 
 void Outputs::claim(const fs::path& path) {
@@ -38,6 +45,8 @@ void Outputs::claim(const fs::path& path) {
       throw InputError(fmt::format("{}: is named for two outputs", path.string()));
   remove_old_output(path);
   claimed_.push_back(path);
+  const InterruptHold hold;
+  undos_.emplace_back(hold, [path] { remove_written(path); });
 }
 
 void Outputs::make_folder(const fs::path& folder) {

@@ -1,10 +1,13 @@
 // The files that one command is about to write. They are claimed before any input is read: old ones
 // go, so that a run that fails leaves nothing that looks new; and unless the command ends well,
-// whatever it had written of the set goes too.
+// whatever it had written of the set goes too, after an interrupt as after an error.
 #pragma once
 
 #include <filesystem>
+#include <list>
 #include <vector>
+
+#include "compile/support/interruption.h"
 
 namespace lockstep::cli {
 
@@ -22,11 +25,11 @@ class Outputs {
   // Makes `folder` where it is missing. InputError with the system's reason.
   void make_folder(const std::filesystem::path& folder);
   // The command succeeded; the files stay.
-  void keep() { kept_ = true; }
+  void keep();
 
  private:
   std::vector<std::filesystem::path> inputs_, claimed_;
-  bool kept_ = false;
+  std::list<UndoOnInterrupt> undos_;  // one per claimed path
 };
 
 }  // namespace lockstep::cli

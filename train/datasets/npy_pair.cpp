@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "compile/support/error.h"
+#include "compile/support/input_codes.h"
 #include "compile/support/npy.h"
 #include "train/datasets/common.h"
 #include "train/datasets/dataset.h"
@@ -12,46 +12,22 @@
 namespace lockstep::datasets {
 namespace {
 
-using Limits = std::pair<std::int64_t, std::int64_t>;
-
-Limits code_limits(const GraphInput& input) {
-  const std::int64_t hi = (std::int64_t{1} << (input.bits - 1)) - 1;
-  return {-hi - 1, hi};
-}
-
-std::int16_t to_code(const std::string& file, std::size_t index, float x, const GraphInput& input) {
-  if (!std::isfinite(x))
-    throw InputError(fmt::format("{}: element {} is {}, not a finite number", file, index, x));
-  const auto [lo, hi] = code_limits(input);
-  const double code =
-      std::trunc(std::ldexp(static_cast<double>(x), static_cast<int>(input.decimal)));
-  return static_cast<std::int16_t>(
-      std::clamp(code, static_cast<double>(lo), static_cast<double>(hi)));
-}
-
-std::int16_t to_code(const std::string& file, std::size_t index, std::int64_t code,
-                     const GraphInput& input) {
-  const auto [lo, hi] = code_limits(input);
-  if (code < lo || code > hi)
-    throw InputError(
-        fmt::format("{}: element {} is {}, outside the codes {} to {} of input '{}' "
-                    "(subtract 128 from unsigned pixels)",
-                    file, index, code, lo, hi, input.name));
-  return static_cast<std::int16_t>(code);
-}
-
-template <typename T>
-std::vector<std::int16_t> to_codes(const std::string& file, const NpyArray<T>& array,
+// Images fit an input of at most 16 bits, so their codes do.
+std::vector<std::int16_t> to_codes(const std::string& file, const AnyNpyArray& array,
                                    const GraphInput& input) {
-  if (array.shape.size() < 2)
+  const std::vector<std::int64_t>& shape = std::visit(
+      [](const auto& any) -> const auto& { return any.shape; }, array);
+  if (shape.size() < 2)
     throw InputError(
-        fmt::format("{}: images need 2 dimensions or more, found {}", file, array.shape.size()));
-  require_fitting_shape(file, std::span(array.shape).subspan(1), input);
-  std::vector<std::int16_t> codes;
-  codes.reserve(array.values.size());
-  for (std::size_t i = 0; i < array.values.size(); ++i)
-    codes.push_back(to_code(file, i, array.values[i], input));
-  return codes;
+        fmt::format("{}: images need 2 dimensions or more, found {}", file, shape.size()));
+  require_fitting_shape(file, std::span(shape).subspan(1), input);
+  const std::vector<std::int32_t> codes =
+      input_codes(file, array,
+                  {.name = input.name,
+                   .bits = static_cast<int>(input.bits),
+                   .decimals = {static_cast<int>(input.decimal)},
+                   .elements_per_channel = 1});
+  return {codes.begin(), codes.end()};
 }
 
 std::vector<std::int32_t> to_labels(const std::string& file, const AnyNpyArray& any,
@@ -75,8 +51,7 @@ std::vector<std::int32_t> to_labels(const std::string& file, const AnyNpyArray& 
 
 Dataset load_npy(const std::string& images, const std::string& labels, const GraphInput& input,
                  const LoadOptions& options) {
-  std::vector<std::int16_t> codes = std::visit(
-      [&](const auto& array) { return to_codes(images, array, input); }, read_npy(images));
+  std::vector<std::int16_t> codes = to_codes(images, read_npy(images), input);
   const std::vector<std::int32_t> all_labels = to_labels(labels, read_npy(labels), options.classes);
   const std::int64_t size = element_count(input.shape);
   const auto count = static_cast<std::int64_t>(codes.size()) / size;

@@ -38,9 +38,12 @@ std::string error_line(const std::string& output) {
   return first_line(output);
 }
 
+// Folders are made one by one, so that none comes back after an interrupt has removed the one
+// above.
 void write_harness(const fs::path& folder) {
+  fs::create_directory(folder);
   for (const HarnessFile& file : harness_files()) {
-    fs::create_directories((folder / file.path).parent_path());
+    fs::create_directory((folder / file.path).parent_path());
     write_file_atomically(folder / file.path, file.text);
   }
 }

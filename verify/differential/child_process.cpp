@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "compile/support/error.h"
+#include "compile/support/interruption.h"
 
 namespace lockstep::verify {
 namespace {
@@ -63,6 +64,7 @@ bool redirect(const char* file, int flags, int descriptor) {
 
 [[noreturn]] void become(const Prepared& prepared, const ChildOptions& options, pid_t parent) {
   setpgid(0, 0);
+  unblock_interrupts();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(kCannotExecute);  // it died before the line above
   const rlimit files = {options.file_bytes_limit, options.file_bytes_limit};
@@ -124,13 +126,21 @@ ChildResult run_child(const ChildOptions& options) {
   const std::filesystem::path errors = options.working_folder / "stderr.txt";
   const Prepared prepared = prepare(options, errors);
   const pid_t parent = getpid();
-  const pid_t child = fork();
-  if (child < 0) throw InputError(fmt::format("cannot start a process: {}", std::strerror(errno)));
-  if (child == 0) become(prepared, options, parent);
-  setpgid(child, child);  // in both, because either may run first
+  pid_t child = -1;
+  std::optional<UndoOnInterrupt> undo;
+  {
+    const InterruptHold hold;
+    child = fork();
+    if (child < 0)
+      throw InputError(fmt::format("cannot start a process: {}", std::strerror(errno)));
+    if (child == 0) become(prepared, options, parent);
+    setpgid(child, child);  // in both, because either may run first
+    undo.emplace(hold, [child] { kill(-child, SIGKILL); });
+  }
 
   const bool in_time = wait_for(child, options.timeout);
   kill(-child, SIGKILL);  // whatever it started and left behind, too
+  undo.reset();           // before the number can be another process's
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }

@@ -1,5 +1,6 @@
 // Runs a program as a child process: no shell, a working folder, files for its streams, a time
-// limit and a limit on what it may write. It dies with the thread that started it.
+// limit and a limit on what it may write. It dies with the thread that started it, and when the
+// process is interrupted all that it has started dies, too.
 #pragma once
 
 #include <chrono>

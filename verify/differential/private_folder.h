@@ -1,8 +1,11 @@
 // A new folder of mode 0700 below $TMPDIR (or /tmp), removed with everything in it when it goes out
-// of scope.
+// of scope or the process is interrupted.
 #pragma once
 
 #include <filesystem>
+#include <optional>
+
+#include "compile/support/interruption.h"
 
 namespace lockstep::verify {
 
@@ -17,6 +20,7 @@ class PrivateFolder {
 
  private:
   std::filesystem::path path_;
+  std::optional<UndoOnInterrupt> undo_;
 };
 
 }  // namespace lockstep::verify
