@@ -45,9 +45,15 @@ void require_known_verb(std::string_view word) {
 [[noreturn]] void refuse(const CLI::App& app, const CLI::ParseError& error) {
   std::string help = "lockstep";
   for (const CLI::App* verb : app.get_subcommands()) help += " " + verb->get_name();
+  std::string what = error.what();
   const std::vector<std::string> unknown = app.remaining(true);
-  const std::string what =
-      unknown.empty() ? error.what() : fmt::format("unknown argument '{}'", unknown.front());
+  if (!unknown.empty()) {
+    what = fmt::format("unknown argument '{}'", unknown.front());
+  } else if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    // CLI11 counts the values, after the option's name and a colon; each of ours takes one.
+    const bool several = what.find("received") != std::string::npos;
+    what = what.substr(0, what.find(':')) + (several ? ": is given twice" : ": needs a value");
+  }
   throw InputError(fmt::format("{} (see {} --help)", what, help));
 }
 

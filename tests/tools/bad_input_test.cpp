@@ -373,6 +373,9 @@ TEST_CASE("wrong options are one line") {
                      {"unknown argument '--grpah'", "lockstep compile --help"}, false);
   work.check_failure(with(work.compile(), {"surplus"}), {"unknown argument 'surplus'"}, false);
   work.check_failure(with(work.run(), {"--dump-layers"}), {"--dump-layers", "run --help"}, false);
+  work.check_failure({kLockstep, "compile", "--graph"}, {"--graph: needs a value"}, false);
+  work.check_failure(with(work.compile(), {"--out", work.file("old")}), {"--out: is given twice"},
+                     false);
   work.check_failure({kLockstep, "inspect", ""}, {"file", "empty"}, false);
   work.check_failure({kLockstep, "compile", "--graph", work.file("graph.json"), "--weights", "",
                       "--out", work.file("old")},
