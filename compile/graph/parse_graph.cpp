@@ -18,7 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
-constexpr std::size_t kMaxCount = 65536;  // of inputs, nodes, outputs
+constexpr std::size_t kMaxCount = 65536;    // of inputs, nodes, outputs
 constexpr std::size_t kMaxNameBytes = 251;  // NAME.npy is a file name, which may have 255
 constexpr std::int64_t kMaxDim = 65536;
 constexpr std::size_t kMaxRank = 3;   // of an input, without the batch

@@ -381,7 +381,7 @@ TEST_CASE("wrong options are one line") {
                       "--out", work.file("old")},
                      {"--weights", "empty"}, false);
   work.check_failure(with(work.verify(), {"--targets", "host"}), {"--targets", "--c"}, false);
-  work.check_failure(with(work.verify(), {"--data", "idx:"}), {"idx:", "folder"}, false);
+  work.check_failure(with(work.verify(), {"--data", "idx:"}), {"'idx:'", "idx:DIR"}, false);
   for (const std::string seed : {"-1", "18446744073709551616", "1e3", "0x10", " 1"})
     work.check_failure(with(work.verify(), {"--seed", seed}),
                        {"--seed " + seed, "18446744073709551615"}, false);

@@ -226,8 +226,9 @@ TEST_CASE("npy: integer images are codes of the input, and each error names its 
     return input_error_of([&] { load_dataset("npy:" + x + "," + y, kInput, {.classes = 4}); });
   };
   CHECK(error({3, 1, 2, 3}, -128, {0, 1, 3}) == "(no error)");
-  CHECK(contains(error({3, 1, 2, 3}, 128, {0, 1, 3}),
-                 x + ": element 0 is 128, outside the codes -128 to 127"));
+  CHECK(contains(
+      error({3, 1, 2, 3}, 128, {0, 1, 3}),
+      x + ": element (0, 0, 0, 0) is 128, but input 'input' takes codes from -128 to 127"));
   CHECK(contains(error({3, 1, 2, 3}, 0, {0, 1, 4}), y + ": label 2 is 4, allowed are 0 to 3"));
   CHECK(contains(error({3, 1, 2, 3}, 0, {0, -1, 2}), y + ": label 1 is -1"));
   CHECK(contains(error({3, 1, 2, 3}, 0, {0, 1}), "2 labels, but"));

@@ -42,7 +42,6 @@ Dataset load(const std::string& source, const GraphInput& input, const LoadOptio
         source.find(',', comma + 1) == std::string::npos)
       return load_npy(source.substr(4, comma - 4), source.substr(comma + 1), input, options);
   }
-  if (source == "idx:") throw InputError("data 'idx:': the name of the folder is missing");
   throw InputError(
       fmt::format("data '{}' is unknown; there are fashion-mnist, idx:DIR, npy:X.npy,Y.npy "
                   "and synthetic",
