@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "verify/differential/differential.h"
+#include "verify/probes/layer_probes.h"
 #include "verify/proof/constants.h"
 #include "verify/semantics/exact_network.h"
 
@@ -40,11 +41,35 @@ std::string unstable_text(const ExactNetwork& network, const UnstableNodes& unst
   return text;
 }
 
+// Only where the constants are proved and the C agreed: probes rest on the first, and are of no use
+// without the second. On the fastest code of the first compiler: the constants are the same in all.
+std::optional<ProbeResult> probe_c(const ExactNetwork& network, const OpenPlan& plan,
+                                   const ConstantsResult& constants, const DifferentialResult& run,
+                                   const Options& options) {
+  if (!options.c_folder || options.c_probes == 0 || options.targets.empty() || run.samples == 0 ||
+      constants.refuted || constants.unknown || run.first_divergence || !run.failures.empty())
+    return std::nullopt;
+  const CProgram program = {*options.c_folder, options.c_prefix, options.child_timeout};
+  const std::vector<CTarget> targets = c_targets(options.targets, program);
+  const auto fastest = std::ranges::find(targets, "-O3", &CTarget::optimization);
+  return run_layer_probes(network, plan, constants.held, *fastest, program, options);
+}
+
+std::string coverage_text(const ProbeReport& report) {
+  std::string text = fmt::format("{} of {} weights and biases of the C covered by probes",
+                                 report.covered, report.weights);
+  if (report.most_uncovered > 0)
+    text += fmt::format(", {} of layer '{}' not", report.most_uncovered, report.worst_layer);
+  return text;
+}
+
 Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
-              const DifferentialResult& run, bool has_float_path, bool& agreed) {
+              const DifferentialResult& run, const std::optional<ProbeResult>& probes,
+              bool has_float_path, bool& agreed) {
   agreed = false;
   if (constants.refuted) return *constants.refuted;
   if (run.first_divergence) return Refuted{run.first_divergence->layer, run.first_divergence->text};
+  if (probes && probes->refuted) return *probes->refuted;
   const UnstableNodes unstable = find_unstable(network);
   if (run.first_float_divergence) {
     const Divergence& divergence = *run.first_float_divergence;
@@ -56,6 +81,8 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
     return Unknown{fmt::format("the plan is not understood: {}", *constants.unknown)};
   if (!run.failures.empty())
     return Unknown{fmt::format("{}: {}", run.failures[0].path, run.failures[0].reason)};
+  if (probes && !probes->failure.empty())
+    return Unknown{fmt::format("{}: {}", probes->report.path, probes->failure)};
   if (run.samples == 0) return Unknown{"nothing was compared: no samples"};
   agreed = true;
   std::string reason = fmt::format("agreed on {} inputs, not proved", run.samples);
@@ -64,6 +91,7 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
   if (least != run.paths.end() && least->samples < run.samples)
     reason +=
         fmt::format("; the least tested path, {}, ran on {} of them", least->path, least->samples);
+  if (probes) reason += "; " + coverage_text(probes->report);
   return Unknown{reason + unstable_text(network, unstable)};
 }
 
@@ -81,8 +109,15 @@ Report verify_plan(const Graph& graph, const StateDict& state, std::span<const B
                                  constants.checked));
   const DifferentialResult run = run_differential(network, plan, data, options);
 
+  const std::optional<ProbeResult> probes = probe_c(network, plan, constants, run, options);
+  if (probes && options.progress)
+    options.progress(fmt::format("{}: {} probes, {}", probes->report.path, probes->report.probes,
+                                 coverage_text(probes->report)));
+
   Report report;
-  report.verdict = judge(network, constants, run, options.float_path != nullptr, report.agreed);
+  if (probes) report.c_probes = probes->report;
+  report.verdict =
+      judge(network, constants, run, probes, options.float_path != nullptr, report.agreed);
   report.samples = run.samples;
   report.paths = run.paths;
   report.constants_checked = constants.checked;

@@ -73,6 +73,8 @@ struct Options {
   // one, one corner or extreme; fewer where that many would need too much memory. Emulated targets
   // run min(c_samples, 2). The reports say how many it was.
   std::int64_t c_samples = 512;
+  // How many probes of the C's layers to run at most (Report::c_probes); 0: none.
+  std::int64_t c_probes = 2048;
   std::chrono::milliseconds child_timeout =
       std::chrono::minutes(5);                       // of each compilation and each run of C
   std::function<void(const std::string&)> progress;  // one line per finished step; may be empty
@@ -86,6 +88,16 @@ struct PathReport {  // one row of the table that verify prints
   std::optional<std::uint64_t> instructions_per_sample;
 };
 
+// Probes of generated C: each of its operators alone, on inputs of its own (docs/verification.md).
+struct ProbeReport {
+  std::string path;          // "C gcc -O3 layer probes"
+  std::int64_t probes = 0;   // inputs that every operator had
+  std::int64_t weights = 0;  // weights and biases of which one step may change a code
+  std::int64_t covered = 0;  // those of which any wrong value would have been found
+  std::string worst_layer;   // with the most that are not covered; empty when there is none
+  std::int64_t most_uncovered = 0;
+};
+
 struct Report {
   Verdict verdict;
   // Every constant was re-derived, every requested path ran on at least one sample, and nothing
@@ -94,7 +106,8 @@ struct Report {
   bool agreed = false;
   std::int64_t samples = 0;
   std::vector<PathReport> paths;
-  std::int64_t constants_checked = 0;  // numbers of the plan that were re-derived
+  std::optional<ProbeReport> c_probes;  // with C, when nothing differed before
+  std::int64_t constants_checked = 0;   // numbers of the plan that were re-derived
   // Argmax over the first output's real values (the first of equal ones), one per sample of `data`,
   // in order. float_predictions is empty without a float path.
   std::vector<std::int64_t> float_predictions, plan_predictions;

@@ -10,7 +10,7 @@
 #include "compile/support/files.h"
 #include "tests/support/input_error.h"
 #include "tests/support/temporary_folder.h"
-#include "tests/verify/recorded.h"
+#include "tests/verify/emitted.h"
 #include "verify/differential/c_runner.h"
 #include "verify/differential/differential.h"
 #include "verify/differential/inputs.h"
@@ -19,52 +19,6 @@ using namespace lockstep;
 using namespace lockstep::test;
 
 namespace {
-
-// A recorded network with its plan and its C in a folder of its own.
-struct Emitted {
-  Recorded net;
-  std::vector<std::byte> plan;
-  TemporaryFolder folder;
-
-  explicit Emitted(const std::string& name, const std::string& prefix = "net")
-      : net(read_recorded(name)) {
-    const Compiled compiled =
-        compile_network(net.graph, net.state, {.keep_layers = true, .after_pass = {}});
-    plan = compiled.plan;
-    for (const CSourceFile& file : emit_c(compiled, {.prefix = prefix}))
-      write_file_atomically(folder / file.name, file.text);
-  }
-
-  std::string source() const { return read_text_file(folder / "net.c"); }
-  void write_source(const std::string& text) const {
-    write_file_atomically(folder / "net.c", text);
-  }
-
-  verify::NetTable table() const { return verify::plan_table(verify::OpenPlan(plan)); }
-  verify::Options options() const {
-    verify::Options options;
-    options.plan = plan;
-    options.c_folder = folder.path();
-    options.random_samples = 4;
-    options.c_samples = 4;
-    return options;
-  }
-  verify::Report verify(const verify::Options& options) const {
-    return verify::verify_plan(net.graph, net.state, net.data(), options);
-  }
-};
-
-// `from` must occur; its first occurrence behind `marker` becomes `to`.
-std::string replaced(std::string text, const std::string& marker, const std::string& from,
-                     const std::string& to) {
-  const std::size_t start = text.find(marker);
-  REQUIRE(start != std::string::npos);
-  const std::size_t at = text.find(from, start);
-  REQUIRE(at != std::string::npos);
-  return text.replace(at, from.size(), to);
-}
-
-const verify::CTarget kQuickTarget = {"C gcc -O0", "gcc", "-O0", false};
 
 // Runs the folder's C on a few samples and compares.
 std::optional<verify::Divergence> run_quickly(const Emitted& emitted, std::string& failure) {
@@ -118,7 +72,12 @@ TEST_CASE("generated C agrees with gcc and clang at -O0 and -O3 and on an emulat
   const std::uint64_t instructions = *report.paths.back().instructions_per_sample;
   CHECK(instructions > 9576 / 3);
   CHECK(instructions < 9576 * 100);
-  CHECK(lines.size() == report.paths.size() + 1);
+  CHECK(lines.size() == report.paths.size() + 2);  // and the constants and the probes
+  REQUIRE(report.c_probes.has_value());
+  CHECK(report.c_probes->path == "C gcc -O3 layer probes");
+  CHECK(report.c_probes->covered > 500);
+  CHECK_MESSAGE(contains(unknown->reason, "weights and biases of the C covered by probes"),
+                unknown->reason);
   MESSAGE(fmt::format("Cortex-M4: {} instructions for one image of bias12", instructions));
 }
 

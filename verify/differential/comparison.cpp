@@ -10,18 +10,6 @@
 namespace lockstep::verify {
 namespace {
 
-// a * 2^-decimal_a == b * 2^-decimal_b.
-bool same_value(std::int64_t a, int decimal_a, std::int64_t b, int decimal_b) {
-  if (decimal_a == decimal_b) return a == b;
-  if (a == 0 || b == 0) return a == b;
-  const int gap = std::abs(decimal_a - decimal_b);
-  if (gap > 62)
-    return false;  // a code that is not 0, on a grid this much coarser, is too large for the other
-  Int128 wide_a = a, wide_b = b;
-  (decimal_a < decimal_b ? wide_a : wide_b) *= Int128{1} << gap;
-  return wide_a == wide_b;
-}
-
 std::string code_text(std::int64_t code, int decimal) {
   return fmt::format("{} * 2^{}", code, -decimal);
 }
@@ -39,6 +27,17 @@ std::string place_text(const Format& format, std::int64_t element) {
 }
 
 }  // namespace
+
+bool same_value(std::int64_t a, int decimal_a, std::int64_t b, int decimal_b) {
+  if (decimal_a == decimal_b) return a == b;
+  if (a == 0 || b == 0) return a == b;
+  const int gap = std::abs(decimal_a - decimal_b);
+  if (gap > 62)
+    return false;  // a code that is not 0, on a grid this much coarser, is too large for the other
+  Int128 wide_a = a, wide_b = b;
+  (decimal_a < decimal_b ? wide_a : wide_b) *= Int128{1} << gap;
+  return wide_a == wide_b;
+}
 
 Comparison::Comparison(const ExactNetwork& network, std::string path, SampleName sample_name)
     : network_(network), sample_name_(std::move(sample_name)) {

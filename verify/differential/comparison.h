@@ -24,6 +24,9 @@ struct Divergence {
 // What a sample of the run is: "data 17", "random 3", ... for the report of a divergence.
 using SampleName = std::function<std::string(std::int64_t sample)>;
 
+// Whether a * 2^-decimal_a equals b * 2^-decimal_b.
+bool same_value(std::int64_t a, int decimal_a, std::int64_t b, int decimal_b);
+
 class Comparison {
  public:
   Comparison(const ExactNetwork& network, std::string path, SampleName sample_name);

@@ -164,9 +164,39 @@ HarnessOutput parse_harness_output(std::span<const std::byte> bytes, std::int64_
   }
 }
 
+namespace {
+
+void put_u32(std::vector<std::byte>& bytes, std::int64_t value) {
+  for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<std::byte>(value >> (8 * i) & 0xFF));
+}
+
+void put_codes(std::vector<std::byte>& bytes, const VisibleTensor& tensor,
+               const std::int64_t* codes) {
+  const std::size_t start = bytes.size();
+  bytes.resize(start + static_cast<std::size_t>(tensor.element_count()) * tensor.element_bytes);
+  encode_tensor(tensor, codes, bytes.data() + start);
+}
+
+}  // namespace
+
+std::vector<std::byte> probe_input(const NetTable& table, const std::vector<std::uint32_t>& order,
+                                   const std::vector<Probe>& probes) {
+  std::vector<std::byte> bytes;
+  put_u32(bytes, static_cast<std::int64_t>(probes.size()));
+  for (const Probe& probe : probes) {
+    for (const std::uint32_t input : table.inputs)
+      put_codes(bytes, table.tensors[input], probe[input].data());
+    for (const std::uint32_t tensor : order) {
+      put_u32(bytes, tensor);
+      put_codes(bytes, table.tensors[tensor], probe[tensor].data());
+    }
+  }
+  return bytes;
+}
+
 std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std::int64_t samples) {
   std::vector<std::byte> bytes;
-  for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<std::byte>(samples >> (8 * i) & 0xFF));
+  put_u32(bytes, samples);
   for (std::int64_t s = 0; s < samples; ++s)
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const std::vector<std::int64_t>& shape = batch[i].shape;
@@ -175,10 +205,7 @@ std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std
       tensor.channels = static_cast<std::uint32_t>(shape[0]);
       if (shape.size() == 3) tensor.height = static_cast<std::uint32_t>(shape[1]);
       if (shape.size() > 1) tensor.width = static_cast<std::uint32_t>(shape.back());
-      const std::size_t start = bytes.size();
-      const std::int64_t count = tensor.element_count();
-      bytes.resize(start + static_cast<std::size_t>(count) * tensor.element_bytes);
-      encode_tensor(tensor, batch[i].codes.data() + s * count, bytes.data() + start);
+      put_codes(bytes, tensor, batch[i].codes.data() + s * tensor.element_count());
     }
   return bytes;
 }

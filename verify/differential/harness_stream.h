@@ -28,4 +28,12 @@ HarnessOutput parse_harness_output(std::span<const std::byte> bytes, std::int64_
 // The samples as the harness reads them: each input HWC, in the narrowest type that holds its bits.
 std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std::int64_t samples);
 
+// Codes of every tensor of the network, in (C,H,W) order, one vector per tensor.
+using Probe = std::vector<std::vector<std::int64_t>>;
+
+// The same for a build that is probed: of each probe the inputs, then every tensor of `order`,
+// which is the order in which the C reports them.
+std::vector<std::byte> probe_input(const NetTable& table, const std::vector<std::uint32_t>& order,
+                                   const std::vector<Probe>& probes);
+
 }  // namespace lockstep::verify

@@ -61,6 +61,7 @@ ConstantsResult check_constants(const ExactNetwork& network, const Parameters& p
     result.unknown = reason.reason;
   }
   result.checked = check.checked;
+  result.held = std::move(check.held);
   return result;
 }
 

@@ -13,8 +13,10 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "verify/differential/plan_runner.h"
+#include "verify/proof/plan_check.h"
 #include "verify/semantics/exact_network.h"
 #include "verify/verify.h"
 
@@ -24,6 +26,7 @@ struct ConstantsResult {
   std::int64_t checked = 0;            // numbers compared before the first difference
   std::optional<Refuted> refuted;      // the first difference
   std::optional<std::string> unknown;  // what the checker did not understand
+  std::vector<ElementFacts> held;      // per tensor of the plan; complete without either of these
 };
 
 ConstantsResult check_constants(const ExactNetwork& network, const Parameters& parameters,

@@ -9,6 +9,7 @@
 
 #include "verify/proof/geometry.h"
 #include "verify/proof/post_processing.h"
+#include "verify/proof/reach.h"
 #include "verify/semantics/rounding.h"
 
 namespace lockstep::verify {
@@ -16,33 +17,6 @@ namespace {
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
-// Which input elements the weights of one output element meet.
-struct Reach {
-  std::int64_t fan_in = 0;  // weights per output channel
-  // A convolution's geometry; a linear layer has one tap, one group and as many channels as inputs.
-  PlanWindow window;
-  std::int64_t group_outputs = 1, group_inputs = 1;
-  std::int64_t in_height = 1, in_width = 1, out_width = 1;
-
-  // Calls visit(k, element) for each weight k of channel `output` that meets an input element, by
-  // its place in (C,H,W) order, at `position` in the output's plane. In the padding it meets none.
-  template <typename Visit>
-  void each(std::int64_t output, std::int64_t position, const Visit& visit) const {
-    const std::int64_t first_channel = output / group_outputs * group_inputs;
-    const std::int64_t y0 = position / out_width * window.stride_h - window.pad_top;
-    const std::int64_t x0 = position % out_width * window.stride_w - window.pad_left;
-    const std::int64_t taps = window.kernel_h * window.kernel_w;
-    for (std::int64_t tap = 0; tap < taps; ++tap) {
-      const std::int64_t y = y0 + tap / window.kernel_w * window.dilation_h;
-      const std::int64_t x = x0 + tap % window.kernel_w * window.dilation_w;
-      if (y < 0 || y >= in_height || x < 0 || x >= in_width) continue;
-      for (std::int64_t i = 0; i < group_inputs; ++i)
-        visit(i * taps + tap, ((first_channel + i) * in_height + y) * in_width + x);
-    }
-  }
-};
-
-using WeightPlace = std::function<std::int64_t(std::int64_t output, std::int64_t k)>;
 using WeightName = std::function<std::string(std::int64_t output, std::int64_t k)>;
 
 // found == expected * 2^finer.
@@ -106,7 +80,7 @@ std::vector<bool> find_live(const Reach& reach, const ElementFacts& input, std::
 // Weights and bias of every channel, then what is done with the sums.
 void check_weighted(PlanCheck& check, const PlanOp& op, const Chain& chain,
                     const VisibleTensor& input, const VisibleTensor& output, const Reach& reach,
-                    const WeightPlace& weight_place, const WeightName& weight_name) {
+                    const WeightName& weight_name) {
   const LinearConstants& constants = *check.network.constants(chain.front()->name);
   if (check.network.format(input.name).bits == 0)
     throw NotUnderstood{fmt::format("layer '{}' reads accumulators ('{}')", op.node, input.name)};
@@ -120,7 +94,7 @@ void check_weighted(PlanCheck& check, const PlanOp& op, const Chain& chain,
     for (std::int64_t k = 0; k < constants.fan_in; ++k) {
       const bool counts = live[at(k)];  // a weight that meets only zeros may be anything
       expected.push_back(counts ? constants.aligned_weights[at(o * constants.fan_in + k)] : 0);
-      found.push_back(counts ? op.weights.at(at(weight_place(o, k))) : 0);
+      found.push_back(counts ? op.weights.at(at(weight_index(op, input, o, k))) : 0);
     }
     expected.push_back(constants.aligned_bias.empty() ? 0 : constants.aligned_bias[at(o)]);
     found.push_back(op.bias.empty() ? 0 : op.bias.at(at(o)));
@@ -163,22 +137,12 @@ void check_conv2d(PlanCheck& check, const PlanOp& op, const Chain& chain,
   const LinearConstants& constants = *check.network.constants(node.name);
   check.expect<std::int64_t>(op.node, "output channels", constants.outputs, output.channels);
   const std::int64_t taps = op.window.kernel_h * op.window.kernel_w;
-  const std::int64_t group_inputs = constants.fan_in / taps;
-  const auto weight_place = [&](std::int64_t o, std::int64_t k) {
-    return (o * taps + k % taps) * group_inputs + k / taps;  // [O][kh][kw][I] from [O][I][kh][kw]
-  };
   const auto weight_name = [&](std::int64_t o, std::int64_t k) {
     return fmt::format("weight of channel {}, input channel {}, position ({}, {})", o, k / taps,
                        k % taps / op.window.kernel_w, k % op.window.kernel_w);
   };
-  const Reach reach = {.fan_in = constants.fan_in,
-                       .window = op.window,
-                       .group_outputs = constants.outputs / op.groups,
-                       .group_inputs = group_inputs,
-                       .in_height = input.height,
-                       .in_width = input.width,
-                       .out_width = output.width};
-  check_weighted(check, op, chain, input, output, reach, weight_place, weight_name);
+  const Reach reach = reach_of(op, input, output);
+  check_weighted(check, op, chain, input, output, reach, weight_name);
 }
 
 void check_linear(PlanCheck& check, const PlanOp& op, const Chain& chain,
@@ -188,17 +152,11 @@ void check_linear(PlanCheck& check, const PlanOp& op, const Chain& chain,
   check.expect(op.node, "number of inputs", constants.fan_in, input.element_count());
   check.expect(op.node, "number of outputs", constants.outputs, output.element_count());
   check.expect<std::int64_t>(op.node, "output channels", constants.outputs, output.channels);
-  const auto weight_place = [&](std::int64_t o, std::int64_t k) {
-    return o * constants.fan_in + physical_index(input, k);
-  };
   const auto weight_name = [&](std::int64_t o, std::int64_t k) {
     return fmt::format("weight of channel {}, input {}", o, k);
   };
-  const Reach reach = {.fan_in = constants.fan_in,
-                       .window = {},
-                       .group_outputs = constants.outputs,
-                       .group_inputs = constants.fan_in};
-  check_weighted(check, op, chain, input, output, reach, weight_place, weight_name);
+  const Reach reach = reach_of(op, input, output);
+  check_weighted(check, op, chain, input, output, reach, weight_name);
 }
 
 }  // namespace lockstep::verify

@@ -19,6 +19,8 @@ std::string without_identities(const Graph& graph, std::string name) {
   return name;
 }
 
+}  // namespace
+
 Chain find_chain(const Graph& graph, const PlanOp& op, const VisibleTensor& output) {
   if (graph.find_node(op.node) == nullptr)
     throw Difference{
@@ -37,8 +39,6 @@ Chain find_chain(const Graph& graph, const PlanOp& op, const VisibleTensor& outp
     if (node->name == op.node) return chain;
   }
 }
-
-}  // namespace
 
 Chain check_wiring(PlanCheck& check, const PlanOp& op) {
   const VisibleTensor& input = check.tensors[op.inputs[0]];

@@ -11,6 +11,10 @@ namespace lockstep::verify {
 // A run of graph nodes that one operator of the plan computes, first to last.
 using Chain = std::vector<const Node*>;
 
+// From the node that the operator names to the one whose value it writes; Difference if the graph
+// has no such chain.
+Chain find_chain(const Graph& graph, const PlanOp& op, const VisibleTensor& output);
+
 // Throws Difference unless the operator computes a chain of the graph from the tensor that the
 // graph names, once, and after that tensor was made. Marks its output as made.
 Chain check_wiring(PlanCheck& check, const PlanOp& op);

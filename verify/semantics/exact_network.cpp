@@ -84,6 +84,13 @@ const LinearConstants* ExactNetwork::constants(std::string_view node) const {
   return found == index_.end() ? nullptr : operators_[found->second]->constants();
 }
 
+void ExactNetwork::run_node(std::string_view node, std::span<const std::int64_t> input,
+                            std::span<std::int64_t> output) const {
+  const auto found = index_.find(node);
+  LOCKSTEP_ASSERT(found != index_.end());
+  operators_[found->second]->run(input, output);
+}
+
 NodeValues ExactNetwork::evaluate(const Batch& batch, std::int64_t samples) const {
   if (batch.size() != graph_.inputs.size())
     throw InputError(fmt::format("network '{}': {} input tensors given, {} declared", graph_.name,

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,11 @@ class ExactNetwork {
   const Format& format(std::string_view name) const;
   // The integer weights of a linear operator; nullptr for every other node.
   const LinearConstants* constants(std::string_view node) const;
+
+  // One node on the codes of one sample, wherever they come from. They must lie in the range of its
+  // input's format.
+  void run_node(std::string_view node, std::span<const std::int64_t> input,
+                std::span<std::int64_t> output) const;
 
   // Every node and input, for every sample. InputError for inputs of another shape, another number
   // of samples, or with codes outside the declared range. Two threads share the samples; the result

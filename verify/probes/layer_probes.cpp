@@ -1,0 +1,182 @@
+#include "verify/probes/layer_probes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <random>
+
+#include "verify/differential/c_build.h"
+#include "verify/differential/comparison.h"
+#include "verify/differential/harness_stream.h"
+#include "verify/probes/aim.h"
+#include "verify/probes/coverage.h"
+#include "verify/proof/wiring.h"
+
+namespace lockstep::verify {
+namespace {
+
+constexpr std::int64_t kCodesPerRun = std::int64_t{2} << 20;  // of one run of the child
+constexpr std::int64_t kRandomProbes = 32;
+constexpr std::uint64_t kOutputSlackBytes = std::uint64_t{16} << 20;
+
+std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
+
+class LayerProbes {
+ public:
+  LayerProbes(const ExactNetwork& network, const OpenPlan& plan,
+              const std::vector<ElementFacts>& held, const Options& options)
+      : network_(network),
+        table_(plan_table(plan)),
+        held_(held),
+        most_(options.c_probes),
+        random_(options.seed) {
+    order_ = table_.inputs;
+    for (std::uint32_t k = 0; k < intrt_op_count(plan.get()); ++k) {
+      const PlanOp op = read_op(plan, k);
+      order_.push_back(op.output);
+      operators_.push_back({op, find_chain(network.graph(), op, table_.tensors[op.output])});
+      if (op.code != PlanOp::kConv2d && op.code != PlanOp::kLinear) continue;
+      layers_.emplace_back(op, table_.tensors[op.inputs[0]], table_.tensors[op.output],
+                           held[op.inputs[0]]);
+      aims_.emplace_back(layers_.back());
+    }
+    for (const VisibleTensor& tensor : table_.tensors) codes_per_probe_ += tensor.element_count();
+  }
+
+  ProbeResult run(const CTarget& target, const CProgram& program) {
+    CBuild build(target, program, CBuildKind::kProbed);
+    result_.report.path = fmt::format("{} layer probes", target.name);
+    const std::int64_t batch = std::max<std::int64_t>(kCodesPerRun / codes_per_probe_, 1);
+    while (!is_done() && !result_.refuted && result_.failure.empty()) {
+      std::vector<Probe> probes;
+      while (static_cast<std::int64_t>(probes.size()) < batch && !is_done())
+        probes.push_back(make_probe());
+      run_batch(build, probes);
+    }
+    add_coverage();
+    return std::move(result_);
+  }
+
+ private:
+  struct Operator {
+    PlanOp op;
+    Chain chain;
+  };
+
+  bool is_done() const {
+    if (made_ >= most_) return true;
+    return made_ >= kRandomProbes && std::none_of(aims_.begin(), aims_.end(),
+                                                  [](const Aim& aim) { return aim.wants_more(); });
+  }
+
+  Probe make_probe() {
+    Probe probe;
+    for (const ElementFacts& facts : held_) probe.push_back(random_codes(facts));
+    if (made_ >= kRandomProbes) {
+      std::vector<bool> aimed(probe.size(), false);  // operators may share an input
+      for (std::size_t i = 0; i < aims_.size(); ++i) {
+        const std::uint32_t input = layers_[i].op().inputs[0];
+        if (aimed[input] || !aims_[i].wants_more()) continue;
+        aims_[i].take(probe[input], random_);
+        aimed[input] = true;
+      }
+    }
+    for (LinearProbe& layer : layers_)
+      if (layer.uncovered() > 0) layer.add(probe[layer.op().inputs[0]]);
+    made_ += 1;
+    return probe;
+  }
+
+  // In the first two probes all lowest and all highest codes, then in turn codes of the whole range
+  // and extremes.
+  std::vector<std::int64_t> random_codes(const ElementFacts& facts) {
+    std::vector<std::int64_t> codes(facts.lo.size());
+    for (std::size_t e = 0; e < codes.size(); ++e) {
+      const std::uint64_t number = random_();
+      const std::int64_t lo = facts.lo[e], hi = facts.hi[e];
+      const bool low = made_ < 2 ? made_ == 0 : (number >> 40 & 1) != 0;
+      if (made_ < 2 || made_ % 4 == 3)
+        codes[e] = low ? lo : hi;
+      else
+        codes[e] = lo + static_cast<std::int64_t>(number % static_cast<std::uint64_t>(hi - lo + 1));
+    }
+    return codes;
+  }
+
+  void run_batch(CBuild& build, const std::vector<Probe>& probes) {
+    const std::vector<std::byte> input = probe_input(table_, order_, probes);
+    const CBuild::Output output = build.run(input, kOutputSlackBytes + 4 * input.size());
+    const auto count = static_cast<std::int64_t>(probes.size());
+    HarnessOutput parsed;
+    if (output.failure.empty()) parsed = parse_harness_output(output.bytes, count, true);
+    if (!parsed.seen) {
+      result_.failure = output.failure.empty() ? parsed.failure : output.failure;
+      return;
+    }
+    for (std::int64_t p = 0; p < count; ++p)
+      for (const Operator& one : operators_)
+        if (!result_.refuted) compare(one, probes[at(p)], *parsed.seen, p);
+    result_.report.probes += count;
+  }
+
+  // What the operator made of the codes that it was given.
+  void compare(const Operator& one, const Probe& probe, const Observations& seen, std::int64_t p) {
+    const std::uint32_t source = one.op.inputs[0];
+    const VisibleTensor &input = table_.tensors[source], &output = table_.tensors[one.op.output];
+    std::vector<std::int64_t> codes = probe[source];
+    // Accumulators may lie on another grid than the canonical one, which the semantics take.
+    const Format& format = network_.format(one.chain.front()->inputs[0]);
+    for (std::int64_t e = 0; e < input.element_count(); ++e)
+      if (input.decimal(e) != format.decimal(e)) return;
+    for (const Node* node : one.chain) {
+      std::vector<std::int64_t> next(at(network_.format(node->name).element_count()));
+      network_.run_node(node->name, codes, next);
+      codes = std::move(next);
+    }
+    const Format& result = network_.format(output.name);
+    for (std::int64_t e = 0; e < output.element_count(); ++e) {
+      const std::int64_t found = seen.codes[one.op.output][at(p * output.element_count() + e)];
+      if (same_value(found, output.decimal(e), codes[at(e)], result.decimal(e))) continue;
+      result_.refuted = Refuted{
+          one.op.node,
+          fmt::format("{}: layer '{}', {} of '{}', probe {}: expected {} * 2^{}, found {} * 2^{}",
+                      result_.report.path, one.op.node, place_text(output, e), output.name,
+                      result_.report.probes + p, codes[at(e)], -result.decimal(e), found,
+                      -output.decimal(e))};
+      return;
+    }
+  }
+
+  void add_coverage() {
+    ProbeReport& report = result_.report;
+    for (const LinearProbe& layer : layers_) {
+      report.weights += layer.countable();
+      report.covered += layer.countable() - layer.uncovered();
+      if (layer.uncovered() <= report.most_uncovered) continue;
+      report.most_uncovered = layer.uncovered();
+      report.worst_layer = layer.op().node;
+    }
+  }
+
+  const ExactNetwork& network_;
+  NetTable table_;
+  const std::vector<ElementFacts>& held_;
+  std::int64_t most_, made_ = 0, codes_per_probe_ = 0;
+  std::mt19937_64 random_;
+  std::vector<std::uint32_t> order_;  // tensors as the C reports them
+  std::vector<Operator> operators_;
+  std::deque<LinearProbe> layers_;  // aims_ refer to them
+  std::vector<Aim> aims_;
+  ProbeResult result_;
+};
+
+}  // namespace
+
+ProbeResult run_layer_probes(const ExactNetwork& network, const OpenPlan& plan,
+                             const std::vector<ElementFacts>& held, const CTarget& target,
+                             const CProgram& program, const Options& options) {
+  return LayerProbes(network, plan, held, options).run(target, program);
+}
+
+}  // namespace lockstep::verify
