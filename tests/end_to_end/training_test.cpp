@@ -234,9 +234,11 @@ TEST_CASE("training on bad data or into a bad folder is one line") {
   check(with_data("idx:" + project.file("nowhere")), "nowhere");
   check(with_data("npy:" + project.file("x.npy") + "," + project.file("y.npy")), "x.npy");
   check(project.train("out", {"--optimizer", "magic"}), "magic");
-  check(project.train("out", {"--batch-size", "0"}), "batch_size = 0");
+  check(project.train("out", {"--batch-size", "0"}), "--batch-size 0: must");
+  check(project.train("out", {"--lr", "inf"}), "--lr inf: must be a number above 0");
+  check(project.train("out", {"--seed", "18446744073709551616"}), "--seed 18446744073709551616");
   check(project.train("out", {"--recipe", project.file("none.json")}), "none.json");
-  check(project.train("out", {"--checkpoint-every", "-3"}), "checkpoint every = -3");
+  check(project.train("out", {"--checkpoint-every", "-3"}), "--checkpoint-every -3: must");
   check(project.train("out", {"--resume", project.file("no.pt")}), "no.pt");
   write_text(project.folder / "a_file", "not a folder");
   check(project.train("a_file"), "a_file");
