@@ -73,7 +73,8 @@ struct Options {
   // one, one corner or extreme; fewer where that many would need too much memory. Emulated targets
   // run min(c_samples, 2). The reports say how many it was.
   std::int64_t c_samples = 512;
-  // How many probes of the C's layers to run at most (Report::c_probes); 0: none.
+  // How many probes of the C's layers to run at most (Report::c_probes), fewer for a network of
+  // millions of multiplications; 0: none.
   std::int64_t c_probes = 2048;
   std::chrono::milliseconds child_timeout =
       std::chrono::minutes(5);                       // of each compilation and each run of C

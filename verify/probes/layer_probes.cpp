@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::int64_t kCodesPerRun = std::int64_t{2} << 20;  // of one run of the child
 constexpr std::int64_t kRandomProbes = 32;
+// Of all probes together, so that a large network has fewer instead of taking hours.
+constexpr std::int64_t kMultiplications = std::int64_t{20'000'000'000};
 constexpr std::uint64_t kOutputSlackBytes = std::uint64_t{16} << 20;
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
@@ -42,6 +44,10 @@ class LayerProbes {
       aims_.emplace_back(layers_.back());
     }
     for (const VisibleTensor& tensor : table_.tensors) codes_per_probe_ += tensor.element_count();
+    std::int64_t multiplications = 1;
+    for (const LinearProbe& layer : layers_)
+      multiplications += layer.channels() * layer.plane() * layer.reach().fan_in;
+    most_ = std::min(most_, std::max(kMultiplications / multiplications, kRandomProbes));
   }
 
   ProbeResult run(const CTarget& target, const CProgram& program) {
