@@ -91,6 +91,13 @@ const Tensor& entry_of(const StateDict& state, const std::string& where, const s
   return *tensor;
 }
 
+void require_known_keys(const StateDict& state, const std::set<std::string, std::less<>>& known,
+                        const std::string& where) {
+  for (const auto& [key, tensor] : state.entries())
+    if (!known.contains(key))
+      throw InputError(fmt::format("{}: the graph has no '{}'", where, key));
+}
+
 }  // namespace
 
 Tensor from_torch(const torch::Tensor& tensor) {
@@ -136,10 +143,27 @@ void load_state(Network& network, const StateDict& state, const std::string& nam
       throw InputError(fmt::format("{}: '{}' is {}initialised, unlike its layer's first entry",
                                    name_for_errors, key, here ? "" : "not "));
   }
-  for (const auto& [key, tensor] : state.entries())
-    if (!known.contains(key))
-      throw InputError(fmt::format("{}: the graph has no '{}'", name_for_errors, key));
+  require_known_keys(state, known, name_for_errors);
   for (PruneLayer* const layer : network.prune_layers()) layer->mask_changed();
+}
+
+void load_parameters(Network& network, const StateDict& state, const std::string& name_for_errors) {
+  const torch::NoGradGuard values_only;
+  std::set<std::string, std::less<>> layers;
+  for (const PruneLayer* const layer : network.prune_layers()) layers.insert(layer->label());
+  for (const QuantizeLayer* const layer : network.quantize_layers()) layers.insert(layer->label());
+  std::set<std::string, std::less<>> known;
+  for (const auto& [key, target] : network.state()) {
+    known.insert(key);
+    if (layers.contains(key.substr(0, key.rfind('.')))) continue;
+    const Tensor& tensor = entry_of(state, name_for_errors, key);
+    assign(target, name_for_errors, key, tensor);
+    const torch::Tensor bad = target.masked_select(target.isfinite().logical_not());
+    if (bad.numel() > 0)
+      throw InputError(fmt::format("{}: '{}' holds {}, not a finite number", name_for_errors, key,
+                                   bad[0].item<float>()));
+  }
+  require_known_keys(state, known, name_for_errors);
 }
 
 void write_pt(const std::filesystem::path& path, const StateDict& state) {
@@ -147,6 +171,12 @@ void write_pt(const std::filesystem::path& path, const StateDict& state) {
   for (const auto& [key, tensor] : state.entries()) dict.insert(key, to_torch(tensor));
   const std::vector<char> archive = torch::pickle_save(dict);
   write_file_atomically(path, std::as_bytes(std::span(archive)));
+}
+
+void write_states(const StateDict& state, const std::filesystem::path& pt,
+                  const std::filesystem::path& safetensors) {
+  write_pt(pt, state);
+  write_file_atomically(safetensors, std::span<const std::byte>(to_safetensors(state)));
 }
 
 }  // namespace lockstep::train

@@ -2,29 +2,72 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <limits>
+#include <string>
+#include <string_view>
+#include <system_error>
 
 #include "compile/support/error.h"
 #include "train/plural.h"
 
 namespace lockstep::train {
 
-void require_options(const Graph& graph, const TrainOptions& options) {
-  if (options.device != "cpu")
-    throw InputError(
-        fmt::format("device '{}' is not available: this build trains on cpu", options.device));
-  require_valid(options.recipe);
-  if (options.checkpoint_every < 0)
-    throw InputError(
-        fmt::format("checkpoint every = {} steps, but it must be at least 1 (0: only "
-                    "after each epoch)",
-                    options.checkpoint_every));
-  if (options.threads < 0 || options.threads > 1024)
-    throw InputError(
-        fmt::format("threads = {}, allowed are 0 (automatic) to 1024", options.threads));
+namespace {
+
+void require_device(const std::string& device) {
+  constexpr std::string_view kCuda = "cuda:";
+  const bool has_number = device.starts_with(kCuda) && device.size() > kCuda.size() &&
+                          device.find_first_not_of("0123456789", kCuda.size()) == std::string::npos;
+  if (device == "cuda" || has_number)
+    throw InputError(fmt::format(
+        "device '{}' is not available: quantize and prune layers run on cpu only", device));
+  if (device != "cpu")
+    throw InputError(fmt::format("device '{}' is unknown; there is cpu", device));
+}
+
+// What all that runs a network needs.
+void require_runnable(const Graph& graph, const std::string& device, int threads) {
+  require_device(device);
+  if (threads < 0 || threads > 1024)
+    throw InputError(fmt::format("threads = {}, allowed are 0 (automatic) to 1024", threads));
   if (graph.inputs.size() != 1)
     throw InputError(fmt::format("graph '{}' has {} inputs; training needs one", graph.name,
                                  graph.inputs.size()));
+}
+
+// Training replaces the files in its output folder.
+void require_elsewhere(const std::filesystem::path& weights, const std::filesystem::path& out) {
+  std::error_code error;  // of a path that does not exist: other messages name it
+  if (std::filesystem::equivalent(std::filesystem::absolute(weights, error).parent_path(), out,
+                                  error))
+    throw InputError(
+        fmt::format("{}: these weights lie in the output folder, whose files are "
+                    "replaced; choose another --out",
+                    weights.string()));
+}
+
+}  // namespace
+
+void require_options(const Graph& graph, const TrainOptions& options) {
+  require_runnable(graph, options.device, options.threads);
+  require_valid(options.recipe);
+  if (!options.weights.empty()) require_elsewhere(options.weights, options.out);
+  if (options.checkpoint_every < 0)
+    throw InputError(
+        fmt::format("checkpoint every = {} steps, but it must be at least 1 (0: only after each "
+                    "epoch)",
+                    options.checkpoint_every));
+}
+
+void require_options(const Graph& graph, const CalibrateOptions& options) {
+  require_runnable(graph, options.device, options.threads);
+  if (options.images < 1)
+    throw InputError(
+        fmt::format("calibrate = {} images, but it must be at least 1", options.images));
+  if (options.weights.empty())
+    throw InputError("calibrating needs the weights of a trained network");
+  require_elsewhere(options.weights, options.out);
 }
 
 void require_countable_steps(const Recipe& recipe, std::int64_t steps_per_epoch) {

@@ -9,6 +9,7 @@ namespace lockstep::train {
 
 // InputError unless every value is in its range and the graph has one input.
 void require_options(const Graph& graph, const TrainOptions& options);
+void require_options(const Graph& graph, const CalibrateOptions& options);
 
 // InputError unless all steps together can be counted: the layers count in int32, as QSPARSE does.
 void require_countable_steps(const Recipe& recipe, std::int64_t steps_per_epoch);

@@ -18,6 +18,7 @@ struct TrainOptions {
   // A folder for state.pt, state.safetensors, recipe.json, log.jsonl and checkpoint.pt.
   std::filesystem::path out;
   Recipe recipe;
+  std::filesystem::path weights;      // a state dict to start from; empty: the seed draws weights
   std::filesystem::path resume;       // a checkpoint.pt; empty: start afresh
   std::int64_t checkpoint_every = 0;  // steps; 0: only after each epoch
   int threads = 0;                    // 0: LibTorch's choice
@@ -38,5 +39,29 @@ struct TrainResult {
 // InputError for bad data, options or graph, and for a folder that another training has. Writes its
 // files atomically.
 TrainResult train_network(const Graph& graph, const TrainOptions& options);
+
+// Post-training quantization: masks and decimals for weights that were trained in float.
+struct CalibrateOptions {
+  std::string data;               // as of TrainOptions
+  std::filesystem::path weights;  // a state dict: weights and biases count, masks and decimals not
+  std::int64_t images = 1000;     // training images to look at, drawn by `seed`
+  bool prune = true;              // false: all masks keep everything
+  std::filesystem::path out;      // a folder for state.pt and state.safetensors
+  std::uint64_t seed = 1;
+  int threads = 0;
+  std::string device = "cpu";
+  bool quiet = false;
+};
+
+struct CalibrateResult {
+  double float_accuracy = 0.0;  // before, in [0, 1]
+  double test_accuracy = 0.0;   // of the pruned and fake-quantized network
+  std::int64_t test_images = 0;
+};
+
+// In the order of the graph, each weight is pruned by magnitude and its decimals are searched, then
+// each activation is pruned and its decimals are searched on what the layers before it, already
+// calibrated, make of the images. Nothing is trained. InputError as for training.
+CalibrateResult calibrate_network(const Graph& graph, const CalibrateOptions& options);
 
 }  // namespace lockstep::train

@@ -43,6 +43,8 @@ class Training {
     total_steps_ = recipe_.epochs * steps_per_epoch_;
     if (trainable_.empty())
       throw InputError(fmt::format("graph '{}' has nothing to train", graph.name));
+    if (!options.weights.empty())
+      load_parameters(network_, read_state_dict(options.weights), options.weights.string());
     start_state(graph);
     if (!options.resume.empty()) resume();
     // Runs every layer once, so a mask of a wrong shape ends here.
@@ -192,10 +194,7 @@ class Training {
   }
 
   void finish() {
-    const StateDict state = to_state_dict(network_);
-    write_pt(files_.state_pt, state);
-    write_file_atomically(files_.state_safetensors,
-                          std::span<const std::byte>(to_safetensors(state)));
+    write_states(to_state_dict(network_), files_.state_pt, files_.state_safetensors);
     reporter_.line(fmt::format("wrote {} and {}", files_.state_pt.string(),
                                files_.state_safetensors.string()));
   }

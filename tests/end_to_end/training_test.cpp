@@ -203,6 +203,67 @@ TEST_CASE("options of the command line win over the recipe, and the used recipe 
   CHECK(other.at("optimizer").at("lr") == 1.0);
 }
 
+TEST_CASE("a network trained in float is calibrated, compiled and verified") {
+  const Project project;
+  std::string graph = read_text(project.file("graph.json"));
+  for (const auto& [from, to] : {std::pair{"\"repetition\": 3", "\"repetition\": 0"},
+                                 {"\"timeout\": 40", "\"timeout\": -1"},
+                                 {"\"timeout\": 50", "\"timeout\": -1"}})
+    for (std::size_t at = graph.find(from); at != std::string::npos; at = graph.find(from))
+      graph.replace(at, std::string(from).size(), to);
+  const std::string trained_graph = read_text(project.file("graph.json"));
+  write_text(project.folder / "graph.json", graph);
+  const Finished train = run_process(project.train("float"));
+  INFO(train.err);
+  REQUIRE(train.exit_code == 0);
+  write_text(project.folder / "graph.json", trained_graph);
+
+  const std::vector<std::string> calibrate = {kLockstep,      "train",
+                                              "--graph",      project.file("graph.json"),
+                                              "--data",       "synthetic",
+                                              "--out",        project.file("out"),
+                                              "--weights",    project.file("float/state.pt"),
+                                              "--calibrate",  "300",
+                                              "--no-pruning", "--json"};
+  const Finished calibrated = run_process(calibrate);
+  INFO(calibrated.err);
+  REQUIRE(calibrated.exit_code == 0);
+  const auto result = nlohmann::json::parse(calibrated.out);
+  CHECK(result.at("float_accuracy").get<double>() > 0.5);  // of ten classes
+  CHECK(result.at("test_accuracy").get<double>() >
+        result.at("float_accuracy").get<double>() - 0.02);
+  const Finished compile =
+      run_process({kLockstep, "compile", "--graph", project.file("graph.json"), "--weights",
+                   project.file("out/state.pt"), "--out", project.file("net.plan")});
+  INFO(compile.err);
+  REQUIRE(compile.exit_code == 0);
+  const Finished verify =
+      run_process({kLockstep, "verify", "--graph", project.file("graph.json"), "--weights",
+                   project.file("out/state.pt"), "--plan", project.file("net.plan"), "--data",
+                   "synthetic", "--accept", "tested", "--json"});
+  INFO(verify.out, verify.err);
+  REQUIRE(verify.exit_code == 0);
+  const auto accuracy = nlohmann::json::parse(verify.out).at("accuracy");
+  CHECK(accuracy.at("differing_predictions") == 0);
+  CHECK(accuracy.at("float").get<double>() == result.at("test_accuracy").get<double>());
+
+  const auto refused = [&](std::vector<std::string> arguments, const char* word) {
+    const Finished finished = run_process(arguments);
+    INFO(finished.err);
+    CHECK(finished.exit_code == 2);
+    CHECK(line_count(finished.err) == 1);
+    CHECK(finished.err.find(word) != std::string::npos);
+  };
+  auto with_epochs = calibrate;
+  with_epochs.insert(with_epochs.end(), {"--epochs", "3"});
+  refused(with_epochs, "--epochs");
+  auto without_weights = calibrate;
+  without_weights.erase(std::ranges::find(without_weights, "--weights"),
+                        std::ranges::find(without_weights, "--calibrate"));
+  refused(without_weights, "--weights");
+  refused(project.train("out", {"--weights", project.file("nothing.pt")}), "nothing.pt");
+}
+
 TEST_CASE("an interrupt that the caller has ignored does not end training") {
   const Project project;
   BackgroundProcess training(project.train("out"),

@@ -471,6 +471,10 @@ TEST_CASE("bad options are refused") {
                  "shift = 8, but images of 8x8 allow 0 to 7"));
   CHECK(contains(error([](TrainOptions& o) { o.device = "cuda"; }),
                  "device 'cuda' is not available"));
+  CHECK(contains(error([](TrainOptions& o) { o.device = "cuda:1"; }),
+                 "device 'cuda:1' is not available"));
+  CHECK(contains(error([](TrainOptions& o) { o.device = "cuda:x"; }),
+                 "device 'cuda:x' is unknown; there is cpu"));
   CHECK(contains(error([](TrainOptions& o) { o.data = "idx:/none"; }), "/none: no such folder"));
   CHECK(contains(error([](TrainOptions& o) { o.out = "/dev/null/x"; }), "/dev/null/x"));
 }

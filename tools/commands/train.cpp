@@ -27,6 +27,8 @@ struct TrainArguments {
   std::filesystem::path graph;
   RecipeOptions recipe;
   train::TrainOptions options;
+  std::optional<std::int64_t> calibrate;  // images; empty: train
+  bool without_pruning = false;
   OutputOptions output;
 };
 
@@ -43,6 +45,26 @@ train::Recipe read_recipe(const RecipeOptions& options) {
   return recipe;
 }
 
+int calibrate_graph(const TrainArguments& arguments) {
+  Console console(arguments.output);
+  const train::TrainOptions& shared = arguments.options;
+  const train::CalibrateResult result = train::calibrate_network(
+      read_graph(arguments.graph), {.data = shared.data,
+                                    .weights = shared.weights,
+                                    .images = *arguments.calibrate,
+                                    .prune = !arguments.without_pruning,
+                                    .out = shared.out,
+                                    .seed = arguments.recipe.seed.value_or(1),
+                                    .threads = shared.threads,
+                                    .device = shared.device,
+                                    .quiet = arguments.output.quiet});
+  console.print_json({{"out", shared.out.string()},
+                      {"float_accuracy", result.float_accuracy},
+                      {"test_accuracy", result.test_accuracy},
+                      {"test_images", result.test_images}});
+  return kExitOk;
+}
+
 int train_graph(const TrainArguments& arguments) {
   Console console(arguments.output);
   train::TrainOptions options = arguments.options;
@@ -53,8 +75,9 @@ int train_graph(const TrainArguments& arguments) {
   options.interrupted = &interrupted;
   options.started = [&] { graceful.emplace(interrupted); };
   // An old state must not look new when graph or recipe are bad; the rest goes when training
-  // begins.
-  if (options.resume.empty()) train::OutputFolder(options.out).remove_states();
+  // begins. Weights to start from are read first: those in this folder are refused.
+  if (options.resume.empty() && options.weights.empty())
+    train::OutputFolder(options.out).remove_states();
   options.recipe = read_recipe(arguments.recipe);
   const Graph graph = read_graph(arguments.graph);
   const train::TrainResult result = train::train_network(graph, options);
@@ -84,7 +107,8 @@ Action add_train(CLI::App& verb) {
   RecipeOptions& recipe = arguments->recipe;
   add_path(verb, "--recipe", recipe.file, "How to train; the options below override it",
            "recipe.json");
-  add_integer(verb, "--epochs", recipe.epochs, 1, kMost, "Passes over the training images [1]");
+  auto* const epochs =
+      add_integer(verb, "--epochs", recipe.epochs, 1, kMost, "Passes over the training images [1]");
   add_integer(verb, "--batch-size", recipe.batch_size, 1, kMost, "Images per step [64]");
   verb.add_option("--optimizer", recipe.optimizer, "adadelta, adam, adamw or sgd [adam]")
       ->check(CLI::IsMember({"adadelta", "adam", "adamw", "sgd"}))
@@ -93,7 +117,8 @@ Action add_train(CLI::App& verb) {
                     "Learning rate [adam: 0.001]", "X");
   add_integer(verb, "--seed", recipe.seed, 0, std::numeric_limits<std::uint64_t>::max(),
               "Same seed and thread count: same bits [1]");
-  add_path(verb, "--resume", options.resume, "Go on from this checkpoint", "checkpoint.pt");
+  auto* const resume =
+      add_path(verb, "--resume", options.resume, "Go on from this checkpoint", "checkpoint.pt");
   add_integer(verb, "--checkpoint-every", options.checkpoint_every, 0, kMost,
               "Steps between checkpoints; 0: one after each epoch");
   add_integer(verb, "--threads", options.threads, 0, 1024, "0: LibTorch's choice");
@@ -101,8 +126,20 @@ Action add_train(CLI::App& verb) {
       ->check(CLI::IsMember({"cpu"}))
       ->capture_default_str()
       ->type_name("NAME");
+  auto* const weights = add_path(verb, "--weights", options.weights,
+                                 "Start from the weights and biases of this state dict", "FILE")
+                            ->excludes(resume);
+  auto* const calibrate =
+      add_integer(verb, "--calibrate", arguments->calibrate, 1, kMost,
+                  "Do not train: find masks and decimals for --weights on N training images")
+          ->needs(weights)
+          ->excludes(epochs);
+  verb.add_flag("--no-pruning", arguments->without_pruning, "With --calibrate: prune nothing")
+      ->needs(calibrate);
   add_output_options(verb, arguments->output);
-  return [arguments] { return train_graph(*arguments); };
+  return [arguments] {
+    return arguments->calibrate ? calibrate_graph(*arguments) : train_graph(*arguments);
+  };
 }
 
 }  // namespace lockstep::cli

@@ -44,10 +44,11 @@ CLI::Option* add_path(CLI::App& verb, const std::string& name, std::filesystem::
 }
 
 template <typename Value>
-void add_integer(CLI::App& verb, const std::string& name, Value& value,
-                 typename NumberIn<Value>::Type lo, typename NumberIn<Value>::Type hi,
-                 const std::string& help) {
-  verb.add_option_function<std::string>(
+CLI::Option* add_integer(CLI::App& verb, const std::string& name, Value& value,
+                         typename NumberIn<Value>::Type lo, typename NumberIn<Value>::Type hi,
+                         const std::string& help) {
+  return verb
+      .add_option_function<std::string>(
           name,
           [name, &value, lo, hi](const std::string& text) {
             typename NumberIn<Value>::Type number{};
@@ -61,15 +62,16 @@ void add_integer(CLI::App& verb, const std::string& name, Value& value,
       ->type_name("N");
 }
 
-template void add_integer(CLI::App&, const std::string&, int&, int, int, const std::string&);
-template void add_integer(CLI::App&, const std::string&, std::int64_t&, std::int64_t, std::int64_t,
-                          const std::string&);
-template void add_integer(CLI::App&, const std::string&, std::uint64_t&, std::uint64_t,
-                          std::uint64_t, const std::string&);
-template void add_integer(CLI::App&, const std::string&, std::optional<std::int64_t>&, std::int64_t,
-                          std::int64_t, const std::string&);
-template void add_integer(CLI::App&, const std::string&, std::optional<std::uint64_t>&,
-                          std::uint64_t, std::uint64_t, const std::string&);
+template CLI::Option* add_integer(CLI::App&, const std::string&, int&, int, int,
+                                  const std::string&);
+template CLI::Option* add_integer(CLI::App&, const std::string&, std::int64_t&, std::int64_t,
+                                  std::int64_t, const std::string&);
+template CLI::Option* add_integer(CLI::App&, const std::string&, std::uint64_t&, std::uint64_t,
+                                  std::uint64_t, const std::string&);
+template CLI::Option* add_integer(CLI::App&, const std::string&, std::optional<std::int64_t>&,
+                                  std::int64_t, std::int64_t, const std::string&);
+template CLI::Option* add_integer(CLI::App&, const std::string&, std::optional<std::uint64_t>&,
+                                  std::uint64_t, std::uint64_t, const std::string&);
 
 template <typename Value>
 void add_positive_real(CLI::App& verb, const std::string& name, Value& value, double hi,

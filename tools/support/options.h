@@ -27,9 +27,9 @@ struct NumberIn<std::optional<Number>> {
 // `value` is a number, whose value before is the default that the help shows, or an optional one,
 // whose default `help` names.
 template <typename Value>  // of int, std::int64_t, std::uint64_t
-void add_integer(CLI::App& verb, const std::string& name, Value& value,
-                 typename NumberIn<Value>::Type lo, typename NumberIn<Value>::Type hi,
-                 const std::string& help);
+CLI::Option* add_integer(CLI::App& verb, const std::string& name, Value& value,
+                         typename NumberIn<Value>::Type lo, typename NumberIn<Value>::Type hi,
+                         const std::string& help);
 
 // A number above 0 and at most `hi`.
 template <typename Value>  // of double
