@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cmath>
 #include <cstring>
 #include <set>
 
@@ -177,6 +178,10 @@ TrainingState read_checkpoint(const std::filesystem::path& path, Network& networ
   if (training.graph_json != to_json(network.graph()))
     throw InputError(fmt::format("{}: made for another graph", entries.where()));
   training.recipe = parse_recipe(recipe_json, entries.where());
+  if (training.correct < 0 || training.correct > training.seen || !std::isfinite(training.loss_sum))
+    throw InputError(fmt::format("{}: the sums of its epoch are damaged: {} of {} correct, loss {}",
+                                 entries.where(), training.correct, training.seen,
+                                 training.loss_sum));
   // Shapes come from the graph alone, so before anything is loaded.
   const std::vector<LayerWindow> windows = layer_windows(network);
   load_state(network, entries.take_all("model."), entries.where());

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "compile/support/error.h"
+#include "compile/support/printable.h"
 #include "train/plural.h"
 
 namespace lockstep::train {
@@ -79,16 +80,17 @@ void require_countable_steps(const Recipe& recipe, std::int64_t steps_per_epoch)
 
 void require_same_run(const std::filesystem::path& checkpoint, const TrainingState& earlier,
                       const TrainingState& now) {
-  const auto same = [&](const std::string& what, const auto& then, const auto& here) {
-    if (then != here)
-      throw InputError(fmt::format(
-          "{}: made with {} = {}, but this run has {}; a resumed run must have the same",
-          checkpoint.string(), what, then, here));
+  const auto refuse = [&](const std::string& what, const std::string& then,
+                          const std::string& here) {
+    throw InputError(
+        fmt::format("{}: made with {} = {}, but this run has {}; a resumed run must have the same",
+                    checkpoint.string(), what, printable(then), printable(here)));
   };
-  same("data", earlier.data, now.data);
-  same("threads", earlier.threads, now.threads);
+  if (earlier.data != now.data) refuse("data", earlier.data, now.data);
+  if (earlier.threads != now.threads)
+    refuse("threads", std::to_string(earlier.threads), std::to_string(now.threads));
   const RecipeDifference difference = first_difference(earlier.recipe, now.recipe);
-  same(difference.member, difference.a, difference.b);
+  if (!difference.member.empty()) refuse(difference.member, difference.a, difference.b);
 }
 
 }  // namespace lockstep::train

@@ -198,6 +198,20 @@ TEST_CASE(
   CHECK(contains(refusal(R"("augmentation": {"shift": -1})"), "augmentation: shift = -1"));
 }
 
+TEST_CASE("the recipes of the pages and of the examples are recipes") {
+  const std::filesystem::path docs =
+      std::filesystem::path(LOCKSTEP_TEST_DATA).parent_path() / "docs";
+  CHECK(read_recipe(docs / "examples" / "fashion_mnist" / "recipe.json").epochs == 15);
+  for (const char* const page : {"formats.md", "guide/training.md"}) {
+    CAPTURE(page);
+    const std::string text = lockstep::read_text_file(docs / page);
+    const std::size_t begin = text.find("{\"format\": \"lockstep-recipe\"");
+    REQUIRE(begin != std::string::npos);
+    const std::string recipe = text.substr(begin, text.find("```", begin) - begin);
+    CHECK(parse_recipe(recipe, page).optimizer.nesterov);
+  }
+}
+
 TEST_CASE("values that were set in code are held to the same ranges") {
   Recipe recipe;
   CHECK(input_error_of([&] { require_valid(recipe); }) == "(no error)");

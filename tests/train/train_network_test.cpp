@@ -334,6 +334,31 @@ TEST_CASE("a damaged checkpoint is refused with the entry that is wrong") {
   CHECK(contains(error("model.code.bits", int32({}, 33)), "'code.bits' is 33"));
 }
 
+TEST_CASE("impossible numbers and texts of a damaged checkpoint are refused") {
+  const TemporaryFolder folder;
+  TrainOptions options = options_for(folder.path());
+  interrupt_in_step(60, options);
+  options.resume = folder / "checkpoint.pt";
+  const StateDict good = lockstep::read_state_dict(options.resume);
+  const auto error = [&](std::string_view changed_key, std::uint64_t bits) {
+    StateDict damaged;
+    for (auto [key, tensor] : good.entries()) {
+      if (key == changed_key) std::memcpy(tensor.bytes.data(), &bits, sizeof bits);
+      damaged.add(key, tensor);
+    }
+    lockstep::train::write_pt(options.resume, damaged);
+    return input_error_of([&] { train_network(small_graph(), options); });
+  };
+  CHECK(contains(error("trainer.step", 142), "made after step 142, but the training has 141"));
+  CHECK(contains(error("trainer.step", ~std::uint64_t{0}), "made after step -1"));
+  CHECK(contains(error("trainer.correct", 1 << 20), "the sums of its epoch are damaged"));
+  CHECK(
+      contains(error("trainer.loss_sum", 0x7ff8000000000000), "the sums of its epoch are damaged"));
+  CHECK(contains(error("trainer.recipe_json", 0), "checkpoint.pt: "));
+  CHECK(contains(error("trainer.graph_json", 0), "made for another graph"));
+  CHECK(contains(error("trainer.data", 0), "made with data = ????????c, but this run has synthetic"));
+}
+
 TEST_CASE("collected data of a damaged checkpoint are refused, and so are entries of nothing") {
   const TemporaryFolder folder;
   TrainOptions options = options_for(folder.path());
