@@ -356,7 +356,8 @@ TEST_CASE("impossible numbers and texts of a damaged checkpoint are refused") {
       contains(error("trainer.loss_sum", 0x7ff8000000000000), "the sums of its epoch are damaged"));
   CHECK(contains(error("trainer.recipe_json", 0), "checkpoint.pt: "));
   CHECK(contains(error("trainer.graph_json", 0), "made for another graph"));
-  CHECK(contains(error("trainer.data", 0), "made with data = ????????c, but this run has synthetic"));
+  CHECK(
+      contains(error("trainer.data", 0), "made with data = ????????c, but this run has synthetic"));
 }
 
 TEST_CASE("collected data of a damaged checkpoint are refused, and so are entries of nothing") {
