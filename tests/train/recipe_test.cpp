@@ -9,6 +9,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "tests/support/input_error.h"
 #include "tests/support/temporary_folder.h"
@@ -210,6 +211,34 @@ TEST_CASE("the recipes of the pages and of the examples are recipes") {
     const std::string recipe = text.substr(begin, text.find("```", begin) - begin);
     CHECK(parse_recipe(recipe, page).optimizer.nesterov);
   }
+}
+
+TEST_CASE("a recipe that is cut or has a changed byte is refused by its name, or is a valid one") {
+  const std::string good =
+      recipe_with(R"("seed": 3, "optimizer": {"type": "sgd", "momentum": 0.9, "nesterov": true},
+        "schedule": {"type": "step", "gamma": 0.5}, "augmentation": {"fill": -5, "shift": 1})");
+  CHECK(input_error_of([&] { parse_recipe(good, "r.json"); }) == "(no error)");
+  const auto check = [](const std::string& text) {
+    CAPTURE(text);
+    std::string error = "(no error)";
+    try {
+      require_valid(parse_recipe(text, "r.json"));
+    } catch (const lockstep::InputError& refused) {
+      error = refused.what();
+    }
+    const bool is_named = error == "(no error)" || error.starts_with("r.json: ");
+    CHECK(is_named);
+    CHECK(error.find('\n') == std::string::npos);
+    return error;
+  };
+  for (std::size_t length = 0; length < good.size(); ++length)
+    CHECK(check(good.substr(0, length)) != "(no error)");
+  for (std::size_t at = 0; at < good.size(); ++at)
+    for (const char byte : {'\0', '"', '{', '-', '9', 'e', '\\', '\x80'}) {
+      std::string changed = good;
+      changed[at] = byte;
+      check(changed);
+    }
 }
 
 TEST_CASE("values that were set in code are held to the same ranges") {
