@@ -11,6 +11,8 @@
 namespace lockstep::train {
 
 enum class OptimizerKind : std::uint8_t { kAdadelta, kAdam, kAdamW, kSgd };
+inline constexpr OptimizerKind kOptimizerKinds[] = {OptimizerKind::kAdadelta, OptimizerKind::kAdam,
+                                                    OptimizerKind::kAdamW, OptimizerKind::kSgd};
 std::string_view optimizer_name(OptimizerKind kind);     // "adadelta", "adam", "adamw", "sgd"
 OptimizerKind parse_optimizer(const std::string& name);  // InputError names those that exist
 

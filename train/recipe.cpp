@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "compile/graph/fields.h"
 #include "compile/support/error.h"
@@ -102,19 +103,25 @@ void require_pairs(const OptimizerSpec& spec, const std::string& owner) {
     throw InputError(fmt::format("{}: nesterov = true, but it needs a momentum above 0", owner));
 }
 
-// The object of `member` and its "type"; the rest is read by `read`, which gets the fields.
+// The kind whose name is the member "type".
+template <typename Kind, std::size_t count>
+Kind read_kind(Fields& fields, const Kind (&kinds)[count], std::string_view (*name_of)(Kind)) {
+  const std::string type = fields.text("type");
+  std::vector<std::string_view> names;
+  for (const Kind kind : kinds) {
+    if (name_of(kind) == type) return kind;
+    names.push_back(name_of(kind));
+  }
+  fields.refuse("type", type, fmt::format("it must be one of {}", fmt::join(names, ", ")));
+}
+
+// Hands the fields of the object `member`, where there is one, to `read`.
 template <typename Read>
-void read_typed(Fields& recipe, const char* member, Read read) {
+void read_object(Fields& recipe, const char* member, Read read) {
   const json* const object = recipe.find(member);
   if (object == nullptr) return;
   Fields fields(*object, fmt::format("{}: {}", recipe.owner(), member), "it");
-  try {
-    read(fields);
-  } catch (const InputError& error) {
-    const std::string_view text = error.what();
-    if (text.starts_with(recipe.owner())) throw;
-    throw InputError(fmt::format("{}: {}", recipe.owner(), text));
-  }
+  read(fields);
   fields.refuse_unknown_members();
 }
 
@@ -158,19 +165,19 @@ Recipe parse_recipe(std::string_view text, const std::string& name_for_errors) {
   Reader top{fields};
   visit_numbers(recipe, top);
   read_seed(fields, recipe.seed);
-  read_typed(fields, "optimizer", [&](Fields& inner) {
-    recipe.optimizer = default_optimizer(parse_optimizer(inner.text("type")));
+  read_object(fields, "optimizer", [&](Fields& inner) {
+    recipe.optimizer = default_optimizer(read_kind(inner, kOptimizerKinds, optimizer_name));
     Reader reader{inner};
     visit_optimizer(recipe.optimizer, reader);
     require_pairs(recipe.optimizer, inner.owner());
   });
-  read_typed(fields, "schedule", [&](Fields& inner) {
+  read_object(fields, "schedule", [&](Fields& inner) {
     recipe.schedule = {};
-    recipe.schedule.kind = parse_schedule(inner.text("type"));
+    recipe.schedule.kind = read_kind(inner, kScheduleKinds, schedule_name);
     Reader reader{inner};
     visit_schedule(recipe.schedule, reader);
   });
-  read_typed(fields, "augmentation", [&](Fields& inner) {
+  read_object(fields, "augmentation", [&](Fields& inner) {
     Reader reader{inner};
     visit_augmentation(recipe.augmentation, reader);
     if (const json* const fill = inner.find("fill"))

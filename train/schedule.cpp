@@ -1,10 +1,7 @@
 #include "train/schedule.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <numbers>
 
 #include "compile/support/error.h"
@@ -32,14 +29,6 @@ double one_cycle(const ScheduleSpec& spec, double peak, double step, double step
 }  // namespace
 
 std::string_view schedule_name(ScheduleKind kind) { return kNames[static_cast<std::size_t>(kind)]; }
-
-ScheduleKind parse_schedule(const std::string& name) {
-  const auto* const found = std::ranges::find(kNames, name);
-  if (found == std::end(kNames))
-    throw InputError(
-        fmt::format("schedule '{}' is unknown; there are {}", name, fmt::join(kNames, ", ")));
-  return static_cast<ScheduleKind>(found - std::begin(kNames));
-}
 
 double scheduled_learning_rate(const ScheduleSpec& spec, double learning_rate, std::int64_t step,
                                std::int64_t steps, std::int64_t steps_per_epoch) {

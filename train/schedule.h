@@ -6,14 +6,14 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
 
 namespace lockstep::train {
 
 enum class ScheduleKind : std::uint8_t { kConstant, kCosine, kOneCycle, kStep };
-std::string_view schedule_name(ScheduleKind kind);     // "constant", "cosine", "one_cycle", "step"
-ScheduleKind parse_schedule(const std::string& name);  // InputError names those that exist
+inline constexpr ScheduleKind kScheduleKinds[] = {ScheduleKind::kConstant, ScheduleKind::kCosine,
+                                                  ScheduleKind::kOneCycle, ScheduleKind::kStep};
+std::string_view schedule_name(ScheduleKind kind);  // "constant", "cosine", "one_cycle", "step"
 
 // A kind reads only its own members. Defaults are torch's.
 struct ScheduleSpec {

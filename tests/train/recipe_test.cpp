@@ -178,7 +178,7 @@ TEST_CASE(
   CHECK(contains(refusal(R"("optimizer": "sgd")"), "r.json: optimizer: it must be an object"));
   CHECK(contains(refusal(R"("optimizer": {})"), "r.json: optimizer: 'type' is missing"));
   CHECK(refusal(R"("optimizer": {"type": "lion"})") ==
-        "r.json: optimizer 'lion' is unknown; there are adadelta, adam, adamw, sgd");
+        "r.json: optimizer: type = \"lion\", but it must be one of adadelta, adam, adamw, sgd");
   CHECK(contains(refusal(R"("optimizer": {"type": "sgd", "beta1": 0.9})"),
                  "r.json: optimizer: unknown \"beta1\"; allowed: lr, momentum, nesterov, type, "
                  "weight_decay"));
@@ -189,7 +189,8 @@ TEST_CASE(
   CHECK(refusal(R"("optimizer": {"type": "sgd", "nesterov": true})") ==
         "r.json: optimizer: nesterov = true, but it needs a momentum above 0");
   CHECK(contains(refusal(R"("schedule": {"type": "linear"})"),
-                 "schedule 'linear' is unknown; there are constant, cosine, one_cycle, step"));
+                 "schedule: type = \"linear\", but it must be one of constant, cosine, one_cycle, "
+                 "step"));
   CHECK(contains(refusal(R"("schedule": {"type": "one_cycle", "warm_up": 0.1})"),
                  "schedule: unknown \"warm_up\""));
   CHECK(contains(refusal(R"("schedule": {"type": "step", "step_size": 0})"), "step_size = 0"));
