@@ -10,8 +10,8 @@ namespace lockstep::train {
 void announce(const TrainingTask& task, Reporter& reporter) {
   const datasets::Dataset& data = task.dataset;
   reporter.line(
-      fmt::format("training '{}' on {}: {} and {}, {} of {}, {}", task.network.graph().name,
-                  data.source, counted(data.train.count(), "training image"),
+      fmt::format("training '{}' on {}: {} training and {}, {} of {}, {}",
+                  task.network.graph().name, data.source, data.train.count(),
                   counted(data.test.count(), "test image"), counted(task.recipe.epochs, "epoch"),
                   counted(task.steps_per_epoch, "step"), counted(task.threads, "thread")));
   if (!has_optimized_blas())
