@@ -12,8 +12,6 @@
 namespace lockstep {
 namespace {
 
-constexpr int kExitInterrupted = 130;
-
 struct Registry {
   std::mutex mutex;
   std::list<std::function<void()>> undos;

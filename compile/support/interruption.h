@@ -15,13 +15,15 @@
 
 namespace lockstep {
 
+inline constexpr int kExitInterrupted = 130;
+
 // Blocks the three signals, but for those that the caller has this process ignore (nohup): they
 // stay ignored. To be called first in main, since threads and exec inherit it. A signal that comes
 // before watch_interrupts() waits for it.
 void block_interrupts();
 
 // Starts the thread that waits for the signals which block_interrupts() has blocked. One that comes
-// runs every registered undo, the newest first, and ends the process with code 130.
+// runs every registered undo, the newest first, and ends the process with kExitInterrupted.
 void watch_interrupts();
 
 // From here on the process ends by itself and no signal changes how. Does not return when one

@@ -7,13 +7,13 @@
 
 namespace lockstep::cli {
 
-// The exit codes of the command line; docs/guide/ci.md explains them.
+// The exit codes of the command line, with kExitInterrupted of compile/support/interruption.h;
+// docs/guide/ci.md explains them.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitRefuted = 1;
 inline constexpr int kExitBadInput = 2;
 inline constexpr int kExitUnknown = 3;
 inline constexpr int kExitInternalError = 4;
-inline constexpr int kExitInterrupted = 130;
 
 // Does the work and returns an exit code, or throws. Owns its options.
 using Action = std::function<int()>;
