@@ -66,21 +66,6 @@ void write_all(const Descriptor& file, std::span<const std::byte> bytes,
   }
 }
 
-// The file that an output at `path` is: symbolic links stay, what they point to is the output,
-// whether it is there or not.
-std::filesystem::path link_target(const std::filesystem::path& path, std::string_view action) {
-  constexpr int kMaxLinks = 40;  // Linux's own limit
-  std::error_code error;
-  std::filesystem::path target = path;
-  for (int links = 0; std::filesystem::is_symlink(target, error); ++links) {
-    if (links == kMaxLinks) fail(path, action, ELOOP);
-    const std::filesystem::path next = std::filesystem::read_symlink(target, error);
-    if (error) fail(path, action, error.value());
-    target = target.parent_path() / next;
-  }
-  return target;
-}
-
 // Devices, pipes and sockets cannot be replaced by renaming, and /dev/stdout names what it points
 // to.
 bool is_written_directly(const std::filesystem::path& path) {
@@ -213,10 +198,24 @@ std::string read_text_file(const std::filesystem::path& path, std::size_t limit_
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
-  if (is_written_directly(path)) return write_directly(path, bytes);
+std::optional<std::filesystem::path> replaced_file(const std::filesystem::path& path) {
+  if (is_written_directly(path)) return std::nullopt;
+  constexpr int kMaxLinks = 40;  // Linux's own limit
+  std::error_code error;
+  std::filesystem::path target = path;
+  for (int links = 0; std::filesystem::is_symlink(target, error); ++links) {
+    if (links == kMaxLinks) fail(path, "write", ELOOP);
+    const std::filesystem::path next = std::filesystem::read_symlink(target, error);
+    if (error) fail(path, "write", error.value());
+    target = target.parent_path() / next;
+  }
+  return target;
+}
 
-  const std::filesystem::path target = link_target(path, "write");
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  const std::optional<std::filesystem::path> replaced = replaced_file(path);
+  if (!replaced) return write_directly(path, bytes);
+  const std::filesystem::path& target = *replaced;
   std::error_code ignored;
   if (std::filesystem::is_directory(target, ignored)) fail(path, "write", EISDIR);
   const std::string name = target.filename().string();
@@ -246,10 +245,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 }
 
 void remove_old_output(const std::filesystem::path& path) {
-  if (is_written_directly(path)) return;
-  constexpr std::string_view kAction = "remove the old output";
-  if (::unlink(link_target(path, kAction).c_str()) != 0 && errno != ENOENT)
-    fail(path, kAction, errno);
+  const std::optional<std::filesystem::path> file = replaced_file(path);
+  if (file && ::unlink(file->c_str()) != 0 && errno != ENOENT)
+    fail(path, "remove the old output", errno);
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,11 @@ std::vector<std::byte> read_file(const std::filesystem::path& path,
 std::string read_text_file(const std::filesystem::path& path,
                            std::size_t limit_bytes = std::size_t{64} << 20);
 
+// The file that write_file_atomically(path, ...) makes or replaces, whether it is there or not: a
+// symbolic link stays, and what it points to is the output. None for what is written directly.
+// InputError when links lead in a circle.
+std::optional<std::filesystem::path> replaced_file(const std::filesystem::path& path);
+
 // Writes beside `path` into a temporary file, fsyncs it, renames it over `path`, fsyncs the folder.
 // On any failure (a full disk, say) the temporary file is removed, an older file at `path` stays as
 // it was, and InputError names the path and the system's reason. Temporary files that a killed
@@ -27,8 +33,8 @@ std::string read_text_file(const std::filesystem::path& path,
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
 
-// Removes `path` if it is there, so that a run that fails later leaves no old output looking new. A
-// symbolic link stays; what it points to is removed.
+// Removes replaced_file(path) if it is there, so that a run that fails later leaves no old output
+// looking new.
 void remove_old_output(const std::filesystem::path& path);
 
 // Lower-case hexadecimal SHA-256 (OpenSSL's).

@@ -477,4 +477,15 @@ TEST_CASE("standard output that takes nothing is an error") {
   work.check_failure(work.compile(), {"standard output"}, true, full);
 }
 
+TEST_CASE("an output behind a symbolic link goes, too, when the command fails") {
+  const TemporaryFolder links;
+  const Workplace work;
+  auto compile = work.compile();
+  compile[7] = (links / "link.plan").string();
+  fs::create_symlink(work.file("old"), compile[7]);
+  work.check_failure(compile, {"standard output"}, true,
+                     {.standard_output = "/dev/full", .without_root_rights = false});
+  CHECK(fs::is_symlink(compile[7]));
+}
+
 }  // namespace lockstep::test

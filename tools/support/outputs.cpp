@@ -18,7 +18,7 @@ bool same_file(const fs::path& a, const fs::path& b) {
   return fs::weakly_canonical(a, error) == fs::weakly_canonical(b, error);
 }
 
-// Of what this command has written; a device or a link to one stays.
+// A device stays, and so does /dev/stdout, which is a link.
 void remove_written(const fs::path& path) {
   std::error_code error;
   if (fs::is_regular_file(fs::symlink_status(path, error))) fs::remove(path, error);
@@ -26,12 +26,13 @@ void remove_written(const fs::path& path) {
 
 }  // namespace
 
-Outputs::~Outputs() {
-  for (const fs::path& path : claimed_) remove_written(path);
-}
+Outputs::Outputs(std::vector<fs::path> inputs)
+    : inputs_(std::move(inputs)), undo_(InterruptHold(), [this] { remove_claimed(); }) {}
+
+Outputs::~Outputs() { remove_claimed(); }
 
 void Outputs::keep() {
-  undos_.clear();
+  const InterruptHold hold;
   claimed_.clear();
 }
 
@@ -40,13 +41,17 @@ void Outputs::claim(const fs::path& path) {
     if (same_file(path, input))
       throw InputError(
           fmt::format("{}: is an input of this command and cannot be its output", path.string()));
+  const fs::path file = replaced_file(path).value_or(path);
   for (const fs::path& output : claimed_)
-    if (same_file(path, output))
+    if (same_file(file, output))
       throw InputError(fmt::format("{}: is named for two outputs", path.string()));
   remove_old_output(path);
-  claimed_.push_back(path);
   const InterruptHold hold;
-  undos_.emplace_back(hold, [path] { remove_written(path); });
+  claimed_.push_back(file);
+}
+
+void Outputs::remove_claimed() const {
+  for (const fs::path& file : claimed_) remove_written(file);
 }
 
 void Outputs::make_folder(const fs::path& folder) {

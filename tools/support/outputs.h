@@ -4,7 +4,6 @@
 #pragma once
 
 #include <filesystem>
-#include <list>
 #include <vector>
 
 #include "compile/support/interruption.h"
@@ -14,22 +13,27 @@ namespace lockstep::cli {
 class Outputs {
  public:
   // `inputs`: files that the command reads. Claiming one of them is refused.
-  explicit Outputs(std::vector<std::filesystem::path> inputs) : inputs_(std::move(inputs)) {}
+  explicit Outputs(std::vector<std::filesystem::path> inputs);
   ~Outputs();
   Outputs(const Outputs&) = delete;
   Outputs& operator=(const Outputs&) = delete;
 
-  // Removes an old file at `path`. InputError when it is one of the inputs, was claimed already, or
-  // cannot be removed.
+  // Removes an old file at `path`, which may be a link to it. InputError when it is one of the
+  // inputs, was claimed already, or cannot be removed.
   void claim(const std::filesystem::path& path);
   // Makes `folder` where it is missing. InputError with the system's reason.
   void make_folder(const std::filesystem::path& folder);
-  // The command succeeded; the files stay.
+  // The command succeeded; the files stay. To an interrupt this is one step: it leaves all or none.
   void keep();
 
  private:
-  std::vector<std::filesystem::path> inputs_, claimed_;
-  std::list<UndoOnInterrupt> undos_;  // one per claimed path
+  void remove_claimed() const;
+
+  std::vector<std::filesystem::path> inputs_;
+  // The files behind the links; changed under an InterruptHold, because undo_ reads them in another
+  // thread.
+  std::vector<std::filesystem::path> claimed_;
+  UndoOnInterrupt undo_;  // last, so that it goes before what it reads
 };
 
 }  // namespace lockstep::cli

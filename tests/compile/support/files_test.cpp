@@ -158,7 +158,21 @@ TEST_CASE("remove_old_output removes what a symbolic link points to, and the lin
   CHECK(std::filesystem::is_symlink(folder / "link"));
 
   std::filesystem::create_symlink("loop", folder / "loop");
-  CHECK(contains(input_error_of([&] { remove_old_output(folder / "loop"); }), "old output"));
+  CHECK(contains(input_error_of([&] { remove_old_output(folder / "loop"); }), "symbolic links"));
+}
+
+TEST_CASE("replaced_file is what stands at the end of the links, there or not") {
+  const TemporaryFolder folder;
+  CHECK(replaced_file(folder / "net.plan") == folder / "net.plan");
+  std::filesystem::create_symlink("real.plan", folder / "link");
+  std::filesystem::create_symlink(folder / "link", folder / "link to link");
+  CHECK(replaced_file(folder / "link to link") == folder / "real.plan");
+
+  std::filesystem::create_symlink("/dev/null", folder / "nothing");
+  for (const std::filesystem::path& direct :
+       {folder / "nothing", std::filesystem::path("/dev/full"),
+        std::filesystem::path("/dev/stdout")})
+    CHECK_FALSE(replaced_file(direct));
 }
 
 TEST_CASE("sha256_hex gives the published digests") {  // FIPS 180-4, examples

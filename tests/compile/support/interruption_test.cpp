@@ -4,61 +4,22 @@
 
 #include <doctest/doctest.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "compile/support/files.h"
+#include "tests/support/in_child.h"
 #include "tests/support/temporary_folder.h"
 
 namespace lockstep::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Ended {
-  int exit_code = -1;  // 128 + signal when a signal ended it
-  std::string text;    // all that it said, and its standard error
-};
-
-// Runs `body` in a child whose standard error is a pipe; `meanwhile` runs here and is given the
-// child's number.
-template <typename Body, typename Meanwhile>
-Ended in_child(const Body& body, const Meanwhile& meanwhile) {
-  int pipe_ends[2];
-  REQUIRE(::pipe(pipe_ends) == 0);
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    ::close(pipe_ends[0]);
-    ::dup2(pipe_ends[1], STDERR_FILENO);
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::signal(signal, SIG_DFL);
-    body();
-    ::_exit(0);
-  }
-  ::close(pipe_ends[1]);
-  meanwhile(child);
-  Ended ended;
-  char piece[256];
-  for (ssize_t got = 0; (got = ::read(pipe_ends[0], piece, sizeof piece)) > 0;)
-    ended.text.append(piece, static_cast<std::size_t>(got));
-  ::close(pipe_ends[0]);
-  int status = 0;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  ended.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return ended;
-}
-
-template <typename Body>
-Ended in_child(const Body& body) {
-  return in_child(body, [](pid_t) {});
-}
 
 void say(std::string_view text) {
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
