@@ -224,10 +224,32 @@ class Binder {
       claim_unused_bias_quantize(node, bias_prefix);
   }
 
+  BatchNormParameters bind_batch_norm(const Node& node, std::string_view channels_attribute) {
+    const std::vector<std::int64_t> shape = {node.integer(channels_attribute)};
+    const auto bind = [&](std::string_view entry) {
+      return bind_floats(node, state_key(node.name, entry), shape);
+    };
+    BatchNormParameters result;
+    result.weight = bind("weight");
+    result.bias = bind("bias");
+    result.running_mean = bind("running_mean");
+    result.running_var = bind("running_var");
+    for (const float variance : result.running_var)
+      if (variance < 0)
+        fail(node, state_key(node.name, "running_var"), fmt::format("variance {}", variance));
+    const std::string count_key = state_key(node.name, "num_batches_tracked");
+    const Tensor& count = claim(node, count_key);
+    check_dtype(node, count_key, count, Dtype::kInt64);
+    check_shape(node, count_key, count, {});
+    return result;
+  }
+
   NodeParameters bind_node(const Node& node) {
     NodeParameters result;
     const OpSchema& schema = schema_of(node);
     if (schema.weight_shape != nullptr) bind_weight(node, schema, result);
+    if (!schema.normalized_channels.empty())
+      result.batch_norm = bind_batch_norm(node, schema.normalized_channels);
     if (node.quantize) {
       const bool is_per_tensor = node.quantize->channelwise < 0;
       result.quantize =

@@ -26,12 +26,18 @@ struct MaskParameters {
   std::vector<std::uint8_t> keep;
 };
 
+// Of a batch norm in eval mode, one value per channel, as trained; `running_var` is not negative.
+struct BatchNormParameters {
+  std::vector<float> weight, bias, running_mean, running_var;
+};
+
 struct NodeParameters {
   std::vector<std::int64_t> weight_shape;  // PyTorch's layout, empty without a weight
   std::vector<float> weight;               // full precision, as trained
   std::vector<float> bias;                 // empty without a bias
   std::optional<QuantizeParameters> weight_quantize, bias_quantize;
   std::optional<MaskParameters> weight_mask;
+  std::optional<BatchNormParameters> batch_norm;
   std::optional<QuantizeParameters> quantize;  // of a quantize node
   std::optional<MaskParameters> mask;          // of a prune node
 };

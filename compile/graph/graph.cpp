@@ -45,7 +45,7 @@ ordered_json attributes_json(const Node& node) {
         value = node.flag(schema.name);
         break;
       case AttributeKind::kNumber:
-        value = attribute_of<double>(node, schema.name);
+        value = node.number(schema.name);
         break;
     }
   }
@@ -117,6 +117,10 @@ const std::vector<std::int64_t>& Node::integers(std::string_view attribute) cons
 }
 
 bool Node::flag(std::string_view attribute) const { return attribute_of<bool>(*this, attribute); }
+
+double Node::number(std::string_view attribute) const {
+  return attribute_of<double>(*this, attribute);
+}
 
 const PruneSpec* Node::weight_prune() const { return find_wrap<PruneSpec>(*this); }
 const QuantizeSpec* Node::weight_quantize() const { return find_wrap<QuantizeSpec>(*this); }

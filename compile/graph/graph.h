@@ -67,6 +67,7 @@ struct Node {
   std::int64_t integer(std::string_view attribute) const;
   const std::vector<std::int64_t>& integers(std::string_view attribute) const;
   bool flag(std::string_view attribute) const;
+  double number(std::string_view attribute) const;
   const PruneSpec* weight_prune() const;        // nullptr when the weight is not pruned
   const QuantizeSpec* weight_quantize() const;  // nullptr when the weight is not quantized
   bool operator==(const Node&) const = default;

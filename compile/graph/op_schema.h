@@ -36,6 +36,7 @@ struct AttributeSchema {
   // Constraints between attributes, by name; empty when there is none.
   std::string_view at_most_half_of;
   std::string_view divides_a, divides_b;
+  std::string_view below_larger_a, below_larger_b;
 };
 
 // Which of graph.json's two special node kinds a row is.
@@ -51,6 +52,9 @@ struct OpSchema {
   // a weight. Such an operator has a flag "bias"; the bias has one element per output channel.
   std::vector<std::int64_t> (*weight_shape)(const Node& node) = nullptr;
   std::string_view bias_length;  // the attribute that counts the bias's elements
+  // The attribute that counts the channels of a batch norm, whose state is `weight`, `bias`,
+  // `running_mean`, `running_var` and `num_batches_tracked`; empty for other operators.
+  std::string_view normalized_channels = {};
 };
 
 std::span<const OpSchema> op_schemas();

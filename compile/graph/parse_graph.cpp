@@ -201,6 +201,17 @@ void check_constraints(const Fields& fields, const Node& node, const AttributeSc
                       fmt::format("it may be at most half of {} = {}", schema.at_most_half_of,
                                   shown(others)));
   }
+  if (!schema.below_larger_a.empty()) {
+    const std::vector<std::int64_t>& values = node.integers(schema.name);
+    const std::vector<std::int64_t>& a = node.integers(schema.below_larger_a);
+    const std::vector<std::int64_t>& b = node.integers(schema.below_larger_b);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      if (values[i] >= std::max(a[i], b[i]))
+        fields.refuse(
+            schema.name, values,
+            fmt::format("it must be below the larger of {} = {} and {} = {}", schema.below_larger_a,
+                        shown(a), schema.below_larger_b, shown(b)));
+  }
   for (const std::string_view other : {schema.divides_a, schema.divides_b})
     if (!other.empty() && node.integer(other) % node.integer(schema.name) != 0)
       fields.refuse(schema.name, node.integer(schema.name),

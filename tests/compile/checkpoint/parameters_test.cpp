@@ -311,3 +311,34 @@ TEST_CASE("two layers whose names give one key are told so") {
   CHECK(contains(error_of(graph, entries),
                  "layer 'a.prune': 'a.prune.mask': layer 'a' has this key too"));
 }
+
+TEST_CASE("a batch norm's entries are bound, and each wrong one is named") {
+  const Graph graph = parse_graph(
+      R"({"format": "lockstep-graph", "version": 1, "name": "bn", "inputs": [{"name": "x", "shape": [2]}],
+          "nodes": [{"name": "n", "op": "batch_norm1d", "inputs": ["x"], "attrs": {"num_features": 2}}],
+          "outputs": ["n"]})",
+      "g.json");
+  const auto bind = [&](const std::string& key, const Tensor& tensor) {
+    Entries entries = {
+        {"n.weight", floats({2}, {1, 2})},
+        {"n.bias", floats({2}, {3, 4})},
+        {"n.running_mean", floats({2}, {5, 6})},
+        {"n.running_var", floats({2}, {7, 0})},
+        {"n.num_batches_tracked", make_tensor(Dtype::kInt64, {}, std::vector<std::int64_t>{9})}};
+    entries[key] = tensor;
+    StateDict state;
+    for (const auto& [name, value] : entries) state.add(name, value);
+    return *bind_parameters(graph, state).of(graph.nodes[0]).batch_norm;
+  };
+  const auto error = [&](const std::string& key, const Tensor& tensor) {
+    return input_error_of([&] { bind(key, tensor); });
+  };
+  const BatchNormParameters bound = bind("n.bias", floats({2}, {3, 4}));
+  CHECK(bound.weight == std::vector<float>{1, 2});
+  CHECK(bound.running_mean == std::vector<float>{5, 6});
+  CHECK(bound.running_var == std::vector<float>{7, 0});
+  CHECK(contains(error("n.weight", floats({3}, {1, 2, 3})), "'n.weight': shape is [3]"));
+  CHECK(contains(error("n.running_var", floats({2}, {1, -1})), "'n.running_var': variance -1"));
+  CHECK(contains(error("n.num_batches_tracked", int32s({}, {9})), "dtype is int32"));
+  CHECK(contains(error("n.x", floats({1}, {1})), "key 'n.x': no layer"));
+}

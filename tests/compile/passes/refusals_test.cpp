@@ -64,6 +64,20 @@ TEST_CASE("a weight without quantize is refused") {
                 {"layer 'conv1'", "weight is not quantized"});
 }
 
+TEST_CASE("an operator that trains but has no exact lowering is refused by name") {
+  const auto check = [](const std::string& op, const std::string& inputs,
+                        const std::string& attributes) {
+    check_refused(
+        graph_text(fmt::format(R"({{"name":"node1","op":"{}","inputs":[{}],"attrs":{{{}}}}})", op,
+                               inputs, attributes),
+                   "node1"),
+        [](StateBuilder&) {}, {"layer 'node1'", "'" + op + "'"});
+  };
+  check("add", R"("input","input")", "");
+  check("avg_pool2d", R"("input")", R"("kernel_size":2)");
+  check("pixel_shuffle", R"("input")", R"("upscale_factor":1)");
+}
+
 TEST_CASE("a float bias is refused, with a hint") {
   check_refused(graph_text(conv(R"({"type":"quantize","channelwise":-1})", ""), "conv1"),
                 [](StateBuilder& s) {
