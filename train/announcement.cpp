@@ -19,13 +19,13 @@ void announce(const TrainingTask& task, Reporter& reporter) {
         "warning: LibTorch runs on the reference BLAS, which is slow; install "
         "libopenblas0-pthread");
   const std::int64_t total = task.recipe.epochs * task.steps_per_epoch;
-  for (const QuantizeLayer* const layer : task.network.quantize_layers())
+  for (const QuantizeImpl* const layer : task.network.quantize_layers())
     if (layer->timeout() >= total)
       reporter.line(
           fmt::format("warning: layer '{}': timeout = {}, but training has {}: it will not be "
                       "quantized",
                       layer->label(), layer->timeout(), counted(total, "step")));
-  for (const PruneLayer* const layer : task.network.prune_layers())
+  for (const PruneImpl* const layer : task.network.prune_layers())
     if (layer->prunes() && layer->last_step() >= total)
       reporter.line(
           fmt::format("warning: layer '{}': its pruning ends at step {}, but training has {}",

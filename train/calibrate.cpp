@@ -70,8 +70,8 @@ Batch draw_images(const datasets::Dataset& dataset, const GraphInput& input,
 void run_once(Network& network, const Batch& batch) {
   const torch::NoGradGuard values_only;
   network.eval();
-  for (PruneLayer* const layer : network.prune_layers()) layer->train();
-  for (QuantizeLayer* const layer : network.quantize_layers()) layer->train();
+  for (PruneImpl* const layer : network.prune_layers()) layer->train();
+  for (QuantizeImpl* const layer : network.quantize_layers()) layer->train();
   network.forward({batch.images});
 }
 
@@ -98,7 +98,7 @@ CalibrateResult calibrate_network(const Graph& graph, const CalibrateOptions& op
   result.test_images = dataset.test.count();
   result.float_accuracy = accuracy(network, dataset.test);
   run_once(network, batch);
-  for (const std::string& event : network.context().events) reporter.line(event);
+  for (const std::string& event : network.events()) reporter.line(event);
   result.test_accuracy = accuracy(network, dataset.test);
   reporter.line(fmt::format("test accuracy {:.2f} % in float, {:.2f} % calibrated",
                             100 * result.float_accuracy, 100 * result.test_accuracy));

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "compile/support/error.h"
+#include "train/freeze_guard.h"
 
 namespace lockstep::train {
 namespace {
@@ -16,7 +17,7 @@ constexpr std::int64_t kBatch = 500;
 }  // namespace
 
 std::map<std::string, std::vector<std::int64_t>> value_shapes(Network& network) {
-  const Freeze frozen(network);
+  const FreezeGuard frozen;
   const torch::NoGradGuard values_only;
   const bool was_training = network.is_training();
   network.eval();
@@ -68,7 +69,7 @@ std::int64_t count_correct(const torch::Tensor& logits, std::span<const std::int
 
 double accuracy(Network& network, const datasets::Images& images) {
   LOCKSTEP_ASSERT(images.count() > 0);
-  const Freeze frozen(network);
+  const FreezeGuard frozen;
   const torch::NoGradGuard values_only;
   network.eval();
   std::vector<std::int64_t> all(static_cast<std::size_t>(images.count()));
@@ -85,7 +86,7 @@ double accuracy(Network& network, const datasets::Images& images) {
 }
 
 void explain_bad_loss(Network& network, const Batch& batch, double loss, std::int64_t step) {
-  const Freeze frozen(network);
+  const FreezeGuard frozen;
   const torch::NoGradGuard values_only;
   network.forward({batch.images}, [&](const Node& node, const torch::Tensor& value) {
     if (value.isfinite().all().item<bool>()) return;

@@ -12,18 +12,6 @@
 
 namespace lockstep::train {
 
-// While it lives, forwards change no state.
-class Freeze {
- public:
-  explicit Freeze(Network& network) : network_(network) { network_.context().frozen = true; }
-  ~Freeze() { network_.context().frozen = false; }
-  Freeze(const Freeze&) = delete;
-  Freeze& operator=(const Freeze&) = delete;
-
- private:
-  Network& network_;
-};
-
 // The shape of each node's value for one image, batch included, by node name.
 std::map<std::string, std::vector<std::int64_t>> value_shapes(Network& network);
 

@@ -1,11 +1,14 @@
 #include "train/network.h"
 
 #include <fmt/format.h>
+#include <torch/torch.h>
 
 #include <algorithm>
 #include <map>
 
+#include "compile/graph/shapes.h"
 #include "compile/support/error.h"
+#include "train/sparse_log.h"
 
 namespace lockstep::train {
 namespace {
@@ -19,19 +22,38 @@ std::size_t last_reader(const Graph& graph, const std::string& value) {
   return last;
 }
 
+// LibTorch's own messages may have many lines.
+InputError explained(const Node& node, const c10::Error& error) {
+  const std::string text = error.what_without_backtrace();
+  return InputError(fmt::format("layer '{}': {}", node.name, text.substr(0, text.find('\n'))));
+}
+
+template <typename M>
+std::vector<M*> layers_of(const torch::nn::Module& root) {
+  std::vector<M*> found;
+  for (const std::shared_ptr<torch::nn::Module>& module : root.modules(false))
+    if (auto* const layer = module->as<M>()) found.push_back(layer);
+  return found;
+}
+
 }  // namespace
 
-Network::Network(Graph graph, std::uint64_t seed)
-    : graph_(std::move(graph)), context_(std::make_unique<LayerContext>()) {
+Network::Network(Graph graph, std::uint64_t seed) : graph_(std::move(graph)) {
+  infer_shapes(graph_, fmt::format("graph '{}'", graph_.name));
   torch::manual_seed(seed);
+  const LogCapture capture([&](LogKind kind, const std::string& line) {
+    if (kind != LogKind::kCreated) events_.push_back(line);
+  });
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
     const Node& node = graph_.nodes[i];
     Step step;
     try {
-      step.run = make_layer(i);
+      step.op = make_operator(node);
     } catch (const c10::Error& error) {  // a weight that is larger than the memory
-      throw InputError(fmt::format("layer '{}': {}", node.name, error.what_without_backtrace()));
+      throw explained(node, error);
     }
+    // Registered by number: a node's name may hold characters that LibTorch does not allow.
+    if (step.op.module) register_module(std::to_string(i), step.op.module);
     for (const std::string& input : node.inputs)
       if (last_reader(graph_, input) == i) step.finished_inputs.push_back(input);
     steps_.push_back(std::move(step));
@@ -39,30 +61,14 @@ Network::Network(Graph graph, std::uint64_t seed)
   require_distinct_keys();
 }
 
-Network::Layer Network::make_layer(std::size_t i) {
-  const Node& node = graph_.nodes[i];
-  // Registered by number: a node's name may hold characters that LibTorch does not allow.
-  const std::string id = std::to_string(i);
-  if (node.quantize)
-    return register_module(id, std::make_shared<QuantizeLayer>(node.name, *node.quantize,
-                                                               Role::kActivation, context_.get()));
-  if (node.prune)
-    return register_module(id, std::make_shared<PruneLayer>(node.name, *node.prune,
-                                                            Role::kActivation, context_.get()));
-  if (node.op == "conv2d" || node.op == "linear")
-    return register_module(id, std::make_shared<WeightedLayer>(node, context_.get()));
-  if (const PlainOp plain = find_plain_op(node.op)) return plain;
-  throw InputError(
-      fmt::format("layer '{}': training does not know the operator '{}'", node.name, node.op));
-}
-
 // A node named 'conv.quantize' would share keys with the quantizer that wraps the weight of 'conv'.
 void Network::require_distinct_keys() const {
   std::map<std::string, std::string> owners;
-  for (const auto& child : named_children()) {
-    const std::string& name = graph_.nodes[std::stoul(child.key())].name;
-    for (const auto& parameter : child.value()->named_parameters()) {
-      const auto [owner, is_new] = owners.try_emplace(state_key(name, parameter.key()), name);
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (!steps_[i].op.module) continue;
+    const std::string& name = graph_.nodes[i].name;
+    for (const StateEntry& entry : state_entries(*steps_[i].op.module, name)) {
+      const auto [owner, is_new] = owners.try_emplace(entry.key, name);
       if (!is_new)
         throw InputError(fmt::format("layer '{}': its state entry '{}' is also one of layer '{}'",
                                      name, owner->first, owner->second));
@@ -73,27 +79,19 @@ void Network::require_distinct_keys() const {
 std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& inputs,
                                             const Observer& observe) {
   LOCKSTEP_ASSERT(inputs.size() == graph_.inputs.size());
+  const LogCapture capture([&](LogKind, const std::string& line) { events_.push_back(line); });
   std::map<std::string, torch::Tensor, std::less<>> values;
   for (std::size_t i = 0; i < inputs.size(); ++i) values[graph_.inputs[i].name] = inputs[i];
   for (std::size_t i = 0; i < steps_.size(); ++i) {
     const Node& node = graph_.nodes[i];
-    const torch::Tensor x = values.at(node.inputs.at(0));
+    std::vector<torch::Tensor> operands;
+    for (const std::string& input : node.inputs) operands.push_back(values.at(input));
     for (const std::string& input : steps_[i].finished_inputs) values.erase(input);
     torch::Tensor y;
     try {
-      if (const PlainOp* const plain = std::get_if<PlainOp>(&steps_[i].run)) {
-        y = (*plain)(node, x, is_training());
-      } else if (const auto* const weighted =
-                     std::get_if<std::shared_ptr<WeightedLayer>>(&steps_[i].run)) {
-        y = (*weighted)->forward(x);
-      } else if (const auto* const quantizer =
-                     std::get_if<std::shared_ptr<QuantizeLayer>>(&steps_[i].run)) {
-        y = (*quantizer)->forward(x);
-      } else {
-        y = std::get<std::shared_ptr<PruneLayer>>(steps_[i].run)->forward(x);
-      }
+      y = steps_[i].op.run(operands);
     } catch (const c10::Error& error) {  // a shape that the operator does not take
-      throw InputError(fmt::format("layer '{}': {}", node.name, error.what_without_backtrace()));
+      throw explained(node, error);
     }
     if (observe) observe(node, y);
     values[node.name] = std::move(y);
@@ -103,42 +101,33 @@ std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& in
   return outputs;
 }
 
-std::vector<std::pair<std::string, torch::Tensor>> Network::state() const {
-  std::vector<std::pair<std::string, torch::Tensor>> entries;
-  for (const auto& child : named_children()) {
-    const std::string& name = graph_.nodes[std::stoul(child.key())].name;
-    for (const auto& parameter : child.value()->named_parameters())
-      entries.emplace_back(state_key(name, parameter.key()), parameter.value());
-  }
-  return entries;
+std::vector<StateEntry> Network::state() const {
+  std::vector<StateEntry> all;
+  for (std::size_t i = 0; i < steps_.size(); ++i)
+    if (steps_[i].op.module)
+      for (StateEntry& entry : state_entries(*steps_[i].op.module, graph_.nodes[i].name))
+        all.push_back(std::move(entry));
+  return all;
 }
 
 std::vector<std::pair<std::string, torch::Tensor>> Network::trainable() const {
-  std::vector<std::pair<std::string, torch::Tensor>> entries = state();
-  std::erase_if(entries, [](const auto& entry) { return !entry.second.requires_grad(); });
-  return entries;
-}
-
-std::vector<PruneLayer*> Network::prune_layers() const {
-  std::vector<PruneLayer*> found;
-  for (const Step& step : steps_) {
-    if (const auto* const layer = std::get_if<std::shared_ptr<PruneLayer>>(&step.run))
-      found.push_back(layer->get());
-    if (const auto* const layer = std::get_if<std::shared_ptr<WeightedLayer>>(&step.run))
-      for (PruneLayer* const inner : (*layer)->prune_layers()) found.push_back(inner);
-  }
+  std::vector<std::pair<std::string, torch::Tensor>> found;
+  for (const StateEntry& entry : state())
+    if (entry.tensor.requires_grad()) found.emplace_back(entry.key, entry.tensor);
   return found;
 }
 
-std::vector<QuantizeLayer*> Network::quantize_layers() const {
-  std::vector<QuantizeLayer*> found;
-  for (const Step& step : steps_) {
-    if (const auto* const layer = std::get_if<std::shared_ptr<QuantizeLayer>>(&step.run))
-      found.push_back(layer->get());
-    if (const auto* const layer = std::get_if<std::shared_ptr<WeightedLayer>>(&step.run))
-      for (QuantizeLayer* const inner : (*layer)->quantize_layers()) found.push_back(inner);
-  }
-  return found;
+std::vector<PruneImpl*> Network::prune_layers() const { return layers_of<PruneImpl>(*this); }
+
+std::vector<QuantizeImpl*> Network::quantize_layers() const {
+  return layers_of<QuantizeImpl>(*this);
+}
+
+SparseModule* Network::wrapped_layer(std::string_view node) const {
+  for (std::size_t i = 0; i < steps_.size(); ++i)
+    if (graph_.nodes[i].name == node && steps_[i].op.module)
+      return steps_[i].op.module->as<SparseModule>();
+  return nullptr;
 }
 
 }  // namespace lockstep::train

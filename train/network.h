@@ -2,25 +2,24 @@
 // QSPARSE's keys in QSPARSE's order.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn/module.h>
 
 #include <functional>
-#include <map>
-#include <memory>
 #include <string>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "compile/graph/graph.h"
-#include "train/layers.h"
+#include "train/module_state.h"
+#include "train/operators.h"
+#include "train/sparse_module.h"
 
 namespace lockstep::train {
 
 class Network : public torch::nn::Module {
  public:
   // Weights are drawn from LibTorch's generator, seeded with `seed`. InputError names a node that
-  // training does not know, that does not fit into memory, or whose state keys another node has.
+  // training does not know, whose input does not have a shape that it takes, that does not fit into
+  // memory, or whose state keys another node has.
   Network(Graph graph, std::uint64_t seed);
 
   // One tensor per graph output. `inputs`: one float32 tensor per graph input, batch first.
@@ -29,31 +28,33 @@ class Network : public torch::nn::Module {
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs,
                                      const Observer& observe = {});
 
-  // (key, tensor) of every state-dict entry, in order. The tensors share memory with the network.
-  std::vector<std::pair<std::string, torch::Tensor>> state() const;
+  // Every state-dict entry, in order. The tensors share memory with the network.
+  std::vector<StateEntry> state() const;
   // The trained parameters (weights and biases) with their keys.
   std::vector<std::pair<std::string, torch::Tensor>> trainable() const;
 
-  std::vector<PruneLayer*> prune_layers() const;
-  std::vector<QuantizeLayer*> quantize_layers() const;
+  // In the order of the state dict.
+  std::vector<PruneImpl*> prune_layers() const;
+  std::vector<QuantizeImpl*> quantize_layers() const;
+  // The layer whose weight is wrapped; nullptr when the node is no such layer.
+  SparseModule* wrapped_layer(std::string_view node) const;
 
   const Graph& graph() const { return graph_; }
-  LayerContext& context() { return *context_; }
+  // QSPARSE's log lines and warnings since the caller last emptied the list. The layers of a graph
+  // do not announce their creation: the graph lists them.
+  std::vector<std::string>& events() { return events_; }
 
  private:
-  using Layer = std::variant<PlainOp, std::shared_ptr<WeightedLayer>,
-                             std::shared_ptr<QuantizeLayer>, std::shared_ptr<PruneLayer>>;
   struct Step {
-    Layer run;
+    NodeOperator op;
     std::vector<std::string> finished_inputs;  // values that no later node reads
   };
 
-  Layer make_layer(std::size_t i);  // of node i
   void require_distinct_keys() const;
 
   Graph graph_;
-  std::unique_ptr<LayerContext> context_;
   std::vector<Step> steps_;  // one per node
+  std::vector<std::string> events_;
 };
 
 }  // namespace lockstep::train

@@ -138,7 +138,7 @@ class Training {
     state_.loss_sum += loss_value * static_cast<double>(count);
     state_.correct += count_correct(logits, batch.labels);
     state_.seen += count;
-    std::vector<std::string>& events = network_.context().events;
+    std::vector<std::string>& events = network_.events();
     log_.add_step(state_.step, loss_value, rate, events);
     for (const std::string& event : events) reporter_.line(event);
     events.clear();

@@ -63,9 +63,9 @@ bool LayerWindow::accepts(const Tensor& sample) const {
 std::vector<std::pair<std::string, std::deque<torch::Tensor>*>> collected_samples(
     const Network& network) {
   std::vector<std::pair<std::string, std::deque<torch::Tensor>*>> found;
-  for (PruneLayer* const layer : network.prune_layers())
+  for (PruneImpl* const layer : network.prune_layers())
     found.emplace_back(layer->label(), &layer->window);
-  for (QuantizeLayer* const layer : network.quantize_layers())
+  for (QuantizeImpl* const layer : network.quantize_layers())
     found.emplace_back(layer->label(), &layer->window);
   return found;
 }

@@ -198,7 +198,7 @@ TEST_CASE("what cannot be calibrated is refused by name") {
   }
   extra.add("fc2.weight", good.at("fc.weight"));
   CHECK(contains(setup.refusal(missing), "changed.pt: the key 'conv.bias' is missing"));
-  CHECK(contains(setup.refusal(extra), "changed.pt: the graph has no 'fc2.weight'"));
+  CHECK(contains(setup.refusal(extra), "changed.pt: the network has no 'fc2.weight'"));
   CHECK(contains(setup.refusal(broken), "'fc.weight' holds nan, not a finite number"));
   const auto refused = [&](auto change) {
     CalibrateOptions changed = setup.options;

@@ -126,8 +126,8 @@ void train(lockstep::train::Network& network) {
   network.train();
   for (int step = 0; step <= 240; ++step) {
     network.forward({torch::rand({10, 1, kSize, kSize})});
-    for (const std::string& event : network.context().events) fmt::print("{}\n", event);
-    network.context().events.clear();
+    for (const std::string& event : network.events()) fmt::print("{}\n", event);
+    network.events().clear();
   }
 }
 
