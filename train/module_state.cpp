@@ -118,14 +118,19 @@ void require_known_keys(const std::vector<StateEntry>& entries, const StateDict&
       throw InputError(fmt::format("{}: the network has no '{}'", where, key));
 }
 
+std::string joined(const std::string& path, const std::string& name) {
+  return path.empty() ? name : state_key(path, name);
+}
+
 // The sizes of the entries of a layer's wraps follow from its weight.
 void add_sizes(const SparseModule& module, const std::string& path,
                std::vector<StateEntry>& entries) {
   const auto set = [&](const std::string& child, std::vector<std::int64_t> sizes) {
-    for (StateEntry& entry : entries)
-      if (entry.key == state_key(path, child)) entry.sizes = std::move(sizes);
+    const auto entry = std::ranges::find(entries, joined(path, child), &StateEntry::key);
+    if (entry != entries.end()) entry->sizes = std::move(sizes);
   };
-  if (module.pruner()) set("prune.mask", module.weight.sizes().vec());
+  if (module.pruner())
+    set("prune.mask", module.weight.sizes().slice(module.pruner()->collapses() ? 1 : 0).vec());
   if (module.quantizer()) {
     const std::int64_t axis = module.quantizer()->channel_axis();
     set("quantize.decimal", {axis < 0 ? 1 : module.weight.size(axis)});
@@ -136,20 +141,17 @@ void add_sizes(const SparseModule& module, const std::string& path,
 
 void add_entries(const torch::nn::Module& module, const std::string& path,
                  std::vector<StateEntry>& entries) {
-  const auto key_of = [&](const std::string& name) {
-    return path.empty() ? name : state_key(path, name);
-  };
   const auto* const quantize = module.as<QuantizeImpl>();
-  const bool is_learnt = quantize != nullptr || module.as<PruneImpl>() != nullptr;
+  const bool is_learnt = module.as<LearntLayer>() != nullptr;
   for (const auto& parameter : module.named_parameters(false)) {
-    entries.push_back({key_of(parameter.key()), parameter.value(), is_learnt});
+    entries.push_back({joined(path, parameter.key()), parameter.value(), is_learnt});
     if (quantize != nullptr && quantize->channel_axis() < 0 && parameter.key() == "decimal")
       entries.back().sizes = {1};
   }
   for (const auto& buffer : module.named_buffers(false))
-    entries.push_back({key_of(buffer.key()), buffer.value()});
+    entries.push_back({joined(path, buffer.key()), buffer.value()});
   for (const auto& child : module.named_children())
-    add_entries(*child.value(), key_of(child.key()), entries);
+    add_entries(*child.value(), joined(path, child.key()), entries);
   if (const auto* const sparse = module.as<SparseModule>()) add_sizes(*sparse, path, entries);
 }
 

@@ -30,16 +30,13 @@ void require_options(const std::string& owner, const PruneSpec& spec) {
 }  // namespace
 
 PruneImpl::PruneImpl(PruneOptions options, Role role)
-    : torch::nn::Module("lockstep::Prune"), options_(std::move(options)), role_(role) {
+    : LearntLayer("lockstep::Prune"), options_(std::move(options)), role_(role) {
   const PruneSpec& spec = options_.spec();
   require_options(owner(), spec);
   collapse_batch_ = spec.collapse.value_or(role == Role::kActivation ? 0 : -1) >= 0;
-  const auto placeholder = [&](const char* name) {
-    return register_parameter(name, torch::full({}, -1, torch::kInt32), false);
-  };
-  mask = placeholder("mask");
-  n_updates = placeholder("_n_updates");
-  current_sparsity = placeholder("_cur_sparsity");
+  mask = add_entry("mask");
+  n_updates = add_entry("_n_updates");
+  current_sparsity = add_entry("_cur_sparsity");
   // QSPARSE's line ends in a space.
   log_line(LogKind::kCreated,
            fmt::format("[Prune{}] start = {} interval = {} repetition = {} sparsity = {} "
@@ -170,7 +167,7 @@ torch::Tensor PruneImpl::tiled_mask(const torch::Tensor& x) const {
 
 torch::Tensor PruneImpl::transform(const torch::Tensor& x) const {
   if (!initialised()) return x;
-  const std::int64_t skip = role_ == Role::kActivation && x.dim() > mask.dim() ? 1 : 0;
+  const std::int64_t skip = collapse_batch_ && x.dim() > mask.dim() ? 1 : 0;
   bool matches = x.dim() - skip == mask.dim();
   for (std::int64_t d = 0; matches && d < mask.dim(); ++d)
     matches = mask.size(d) == x.size(d + skip) || mask.size(d) == 1;

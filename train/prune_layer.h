@@ -5,7 +5,6 @@
 // differs from QSPARSE on purpose is listed in docs/qsparse-compatibility.md.
 #pragma once
 
-#include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <deque>
@@ -15,7 +14,7 @@
 
 namespace lockstep::train {
 
-class PruneImpl : public torch::nn::Module {
+class PruneImpl : public LearntLayer {
  public:
   // `role` is kActivation or kWeight. InputError when an option is out of range. Says that it was
   // made (sparse_log.h).
@@ -30,6 +29,8 @@ class PruneImpl : public torch::nn::Module {
   bool prunes() const { return options_.spec().sparsity > 0 && options_.spec().repetition > 0; }
   const PruneOptions& options() const { return options_; }
   std::int64_t last_step() const;
+  // Is the mask for one index of the first axis (collapse 0)? Else it is for the whole tensor.
+  bool collapses() const { return collapse_batch_; }
   // The name in log lines and errors; empty unless given or set.
   const std::string& label() const { return options_.name(); }
   void set_label(std::string text) { options_.name(std::move(text)); }

@@ -25,7 +25,10 @@ std::string repr(double value) {
 }
 
 // The largest absolute value, or NaN; for messages.
-float worst_value(const torch::Tensor& x) { return x.abs().max().item<float>(); }
+float worst_value(const torch::Tensor& x) {
+  const auto worst = x.abs().max().item<float>();
+  return std::isnan(worst) ? std::abs(worst) : worst;  // never "-nan"
+}
 
 void require_options(const std::string& owner, const QuantizeSpec& spec, bool has_bias_bits) {
   const auto refuse = [&](std::string_view name, const auto& value, std::string_view allowed) {
@@ -47,19 +50,16 @@ void require_options(const std::string& owner, const QuantizeSpec& spec, bool ha
 }  // namespace
 
 QuantizeImpl::QuantizeImpl(QuantizeOptions options, Role role)
-    : torch::nn::Module("lockstep::Quantize"),
+    : LearntLayer("lockstep::Quantize"),
       options_(std::move(options)),
       role_(role),
       axis_(role == Role::kBias ? 0 : options_.spec().channelwise) {
   const QuantizeSpec& spec = options_.spec();
   require_options(owner(), spec, role == Role::kBias);
-  const auto placeholder = [&](const char* name) {
-    return register_parameter(name, torch::full({}, -1, torch::kInt32), false);
-  };
-  decimal = placeholder("decimal");
-  n_updates = placeholder("_n_updates");
-  bits = placeholder("bits");
-  quantized_flag = placeholder("_quantized");
+  decimal = add_entry("decimal");
+  n_updates = add_entry("_n_updates");
+  bits = add_entry("bits");
+  quantized_flag = add_entry("_quantized");
   log_line(LogKind::kCreated,
            fmt::format("[Quantize{}] bits={} channelwise={} window_size={} timeout={}",
                        label().empty() ? "" : " @ " + label(),

@@ -7,12 +7,12 @@
 // purpose is listed in docs/qsparse-compatibility.md.
 #pragma once
 
-#include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <deque>
 #include <string>
 
+#include "train/learnt_layer.h"
 #include "train/sparse_options.h"
 
 namespace lockstep::train {
@@ -20,7 +20,7 @@ namespace lockstep::train {
 // What a layer's data are: activations have a batch axis in front, weights and biases have none.
 enum class Role : std::uint8_t { kActivation, kWeight, kBias };
 
-class QuantizeImpl : public torch::nn::Module {
+class QuantizeImpl : public LearntLayer {
  public:
   // InputError when an option is out of range. For a bias, the width is options' bias_bits and
   // there is one decimal per element. Says that it was made (sparse_log.h).

@@ -8,6 +8,7 @@
 #include "compile/graph/fields.h"
 #include "compile/graph/graph.h"
 #include "compile/graph/op_schema.h"
+#include "compile/graph/specs.h"
 #include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "compile/support/strict_json.h"
@@ -21,10 +22,7 @@ constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
 constexpr std::size_t kMaxCount = 65536;    // of inputs, nodes, outputs
 constexpr std::size_t kMaxNameBytes = 251;  // NAME.npy is a file name, which may have 255
 constexpr std::int64_t kMaxDim = 65536;
-constexpr std::size_t kMaxRank = 3;   // of an input, without the batch
-constexpr std::int64_t kMaxAxis = 3;  // a tensor has at most four axes, batch included
-constexpr std::int64_t kMaxDecimal = 64;
-constexpr std::int64_t kMaxSteps = INT32_MAX;  // QSPARSE's counters are int32
+constexpr std::size_t kMaxRank = 3;  // of an input, without the batch
 
 // Names become file names and state-dict keys.
 void check_name(const std::string& name, const std::string& where) {
@@ -36,89 +34,6 @@ void check_name(const std::string& name, const std::string& where) {
     throw InputError(
         fmt::format("{}: name {} must have 1 to {} bytes, without '/' and control characters",
                     where, shown(name), kMaxNameBytes));
-}
-
-// [lo, hi]: two ordered values.
-template <typename T, typename Convert>
-void read_pair(Fields& fields, std::string_view name, T& lo, T& hi, Convert convert) {
-  const json* const found = fields.find(name);
-  if (found == nullptr) return;
-  const json& pair = fields.to_list(*found, name, 2, 2);
-  lo = convert(pair[0]);
-  hi = convert(pair[1]);
-}
-
-QuantizeSpec parse_quantize(Fields& fields, bool is_wrap) {
-  QuantizeSpec spec;
-  fields.read_integer("bits", spec.bits, 2, 16);
-  fields.read_integer("channelwise", spec.channelwise, -kMaxSteps, kMaxAxis);
-  read_pair(fields, "decimal_range", spec.decimal_lo, spec.decimal_hi, [&](const json& value) {
-    return fields.to_integer(value, "decimal_range", -kMaxDecimal, kMaxDecimal + 1);
-  });
-  if (spec.decimal_lo >= spec.decimal_hi)
-    fields.refuse("decimal_range", fields.require("decimal_range"),
-                  "its end (exclusive) must be above its start");
-  read_pair(fields, "saturate_range", spec.saturate_lo, spec.saturate_hi,
-            [&](const json& value) { return fields.to_number(value, "saturate_range", 0, 1); });
-  if (spec.saturate_lo > spec.saturate_hi)
-    fields.refuse("saturate_range", fields.require("saturate_range"),
-                  "its end must not be below its start");
-  fields.read_integer("timeout", spec.timeout, -kMaxSteps, kMaxSteps);
-  fields.read_integer("interval", spec.interval, -kMaxSteps, kMaxSteps);
-  fields.read_integer("window_size", spec.window_size, 1, kMaxSteps);
-  if (is_wrap) {
-    fields.read_integer("bias_bits", spec.bias_bits, -1, 32);
-    if (spec.bias_bits >= 0 && spec.bias_bits < 2)
-      fields.refuse("bias_bits", spec.bias_bits, "it must be -1 (a float bias) or 2 to 32");
-  }
-  if (const json* const rounding = fields.find("rounding")) {
-    bool is_known = false;
-    for (const Rounding mode : {Rounding::kTowardZero, Rounding::kFloor, Rounding::kHalfEven})
-      if (*rounding == rounding_name(mode)) {
-        spec.rounding = mode;
-        is_known = true;
-      }
-    if (!is_known)
-      fields.refuse("rounding", *rounding,
-                    "it must be \"toward_zero\", \"floor\" or \"half_even\"");
-  }
-  return spec;
-}
-
-std::vector<std::int64_t> parse_structured_dims(const Fields& fields, const json& callback) {
-  Fields members(callback, fields.owner(), "callback");
-  std::vector<std::int64_t> dims;
-  const json& list = members.to_list(members.require("structured"), "structured", 0, kMaxAxis + 1);
-  for (const json& dim : list) {
-    dims.push_back(members.to_integer(dim, "structured", 0, kMaxAxis));
-    if (std::count(dims.begin(), dims.end(), dims.back()) > 1)
-      members.refuse("structured", list, "each axis may be named once");
-  }
-  members.refuse_unknown_members();
-  return dims;
-}
-
-PruneSpec parse_prune(Fields& fields) {
-  PruneSpec spec;
-  fields.read_number("sparsity", spec.sparsity, 0, 1);
-  fields.read_integer("start", spec.start, -kMaxSteps, kMaxSteps);
-  fields.read_integer("interval", spec.interval, 1, kMaxSteps);
-  fields.read_integer("repetition", spec.repetition, 0, kMaxSteps);
-  fields.read_integer("window_size", spec.window_size, 1, kMaxSteps);
-  fields.read_flag("strict", spec.strict);
-  if (const json* const collapse = fields.find("collapse"); collapse && *collapse != "auto") {
-    if (!collapse->is_number())
-      fields.refuse("collapse", *collapse, "it must be \"auto\" or an axis");
-    spec.collapse = fields.to_integer(*collapse, "collapse", -1, kMaxAxis);
-  }
-  if (const json* const callback = fields.find("callback");
-      callback && *callback != "unstructured") {
-    if (!callback->is_object())
-      fields.refuse("callback", *callback,
-                    "it must be \"unstructured\" or {\"structured\": [axes]}");
-    spec.structured_dims = parse_structured_dims(fields, *callback);
-  }
-  return spec;
 }
 
 // At most one of each kind: QSPARSE would give two the same state-dict keys.

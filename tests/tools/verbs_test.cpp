@@ -60,7 +60,7 @@ const Json& entry(const Json& entries, const std::string& name) {
 
 TEST_CASE("help names every verb, and every verb has its own help") {
   const std::string help = out_of({kLockstep, "--help"});
-  for (const char* verb : {"train", "compile", "verify", "run", "inspect", "bench"}) {
+  for (const char* verb : {"convert", "train", "compile", "verify", "run", "inspect", "bench"}) {
     INFO(verb);
     CHECK(help.find(verb) != std::string::npos);
     if (std::string(verb) == "train" && !LOCKSTEP_TEST_WITH_TORCH) continue;

@@ -465,6 +465,14 @@ TEST_CASE("a weight or generated data that fit no memory are refused by name") {
                  "input 'input': shape [1, 60000, 60000] is too large for synthetic data"));
 }
 
+TEST_CASE("a layer whose input has another size is named in one line") {
+  std::string text = kSmall;
+  text.replace(text.find("\"in_features\": 144"), 18, "\"in_features\": 100");
+  const Graph graph = lockstep::parse_graph(text, "small");
+  CHECK(input_error_of([&] { Network(graph, 1); }) ==
+        "graph 'small': layer 'fc': in_features is 100, but its input has 144 elements");
+}
+
 TEST_CASE("two nodes with the same state key are refused") {
   Graph graph = small_graph();
   for (lockstep::Node& node : graph.nodes) {

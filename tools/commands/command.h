@@ -20,6 +20,7 @@ using Action = std::function<int()>;
 
 Action add_bench(CLI::App& verb);
 Action add_compile(CLI::App& verb);
+Action add_convert(CLI::App& verb);
 Action add_inspect(CLI::App& verb);
 Action add_run(CLI::App& verb);
 Action add_train(CLI::App& verb);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "compile/graph/shapes.h"
 #include "compile/support/interruption.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
@@ -80,6 +81,7 @@ int train_graph(const TrainArguments& arguments) {
     train::OutputFolder(options.out).remove_states();
   options.recipe = read_recipe(arguments.recipe);
   const Graph graph = read_graph(arguments.graph);
+  infer_shapes(graph, arguments.graph.string());
   const train::TrainResult result = train::train_network(graph, options);
 
   console.print_json({{"out", options.out.string()},

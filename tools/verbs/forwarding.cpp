@@ -4,9 +4,13 @@ namespace lockstep::cli {
 
 std::span<const Verb> verbs() {
   static constexpr Verb kVerbs[] = {
-      {"train", kTrainSummary, nullptr},         {"compile", kCompileSummary, add_compile},
-      {"verify", kVerifySummary, nullptr},       {"run", kRunSummary, add_run},
-      {"inspect", kInspectSummary, add_inspect}, {"bench", kBenchSummary, add_bench},
+      {"convert", kConvertSummary, add_convert},
+      {"train", kTrainSummary, nullptr},
+      {"compile", kCompileSummary, add_compile},
+      {"verify", kVerifySummary, nullptr},
+      {"run", kRunSummary, add_run},
+      {"inspect", kInspectSummary, add_inspect},
+      {"bench", kBenchSummary, add_bench},
   };
   return kVerbs;
 }

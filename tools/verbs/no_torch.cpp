@@ -16,9 +16,13 @@ Action add_train_refusal(CLI::App& verb) {
 
 std::span<const Verb> verbs() {
   static constexpr Verb kVerbs[] = {
-      {"train", kTrainSummary, add_train_refusal}, {"compile", kCompileSummary, add_compile},
-      {"verify", kVerifySummary, add_verify},      {"run", kRunSummary, add_run},
-      {"inspect", kInspectSummary, add_inspect},   {"bench", kBenchSummary, add_bench},
+      {"convert", kConvertSummary, add_convert},
+      {"train", kTrainSummary, add_train_refusal},
+      {"compile", kCompileSummary, add_compile},
+      {"verify", kVerifySummary, add_verify},
+      {"run", kRunSummary, add_run},
+      {"inspect", kInspectSummary, add_inspect},
+      {"bench", kBenchSummary, add_bench},
   };
   return kVerbs;
 }

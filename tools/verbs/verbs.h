@@ -1,7 +1,7 @@
 // Which verbs an executable has and what stands behind each. There are three tables of them:
 //   forwarding.cpp  `lockstep` in a build with LibTorch: train and verify run in
-//                   `lockstep-torch`, so that compile, run, inspect and bench start without
-//                   loading LibTorch
+//                   `lockstep-torch`, so that convert, compile, run, inspect and bench start
+//                   without loading LibTorch
 //   torch.cpp       `lockstep-torch`
 //   no_torch.cpp    `lockstep` in a build without LibTorch: verify has no float path
 #pragma once
@@ -28,6 +28,8 @@ std::span<const Verb> verbs();
 std::unique_ptr<verify::FloatPath> float_path_of_this_build(const Graph& graph,
                                                             const StateDict& state);
 
+inline constexpr const char* kConvertSummary =
+    "Insert quantization and pruning into a float graph, fold its batch norms";
 inline constexpr const char* kTrainSummary =
     "Train a graph with quantization and pruning, write its state dict";
 inline constexpr const char* kCompileSummary =

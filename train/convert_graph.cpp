@@ -1,0 +1,121 @@
+#include "train/convert_graph.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "compile/graph/op_schema.h"
+#include "compile/support/error.h"
+#include "train/readers.h"
+
+namespace lockstep::train {
+namespace {
+
+bool is_batch_norm(const Node& node) { return !schema_of(node).normalized_channels.empty(); }
+
+// Does the operator compute new values, rather than pick or move those that it gets?
+bool makes_values(const Node& node) {
+  return schema_of(node).weight_shape != nullptr || is_batch_norm(node) || node.op == "add" ||
+         node.op == "avg_pool2d";
+}
+
+void require_float(const Graph& graph) {
+  for (const Node& node : graph.nodes)
+    if (node.quantize || node.prune || !node.wraps.empty())
+      throw InputError(fmt::format(
+          "layer '{}': it is quantized or pruned already; only a graph without quantize, prune and "
+          "wrap can be converted",
+          node.name));
+}
+
+class Conversion {
+ public:
+  Conversion(Graph graph, const ConversionPolicy& policy)
+      : graph_(std::move(graph)),
+        policy_(policy),
+        excluded_(policy.exclude.begin(), policy.exclude.end()) {
+    for (const std::string& name : excluded_)
+      if (graph_.find_node(name) == nullptr)
+        throw InputError(
+            fmt::format("layer '{}' is to be excluded, but graph '{}' has no such "
+                        "node",
+                        name, graph_.name));
+    for (const GraphInput& input : graph_.inputs) names_.insert(input.name);
+    for (const Node& node : graph_.nodes) names_.insert(node.name);
+  }
+
+  Graph run() {
+    std::vector<Node> old = std::move(graph_.nodes);
+    graph_.nodes.clear();
+    std::vector<bool> ends(old.size());
+    for (std::size_t i = 0; i < old.size(); ++i) ends[i] = ends_here(old, i);
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      Node node = std::move(old[i]);
+      const std::string name = node.name;
+      const bool excluded = excluded_.contains(name);
+      if (!excluded && schema_of(node).weight_shape != nullptr) wrap_weight(node);
+      graph_.nodes.push_back(std::move(node));
+      if (excluded || !ends[i]) continue;
+      std::string last = name;
+      if (policy_.prune_activations && std::ranges::count(graph_.outputs, name) == 0)
+        last = append("prune", name, last);
+      if (policy_.quantize_activations) last = append("quantize", name, last);
+      for (std::size_t k = i + 1; k < old.size(); ++k)
+        std::ranges::replace(old[k].inputs, name, last);
+      std::ranges::replace(graph_.outputs, name, last);
+    }
+    return std::move(graph_);
+  }
+
+ private:
+  // A value that only its batch norm reads is not finished yet.
+  bool ends_here(const std::vector<Node>& nodes, std::size_t i) const {
+    if (!makes_values(nodes[i])) return false;
+    const Node* const reader = only_reader(nodes, graph_.outputs, nodes[i].name);
+    return reader == nullptr || !is_batch_norm(*reader);
+  }
+
+  void wrap_weight(Node& node) const {
+    if (policy_.prune_weights) node.wraps.emplace_back(*policy_.prune_weights);
+    if (!policy_.quantize_weights) return;
+    QuantizeSpec spec = *policy_.quantize_weights;
+    if (!node.flag("bias")) spec.bias_bits = -1;
+    // Per output channel: the second axis of a transposed convolution's weight.
+    const bool transposed = node.op.starts_with("conv_transpose");
+    if (transposed && spec.channelwise == 0) spec.channelwise = 1;
+    node.wraps.emplace_back(spec);
+  }
+
+  // A node "`owner`_`op`" that reads `input`; returns its name.
+  std::string append(const std::string& op, const std::string& owner, const std::string& input) {
+    Node node;
+    node.name = fmt::format("{}_{}", owner, op);
+    node.op = op;
+    node.inputs = {input};
+    if (op == "prune")
+      node.prune = policy_.prune_activations;
+    else
+      node.quantize = policy_.quantize_activations;
+    if (!names_.insert(node.name).second)
+      throw InputError(
+          fmt::format("layer '{}': the name '{}', which its {} node would get, is "
+                      "taken; rename that node",
+                      owner, node.name, op));
+    graph_.nodes.push_back(std::move(node));
+    return graph_.nodes.back().name;
+  }
+
+  Graph graph_;
+  const ConversionPolicy& policy_;
+  std::set<std::string> excluded_, names_;
+};
+
+}  // namespace
+
+Graph convert_graph(Graph graph, const ConversionPolicy& policy) {
+  require_float(graph);
+  return Conversion(std::move(graph), policy).run();
+}
+
+}  // namespace lockstep::train
