@@ -109,12 +109,17 @@ int run_guarded(int argc, char** argv) {
   }
 }
 
+// Runs before the constructors of every library, not first in main: OpenBLAS, which comes with
+// LibTorch, starts threads in one, and a thread that does not block the signals would take them.
+// While the libraries are being found and loaded, the process blocks what `lockstep` blocked before
+// it became lockstep-torch; started directly, it ends by the signal, with nothing to undo yet.
+[[gnu::section(".preinit_array"), gnu::used]] void (*block_interrupts_first)() = block_interrupts;
+
 }  // namespace
 }  // namespace lockstep::cli
 
 int main(int argc, char** argv) {
   using namespace lockstep::cli;
-  lockstep::block_interrupts();
   reserve_standard_streams();
   std::signal(SIGPIPE,
               SIG_IGN);  // a closed pipe is then an error of write, reported like any other

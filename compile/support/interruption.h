@@ -18,8 +18,9 @@ namespace lockstep {
 inline constexpr int kExitInterrupted = 130;
 
 // Blocks the three signals, but for those that the caller has this process ignore (nohup): they
-// stay ignored. To be called first in main, since threads and exec inherit it. A signal that comes
-// before watch_interrupts() waits for it.
+// stay ignored. To be called before any thread starts, since threads and exec inherit it; where a
+// library's constructor starts one, before main. Needs nothing that a constructor sets up. A signal
+// that comes before watch_interrupts() waits for it.
 void block_interrupts();
 
 // Starts the thread that waits for the signals which block_interrupts() has blocked. One that comes

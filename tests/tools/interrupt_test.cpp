@@ -20,6 +20,9 @@ namespace fs = std::filesystem;
 
 const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 const fs::path kNetwork = fs::path(LOCKSTEP_TEST_DATA) / "golden" / "nets" / "bias12";
+// With ten outputs, one for each class of the synthetic data: its training would go on for long.
+const fs::path kTrainedGraph =
+    fs::path(LOCKSTEP_TEST_DATA).parent_path() / "docs" / "examples" / "small" / "graph.json";
 const std::string kLine = "lockstep: interrupted\n";
 
 // A network, compiled, and a folder for the temporary files of the commands.
@@ -207,10 +210,9 @@ TEST_CASE("training that has not begun is ended at once and leaves no old state"
   fs::create_directory(work.file("out"));
   for (const char* name : {"state.pt", "state.safetensors", "checkpoint.pt", "log.jsonl"})
     write_text(fs::path(work.file("out")) / name, "an old output");
-  BackgroundProcess train(
-      {kLockstep, "train", "--graph", (kNetwork / "graph.json").string(), "--data", "synthetic",
-       "--out", work.file("out"), "--epochs", "1000", "--quiet"},
-      work.setup());
+  BackgroundProcess train({kLockstep, "train", "--graph", kTrainedGraph.string(), "--data",
+                           "synthetic", "--out", work.file("out"), "--epochs", "1000", "--quiet"},
+                          work.setup());
   REQUIRE(train.wait_until([&] { return !fs::exists(work.file("out/checkpoint.pt")); }));
   train.send(SIGINT);
   const Finished finished = train.wait();
@@ -219,14 +221,31 @@ TEST_CASE("training that has not begun is ended at once and leaves no old state"
   CHECK_FALSE(fs::exists(work.file("out/state.safetensors")));
 }
 
+TEST_CASE("lockstep-torch can be interrupted, too, when it is started directly" *
+          doctest::skip(!LOCKSTEP_TEST_WITH_TORCH)) {
+  const Workplace work;
+  const fs::path executable = fs::path(kLockstep).parent_path() / "lockstep-torch";
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    std::vector<std::string> command = work.verify();
+    command.front() = executable.string();
+    BackgroundProcess verify(command, work.setup());
+    REQUIRE(verify.wait_until([&] { return !fs::is_empty(work.temporaries()); }));
+    verify.send(signal);
+    const Finished finished = verify.wait();
+    CHECK(finished.exit_code == 130);
+    CHECK(finished.err == kLine);
+    work.wait_until_no_process();
+    CHECK(fs::is_empty(work.temporaries()));
+  }
+}
+
 TEST_CASE("training can be interrupted while LibTorch is still being loaded" *
           doctest::skip(!LOCKSTEP_TEST_WITH_TORCH)) {
   const Workplace work;
   for (const int milliseconds : {0, 50, 150}) {
-    BackgroundProcess train(
-        {kLockstep, "train", "--graph", (kNetwork / "graph.json").string(), "--data", "synthetic",
-         "--out", work.file("out"), "--epochs", "1000", "--quiet"},
-        work.setup());
+    BackgroundProcess train({kLockstep, "train", "--graph", kTrainedGraph.string(), "--data",
+                             "synthetic", "--out", work.file("out"), "--epochs", "1000", "--quiet"},
+                            work.setup());
     REQUIRE(train.wait_until_interruptible());
     std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
     train.send(SIGINT);
