@@ -67,8 +67,6 @@ class Training {
     while (state_.step < total_steps_) {
       if (interrupted()) {
         save_checkpoint();
-        reporter_.line(fmt::format("interrupted after step {}; continue with --resume {}",
-                                   state_.step, files_.checkpoint.string()));
         result.interrupted = true;
         result.steps = state_.step;
         return result;

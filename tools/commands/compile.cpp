@@ -11,6 +11,7 @@
 #include "compile/support/files.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
+#include "tools/support/file_names.h"
 #include "tools/support/options.h"
 #include "tools/support/outputs.h"
 #include "tools/support/table.h"
@@ -100,8 +101,11 @@ int compile(const CompileArguments& arguments) {
       if (arguments.print_after == "all" || arguments.print_after == pass)
         console.print(fmt::format("after {}:\n{}", pass, ir::to_text(program)));
     };
+  const Graph graph = read_graph(arguments.graph);
+  const StateDict state = read_state_dict(arguments.weights);
   const Compiled compiled =
-      compile_network(read_graph(arguments.graph), read_state_dict(arguments.weights), options);
+      naming_files(fmt::format("{}, {}", arguments.graph.string(), arguments.weights.string()),
+                   [&] { return compile_network(graph, state, options); });
   std::vector<std::string> c_files;
   if (!arguments.c_folder.empty())
     for (const CSourceFile& file : emit_c(compiled, {.prefix = arguments.prefix})) {

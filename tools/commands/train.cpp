@@ -1,6 +1,8 @@
 // lockstep train: options and interrupts; the work is train/train.h's.
 #include "train/train.h"
 
+#include <fmt/format.h>
+
 #include <limits>
 #include <memory>
 #include <optional>
@@ -9,6 +11,7 @@
 #include "compile/support/interruption.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
+#include "tools/support/file_names.h"
 #include "tools/support/options.h"
 #include "train/output_folder.h"
 
@@ -49,16 +52,18 @@ train::Recipe read_recipe(const RecipeOptions& options) {
 int calibrate_graph(const TrainArguments& arguments) {
   Console console(arguments.output);
   const train::TrainOptions& shared = arguments.options;
-  const train::CalibrateResult result = train::calibrate_network(
-      read_graph(arguments.graph), {.data = shared.data,
-                                    .weights = shared.weights,
-                                    .images = *arguments.calibrate,
-                                    .prune = !arguments.without_pruning,
-                                    .out = shared.out,
-                                    .seed = arguments.recipe.seed.value_or(1),
-                                    .threads = shared.threads,
-                                    .device = shared.device,
-                                    .quiet = arguments.output.quiet});
+  const Graph graph = read_graph(arguments.graph);
+  const train::CalibrateResult result = naming_files(arguments.graph.string(), [&] {
+    return train::calibrate_network(graph, {.data = shared.data,
+                                            .weights = shared.weights,
+                                            .images = *arguments.calibrate,
+                                            .prune = !arguments.without_pruning,
+                                            .out = shared.out,
+                                            .seed = arguments.recipe.seed.value_or(1),
+                                            .threads = shared.threads,
+                                            .device = shared.device,
+                                            .quiet = arguments.output.quiet});
+  });
   console.print_json({{"out", shared.out.string()},
                       {"float_accuracy", result.float_accuracy},
                       {"test_accuracy", result.test_accuracy},
@@ -82,14 +87,19 @@ int train_graph(const TrainArguments& arguments) {
   options.recipe = read_recipe(arguments.recipe);
   const Graph graph = read_graph(arguments.graph);
   infer_shapes(graph, arguments.graph.string());
-  const train::TrainResult result = train::train_network(graph, options);
+  const train::TrainResult result =
+      naming_files(arguments.graph.string(), [&] { return train::train_network(graph, options); });
 
   console.print_json({{"out", options.out.string()},
                       {"interrupted", result.interrupted},
                       {"test_accuracy", result.test_accuracy},
                       {"test_images", result.test_images},
                       {"steps", result.steps}});
-  return result.interrupted ? kExitInterrupted : kExitOk;
+  if (!result.interrupted) return kExitOk;
+  write_standard_error(
+      fmt::format("lockstep: interrupted after step {}; continue with --resume {}\n", result.steps,
+                  (options.out / "checkpoint.pt").string()));
+  return kExitInterrupted;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "compile/support/error.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
+#include "tools/support/file_names.h"
 #include "tools/support/open_plan.h"
 #include "tools/support/options.h"
 #include "tools/support/table.h"
@@ -195,7 +196,10 @@ int verify_files(const VerifyArguments& arguments) {
   const PlanFile plan(arguments.plan);
   const datasets::Images images = load_test_images(arguments, graph, plan);
   const std::vector<verify::Batch> batches = make_batches(images, graph);
-  const std::unique_ptr<verify::FloatPath> float_path = float_path_of_this_build(graph, state);
+  const std::string files =
+      fmt::format("{}, {}", arguments.graph.string(), arguments.weights.string());
+  const std::unique_ptr<verify::FloatPath> float_path =
+      naming_files(files, [&] { return float_path_of_this_build(graph, state); });
 
   Console console(arguments.output);
   verify::Options options;
@@ -207,7 +211,8 @@ int verify_files(const VerifyArguments& arguments) {
   options.random_samples = arguments.random_samples;
   options.seed = arguments.seed;
   options.progress = [&](const std::string& line) { console.progress(line); };
-  const verify::Report report = verify::verify_plan(graph, state, batches, options);
+  const verify::Report report =
+      naming_files(files, [&] { return verify::verify_plan(graph, state, batches, options); });
   const Outcome outcome = outcome_of(report, arguments.accept == "tested");
 
   Json json{{"plan", arguments.plan.string()}};
@@ -253,6 +258,7 @@ Action add_verify(CLI::App& verb) {
                   "Where to run the C of --c, comma-separated: host, cortex-m4")
       ->needs(c_folder)
       ->delimiter(',')
+      ->check(CLI::IsMember({"host", "cortex-m4"}))
       ->capture_default_str()
       ->type_name("LIST");
   add_integer<std::int64_t>(verb, "--random", arguments->random_samples, 0, 1'000'000,
