@@ -6,11 +6,10 @@
 
 #include "verify/proof/geometry.h"
 #include "verify/proof/tensors.h"
+#include "verify/semantics/index.h"
 
 namespace lockstep::verify {
 namespace {
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 // What a pooling passes on: the decimal that the whole channel shares, and per element the largest
 // of the lower and of the upper ends in its window.

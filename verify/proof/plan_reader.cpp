@@ -25,10 +25,11 @@ std::vector<Wide> read_array(const OpenPlan& plan, std::size_t offset, std::size
   return values;
 }
 
-std::vector<std::int64_t> read_weights(const OpenPlan& plan, std::uint32_t type,
-                                       std::uint32_t offset, std::size_t count) {
-  if (type == INTRT_INT8) return read_array<std::int8_t, std::int64_t>(plan, offset, count);
-  return read_array<std::int16_t, std::int64_t>(plan, offset, count);
+void read_weights(const OpenPlan& plan, std::uint32_t type, std::uint32_t offset, std::size_t count,
+                  PlanOp& op) {
+  op.weight_bits = type == INTRT_INT8 ? 8 : 16;
+  op.weights = type == INTRT_INT8 ? read_array<std::int8_t, std::int64_t>(plan, offset, count)
+                                  : read_array<std::int16_t, std::int64_t>(plan, offset, count);
 }
 
 std::vector<std::int64_t> read_bias(const OpenPlan& plan, std::uint32_t offset, std::size_t count) {
@@ -86,7 +87,7 @@ PlanOp read_op(const OpenPlan& plan, std::uint32_t index) {
       op.groups = params.groups;
       const std::size_t count = std::size_t{output.channels} * params.kernel_h * params.kernel_w *
                                 (input.channels / params.groups);
-      op.weights = read_weights(plan, params.weight_type, params.weights_offset, count);
+      read_weights(plan, params.weight_type, params.weights_offset, count, op);
       op.bias = read_bias(plan, params.bias_offset, output.channels);
       op.post = read_post(plan, params.post, output);
       break;
@@ -94,8 +95,8 @@ PlanOp read_op(const OpenPlan& plan, std::uint32_t index) {
     case PlanOp::kLinear: {
       const auto params = read_record<intrt_linear_params>(plan, params_offset);
       const auto outputs = static_cast<std::size_t>(output.element_count());
-      op.weights = read_weights(plan, params.weight_type, params.weights_offset,
-                                outputs * static_cast<std::size_t>(input.element_count()));
+      read_weights(plan, params.weight_type, params.weights_offset,
+                   outputs * static_cast<std::size_t>(input.element_count()), op);
       op.bias = read_bias(plan, params.bias_offset, outputs);
       op.post = read_post(plan, params.post, output);
       break;

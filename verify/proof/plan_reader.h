@@ -14,9 +14,14 @@ struct PlanPost {
   std::uint32_t kind = INTRT_POST_NONE;
   std::uint32_t rounding = 0;
   std::int64_t lo = 0, hi = 0;
-  std::vector<int> shifts;  // 1, or one per output channel
+  std::vector<int> shifts;  // 1, or one per output channel; empty unless kind is a shift
   std::vector<std::uint8_t>
       keep;  // one 0/1 per output element in physical (HWC) order; empty: no mask
+
+  // Of an output channel. Requires a shift.
+  int shift(std::int64_t channel) const {
+    return shifts.size() == 1 ? shifts[0] : shifts.at(static_cast<std::size_t>(channel));
+  }
 };
 
 struct PlanWindow {
@@ -41,7 +46,8 @@ struct PlanOp {
   PlanWindow window;                  // conv2d, max_pool2d
   std::int64_t groups = 1;            // conv2d
   std::vector<std::int64_t> weights;  // conv2d [O][kh][kw][I], linear [O][K]
-  std::vector<std::int64_t> bias;     // empty: none
+  int weight_bits = 0;                // of the type that holds a weight: 8 or 16
+  std::vector<std::int64_t> bias;     // 32 bits each; empty: none
   PlanPost post;                      // conv2d, linear, requantize
 };
 

@@ -22,9 +22,13 @@ struct PostStep {
 
 std::int64_t apply_steps(const std::vector<PostStep>& steps, std::int64_t x);
 
-// An x in [lo, hi] for which the two differ; nothing when they agree on all of it.
-std::optional<std::int64_t> find_difference(const std::vector<PostStep>& a,
-                                            const std::vector<PostStep>& b, std::int64_t lo,
-                                            std::int64_t hi);
+struct PostComparison {
+  std::optional<std::int64_t> difference;  // an x for which the two differ; nothing when they agree
+  std::int64_t arguments = 0;              // how many were looked at
+};
+// Of all x in [lo, hi]. Looks at few of them however many steps both functions have, unless they
+// divide and round in different ways.
+PostComparison compare_post(const std::vector<PostStep>& a, const std::vector<PostStep>& b,
+                            std::int64_t lo, std::int64_t hi);
 
 }  // namespace lockstep::verify

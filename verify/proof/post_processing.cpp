@@ -8,12 +8,11 @@
 
 #include "verify/proof/post_op.h"
 #include "verify/proof/tensors.h"
+#include "verify/semantics/index.h"
 #include "verify/semantics/rounding.h"
 
 namespace lockstep::verify {
 namespace {
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 // What the graph does between the sums and the output tensor, for one element.
 struct Expected {
@@ -62,8 +61,7 @@ Expected expected_of(const PlanCheck& check, const PlanOp& op, const Chain& chai
 
 std::vector<PostStep> found_steps(const PlanPost& post, std::int64_t channel) {
   if (post.kind == INTRT_POST_NONE) return {};
-  const int shift = post.shifts.size() == 1 ? post.shifts[0] : post.shifts.at(at(channel));
-  return {{shift, static_cast<Rounding>(post.rounding), post.lo, post.hi}};
+  return {{post.shift(channel), static_cast<Rounding>(post.rounding), post.lo, post.hi}};
 }
 
 // The values that an element can have after post-processing.
@@ -147,7 +145,7 @@ void check_post(PlanCheck& check, const PlanOp& op, const Chain& chain, std::siz
     if (proved_range == std::array{lo, hi} && proved_expected == expected.steps &&
         proved_found == found)
       continue;
-    if (const auto x = find_difference(expected.steps, found, lo, hi))
+    if (const auto x = compare_post(expected.steps, found, lo, hi).difference)
       throw Difference{op.node, post_difference(op, output, e, expected.steps, found, *x)};
     proved_expected = expected.steps;
     proved_found = found;

@@ -1,6 +1,8 @@
 #include "verify/proof/reach.h"
 
-#include "verify/proof/plan_check.h"
+#include <algorithm>
+
+#include "verify/semantics/index.h"
 
 namespace lockstep::verify {
 
@@ -27,6 +29,21 @@ std::int64_t weight_index(const PlanOp& op, const VisibleTensor& input, std::int
   // [O][kh][kw][I] from [O][I][kh][kw]
   const std::int64_t taps = op.window.kernel_h * op.window.kernel_w;
   return (output_channel * taps + k % taps) * (input.channels / op.groups) + k / taps;
+}
+
+SumRange sum_range(std::span<const std::int64_t> row, const Reach& reach, const ElementFacts& input,
+                   std::int64_t output, std::int64_t position) {
+  const std::int64_t bias = row.back();
+  SumRange range = {bias, bias, std::min<std::int64_t>(bias, 0), std::max<std::int64_t>(bias, 0)};
+  reach.each(output, position, [&](std::int64_t k, std::int64_t element) {
+    const std::int64_t a = row[at(k)] * input.lo[at(element)];
+    const std::int64_t b = row[at(k)] * input.hi[at(element)];
+    range.lo += std::min(a, b);
+    range.hi += std::max(a, b);
+    range.partial_lo += std::min<std::int64_t>({a, b, 0});
+    range.partial_hi += std::max<std::int64_t>({a, b, 0});
+  });
+  return range;
 }
 
 }  // namespace lockstep::verify

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "verify/proof/plan_check.h"
 #include "verify/proof/plan_reader.h"
 
 namespace lockstep::verify {
@@ -39,5 +41,13 @@ Reach reach_of(const PlanOp& op, const VisibleTensor& input, const VisibleTensor
 // The index of weight k of channel `output_channel` in op.weights.
 std::int64_t weight_index(const PlanOp& op, const VisibleTensor& input, std::int64_t output_channel,
                           std::int64_t k);
+
+// The range of the sum of one output element. `partial`: of every partial sum, in any order.
+struct SumRange {
+  std::int64_t lo, hi, partial_lo, partial_hi;
+};
+// `row`: the weights of channel `output` and, last, its bias, or 0.
+SumRange sum_range(std::span<const std::int64_t> row, const Reach& reach, const ElementFacts& input,
+                   std::int64_t output, std::int64_t position);
 
 }  // namespace lockstep::verify

@@ -10,12 +10,11 @@
 #include "verify/proof/geometry.h"
 #include "verify/proof/post_processing.h"
 #include "verify/proof/reach.h"
+#include "verify/semantics/index.h"
 #include "verify/semantics/rounding.h"
 
 namespace lockstep::verify {
 namespace {
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 using WeightName = std::function<std::string(std::int64_t output, std::int64_t k)>;
 
@@ -46,25 +45,6 @@ int grid_change(const std::vector<std::int64_t>& expected, const std::vector<std
 
 // The weights of one channel and, last, its bias, or 0.
 using Row = std::vector<std::int64_t>;
-
-// The range of one output element's sum. `partial`: of every partial sum, in any order.
-struct SumRange {
-  std::int64_t lo, hi, partial_lo, partial_hi;
-};
-SumRange sum_range(const Row& row, const Reach& reach, const ElementFacts& input,
-                   std::int64_t output, std::int64_t position) {
-  const std::int64_t bias = row.back();
-  SumRange range = {bias, bias, std::min<std::int64_t>(bias, 0), std::max<std::int64_t>(bias, 0)};
-  reach.each(output, position, [&](std::int64_t k, std::int64_t element) {
-    const std::int64_t a = row[at(k)] * input.lo[at(element)];
-    const std::int64_t b = row[at(k)] * input.hi[at(element)];
-    range.lo += std::min(a, b);
-    range.hi += std::max(a, b);
-    range.partial_lo += std::min<std::int64_t>({a, b, 0});
-    range.partial_hi += std::max<std::int64_t>({a, b, 0});
-  });
-  return range;
-}
 
 // Per weight of the channel: whether it ever meets an input element that can be other than 0.
 std::vector<bool> find_live(const Reach& reach, const ElementFacts& input, std::int64_t output,

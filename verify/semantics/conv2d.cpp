@@ -5,12 +5,11 @@
 #include <algorithm>
 
 #include "compile/support/error.h"
+#include "verify/semantics/index.h"
 #include "verify/semantics/operators.h"
 
 namespace lockstep::verify {
 namespace {
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 // Output positions [first, last) whose input coordinate position * stride + offset lies in [0,
 // extent).
