@@ -93,8 +93,8 @@ struct PathReport {  // one row of the table that verify prints
 struct ProbeReport {
   std::string path;          // "C gcc -O3 layer probes"
   std::int64_t probes = 0;   // inputs that every operator had
-  std::int64_t weights = 0;  // weights and biases of which one step may change a code
-  std::int64_t covered = 0;  // those of which any wrong value would have been found
+  std::int64_t weights = 0;  // weights and biases of which some wrong value may change a code
+  std::int64_t covered = 0;  // those of which every such value would have been found (coverage.h)
   std::string worst_layer;   // with the most that are not covered; empty when there is none
   std::int64_t most_uncovered = 0;
 };

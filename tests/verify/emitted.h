@@ -19,7 +19,8 @@ struct Emitted {
   TemporaryFolder folder;
 
   explicit Emitted(const std::string& name, const std::string& prefix = "net")
-      : net(read_recorded(name)) {
+      : Emitted(read_recorded(name), prefix) {}
+  explicit Emitted(Recorded network, const std::string& prefix = "net") : net(std::move(network)) {
     const Compiled compiled =
         compile_network(net.graph, net.state, {.keep_layers = true, .after_pass = {}});
     plan = compiled.plan;

@@ -2,12 +2,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <map>
-
 #include "tests/support/input_error.h"
 #include "tests/verify/emitted.h"
-#include "verify/differential/comparison.h"
-#include "verify/differential/inputs.h"
+#include "tests/verify/quiet_network.h"
 #include "verify/probes/layer_probes.h"
 #include "verify/proof/constants.h"
 
@@ -31,8 +28,8 @@ verify::ProbeResult probe(const Emitted& emitted, std::int64_t most = 2048) {
 }
 
 // The places of the numbers of an array of the C.
-std::vector<std::pair<std::size_t, std::size_t>> numbers_of(const std::string& source,
-                                                            std::size_t array) {
+std::vector<std::pair<std::size_t, std::size_t>> places_of(const std::string& source,
+                                                           std::size_t array) {
   std::vector<std::pair<std::size_t, std::size_t>> places;
   const std::size_t end = source.find("};", array);
   for (std::size_t at = source.find('{', array) + 1; at < end;) {
@@ -45,58 +42,71 @@ std::vector<std::pair<std::size_t, std::size_t>> numbers_of(const std::string& s
   return places;
 }
 
-// Whether the folder's C agrees with the exact semantics on many inputs of the whole network.
-bool agrees_on_samples(const Emitted& emitted) {
-  const verify::ExactNetwork network(emitted.net.graph, emitted.net.parameters);
-  const verify::GeneratedInputs inputs(network, 200, 3);
-  const verify::Batch batch = inputs.make(0, inputs.count());
-  const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::seconds(60)};
-  const verify::CRun run = verify::run_c(kQuickTarget, program, emitted.net.graph, emitted.table(),
-                                         batch, inputs.count());
-  REQUIRE(run.seen);
-  verify::Comparison comparison(network, kQuickTarget.name, [](std::int64_t) { return "made up"; });
-  comparison.compare_codes(*run.seen, network.evaluate(batch, inputs.count()), 0);
-  return !run.difference && !comparison.first_divergence();
+// The numbers of every weight and bias array.
+struct Number {
+  std::size_t place, length;   // in the source
+  std::int64_t value, lo, hi;  // between what it may be changed to without a sum leaving 32 bits
+  std::string title;           // the comment in front of the operator's constants names it
+};
+std::vector<Number> numbers_of(const std::string& source) {
+  std::vector<Number> numbers;
+  for (const std::string kind : {"_weight[", "_bias["})
+    for (std::size_t array = source.find(kind); array != std::string::npos;
+         array = source.find(kind, array + 1)) {
+      const std::size_t line = source.rfind('\n', array) + 1;
+      if (source.compare(line, 12, "static const") != 0) continue;
+      const std::size_t comment = source.rfind("/* ", array);
+      const std::string title = source.substr(comment, source.find('\n', comment) - comment);
+      const std::int64_t limit = source.compare(line + 13, 6, "int8_t") == 0    ? 1 << 7
+                                 : source.compare(line + 13, 7, "int16_t") == 0 ? 1 << 15
+                                                                                : 1 << 28;
+      for (const auto& [place, length] : places_of(source, array)) {
+        const std::int64_t value = std::stoll(source.substr(place, length));
+        numbers.push_back({place, length, value, -limit, limit - 1, title});
+      }
+    }
+  REQUIRE(!numbers.empty());
+  return numbers;
+}
+
+// Whether probes find the number out when it becomes `value`, in the layer that it belongs to.
+bool is_found(const Emitted& emitted, const std::string& source, const Number& number,
+              std::int64_t value) {
+  std::string changed = source;
+  changed.replace(number.place, number.length, std::to_string(value));
+  emitted.write_source(changed);
+  const verify::ProbeResult result = probe(emitted);
+  emitted.write_source(source);
+  CAPTURE(number.title);
+  CAPTURE(number.value);
+  CAPTURE(value);
+  REQUIRE_MESSAGE(result.failure.empty(), result.failure);
+  if (result.refuted) CHECK(contains(number.title, "'" + result.refuted->layer + "'"));
+  return result.refuted.has_value();
 }
 
 struct Tally {
-  int changed = 0, found = 0;
+  int changed = 0, found = 0, harmless = 0, missed = 0;
 };
 
-// Changes every `stride`th number of every weight and bias array by one step, one at a time.
-Tally change_weights(const Emitted& emitted, std::size_t stride) {
+// Changes every `stride`th number, one at a time, by one step. What that leaves unnoticed must be
+// harmless: no value of it may be noticed.
+Tally change_numbers(const Emitted& emitted, std::size_t stride) {
   Tally tally;
   const std::string source = emitted.source();
-  for (const char* kind : {"_weight[", "_bias["})
-    for (std::size_t array = source.find(kind); array != std::string::npos;
-         array = source.find(kind, array + 1)) {
-      if (source.compare(source.rfind('\n', array) + 1, 12, "static const") != 0) continue;
-      const auto places = numbers_of(source, array);
-      for (std::size_t i = stride / 2; i < places.size(); i += stride) {
-        const auto [at, length] = places[i];
-        const int value = std::stoi(source.substr(at, length));
-        const int changed = value == 127 || (value != -128 && i % 2 == 0) ? value - 1 : value + 1;
-        emitted.write_source(source.substr(0, at) + std::to_string(changed) +
-                             source.substr(at + length));
-        const verify::ProbeResult result = probe(emitted);
-        CAPTURE(source.substr(source.rfind('\n', array) + 1, 60));
-        CAPTURE(i);
-        REQUIRE_MESSAGE(result.failure.empty(), result.failure);
-        tally.changed += 1;
-        tally.found += result.refuted ? 1 : 0;
-        if (!result.refuted) {  // it meets only zeros, or nobody sees what it makes
-          CHECK(agrees_on_samples(emitted));
-          continue;
-        }
-        // The comment in front of the operator's constants names it.
-        const std::size_t comment = source.rfind("/* ", array);
-        const std::string title = source.substr(comment, source.find('\n', comment) - comment);
-        CAPTURE(title);
-        CAPTURE(result.refuted->first_difference);
-        CHECK(contains(title, "'" + result.refuted->layer + "'"));
-      }
-    }
-  emitted.write_source(source);
+  const std::vector<Number> numbers = numbers_of(source);
+  for (std::size_t i = stride / 2; i < numbers.size(); i += stride) {
+    const Number& number = numbers[i];
+    const bool upwards = number.value == number.lo || (number.value != number.hi && i % 2 == 0);
+    tally.changed += 1;
+    if (is_found(emitted, source, number, number.value + (upwards ? 1 : -1)))
+      tally.found += 1;
+    else if (is_found(emitted, source, number, number.lo) ||
+             is_found(emitted, source, number, number.hi))
+      tally.missed += 1;
+    else
+      tally.harmless += 1;
+  }
   return tally;
 }
 
@@ -120,17 +130,42 @@ TEST_CASE("probes of unchanged C agree and cover nearly every weight") {
 }
 
 TEST_CASE("one wrong weight or bias in the C is found, wherever it is") {
-  Tally all;
-  const std::pair<const char*, std::size_t> networks[] = {
-      {"bias12", 31}, {"doc_single_conv", 41}, {"left_shift", 31}, {"lenet_pt_bias20", 157}};
-  for (const auto& [name, stride] : networks) {
-    CAPTURE(std::string(name));
-    const Tally tally = change_weights(Emitted(name), stride);
-    MESSAGE(fmt::format("{}: {} of {} wrong numbers found, the others agree on all samples", name,
-                        tally.found, tally.changed));
-    all.changed += tally.changed;
-    all.found += tally.found;
+  struct Case {
+    const char* name;
+    std::size_t stride;
+    int missed;  // at most, where the probes say themselves that some numbers are not covered
+  };
+  for (const Case& one : {Case{"bias12", 31, 0},
+                          {"doc_single_conv", 41, 0},
+                          {"left_shift", 31, 0},
+                          {"lenet_pt_bias20", 157, 1}}) {
+    CAPTURE(std::string(one.name));
+    const Tally tally = change_numbers(Emitted(one.name), one.stride);
+    MESSAGE(fmt::format("{}: {} wrong numbers, {} found, {} harmless, {} missed", one.name,
+                        tally.changed, tally.found, tally.harmless, tally.missed));
+    CHECK(tally.found >= 5);
+    CHECK(tally.missed <= one.missed);
   }
-  CHECK(all.found > 25);
-  CHECK(all.found * 3 > all.changed * 2);
+}
+
+TEST_CASE("a wrong weight of a channel that is 0 for every input is found where it shows") {
+  const Emitted emitted(quiet_network());
+  const std::string source = emitted.source();
+  int changed = 0;
+  for (const Number& number : numbers_of(source)) {
+    if (number.value != 100 && number.value != -100) continue;  // of the other channel
+    if (changed++ % 5 != 0) continue;
+    // The sum ends 200 below its first threshold: one step moves it by 128 at most.
+    const std::int64_t away = number.value > 0 ? 1 : -1;
+    CHECK(!is_found(emitted, source, number, number.value + away));
+    CHECK(is_found(emitted, source, number, number.value + 2 * away));
+    CHECK(is_found(emitted, source, number, number.value > 0 ? number.lo : number.hi));
+  }
+  CHECK(changed == 21);
+  const verify::ProbeReport all = probe(emitted).report, few = probe(emitted, 32).report;
+  CHECK(all.weights == 2 * (kQuietInputs + 1));
+  CHECK(all.covered == all.weights);
+  CHECK(few.weights == all.weights);
+  CHECK(few.covered < few.weights);
+  CHECK(few.worst_layer == "fc");
 }

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "verify/semantics/index.h"
+
 namespace lockstep::verify {
 namespace {
 
 constexpr int kMostTries = 64;  // of one channel in vain
 constexpr int kPositionTries = 8;
 constexpr int kShares = 8;  // one in 2, 4, ... 256
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 bool coin(std::mt19937_64& random) { return (random() >> 32 & 1) != 0; }
 
@@ -39,38 +39,87 @@ bool Aim::wants_more() const {
   return false;
 }
 
+bool Aim::is_free(const std::vector<Met>& met) const {
+  return std::ranges::all_of(met, [&](const Met& one) { return taken_[at(one.element)] == 0; });
+}
+
 void Aim::take(std::span<std::int64_t> codes, std::mt19937_64& random) {
   std::fill(taken_.begin(), taken_.end(), std::uint8_t{0});
-  std::vector<Met> met;
   const std::int64_t first = next_;
   for (std::int64_t i = 0; i < layer_.channels(); ++i) {
     const std::int64_t channel = (first + i) % layer_.channels();
-    if (!is_open(channel) || !find_free(channel, random, met)) continue;
+    if (!is_open(channel)) continue;
+    std::vector<Met> met = aim_beyond(channel, codes, random);
+    if (met.empty() && layer_.has_threshold(channel)) {
+      met = find_free(channel, random);
+      if (met.empty()) continue;
+      if (!aim_at(channel, met, std::uint64_t{2} << turns_[at(channel)]++ % kShares, codes, random))
+        aim_at(channel, met, 0, codes, random);
+    }
+    if (met.empty()) continue;
     if (layer_.uncovered(channel) < left_[at(channel)]) tries_[at(channel)] = 0;
     left_[at(channel)] = layer_.uncovered(channel);
     tries_[at(channel)] += 1;
     next_ = (channel + 1) % layer_.channels();
-    if (!aim_at(channel, met, std::uint64_t{2} << turns_[at(channel)]++ % kShares, codes, random))
-      aim_at(channel, met, 0, codes, random);
     for (const Met& one : met) taken_[at(one.element)] = 1;
   }
 }
 
-// A position of the channel that no mask removes and that reads nothing taken.
-bool Aim::find_free(std::int64_t channel, std::mt19937_64& random, std::vector<Met>& met) const {
+std::vector<Aim::Met> Aim::find_free(std::int64_t channel, std::mt19937_64& random) const {
   const std::int64_t tries = std::min<std::int64_t>(kPositionTries, layer_.plane());
   for (std::int64_t attempt = 0; attempt < tries; ++attempt) {
     const std::int64_t position = between(0, layer_.plane() - 1, random);
     if (!layer_.keeps(channel, position)) continue;
-    met.clear();
-    bool free = true;
-    layer_.reach().each(channel, position, [&](std::int64_t k, std::int64_t element) {
-      met.push_back({k, element});
-      free = free && taken_[at(element)] == 0;
-    });
-    if (free) return true;
+    std::vector<Met> met = layer_.met(channel, position);
+    if (is_free(met)) return met;
   }
-  return false;
+  return {};
+}
+
+std::optional<Aim::Place> Aim::find_place(std::int64_t channel, std::int64_t k, bool upwards,
+                                          std::mt19937_64& random) const {
+  const ElementFacts& facts = layer_.input_facts();
+  const std::int64_t first = between(0, layer_.plane() - 1, random);
+  for (std::int64_t i = 0; i < layer_.plane(); ++i) {
+    const std::int64_t position = (first + i) % layer_.plane();
+    if (!layer_.keeps(channel, position)) continue;
+    const Surroundings around = layer_.surroundings(channel, position);
+    if (around.threshold) continue;
+    Jump jump;
+    if (k == layer_.reach().fan_in)
+      jump = layer_.least_jump(channel, k, upwards, 1, 1, around);
+    else
+      layer_.reach().each(channel, position, [&](std::int64_t other, std::int64_t element) {
+        if (other == k)
+          jump = layer_.least_jump(channel, k, upwards, facts.lo[at(element)],
+                                   facts.hi[at(element)], around);
+      });
+    if (jump.size == layer_.missing(channel, k, upwards)) return Place{position, jump};
+  }
+  return std::nullopt;
+}
+
+std::vector<Aim::Met> Aim::aim_beyond(std::int64_t channel, std::span<std::int64_t> codes,
+                                      std::mt19937_64& random) const {
+  if (!layer_.has_constant(channel)) return {};
+  const std::int64_t numbers = layer_.reach().fan_in + 1;
+  std::int64_t k = between(0, numbers - 1, random);
+  while (layer_.is_covered(channel, k)) k = (k + 1) % numbers;
+  const bool upwards = layer_.missing(channel, k, false) == 0 ||
+                       (layer_.missing(channel, k, true) != 0 && coin(random));
+  const std::optional<Place> place = find_place(channel, k, upwards, random);
+  if (!place) return {};
+  std::vector<Met> met = layer_.met(channel, place->position);
+  if (!is_free(met)) return {};
+  const bool raises = upwards == (place->jump.code > 0);
+  const ElementFacts& facts = layer_.input_facts();
+  for (const Met& one : met) {
+    const std::int64_t weight = layer_.weight(channel, one.k);
+    const bool high = weight == 0 ? coin(random) : (weight > 0) == raises;
+    codes[at(one.element)] = high ? facts.hi[at(one.element)] : facts.lo[at(one.element)];
+    if (one.k == k) codes[at(one.element)] = place->jump.code;
+  }
+  return met;
 }
 
 bool Aim::aim_at(std::int64_t channel, const std::vector<Met>& met, std::uint64_t one_in,
@@ -97,8 +146,8 @@ bool Aim::aim_at(std::int64_t channel, const std::vector<Met>& met, std::uint64_
   }
   const std::int64_t first = layer_.output_code(channel, lo),
                      last = layer_.output_code(channel, hi);
-  std::int64_t target =
-      coin(random) ? lo : hi;  // where no threshold is in reach: as near as it gets
+  if (first == last && one_in != 0) return false;
+  std::int64_t target = coin(random) ? lo : hi;  // where no threshold is in reach
   if (first != last) {
     const std::int64_t code = between(first + 1, last, random);
     std::int64_t below = lo;  // the output of `below` is less than `code`, that of `target` is not

@@ -1,15 +1,17 @@
 #include "verify/probes/coverage.h"
 
 #include <algorithm>
+#include <cstdlib>
 
+#include "verify/semantics/index.h"
 #include "verify/semantics/rounding.h"
 
 namespace lockstep::verify {
 namespace {
 
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
-
-constexpr std::uint8_t kUpwards = 1, kDownwards = 2;
+constexpr int kBiasBits = 32;
+// Further than a wrong bias, or a wrong weight at any input code, moves a sum.
+constexpr std::int64_t kBeyond = std::int64_t{1} << 33;
 
 // The smallest d in [1, most] for which changes(d), which stays true once it is; most + 1: none.
 template <typename Changes>
@@ -23,6 +25,11 @@ std::int64_t smallest(std::int64_t most, const Changes& changes) {
   return hi;
 }
 
+// The least integer that is not below dividend / divisor. Requires 0 < divisor.
+std::int64_t divide_up(std::int64_t dividend, std::int64_t divisor) {
+  return dividend / divisor + (dividend % divisor > 0 ? 1 : 0);
+}
+
 }  // namespace
 
 LinearProbe::LinearProbe(PlanOp op, const VisibleTensor& input, const VisibleTensor& output,
@@ -32,47 +39,98 @@ LinearProbe::LinearProbe(PlanOp op, const VisibleTensor& input, const VisibleTen
       facts_(input_facts),
       channels_(output.channels),
       plane_(output.element_count() / output.channels) {
-  const std::int64_t row = reach_.fan_in + 1;
-  rows_.resize(at(channels_ * row));
-  missing_.assign(rows_.size(), 0);
+  const std::int64_t numbers = reach_.fan_in + 1;
+  rows_.resize(at(channels_ * numbers));
+  missing_.resize(rows_.size());
+  kinds_.resize(at(channels_));
   open_.assign(at(channels_), 0);
+  std::int64_t largest_code = 1, largest_jump = 1;
   for (std::int64_t e = 0; e < input.element_count(); ++e)
-    largest_code_ = std::max({largest_code_, -facts_.lo[at(e)], facts_.hi[at(e)]});
+    largest_code = std::max({largest_code, -facts_.lo[at(e)], facts_.hi[at(e)]});
   for (std::int64_t e = 0; e < output.element_count(); ++e)
     keep_.push_back(op_.post.keep.empty() ? 1 : op_.post.keep[at(physical_index(output, e))]);
   for (std::int64_t o = 0; o < channels_; ++o) {
     for (std::int64_t k = 0; k < reach_.fan_in; ++k)
-      rows_[at(o * row + k)] = op_.weights[at(weight_index(op_, input, o, k))];
-    rows_[at(o * row + reach_.fan_in)] = op_.bias.empty() ? 0 : op_.bias[at(o)];
+      rows_[at(o * numbers + k)] = op_.weights[at(weight_index(op_, input, o, k))];
+    rows_[at(o * numbers + reach_.fan_in)] = op_.bias.empty() ? 0 : op_.bias[at(o)];
     for (std::int64_t position = 0; position < plane_; ++position)
-      if (keeps(o, position)) find_countable(o, position);
-    open_[at(o)] =
-        row - std::count(missing_.begin() + o * row, missing_.begin() + (o + 1) * row, 0);
+      if (keeps(o, position)) find_jumps(o, position);
+    for (std::int64_t k = 0; k < numbers; ++k) {
+      if (is_covered(o, k)) continue;
+      open_[at(o)] += 1;
+      largest_jump = std::max({largest_jump, missing(o, k, true), missing(o, k, false)});
+    }
     countable_ += open_[at(o)];
   }
   uncovered_ = countable_;
+  furthest_ = largest_code * largest_jump;
 }
 
-void LinearProbe::find_countable(std::int64_t channel, std::int64_t position) {
-  const std::int64_t row = channel * (reach_.fan_in + 1);
-  std::int64_t lo = rows_[at(row + reach_.fan_in)], hi = lo;
-  reach_.each(channel, position, [&](std::int64_t k, std::int64_t element) {
-    const std::int64_t a = rows_[at(row + k)] * facts_.lo[at(element)];
-    const std::int64_t b = rows_[at(row + k)] * facts_.hi[at(element)];
-    lo += std::min(a, b);
-    hi += std::max(a, b);
-  });
-  // `most`: the most that a step moves the sum; output codes never decrease in between.
-  const auto consider = [&](std::int64_t k, std::int64_t most) {
-    std::uint8_t& missing = missing_[at(row + k)];
-    if (missing == 0 && most > 0 &&
-        output_code(channel, lo - most) != output_code(channel, hi + most))
-      missing = kUpwards | kDownwards;
+std::span<const std::int64_t> LinearProbe::row(std::int64_t channel) const {
+  const std::size_t numbers = at(reach_.fan_in + 1);
+  return std::span(rows_).subspan(at(channel) * numbers, numbers);
+}
+
+Surroundings LinearProbe::surroundings(std::int64_t channel, std::int64_t position) const {
+  const SumRange sum = sum_range(row(channel), reach_, facts_, channel, position);
+  const std::int64_t code = output_code(channel, sum.lo);
+  if (code != output_code(channel, sum.hi)) return {sum.lo, sum.hi, true};
+  return {
+      sum.lo, sum.hi, false,
+      smallest(kBeyond, [&](std::int64_t d) { return output_code(channel, sum.hi + d) != code; }),
+      smallest(kBeyond, [&](std::int64_t d) { return output_code(channel, sum.lo - d) != code; })};
+}
+
+Jump LinearProbe::least_jump(std::int64_t channel, std::int64_t k, bool upwards, std::int64_t lo,
+                             std::int64_t hi, const Surroundings& around) const {
+  const std::int64_t number = weight(channel, k);
+  const int bits = k == reach_.fan_in ? kBiasBits : op_.weight_bits;
+  const std::int64_t room = upwards ? highest_code(bits) - number : number - lowest_code(bits);
+  if (around.threshold) {  // some sum lies next to it, as far as intervals tell
+    const std::int64_t code = std::abs(lo) > std::abs(hi) ? lo : hi;
+    return room > 0 && code != 0 ? Jump{1, code} : Jump{};
+  }
+  // The largest and the smallest sum, which are reached, must move to a threshold: one of the
+  // products below must come to be at least, or at most, this large.
+  const std::int64_t largest = std::max(number * lo, number * hi) + around.above;
+  const std::int64_t smallest_product = std::min(number * lo, number * hi) - around.below;
+  Jump least;
+  for (const std::int64_t code : {lo, hi}) {
+    if (code == 0) continue;
+    const std::int64_t wanted = upwards == (code > 0) ? largest : -smallest_product;
+    const std::int64_t changed = divide_up(wanted, std::abs(code));  // downwards: its negative
+    const std::int64_t size = upwards ? changed - number : changed + number;
+    if (size <= room && (least.size == 0 || size < least.size)) least = {size, code};
+  }
+  return least;
+}
+
+void LinearProbe::find_jumps(std::int64_t channel, std::int64_t position) {
+  const Surroundings around = surroundings(channel, position);
+  Kind& kind = kinds_[at(channel)];
+  (around.threshold ? kind.threshold : kind.constant) = true;
+  const auto consider = [&](std::int64_t k, std::int64_t lo, std::int64_t hi) {
+    Sizes& sizes = missing_[at(channel * (reach_.fan_in + 1) + k)];
+    for (const bool upwards : {true, false}) {
+      std::uint32_t& size = upwards ? sizes.up : sizes.down;
+      if (size == 1) continue;
+      const Jump jump = least_jump(channel, k, upwards, lo, hi, around);
+      if (jump.size > 0 && (size == 0 || jump.size < size))
+        size = static_cast<std::uint32_t>(jump.size);
+    }
   };
   reach_.each(channel, position, [&](std::int64_t k, std::int64_t element) {
-    consider(k, std::max(-facts_.lo[at(element)], facts_.hi[at(element)]));
+    consider(k, facts_.lo[at(element)], facts_.hi[at(element)]);
   });
-  if (!op_.bias.empty()) consider(reach_.fan_in, 1);
+  if (!op_.bias.empty()) consider(reach_.fan_in, 1, 1);
+}
+
+std::vector<LinearProbe::Met> LinearProbe::met(std::int64_t channel, std::int64_t position) const {
+  std::vector<Met> met;
+  reach_.each(channel, position, [&](std::int64_t k, std::int64_t element) {
+    met.push_back({k, element});
+  });
+  return met;
 }
 
 std::int64_t LinearProbe::sum(std::span<const std::int64_t> codes, std::int64_t channel,
@@ -87,16 +145,15 @@ std::int64_t LinearProbe::sum(std::span<const std::int64_t> codes, std::int64_t 
 std::int64_t LinearProbe::output_code(std::int64_t channel, std::int64_t accumulator) const {
   const PlanPost& post = op_.post;
   if (post.kind == INTRT_POST_NONE) return accumulator;
-  const int shift = post.shifts.size() == 1 ? post.shifts[0] : post.shifts[at(channel)];
-  return requantize_code(accumulator, shift, static_cast<Rounding>(post.rounding), post.lo,
-                         post.hi);
+  return requantize_code(accumulator, post.shift(channel), static_cast<Rounding>(post.rounding),
+                         post.lo, post.hi);
 }
 
 Distances LinearProbe::distances(std::int64_t channel, std::int64_t accumulator) const {
   const std::int64_t code = output_code(channel, accumulator);
-  return {smallest(largest_code_,
+  return {smallest(furthest_,
                    [&](std::int64_t d) { return output_code(channel, accumulator + d) != code; }),
-          smallest(largest_code_,
+          smallest(furthest_,
                    [&](std::int64_t d) { return output_code(channel, accumulator - d) != code; })};
 }
 
@@ -109,21 +166,22 @@ void LinearProbe::add(std::span<const std::int64_t> codes) {
 void LinearProbe::add_position(std::span<const std::int64_t> codes, std::int64_t channel,
                                std::int64_t position) {
   const Distances distance = distances(channel, sum(codes, channel, position));
-  if (distance.up > largest_code_ && distance.down > largest_code_) return;
+  if (distance.up > furthest_ && distance.down > furthest_) return;
   reach_.each(channel, position, [&](std::int64_t k, std::int64_t element) {
-    const std::int64_t code = codes[at(element)];
-    if (code > 0) cover(channel, k, distance.up <= code, distance.down <= code);
-    if (code < 0) cover(channel, k, distance.down <= -code, distance.up <= -code);
+    cover(channel, k, codes[at(element)], distance);
   });
-  cover(channel, reach_.fan_in, distance.up == 1, distance.down == 1);
+  if (!op_.bias.empty()) cover(channel, reach_.fan_in, 1, distance);
 }
 
-void LinearProbe::cover(std::int64_t channel, std::int64_t k, bool upwards, bool downwards) {
-  std::uint8_t& missing = missing_[at(channel * (reach_.fan_in + 1) + k)];
-  if (missing == 0) return;
-  if (upwards) missing &= static_cast<std::uint8_t>(~kUpwards);
-  if (downwards) missing &= static_cast<std::uint8_t>(~kDownwards);
-  if (missing != 0) return;
+// The number has met `code` where the sum has this distance to its thresholds.
+void LinearProbe::cover(std::int64_t channel, std::int64_t k, std::int64_t code,
+                        const Distances& distance) {
+  Sizes& sizes = missing_[at(channel * (reach_.fan_in + 1) + k)];
+  if (code == 0 || (sizes.up == 0 && sizes.down == 0)) return;
+  const std::int64_t magnitude = std::abs(code);
+  if ((code > 0 ? distance.up : distance.down) <= sizes.up * magnitude) sizes.up = 0;
+  if ((code > 0 ? distance.down : distance.up) <= sizes.down * magnitude) sizes.down = 0;
+  if (sizes.up != 0 || sizes.down != 0) return;
   open_[at(channel)] -= 1;
   uncovered_ -= 1;
 }

@@ -1,8 +1,11 @@
-// Which weights a probe would find out. A weight of a linear operator is covered upwards
-// (downwards) once some probe has an output code that changes when the weight is one step higher
-// (lower): then every higher (lower) value of that weight changes it too, because what follows a
-// sum never decreases and so keeps its direction. Worked out from the sum and its distance to the
-// next threshold; nothing is run again.
+// Which wrong weights probes would find out. What follows a sum never decreases, so a weight that
+// is too high by more changes an output code wherever one that is too high by less does, as long as
+// the sum stays within 32 bits. Per weight and direction there is a least wrong value that can
+// change a code: mostly the next one, further away where no sum comes near a threshold. The weight
+// is covered once some probe has a code that changes with the least one upwards, and some probe one
+// that changes with the least one downwards: then every wrong value that can change a code, for any
+// input, is found. Worked out from the sum and its distance to the next threshold; nothing is run
+// again.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +18,23 @@
 
 namespace lockstep::verify {
 
-// How much an accumulator may grow or shrink before its output code changes: at least 1, or
-// `none`, which is larger than any step looked for.
+// How much an accumulator must grow or shrink for its output code to change: at least 1.
 struct Distances {
   std::int64_t up, down;
+};
+
+// The sums of one output element, over all inputs, and the thresholds around them.
+struct Surroundings {
+  std::int64_t lo, hi;  // of the sum
+  bool threshold;       // the output code at `lo` is not the one at `hi`
+  // Else: how far above `hi` and below `lo` the code changes; beyond all wrong values: never.
+  std::int64_t above = 0, below = 0;
+};
+
+// The least wrong value of a number that may change a code: `size` steps away, 0 where there is
+// none, at an input element whose code is `code`.
+struct Jump {
+  std::int64_t size = 0, code = 0;
 };
 
 // A convolution or linear layer of the plan. Codes are in (C,H,W) order, weights as in reach.h with
@@ -39,39 +55,69 @@ class LinearProbe {
   bool keeps(std::int64_t channel, std::int64_t position) const {
     return keep_[static_cast<std::size_t>(channel * plane_ + position)] != 0;
   }
+  struct Met {
+    std::int64_t k, element;
+  };
+  // The weights of a channel that meet an input element at `position`, and which.
+  std::vector<Met> met(std::int64_t channel, std::int64_t position) const;
   std::int64_t sum(std::span<const std::int64_t> codes, std::int64_t channel,
                    std::int64_t position) const;
   std::int64_t output_code(std::int64_t channel, std::int64_t accumulator) const;
-  Distances distances(std::int64_t channel, std::int64_t accumulator) const;
+  Surroundings surroundings(std::int64_t channel, std::int64_t position) const;
+  // Of number `k`, which meets an element of codes in [lo, hi] (the bias: {1, 1}) at a position
+  // with these surroundings.
+  Jump least_jump(std::int64_t channel, std::int64_t k, bool upwards, std::int64_t lo,
+                  std::int64_t hi, const Surroundings& around) const;
 
-  // Weights and biases of which a single step may change some output code: not those behind a mask,
-  // not those that meet only zeros, not those of a sum that no input brings near a threshold.
+  // Weights and biases of which some wrong value that their type can hold may change an output
+  // code: not those behind a mask, not those that meet only zeros.
   std::int64_t countable() const { return countable_; }
   std::int64_t uncovered() const { return uncovered_; }
   std::int64_t uncovered(std::int64_t channel) const {
     return open_[static_cast<std::size_t>(channel)];
   }
+  // The size of the least jump that no probe has found yet; 0: nothing is missing.
+  std::int64_t missing(std::int64_t channel, std::int64_t k, bool upwards) const {
+    const Sizes& sizes = missing_[static_cast<std::size_t>(channel * (reach_.fan_in + 1) + k)];
+    return upwards ? sizes.up : sizes.down;
+  }
   bool is_covered(std::int64_t channel, std::int64_t k) const {
-    return missing_[static_cast<std::size_t>(channel * (reach_.fan_in + 1) + k)] == 0;
+    return missing(channel, k, true) == 0 && missing(channel, k, false) == 0;
+  }
+  // Whether some sum of the channel reaches a threshold, and whether some sum reaches none.
+  bool has_threshold(std::int64_t channel) const {
+    return kinds_[static_cast<std::size_t>(channel)].threshold;
+  }
+  bool has_constant(std::int64_t channel) const {
+    return kinds_[static_cast<std::size_t>(channel)].constant;
   }
   // Takes note of what input `codes` covers.
   void add(std::span<const std::int64_t> codes);
 
  private:
-  void find_countable(std::int64_t channel, std::int64_t position);
+  struct Sizes {  // at most 2^32 - 1, the width of a bias
+    std::uint32_t up = 0, down = 0;
+  };
+  struct Kind {
+    bool threshold = false, constant = false;
+  };
+  std::span<const std::int64_t> row(std::int64_t channel) const;
+  Distances distances(std::int64_t channel, std::int64_t accumulator) const;
+  void find_jumps(std::int64_t channel, std::int64_t position);
   void add_position(std::span<const std::int64_t> codes, std::int64_t channel,
                     std::int64_t position);
-  void cover(std::int64_t channel, std::int64_t k, bool upwards, bool downwards);
+  void cover(std::int64_t channel, std::int64_t k, std::int64_t code, const Distances& distance);
 
   PlanOp op_;
   Reach reach_;
   ElementFacts facts_;
   std::int64_t channels_, plane_;
-  std::int64_t largest_code_ = 1;      // magnitude of any input code
-  std::vector<std::int64_t> rows_;     // fan_in weights and the bias of each channel
-  std::vector<std::uint8_t> keep_;     // per output element
-  std::vector<std::uint8_t> missing_;  // per weight: 1 upwards, 2 downwards
-  std::vector<std::int64_t> open_;     // per channel: weights of which something is missing
+  std::int64_t furthest_ = 1;       // no least jump moves a sum by more
+  std::vector<std::int64_t> rows_;  // fan_in weights and the bias of each channel
+  std::vector<std::uint8_t> keep_;  // per output element
+  std::vector<Sizes> missing_;      // per weight
+  std::vector<Kind> kinds_;         // per channel
+  std::vector<std::int64_t> open_;  // per channel: weights of which something is missing
   std::int64_t countable_ = 0, uncovered_ = 0;
 };
 

@@ -12,6 +12,7 @@
 #include "verify/probes/aim.h"
 #include "verify/probes/coverage.h"
 #include "verify/proof/wiring.h"
+#include "verify/semantics/index.h"
 
 namespace lockstep::verify {
 namespace {
@@ -21,8 +22,6 @@ constexpr std::int64_t kRandomProbes = 32;
 // Of all probes together, so that a large network has fewer instead of taking hours.
 constexpr std::int64_t kMultiplications = std::int64_t{20'000'000'000};
 constexpr std::uint64_t kOutputSlackBytes = std::uint64_t{16} << 20;
-
-std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 class LayerProbes {
  public:

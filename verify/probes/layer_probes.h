@@ -5,8 +5,8 @@
 //
 // The codes lie in the proved range of each element, where the plan was shown to equal the graph.
 // Probes are added, first random ones, then ones aimed at thresholds, until every weight and bias
-// is covered (coverage.h) or no more comes of it. A covered weight that is wrong by any amount,
-// with nothing else wrong in its channel, is found for certain.
+// is covered (coverage.h) or no more comes of it. A covered weight that is wrong by any amount that
+// can change a code, with nothing else wrong in its channel, is found for certain.
 #pragma once
 
 #include <optional>
