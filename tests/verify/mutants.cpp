@@ -62,6 +62,17 @@ class Mutants {
     }
   }
 
+  // One bit of up to 24 of the mask's, and always its last.
+  void flip_mask(std::size_t offset, std::size_t bits) {
+    const std::size_t most = std::min<std::size_t>(bits, 24);
+    for (std::size_t i = 0; i < most; ++i) {
+      const std::size_t bit = i + 1 == most ? bits - 1 : (bits <= 24 ? i : random_() % bits);
+      const auto flipped = static_cast<std::uint8_t>(1U << bit % 8);
+      change<std::uint8_t>("mask", offset + bit / 8,
+                           get<std::uint8_t>(plan_, offset + bit / 8) ^ flipped);
+    }
+  }
+
   void mutate_op(std::size_t at) {
     const auto op = get<intrt_op_record>(plan_, at);
     const intrt_tensor_record input = tensor(op.inputs[0]), output = tensor(op.output);
@@ -131,8 +142,7 @@ class Mutants {
       nudge<std::uint32_t>("shift offset", at + offsetof(intrt_post_record, shifts_offset));
     }
     if (post.mask_offset != 0) {
-      flip("mask", post.mask_offset,
-           std::size_t{output.channels} * output.height * output.width / 8, 1, 24);
+      flip_mask(post.mask_offset, std::size_t{output.channels} * output.height * output.width);
       nudge<std::uint32_t>("mask offset", at + offsetof(intrt_post_record, mask_offset));
       change<std::uint32_t>("mask offset", at + offsetof(intrt_post_record, mask_offset), 0);
     }
