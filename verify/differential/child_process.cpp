@@ -79,23 +79,59 @@ bool redirect(const char* file, int flags, int descriptor) {
   _exit(kCannotExecute);
 }
 
-// Waits until the child ends or the time is over; true in time.
-bool wait_for(pid_t child, std::chrono::milliseconds timeout) {
-  // By number: glibc 2.36 declares pidfd_open without extern "C".
-  const int handle = static_cast<int>(syscall(SYS_pidfd_open, child, 0));
-  if (handle < 0)
-    throw InputError(fmt::format("cannot watch a child process: {}", std::strerror(errno)));
-  const auto end = std::chrono::steady_clock::now() + timeout;
-  int ready = 0;
-  do {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        end - std::chrono::steady_clock::now());
-    pollfd request = {handle, POLLIN, 0};
-    ready = poll(&request, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1 << 30)));
-  } while (ready < 0 && errno == EINTR);
-  close(handle);
-  return ready > 0;
-}
+// A child that runs in a process group of its own. However the scope of this object is left, the
+// child and all that it started is killed, and the child's number is given back.
+class RunningChild {
+ public:
+  RunningChild(const Prepared& prepared, const ChildOptions& options) {
+    const pid_t parent = getpid();
+    const InterruptHold hold;
+    child_ = fork();
+    if (child_ < 0)
+      throw InputError(fmt::format("cannot start a process: {}", std::strerror(errno)));
+    if (child_ == 0) become(prepared, options, parent);
+    setpgid(child_, child_);  // in both, because either may run first
+    undo_.emplace(hold, [child = child_] { kill(-child, SIGKILL); });
+  }
+  ~RunningChild() { end(); }
+  RunningChild(const RunningChild&) = delete;
+  RunningChild& operator=(const RunningChild&) = delete;
+
+  // Waits until the child ends or the time is over; true in time.
+  bool wait(std::chrono::milliseconds timeout) const {
+    // By number: glibc 2.36 declares pidfd_open without extern "C".
+    const int handle = static_cast<int>(syscall(SYS_pidfd_open, child_, 0));
+    if (handle < 0)
+      throw InputError(fmt::format("cannot watch a child process: {}", std::strerror(errno)));
+    const auto end = std::chrono::steady_clock::now() + timeout;
+    int ready = 0;
+    do {
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          end - std::chrono::steady_clock::now());
+      pollfd request = {handle, POLLIN, 0};
+      ready =
+          poll(&request, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1 << 30)));
+    } while (ready < 0 && errno == EINTR);
+    close(handle);
+    return ready > 0;
+  }
+
+  // Kills what still runs; the child's status as waitpid has it.
+  int end() {
+    if (child_ < 0) return status_;
+    kill(-child_, SIGKILL);  // whatever it started and left behind, too
+    undo_.reset();           // before the number can be another process's
+    while (waitpid(child_, &status_, 0) < 0 && errno == EINTR) {
+    }
+    child_ = -1;
+    return status_;
+  }
+
+ private:
+  pid_t child_ = -1;
+  int status_ = 0;
+  std::optional<UndoOnInterrupt> undo_;
+};
 
 std::string first_bytes(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -125,25 +161,9 @@ std::optional<std::filesystem::path> find_program(const std::string& program) {
 ChildResult run_child(const ChildOptions& options) {
   const std::filesystem::path errors = options.working_folder / "stderr.txt";
   const Prepared prepared = prepare(options, errors);
-  const pid_t parent = getpid();
-  pid_t child = -1;
-  std::optional<UndoOnInterrupt> undo;
-  {
-    const InterruptHold hold;
-    child = fork();
-    if (child < 0)
-      throw InputError(fmt::format("cannot start a process: {}", std::strerror(errno)));
-    if (child == 0) become(prepared, options, parent);
-    setpgid(child, child);  // in both, because either may run first
-    undo.emplace(hold, [child] { kill(-child, SIGKILL); });
-  }
-
-  const bool in_time = wait_for(child, options.timeout);
-  kill(-child, SIGKILL);  // whatever it started and left behind, too
-  undo.reset();           // before the number can be another process's
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  RunningChild child(prepared, options);
+  const bool in_time = child.wait(options.timeout);
+  const int status = child.end();
 
   ChildResult result;
   result.error_output = first_bytes(errors);

@@ -31,7 +31,8 @@ struct ChildResult {
   std::string error_output;  // the first 4 KiB of standard error
 };
 
-// Never throws for what the child does; InputError when no process can be started at all.
+// Never throws for what the child does; InputError when no process can be started or watched. In no
+// case does one stay behind.
 ChildResult run_child(const ChildOptions& options);
 
 }  // namespace lockstep::verify
