@@ -42,17 +42,20 @@ std::string unstable_text(const ExactNetwork& network, const UnstableNodes& unst
 }
 
 // Only where the constants are proved and the C agreed: probes rest on the first, and are of no use
-// without the second. On the fastest code of the first compiler: the constants are the same in all.
+// without the second. On the fastest code of the first compiler, of the host if that is a target:
+// the constants are the same in all.
 std::optional<ProbeResult> probe_c(const ExactNetwork& network, const OpenPlan& plan,
                                    const ConstantsResult& constants, const DifferentialResult& run,
                                    const Options& options) {
-  if (!options.c_folder || options.c_probes == 0 || options.targets.empty() || run.samples == 0 ||
-      constants.refuted || constants.unknown || run.first_divergence || !run.failures.empty())
+  if (!options.c_folder || options.c_probes == 0 || run.samples == 0 || constants.refuted ||
+      constants.unknown || run.first_divergence || !run.failures.empty())
     return std::nullopt;
   const CProgram program = {*options.c_folder, options.c_prefix, options.child_timeout};
   const std::vector<CTarget> targets = c_targets(options.targets, program);
-  const auto fastest = std::ranges::find(targets, "-O3", &CTarget::optimization);
-  return run_layer_probes(network, plan, constants.held, *fastest, program, options);
+  auto target = std::ranges::find_if(
+      targets, [](const CTarget& one) { return !one.cortex_m4 && one.optimization == "-O3"; });
+  if (target == targets.end()) target = targets.begin();
+  return run_layer_probes(network, plan, constants.held, *target, program, options);
 }
 
 std::string coverage_text(const ProbeReport& report) {
@@ -60,6 +63,8 @@ std::string coverage_text(const ProbeReport& report) {
                                  report.covered, report.weights);
   if (report.most_uncovered > 0)
     text += fmt::format(", {} of layer '{}' not", report.most_uncovered, report.worst_layer);
+  for (const std::string& node : report.not_probed)
+    text += fmt::format("; layer '{}' not probed", node);
   return text;
 }
 

@@ -1,11 +1,12 @@
 // The verifier's front door. It shares with the compiler the readers of graph and state dict, and
 // nothing else: shapes, integer meaning, weight derivation and comparison are its own.
 //
-// What it does now: (1) re-derives every constant of the plan from graph and state dict and
-// compares bit for bit; (2) runs the float path, the exact integer semantics, the plan on every
-// kernel variant that this CPU can run, and the generated C on every requested target, on the same
-// inputs, and compares every visible tensor with zero tolerance. The proof for all inputs comes
-// later; until then the verdict for an agreeing network is Unknown.
+// What it does: (1) re-derives every constant of the plan from graph and state dict and compares
+// bit for bit; (2) runs the float path, the exact integer semantics, the plan on every kernel
+// variant that this CPU can run, and the generated C on every requested target, on the same inputs,
+// and compares every visible tensor with zero tolerance; (3) probes each operator of the generated
+// C alone and says how many of its weights and biases that covers. It has no proof for all inputs;
+// the verdict for an agreeing network is Unknown.
 #pragma once
 
 #include <chrono>
@@ -62,7 +63,7 @@ struct Options {
   std::span<const std::byte> plan;
   std::optional<std::filesystem::path> c_folder;  // with the C that compile --emit-c wrote
   std::string c_prefix = "net";
-  std::vector<std::string> targets = {"host"};  // "host", "cortex-m4"
+  std::vector<std::string> targets = {"host"};  // "host", "cortex-m4"; with c_folder not empty
   FloatPath* float_path = nullptr;              // null: the verdict says that it was not compared
   // Samples made up besides `data`: this many random ones, and on top of them corner codes and, for
   // each output channel of the first linear layer, the inputs that drive its accumulator to its
@@ -73,8 +74,8 @@ struct Options {
   // one, one corner or extreme; fewer where that many would need too much memory. Emulated targets
   // run min(c_samples, 2). The reports say how many it was.
   std::int64_t c_samples = 512;
-  // How many probes of the C's layers to run at most (Report::c_probes), fewer for a network of
-  // millions of multiplications; 0: none.
+  // How many probes of the C's layers to run at most (Report::c_probes), on the host if that is a
+  // target; fewer for a network of millions of multiplications and on an emulated target; 0: none.
   std::int64_t c_probes = 2048;
   std::chrono::milliseconds child_timeout =
       std::chrono::minutes(5);                       // of each compilation and each run of C
@@ -92,11 +93,13 @@ struct PathReport {  // one row of the table that verify prints
 // Probes of generated C: each of its operators alone, on inputs of its own (docs/verification.md).
 struct ProbeReport {
   std::string path;          // "C gcc -O3 layer probes"
-  std::int64_t probes = 0;   // inputs that every operator had
+  std::int64_t probes = 0;   // inputs that every operator had, but for those in not_probed
   std::int64_t weights = 0;  // weights and biases of which some wrong value may change a code
   std::int64_t covered = 0;  // those of which every such value would have been found (coverage.h)
   std::string worst_layer;   // with the most that are not covered; empty when there is none
   std::int64_t most_uncovered = 0;
+  // Operators, by their first node, that read accumulators on another grid than the canonical one.
+  std::vector<std::string> not_probed;
 };
 
 struct Report {

@@ -114,7 +114,16 @@ std::string table_text(const verify::Report& report) {
         {path.path, fmt::to_string(path.samples), fmt::to_string(path.tensors),
          fmt::to_string(path.values), fmt::to_string(path.differing),
          path.instructions_per_sample ? fmt::to_string(*path.instructions_per_sample) : "-"});
-  return table.to_text();
+  std::string text = table.to_text();
+  if (!report.c_probes) return text;
+  const verify::ProbeReport& probes = *report.c_probes;
+  Table coverage({{"layer probes", kLeft},
+                  {"probes", kRight},
+                  {"weights and biases", kRight},
+                  {"covered", kRight}});
+  coverage.add_row({probes.path, fmt::to_string(probes.probes), fmt::to_string(probes.weights),
+                    fmt::to_string(probes.covered)});
+  return text + "\n" + coverage.to_text();
 }
 
 std::string accuracy_text(const Accuracy& accuracy) {
@@ -178,6 +187,19 @@ Json paths_to_json(const verify::Report& report) {
   return paths;
 }
 
+Json probes_to_json(const verify::ProbeReport& probes) {
+  Json json{{"path", probes.path},
+            {"probes", probes.probes},
+            {"weights", probes.weights},
+            {"covered", probes.covered},
+            {"not_probed", probes.not_probed}};
+  if (probes.most_uncovered > 0) {
+    json["worst_layer"] = probes.worst_layer;
+    json["most_uncovered"] = probes.most_uncovered;
+  }
+  return json;
+}
+
 Json accuracy_to_json(const Accuracy& accuracy) {
   Json json{{"images", accuracy.images},
             {"integer_correct", accuracy.integer_correct},
@@ -220,6 +242,7 @@ int verify_files(const VerifyArguments& arguments) {
   json["samples"] = report.samples;
   json["constants_checked"] = report.constants_checked;
   json["paths"] = paths_to_json(report);
+  if (report.c_probes) json["c_probes"] = probes_to_json(*report.c_probes);
 
   console.print(table_text(report));
   console.print(fmt::format("\nconstants re-derived and compared  {}", report.constants_checked));

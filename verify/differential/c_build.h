@@ -17,6 +17,9 @@ namespace lockstep::verify {
 
 inline constexpr const char* kEmulator = "qemu-system-arm";
 
+// What a build may write beyond what it is asked for: its tables and messages.
+inline constexpr std::uint64_t kOutputSlackBytes = std::uint64_t{16} << 20;
+
 enum class CBuildKind {
   kObserved,  // reports every visible tensor
   kDeployed,  // as a device runs it: reports the outputs; on Cortex-M4 instructions are counted

@@ -16,7 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kOutputSlackBytes = std::uint64_t{16} << 20;
 struct Package {
   std::string_view program, package;
 };
@@ -107,6 +106,7 @@ std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CP
     throw InputError(fmt::format("C prefix '{}' is no C identifier", program.prefix));
   for (const char* extension : {".c", ".h", "_selftest.c"})
     read_file(program.folder / (program.prefix + extension));  // InputError names the missing file
+  if (targets.empty()) throw InputError("no target for the generated C; allowed: host, cortex-m4");
   std::vector<CTarget> result;
   for (const std::string& target : targets) {
     if (target == "host") {

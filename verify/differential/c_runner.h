@@ -30,9 +30,9 @@ struct CTarget {
   bool cortex_m4 = false;
 };
 
-// The ways that `targets` ("host", "cortex-m4") stand for. InputError for an unknown target, for a
-// compiler or emulator that is not installed (it names the Debian package) and for missing or
-// unusable C files.
+// The ways that `targets` ("host", "cortex-m4") stand for. InputError for an unknown target or
+// none, for a compiler or emulator that is not installed (it names the Debian package) and for
+// missing or unusable C files.
 std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program);
 
 struct CRun {

@@ -21,22 +21,28 @@ constexpr std::int64_t kCodesPerRun = std::int64_t{2} << 20;  // of one run of t
 constexpr std::int64_t kRandomProbes = 32;
 // Of all probes together, so that a large network has fewer instead of taking hours.
 constexpr std::int64_t kMultiplications = std::int64_t{20'000'000'000};
-constexpr std::uint64_t kOutputSlackBytes = std::uint64_t{16} << 20;
+constexpr std::int64_t kEmulatedProbes = 128;
+constexpr std::int64_t kEmulatedMultiplications = std::int64_t{500'000'000};
 
 class LayerProbes {
  public:
   LayerProbes(const ExactNetwork& network, const OpenPlan& plan,
-              const std::vector<ElementFacts>& held, const Options& options)
+              const std::vector<ElementFacts>& held, const CTarget& target, const Options& options)
       : network_(network),
         table_(plan_table(plan)),
         held_(held),
-        most_(options.c_probes),
+        target_(target),
+        most_(target.cortex_m4 ? std::min(options.c_probes, kEmulatedProbes) : options.c_probes),
         random_(options.seed) {
     order_ = table_.inputs;
     for (std::uint32_t k = 0; k < intrt_op_count(plan.get()); ++k) {
       const PlanOp op = read_op(plan, k);
       order_.push_back(op.output);
-      operators_.push_back({op, find_chain(network.graph(), op, table_.tensors[op.output])});
+      const Chain chain = find_chain(network.graph(), op, table_.tensors[op.output]);
+      if (reads_canonical_grid(op, chain))
+        operators_.push_back({op, chain});
+      else
+        result_.report.not_probed.push_back(op.node);
       if (op.code != PlanOp::kConv2d && op.code != PlanOp::kLinear) continue;
       layers_.emplace_back(op, table_.tensors[op.inputs[0]], table_.tensors[op.output],
                            held[op.inputs[0]]);
@@ -46,12 +52,13 @@ class LayerProbes {
     std::int64_t multiplications = 1;
     for (const LinearProbe& layer : layers_)
       multiplications += layer.channels() * layer.plane() * layer.reach().fan_in;
-    most_ = std::min(most_, std::max(kMultiplications / multiplications, kRandomProbes));
+    const std::int64_t all = target.cortex_m4 ? kEmulatedMultiplications : kMultiplications;
+    most_ = std::min(most_, std::max(all / multiplications, kRandomProbes));
   }
 
-  ProbeResult run(const CTarget& target, const CProgram& program) {
-    CBuild build(target, program, CBuildKind::kProbed);
-    result_.report.path = fmt::format("{} layer probes", target.name);
+  ProbeResult run(const CProgram& program) {
+    CBuild build(target_, program, CBuildKind::kProbed);
+    result_.report.path = fmt::format("{} layer probes", target_.name);
     const std::int64_t batch = std::max<std::int64_t>(kCodesPerRun / codes_per_probe_, 1);
     while (!is_done() && !result_.refuted && result_.failure.empty()) {
       std::vector<Probe> probes;
@@ -125,15 +132,20 @@ class LayerProbes {
     result_.report.probes += count;
   }
 
+  // Accumulators may lie on another grid than the canonical one, which the semantics take.
+  bool reads_canonical_grid(const PlanOp& op, const Chain& chain) const {
+    const VisibleTensor& input = table_.tensors[op.inputs[0]];
+    const Format& format = network_.format(chain.front()->inputs[0]);
+    for (std::int64_t e = 0; e < input.element_count(); ++e)
+      if (input.decimal(e) != format.decimal(e)) return false;
+    return true;
+  }
+
   // What the operator made of the codes that it was given.
   void compare(const Operator& one, const Probe& probe, const Observations& seen, std::int64_t p) {
     const std::uint32_t source = one.op.inputs[0];
-    const VisibleTensor &input = table_.tensors[source], &output = table_.tensors[one.op.output];
+    const VisibleTensor& output = table_.tensors[one.op.output];
     std::vector<std::int64_t> codes = probe[source];
-    // Accumulators may lie on another grid than the canonical one, which the semantics take.
-    const Format& format = network_.format(one.chain.front()->inputs[0]);
-    for (std::int64_t e = 0; e < input.element_count(); ++e)
-      if (input.decimal(e) != format.decimal(e)) return;
     for (const Node* node : one.chain) {
       std::vector<std::int64_t> next(at(network_.format(node->name).element_count()));
       network_.run_node(node->name, codes, next);
@@ -167,6 +179,7 @@ class LayerProbes {
   const ExactNetwork& network_;
   NetTable table_;
   const std::vector<ElementFacts>& held_;
+  const CTarget& target_;
   std::int64_t most_, made_ = 0, codes_per_probe_ = 0;
   std::mt19937_64 random_;
   std::vector<std::uint32_t> order_;  // tensors as the C reports them
@@ -181,7 +194,7 @@ class LayerProbes {
 ProbeResult run_layer_probes(const ExactNetwork& network, const OpenPlan& plan,
                              const std::vector<ElementFacts>& held, const CTarget& target,
                              const CProgram& program, const Options& options) {
-  return LayerProbes(network, plan, held, options).run(target, program);
+  return LayerProbes(network, plan, held, target, options).run(program);
 }
 
 }  // namespace lockstep::verify
