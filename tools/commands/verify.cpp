@@ -123,7 +123,7 @@ std::string table_text(const verify::Report& report) {
                   {"covered", kRight}});
   coverage.add_row({probes.path, fmt::to_string(probes.probes), fmt::to_string(probes.weights),
                     fmt::to_string(probes.covered)});
-  return text + "\n" + coverage.to_text();
+  return text + "\n\n" + coverage.to_text();
 }
 
 std::string accuracy_text(const Accuracy& accuracy) {
