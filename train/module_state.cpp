@@ -10,6 +10,7 @@
 #include <set>
 #include <string_view>
 
+#include "compile/checkpoint/parameters.h"
 #include "compile/support/error.h"
 #include "train/sparse_module.h"
 
@@ -50,10 +51,6 @@ constexpr LearntForm kLearntForms[] = {
     {"mask", Dtype::kBool, -1},
 };
 
-bool is_placeholder(const std::string& key, const Tensor& tensor) {
-  return tensor.dtype == Dtype::kInt32 && tensor.shape.empty() && tensor.int32s(key).at(0) == -1;
-}
-
 // "a.b" of "a.b.c"; empty for "c".
 std::string owner_of(const std::string& key) {
   const std::size_t dot = key.rfind('.');
@@ -69,7 +66,7 @@ std::string form_text(const Tensor& tensor) {
 
 void require_learnt(const std::string& where, const StateEntry& entry, const Tensor& tensor) {
   const std::string& key = entry.key;
-  if (is_placeholder(key, tensor)) return;
+  if (is_placeholder(tensor)) return;
   const std::string name = last_part(key);
   const auto* const form = std::ranges::find(kLearntForms, name, &LearntForm::name);
   LOCKSTEP_ASSERT(form != std::end(kLearntForms));
@@ -205,7 +202,7 @@ void load_state(const std::vector<StateEntry>& entries, const StateDict& state,
       continue;
     }
     require_learnt(name_for_errors, entry, tensor);
-    const bool here = !is_placeholder(entry.key, tensor);
+    const bool here = !is_placeholder(tensor);
     if (initialised.try_emplace(owner_of(entry.key), here).first->second != here)
       throw InputError(fmt::format("{}: '{}' is {}initialised, unlike its layer's first entry",
                                    name_for_errors, entry.key, here ? "" : "not "));

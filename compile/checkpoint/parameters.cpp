@@ -67,13 +67,9 @@ class Binder {
            fmt::format("shape is {}, but it must be {}", shape_text(tensor.shape),
                        shape_text(wanted)));
   }
-  // QSPARSE's entries are the 0-d int32 tensor -1 until the layer has seen data.
-  static bool is_placeholder(const Tensor& tensor, const std::string& key) {
-    return tensor.shape.empty() && tensor.dtype == Dtype::kInt32 && tensor.int32s(key)[0] == -1;
-  }
   const Tensor& claim_initialised(const Node& node, const std::string& key) {
     const Tensor& tensor = claim(node, key);
-    if (is_placeholder(tensor, key))
+    if (is_placeholder(tensor))
       fail(node, key, "still the placeholder -1; the layer never saw data in training");
     return tensor;
   }
@@ -188,7 +184,7 @@ class Binder {
     for (const std::string_view entry : {"decimal", "_n_updates", "bits", "_quantized"}) {
       const std::string key = fmt::format("{}{}", prefix, entry);
       if (state_.find(key) == nullptr) continue;
-      if (!is_placeholder(claim(node, key), key))
+      if (!is_placeholder(claim(node, key)))
         fail(node, key, "the layer has no bias, so this must be the placeholder -1");
     }
   }
@@ -271,6 +267,10 @@ const NodeParameters& Parameters::of(const Node& node) const {
   const auto found = nodes.find(node.name);
   LOCKSTEP_ASSERT(found != nodes.end());
   return found->second;
+}
+
+bool is_placeholder(const Tensor& entry) {
+  return entry.dtype == Dtype::kInt32 && entry.shape.empty() && entry.int32s("entry").at(0) == -1;
 }
 
 Parameters bind_parameters(const Graph& graph, const StateDict& state) {

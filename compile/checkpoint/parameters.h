@@ -47,6 +47,9 @@ struct Parameters {
   const NodeParameters& of(const Node& node) const;
 };
 
+// A quantize or prune entry of a layer that has seen no data: the 0-d int32 tensor -1.
+bool is_placeholder(const Tensor& entry);
+
 // InputError names the layer and the key for: a missing or an extra key, a wrong dtype or shape, an
 // uninitialised placeholder (-1), `_quantized` false, a decimal that is no integer or out of range,
 // NaN or infinity in a weight or bias, a weight's mask with strict = false whose rows differ.

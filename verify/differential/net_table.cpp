@@ -37,7 +37,7 @@ NetTable plan_table(const OpenPlan& plan) {
   table.arena_bytes = intrt_arena_bytes(plan.get());
   for (std::uint32_t t = 0; t < intrt_tensor_count(plan.get()); ++t) {
     table.tensors.push_back(plan.tensor(t));
-    table.arena_offsets.push_back(plan.arena_offset(t));
+    table.arena_offsets.push_back(plan.tensor_record(t).arena_offset);
   }
   for (std::uint32_t i = 0; i < intrt_input_count(plan.get()); ++i)
     table.inputs.push_back(intrt_input(plan.get(), i));

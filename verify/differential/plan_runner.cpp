@@ -105,12 +105,12 @@ VisibleTensor OpenPlan::tensor(std::uint32_t index) const {
   return tensor;
 }
 
-std::uint32_t OpenPlan::arena_offset(std::uint32_t tensor) const {
+intrt_tensor_record OpenPlan::tensor_record(std::uint32_t index) const {
   intrt_plan_header header;
   std::memcpy(&header, bytes(), sizeof header);
   intrt_tensor_record record;
-  std::memcpy(&record, bytes() + header.tensors_offset + tensor * sizeof record, sizeof record);
-  return record.arena_offset;
+  std::memcpy(&record, bytes() + header.tensors_offset + index * sizeof record, sizeof record);
+  return record;
 }
 
 std::vector<std::string> kernel_variants_here() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "intrt/intrt.h"
+#include "intrt/plan_format.h"
 #include "verify/differential/observation.h"
 #include "verify/verify.h"
 
@@ -24,7 +25,7 @@ class OpenPlan {
     return reinterpret_cast<const std::uint8_t*>(storage_.data());
   }
   VisibleTensor tensor(std::uint32_t index) const;
-  std::uint32_t arena_offset(std::uint32_t tensor) const;
+  intrt_tensor_record tensor_record(std::uint32_t index) const;
 
  private:
   struct alignas(INTRT_PLAN_ALIGNMENT) Block {

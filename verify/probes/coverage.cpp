@@ -145,8 +145,7 @@ std::int64_t LinearProbe::sum(std::span<const std::int64_t> codes, std::int64_t 
 std::int64_t LinearProbe::output_code(std::int64_t channel, std::int64_t accumulator) const {
   const PlanPost& post = op_.post;
   if (post.kind == INTRT_POST_NONE) return accumulator;
-  return requantize_code(accumulator, post.shift(channel), static_cast<Rounding>(post.rounding),
-                         post.lo, post.hi);
+  return requantize_code(accumulator, post.shift(channel), post.rounding, post.lo, post.hi);
 }
 
 Distances LinearProbe::distances(std::int64_t channel, std::int64_t accumulator) const {

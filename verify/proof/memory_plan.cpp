@@ -31,7 +31,7 @@ std::int64_t check_memory_plan(const OpenPlan& plan) {
   const std::uint32_t ops = intrt_op_count(plan.get());
   std::vector<Life> lives(tensors);
   for (std::uint32_t t = 0; t < tensors; ++t) {
-    lives[t].begin = tensor_record(plan, t).arena_offset;
+    lives[t].begin = plan.tensor_record(t).arena_offset;
     const VisibleTensor tensor = plan.tensor(t);
     lives[t].end = lives[t].begin + tensor.element_count() * tensor.element_bytes;
     if (lives[t].end > intrt_arena_bytes(plan.get()))

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "intrt/arith.h"
 #include "verify/proof/finding.h"
 
 namespace lockstep::verify {
@@ -37,11 +38,16 @@ std::vector<std::int64_t> read_bias(const OpenPlan& plan, std::uint32_t offset, 
   return read_array<std::int32_t, std::int64_t>(plan, offset, count);
 }
 
+// A plan numbers the roundings as the graph's enumeration does.
+static_assert(static_cast<int>(Rounding::kTowardZero) == INTRT_ROUND_TOWARD_ZERO &&
+              static_cast<int>(Rounding::kFloor) == INTRT_ROUND_FLOOR &&
+              static_cast<int>(Rounding::kHalfEven) == INTRT_ROUND_HALF_EVEN);
+
 PlanPost read_post(const OpenPlan& plan, const intrt_post_record& record,
                    const VisibleTensor& output) {
   PlanPost post;
   post.kind = record.kind;
-  post.rounding = record.rounding;
+  post.rounding = static_cast<Rounding>(record.rounding);
   post.lo = record.lo;
   post.hi = record.hi;
   if (record.kind == INTRT_POST_SHIFT)
@@ -59,12 +65,6 @@ PlanWindow read_window(const Params& params) {
 }
 
 }  // namespace
-
-intrt_tensor_record tensor_record(const OpenPlan& plan, std::uint32_t index) {
-  const auto header = read_record<intrt_plan_header>(plan, 0);
-  return read_record<intrt_tensor_record>(
-      plan, header.tensors_offset + index * sizeof(intrt_tensor_record));
-}
 
 PlanOp read_op(const OpenPlan& plan, std::uint32_t index) {
   const intrt_op_record* record = intrt_op(plan.get(), index);

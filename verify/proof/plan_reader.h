@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "compile/graph/graph.h"
 #include "intrt/plan_format.h"
 #include "verify/differential/plan_runner.h"
 
@@ -12,7 +13,7 @@ namespace lockstep::verify {
 
 struct PlanPost {
   std::uint32_t kind = INTRT_POST_NONE;
-  std::uint32_t rounding = 0;
+  Rounding rounding = Rounding::kTowardZero;
   std::int64_t lo = 0, hi = 0;
   std::vector<int> shifts;  // 1, or one per output channel; empty unless kind is a shift
   std::vector<std::uint8_t>
@@ -53,7 +54,5 @@ struct PlanOp {
 
 // Throws NotUnderstood for an operator code that this checker does not know.
 PlanOp read_op(const OpenPlan& plan, std::uint32_t index);
-
-intrt_tensor_record tensor_record(const OpenPlan& plan, std::uint32_t index);
 
 }  // namespace lockstep::verify

@@ -61,7 +61,7 @@ Expected expected_of(const PlanCheck& check, const PlanOp& op, const Chain& chai
 
 std::vector<PostStep> found_steps(const PlanPost& post, std::int64_t channel) {
   if (post.kind == INTRT_POST_NONE) return {};
-  return {{post.shift(channel), static_cast<Rounding>(post.rounding), post.lo, post.hi}};
+  return {{post.shift(channel), post.rounding, post.lo, post.hi}};
 }
 
 // The values that an element can have after post-processing.

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "verify/proof/plan_reader.h"
+#include "intrt/plan_format.h"
 
 namespace lockstep::verify {
 namespace {
@@ -54,7 +54,7 @@ void check_ends(PlanCheck& check) {
     }
     for (std::uint32_t t = 0; t < check.tensors.size(); ++t)
       check.expect<bool>(check.tensors[t].name, fmt::format("flag '{}'", what), is_end[t],
-                         (tensor_record(check.plan, t).flags & flag) != 0);
+                         (check.plan.tensor_record(t).flags & flag) != 0);
     return is_end;
   };
   std::vector<std::string> inputs;
@@ -65,7 +65,7 @@ void check_ends(PlanCheck& check) {
        INTRT_TENSOR_OUTPUT);
   for (std::uint32_t t = 0; t < check.tensors.size(); ++t)
     check.expect<bool>(check.tensors[t].name, "flag 'named'", true,
-                       (tensor_record(check.plan, t).flags & INTRT_TENSOR_NAMED) != 0);
+                       (check.plan.tensor_record(t).flags & INTRT_TENSOR_NAMED) != 0);
 }
 
 }  // namespace
