@@ -2,116 +2,109 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "compile/support/error.h"
 
 namespace lockstep::train {
 namespace {
 
-constexpr float kInt32End = 2147483648.0f;  // 2^31, the first float that does not fit
+// Channels with fewer neighbours than this are processed together, each element with its format.
+constexpr std::int64_t kShortRun = 64;
 
-// The code as a float. Clamping comes first, which gives the same code (rounding is monotone and
-// keeps integers) and makes the conversion to int32 defined for every input.
-template <Rounding rounding>
-float to_code(float product, float lo, float hi) {
-  float v = product < kInt32End ? product : lo;
-  v = v < lo ? lo : v;
-  v = v > hi ? hi : v;
-  const auto truncated = static_cast<std::int32_t>(v);
-  if constexpr (rounding == Rounding::kTowardZero) return static_cast<float>(truncated);
-  const std::int32_t below = truncated - (static_cast<float>(truncated) > v ? 1 : 0);
-  if constexpr (rounding == Rounding::kFloor) return static_cast<float>(below);
-  const float dropped = v - static_cast<float>(below);
-  const bool up = dropped > 0.5f || (dropped == 0.5f && (below & 1) != 0);
-  return static_cast<float>(below + (up ? 1 : 0));
-}
-
-// Calls work with the rounding mode as a compile-time constant, so that the loops vectorize.
-template <typename Work>
-void with_rounding(Rounding rounding, Work work) {
-  switch (rounding) {
-    case Rounding::kTowardZero:
-      return work.template operator()<Rounding::kTowardZero>();
-    case Rounding::kFloor:
-      return work.template operator()<Rounding::kFloor>();
-    case Rounding::kHalfEven:
-      return work.template operator()<Rounding::kHalfEven>();
-  }
-  LOCKSTEP_ASSERT(false);
+// 2^exponent; exact and quick for integers.
+double power_of_two(double exponent) {
+  const double whole = std::trunc(exponent);
+  return whole == exponent && std::abs(whole) < 1000 ? std::ldexp(1.0, static_cast<int>(whole))
+                                                     : std::exp2(exponent);
 }
 
 }  // namespace
 
-FakeQuantizer::FakeQuantizer(std::span<const float> decimals, int bits, Rounding rounding,
-                             std::int64_t inner)
-    : rounding_(rounding), inner_(inner) {
-  LOCKSTEP_ASSERT(bits >= 1 && bits <= 32 && !decimals.empty() && inner >= 1);
-  const double lo = -std::ldexp(1.0, bits - 1), hi = std::ldexp(1.0, bits - 1) - 1;
-  code_lo_ = static_cast<float>(lo);
-  code_hi_ = static_cast<float>(hi);
-  for (const float d : decimals) {
-    const double inverse = std::exp2(-static_cast<double>(d));
-    formats_.push_back({static_cast<float>(std::exp2(static_cast<double>(d))),
-                        static_cast<float>(inverse), static_cast<float>(lo * inverse),
-                        static_cast<float>(hi * inverse)});
-  }
-}
-
-// Calls row(format, first, last) for the pieces of [begin, end) that share a channel.
-template <typename Row>
-void FakeQuantizer::for_each_row(std::int64_t begin, std::int64_t end, Row row) const {
-  const auto channels = static_cast<std::int64_t>(formats_.size());
-  if (channels == 1) return row(formats_[0], begin, end);
+void multiply_mask(RepeatedMask mask, const float* x, float* y, std::int64_t begin,
+                   std::int64_t end) {
   while (begin < end) {
-    const std::int64_t row_index = begin / inner_;
-    const std::int64_t last = std::min(end, (row_index + 1) * inner_);
-    row(formats_[static_cast<std::size_t>(row_index % channels)], begin, last);
+    const std::int64_t at = begin % mask.period;
+    const std::int64_t last = std::min(end, begin + mask.period - at);
+    loops().mask(x + begin, mask.keep + at, y + begin, last - begin);
     begin = last;
   }
 }
 
-bool FakeQuantizer::forward(const float* x, float* y, std::int64_t begin, std::int64_t end) const {
-  const float lo = code_lo_, hi = code_hi_;
-  std::int32_t outside = 0;
-  with_rounding(rounding_, [&]<Rounding rounding>() {
-    for_each_row(begin, end, [&](const Format& f, std::int64_t first, std::int64_t last) {
-      const float scale = f.scale, inverse = f.inverse;
-      std::int32_t row_outside = 0;
-      for (std::int64_t i = first; i < last; ++i) {
-        const float p = x[i] * scale;
-        row_outside |= (p < kInt32End ? 0 : 1) | (p >= -kInt32End ? 0 : 1);
-        y[i] = to_code<rounding>(p, lo, hi) * inverse;
-      }
-      outside |= row_outside;
-    });
-  });
-  return outside == 0;
+FakeQuantizer::FakeQuantizer(std::span<const float> decimals, int bits, Rounding rounding,
+                             std::int64_t inner)
+    : rounding_(rounding), run_length_(inner) {
+  LOCKSTEP_ASSERT(bits >= 1 && bits <= 32 && !decimals.empty() && inner >= 1);
+  const double lo = -std::ldexp(1.0, bits - 1), hi = std::ldexp(1.0, bits - 1) - 1;
+  limits_ = {static_cast<float>(lo), static_cast<float>(hi)};
+  std::int64_t copies = 1;
+  if (decimals.size() == 1)
+    run_length_ = std::numeric_limits<std::int64_t>::max();
+  else if (inner < kShortRun)
+    copies = inner, run_length_ = 1;
+  for (const float d : decimals) {
+    const double inverse = power_of_two(-static_cast<double>(d));
+    const auto append = [&](std::vector<float>& values, double value) {
+      values.insert(values.end(), static_cast<std::size_t>(copies), static_cast<float>(value));
+    };
+    append(scales_, power_of_two(static_cast<double>(d)));
+    append(inverses_, inverse);
+    append(value_los_, lo * inverse);
+    append(value_his_, hi * inverse);
+  }
 }
 
-void FakeQuantizer::backward(const float* gy, float* gx, std::int64_t begin,
-                             std::int64_t end) const {
-  for_each_row(begin, end, [&](const Format& f, std::int64_t first, std::int64_t last) {
-    const float lo = f.value_lo, hi = f.value_hi;
-    for (std::int64_t i = first; i < last; ++i) {
-      float g = gy[i];
-      g = g < lo ? lo : g;  // comparisons with NaN are false, so NaN passes
-      gx[i] = g > hi ? hi : g;
-    }
-  });
+// Calls run(formats, first, last) for the pieces of [begin, end) that lie within one row of formats
+// and within one repetition of a mask of `period` elements (0: no mask).
+template <typename Run>
+void FakeQuantizer::for_each_run(std::int64_t begin, std::int64_t end, std::int64_t period,
+                                 Run run) const {
+  const auto entries = static_cast<std::int64_t>(scales_.size());
+  const bool one_for_all = run_length_ > 1 || entries == 1;
+  while (begin < end) {
+    const std::int64_t row = begin / run_length_, entry = row % entries;
+    std::int64_t left = one_for_all ? run_length_ - begin % run_length_ : entries - entry;
+    if (period > 0) left = std::min(left, period - begin % period);
+    const std::int64_t last = begin + std::min(left, end - begin);
+    run(ElementFormats{scales_.data() + entry, inverses_.data() + entry, value_los_.data() + entry,
+                       value_his_.data() + entry, one_for_all},
+        begin, last);
+    begin = last;
+  }
+}
+
+bool FakeQuantizer::forward(const Around& around, const float* x, float* y, std::int64_t begin,
+                            std::int64_t end) const {
+  const RepeatedMask mask = around.mask;
+  const CodeLimits limits = {around.relu ? 0.0f : limits_.lo, limits_.hi};
+  bool fits = true;
+  for_each_run(begin, end, mask.period,
+               [&](const ElementFormats& formats, std::int64_t first, std::int64_t last) {
+                 const std::uint8_t* keep = mask.keep ? mask.keep + first % mask.period : nullptr;
+                 fits &= loops().quantize(rounding_, formats, limits, x + first, keep, y + first,
+                                          last - first);
+               });
+  return fits;
+}
+
+void FakeQuantizer::backward(const Around& around, const float* gy, const float* y, float* gx,
+                             std::int64_t begin, std::int64_t end) const {
+  const RepeatedMask mask = around.mask;
+  for_each_run(begin, end, mask.period,
+               [&](const ElementFormats& formats, std::int64_t first, std::int64_t last) {
+                 const std::uint8_t* keep = mask.keep ? mask.keep + first % mask.period : nullptr;
+                 loops().quantize_gradient(formats, gy + first, around.relu ? y + first : nullptr,
+                                           keep, gx + first, last - first);
+               });
 }
 
 void FakeQuantizer::squared_error(const float* x, float* error, std::int64_t begin,
                                   std::int64_t end) const {
-  const float lo = code_lo_, hi = code_hi_;
-  with_rounding(rounding_, [&]<Rounding rounding>() {
-    for_each_row(begin, end, [&](const Format& f, std::int64_t first, std::int64_t last) {
-      const float scale = f.scale, inverse = f.inverse;
-      for (std::int64_t i = first; i < last; ++i) {
-        const float difference = x[i] - to_code<rounding>(x[i] * scale, lo, hi) * inverse;
-        error[i] = difference * difference;
-      }
-    });
-  });
+  forward(x, error, begin, end);
+  for (std::int64_t i = begin; i < end; ++i) {
+    const float difference = x[i] - error[i];
+    error[i] = difference * difference;
+  }
 }
 
 }  // namespace lockstep::train

@@ -1,11 +1,6 @@
-// Q(x), its straight-through gradient and its squared error, as single loops over contiguous
-// float32 data. No LibTorch here: the layers hand in plain pointers and split the range among
-// threads.
-//
-//   Q(x) = clamp(round(x * 2^d), -2^(b-1), 2^(b-1)-1) * 2^-d
-//
-// x * 2^d is one float32 product. A product outside int32 (or NaN) becomes the lowest code, as the
-// x86 conversion that QSPARSE relies on does; the loops report it, because a layer must refuse it.
+// Q(x), its straight-through gradient and its squared error over tensors whose elements have one
+// format each channel: cuts the data into runs for the loops of train/loops. No LibTorch here: the
+// layers hand in plain pointers and split the range among threads.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +8,19 @@
 #include <vector>
 
 #include "compile/graph/graph.h"
+#include "train/loops/loops.h"
 
 namespace lockstep::train {
+
+// A binary mask that repeats: element i has keep[i % period]. A null `keep` keeps everything.
+struct RepeatedMask {
+  const std::uint8_t* keep = nullptr;
+  std::int64_t period = 0;
+};
+
+// y[i] = x[i] * mask for begin <= i < end. y may be x.
+void multiply_mask(RepeatedMask mask, const float* x, float* y, std::int64_t begin,
+                   std::int64_t end);
 
 // One format per channel (or one for all). Element i belongs to channel (i / inner) % channels.
 class FakeQuantizer {
@@ -24,29 +30,40 @@ class FakeQuantizer {
   FakeQuantizer(std::span<const float> decimals, int bits, Rounding rounding,
                 std::int64_t inner = 1);
 
-  // y[i] = Q(x[i]) for begin <= i < end; x may equal y. True when every x[i] * 2^d fits int32; when
-  // not, the results are still defined (see above).
-  bool forward(const float* x, float* y, std::int64_t begin, std::int64_t end) const;
+  // What stands around Q: relu(Q(x * mask)).
+  struct Around {
+    RepeatedMask mask = {};
+    bool relu = false;
+  };
+
+  // y[i] = Q(x[i]) for begin <= i < end; y may be x. True when every x[i] * 2^d fits int32; when
+  // not, the results are still defined (train/loops/loops.h).
+  bool forward(const float* x, float* y, std::int64_t begin, std::int64_t end) const {
+    return forward({}, x, y, begin, end);
+  }
+  bool forward(const Around& around, const float* x, float* y, std::int64_t begin,
+               std::int64_t end) const;
 
   // Straight through: gx[i] = gy[i] clamped to the range of Q. Ignores whether x saturated; NaN
-  // stays.
-  void backward(const float* gy, float* gx, std::int64_t begin, std::int64_t end) const;
+  // stays. `y`: what forward returned; read only with relu, and may be null without.
+  void backward(const float* gy, float* gx, std::int64_t begin, std::int64_t end) const {
+    backward({}, gy, nullptr, gx, begin, end);
+  }
+  void backward(const Around& around, const float* gy, const float* y, float* gx,
+                std::int64_t begin, std::int64_t end) const;
 
   // error[i] = (x[i] - Q(x[i]))^2 in float32.
   void squared_error(const float* x, float* error, std::int64_t begin, std::int64_t end) const;
 
  private:
-  struct Format {
-    float scale, inverse;      // 2^d, 2^-d
-    float value_lo, value_hi;  // lowest and highest value of Q
-  };
-  template <typename Row>
-  void for_each_row(std::int64_t begin, std::int64_t end, Row row) const;
+  template <typename Run>
+  void for_each_run(std::int64_t begin, std::int64_t end, std::int64_t period, Run run) const;
 
-  std::vector<Format> formats_;
-  float code_lo_, code_hi_;
+  // One entry per channel; where channels are short, one per element of all channels.
+  std::vector<float> scales_, inverses_, value_los_, value_his_;
+  CodeLimits limits_;
   Rounding rounding_;
-  std::int64_t inner_;
+  std::int64_t run_length_;  // neighbours with one entry; 1 where each element has its own
 };
 
 }  // namespace lockstep::train

@@ -4,6 +4,7 @@
 #include <torch/autograd.h>
 
 #include <atomic>
+#include <cmath>
 
 #include "compile/support/error.h"
 #include "train/fake_quantize.h"
@@ -19,67 +20,216 @@ std::int64_t elements_behind(const torch::Tensor& x, std::int64_t axis) {
   return std::max<std::int64_t>(inner, 1);
 }
 
-std::vector<float> to_floats(const torch::Tensor& decimals) {
-  const torch::Tensor f = decimals.to(torch::kFloat32).contiguous();
-  return {f.data_ptr<float>(), f.data_ptr<float>() + f.numel()};
+// The axis of the channels; -1 when there is one decimal for all.
+std::int64_t channel_axis(const torch::Tensor& x, const torch::Tensor& decimals,
+                          std::int64_t axis) {
+  if (decimals.numel() == 1) return -1;
+  const std::int64_t found = axis < 0 ? x.dim() - 1 : axis;
+  if (decimals.numel() == 0 || found >= x.dim() || x.size(found) != decimals.numel())
+    throw InputError("channel of input and decimal must be equal in channel-wise quantization");
+  return found;
 }
 
 FakeQuantizer make_quantizer(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
                              std::int64_t axis, Rounding rounding) {
-  const std::vector<float> values = to_floats(decimals);
-  if (values.size() == 1) return {values, bits, rounding};
-  const std::int64_t channel_axis = axis < 0 ? x.dim() - 1 : axis;
-  if (values.empty() || channel_axis >= x.dim() ||
-      x.size(channel_axis) != static_cast<std::int64_t>(values.size()))
-    throw InputError("channel of input and decimal must be equal in channel-wise quantization");
-  return {values, bits, rounding, elements_behind(x, channel_axis)};
+  const torch::Tensor values = decimals.to(torch::kFloat32).contiguous();
+  const std::span<const float> span(values.data_ptr<float>(),
+                                    static_cast<std::size_t>(values.numel()));
+  const std::int64_t channels = channel_axis(x, decimals, axis);
+  return {span, bits, rounding, channels < 0 ? 1 : elements_behind(x, channels)};
 }
 
+// A mask as the loops take it; `storage` keeps it alive.
+RepeatedMask repeated_mask(const torch::Tensor& mask, const torch::Tensor& x,
+                           torch::Tensor& storage) {
+  if (!mask.defined()) return {};
+  const auto leading = static_cast<std::size_t>(x.dim() - mask.dim());
+  storage = mask.expand(x.sizes().slice(leading)).contiguous();
+  return {reinterpret_cast<const std::uint8_t*>(storage.data_ptr<bool>()), storage.numel()};
+}
+
+// Calls work(begin, end) for pieces of [0, count), on LibTorch's threads.
+template <typename Work>
+void in_parallel(std::int64_t count, const Work& work) {
+  at::parallel_for(0, count, kGrain, work);
+}
+
+torch::Tensor quantize_on_cpu(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
+                              std::int64_t axis, Rounding rounding, bool* fits,
+                              const AroundQuantize& around) {
+  const FakeQuantizer q = make_quantizer(x, decimals, bits, axis, rounding);
+  const torch::Tensor in = x.to(torch::kFloat32).contiguous();
+  torch::Tensor out = torch::empty_like(in), storage;
+  const FakeQuantizer::Around loops_around = {repeated_mask(around.mask, in, storage), around.relu};
+  const float* source = in.data_ptr<float>();
+  float* target = out.data_ptr<float>();
+  std::atomic<bool> all_fit = true;
+  in_parallel(in.numel(), [&](std::int64_t begin, std::int64_t end) {
+    if (!q.forward(loops_around, source, target, begin, end)) all_fit = false;
+  });
+  if (fits != nullptr) *fits = all_fit;
+  return out;
+}
+
+torch::Tensor gradient_on_cpu(const torch::Tensor& incoming, const torch::Tensor& y,
+                              const torch::Tensor& decimals, int bits, std::int64_t axis,
+                              const AroundQuantize& around) {
+  const torch::Tensor gy = incoming.contiguous();
+  const FakeQuantizer q = make_quantizer(gy, decimals, bits, axis, Rounding::kTowardZero);
+  torch::Tensor gx = torch::empty_like(gy), storage;
+  const FakeQuantizer::Around loops_around = {repeated_mask(around.mask, gy, storage), around.relu};
+  const float* source = gy.data_ptr<float>();
+  const float* outputs = around.relu ? y.data_ptr<float>() : nullptr;
+  float* target = gx.data_ptr<float>();
+  in_parallel(gy.numel(), [&](std::int64_t begin, std::int64_t end) {
+    q.backward(loops_around, source, outputs, target, begin, end);
+  });
+  return gx;
+}
+
+// Both ways of the gradient write into a tensor of their own: the incoming one may be shared with
+// another branch.
 struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& decimals, std::int64_t bits, std::int64_t axis,
-                               std::int64_t rounding, bool* fits) {
+                               std::int64_t rounding, bool* fits,
+                               const c10::optional<torch::Tensor>& given_mask, bool relu) {
+    const torch::Tensor mask = given_mask.value_or(torch::Tensor());
     context->saved_data["decimals"] = decimals;
     context->saved_data["bits"] = bits;
     context->saved_data["axis"] = axis;
-    const FakeQuantizer q =
-        make_quantizer(x, decimals, static_cast<int>(bits), axis, static_cast<Rounding>(rounding));
-    const torch::Tensor in = x.to(torch::kFloat32).contiguous();
-    torch::Tensor out = torch::empty_like(in);
-    const float* source = in.data_ptr<float>();
-    float* target = out.data_ptr<float>();
-    std::atomic<bool> all_fit = true;
-    at::parallel_for(0, in.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      if (!q.forward(source, target, begin, end)) all_fit = false;
-    });
-    if (fits != nullptr) *fits = all_fit;
-    return out;
+    context->saved_data["relu"] = relu;
+    const auto quantize = x.is_cpu() ? quantize_on_cpu : tensor_ops::quantize;
+    torch::Tensor y = quantize(x, decimals, static_cast<int>(bits), axis,
+                               static_cast<Rounding>(rounding), fits, {mask, relu});
+    context->save_for_backward({mask, relu ? y : torch::Tensor()});
+    return y;
   }
 
-  // Writes into a tensor of its own: the incoming gradient may be shared with another branch.
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    const torch::Tensor gy = gradients[0].contiguous();
-    const FakeQuantizer q =
-        make_quantizer(gy, context->saved_data["decimals"].toTensor(),
-                       static_cast<int>(context->saved_data["bits"].toInt()),
-                       context->saved_data["axis"].toInt(), Rounding::kTowardZero);
-    torch::Tensor gx = torch::empty_like(gy);
-    const float* source = gy.data_ptr<float>();
-    float* target = gx.data_ptr<float>();
-    at::parallel_for(0, gy.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      q.backward(source, target, begin, end);
-    });
-    return {gx, {}, {}, {}, {}, {}};
+    const torch::autograd::variable_list saved = context->get_saved_variables();
+    const auto gradient = gradients[0].is_cpu() ? gradient_on_cpu : tensor_ops::quantize_gradient;
+    return {gradient(gradients[0], saved[1], context->saved_data["decimals"].toTensor(),
+                     static_cast<int>(context->saved_data["bits"].toInt()),
+                     context->saved_data["axis"].toInt(),
+                     {saved[0], context->saved_data["relu"].toBool()}),
+            {},
+            {},
+            {},
+            {},
+            {},
+            {},
+            {}};
+  }
+};
+
+torch::Tensor mask_on_cpu(const torch::Tensor& x, const torch::Tensor& mask) {
+  const torch::Tensor in = x.contiguous();
+  torch::Tensor out = torch::empty_like(in), storage;
+  const RepeatedMask repeated = repeated_mask(mask, in, storage);
+  const float* source = in.data_ptr<float>();
+  float* target = out.data_ptr<float>();
+  in_parallel(in.numel(), [&](std::int64_t begin, std::int64_t end) {
+    multiply_mask(repeated, source, target, begin, end);
+  });
+  return out;
+}
+
+struct MaskFunction : torch::autograd::Function<MaskFunction> {
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
+                               const torch::Tensor& mask) {
+    context->save_for_backward({mask});
+    return mask_on_cpu(x, mask);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 torch::autograd::variable_list gradients) {
+    return {mask_on_cpu(gradients[0], context->get_saved_variables()[0]), {}};
   }
 };
 
 }  // namespace
 
 torch::Tensor linear_quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
-                              std::int64_t axis, Rounding rounding, bool* fits) {
-  return QuantizeFunction::apply(x, decimals, bits, axis, static_cast<std::int64_t>(rounding),
-                                 fits);
+                              std::int64_t axis, Rounding rounding, bool* fits,
+                              const AroundQuantize& around) {
+  return QuantizeFunction::apply(x, decimals, bits, axis, static_cast<std::int64_t>(rounding), fits,
+                                 c10::optional<torch::Tensor>(around.mask), around.relu);
 }
+
+torch::Tensor apply_mask(const torch::Tensor& x, const torch::Tensor& mask) {
+  if (x.is_cpu() && x.scalar_type() == torch::kFloat32) return MaskFunction::apply(x, mask);
+  return x * mask.to(x.scalar_type());
+}
+
+namespace tensor_ops {
+namespace {
+
+// factor * 2^(sign * decimal), rounded to float32, in a shape that broadcasts to x's.
+torch::Tensor powers(const torch::Tensor& x, const torch::Tensor& decimals, std::int64_t axis,
+                     double factor, int sign) {
+  const torch::Tensor exponents = decimals.to(torch::kCPU, torch::kFloat64).contiguous();
+  torch::Tensor found = torch::empty({exponents.numel()}, torch::kFloat32);
+  for (std::int64_t i = 0; i < exponents.numel(); ++i)
+    found.data_ptr<float>()[i] =
+        static_cast<float>(factor * std::exp2(sign * exponents.data_ptr<double>()[i]));
+  const std::int64_t channels = channel_axis(x, decimals, axis);
+  std::vector<std::int64_t> shape;
+  if (channels >= 0) {
+    shape.assign(static_cast<std::size_t>(x.dim()), 1);
+    shape[static_cast<std::size_t>(channels)] = exponents.numel();
+  }
+  return found.view(shape).to(x.device());
+}
+
+torch::Tensor rounded(const torch::Tensor& x, Rounding rounding) {
+  switch (rounding) {
+    case Rounding::kTowardZero:
+      return x.trunc();
+    case Rounding::kFloor:
+      return x.floor();
+    case Rounding::kHalfEven:
+      return x.round();
+  }
+  LOCKSTEP_ASSERT(false);
+}
+
+struct Limits {
+  double lo, hi;
+};
+
+Limits code_limits(int bits) { return {-std::ldexp(1.0, bits - 1), std::ldexp(1.0, bits - 1) - 1}; }
+
+}  // namespace
+
+torch::Tensor quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
+                       std::int64_t axis, Rounding rounding, bool* fits,
+                       const AroundQuantize& around) {
+  const torch::Tensor in = x.to(torch::kFloat32);
+  const torch::Tensor kept = around.mask.defined() ? in * around.mask.to(torch::kFloat32) : in;
+  const torch::Tensor product = kept * powers(in, decimals, axis, 1, 1);
+  const torch::Tensor below_end = product < 0x1p31;
+  if (fits != nullptr) *fits = below_end.logical_and(product >= -0x1p31).all().item<bool>();
+  const Limits limits = code_limits(bits);
+  const double lo = around.relu ? 0.0 : limits.lo;
+  const torch::Tensor clamped =
+      torch::where(below_end, product, torch::full_like(product, lo)).clamp(lo, limits.hi);
+  // Adding 0 makes +0 of -0.
+  return (rounded(clamped, rounding) + 0.0) * powers(in, decimals, axis, 1, -1);
+}
+
+torch::Tensor quantize_gradient(const torch::Tensor& gy, const torch::Tensor& y,
+                                const torch::Tensor& decimals, int bits, std::int64_t axis,
+                                const AroundQuantize& around) {
+  const Limits limits = code_limits(bits);
+  const torch::Tensor g = around.relu ? torch::where(y <= 0, torch::zeros_like(gy), gy) : gy;
+  const torch::Tensor clamped =
+      torch::minimum(torch::maximum(g, powers(gy, decimals, axis, limits.lo, -1)),
+                     powers(gy, decimals, axis, limits.hi, -1));
+  return around.mask.defined() ? clamped * around.mask.to(torch::kFloat32) : clamped;
+}
+
+}  // namespace tensor_ops
 
 }  // namespace lockstep::train

@@ -1,4 +1,5 @@
-// Q with autograd, on LibTorch tensors; the loops are in fake_quantize.h.
+// Q and masks with autograd, on LibTorch tensors. On the CPU in single passes (fake_quantize.h); on
+// any other device as tensor operations, with the same bits.
 #pragma once
 
 #include <torch/types.h>
@@ -7,11 +8,34 @@
 
 namespace lockstep::train {
 
+// What stands around Q: relu(Q(x * mask)).
+struct AroundQuantize {
+  // bool; its sizes are x's or 1, from the last axis on, as tensors broadcast. Undefined: no mask.
+  torch::Tensor mask = {};
+  bool relu = false;
+};
+
 // Q with per-tensor (one decimal) or per-channel decimals along `axis` (negative: the last axis).
 // `decimals` is an int or float tensor. `fits` (may be null) is set to whether every
 // x * 2^decimal fits int32. The result is float32; the gradient has x's dtype and is clamped to the
 // range of Q, whether x saturated or not. The incoming gradient is not modified.
 torch::Tensor linear_quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
-                              std::int64_t axis, Rounding rounding, bool* fits = nullptr);
+                              std::int64_t axis, Rounding rounding, bool* fits = nullptr,
+                              const AroundQuantize& around = {});
+
+// x * mask, of x's dtype: masked values become 0 or -0, masked NaN and infinity NaN. `mask` is as
+// above.
+torch::Tensor apply_mask(const torch::Tensor& x, const torch::Tensor& mask);
+
+// The ways of devices other than the CPU, on any device.
+namespace tensor_ops {
+torch::Tensor quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
+                       std::int64_t axis, Rounding rounding, bool* fits,
+                       const AroundQuantize& around);
+// The gradient of the above: `gy` for its output y.
+torch::Tensor quantize_gradient(const torch::Tensor& gy, const torch::Tensor& y,
+                                const torch::Tensor& decimals, int bits, std::int64_t axis,
+                                const AroundQuantize& around);
+}  // namespace tensor_ops
 
 }  // namespace lockstep::train

@@ -59,6 +59,7 @@ Network::Network(Graph graph, std::uint64_t seed) : graph_(std::move(graph)) {
     steps_.push_back(std::move(step));
   }
   require_distinct_keys();
+  fuse_nodes();
 }
 
 // A node named 'conv.quantize' would share keys with the quantizer that wraps the weight of 'conv'.
@@ -76,25 +77,61 @@ void Network::require_distinct_keys() const {
   }
 }
 
+void Network::fuse_nodes() {
+  // Does node i + 1 alone read node i?
+  const auto flows_on = [&](std::size_t i) {
+    if (i + 1 >= steps_.size()) return false;
+    const std::string& value = graph_.nodes[i].name;
+    const std::vector<std::string>& next = graph_.nodes[i + 1].inputs;
+    return next.size() == 1 && next[0] == value && last_reader(graph_, value) == i + 1;
+  };
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (graph_.nodes[i].op != "quantize") continue;
+    Fused fused = {i, i + 1, nullptr, steps_[i].op.module->as<QuantizeImpl>(), false};
+    if (i > 0 && graph_.nodes[i - 1].op == "prune" && flows_on(i - 1)) {
+      fused.begin = i - 1;
+      fused.prune = steps_[i - 1].op.module->as<PruneImpl>();
+    }
+    if (flows_on(i) && graph_.nodes[i + 1].op == "relu") {
+      fused.end = i + 2;
+      fused.relu = true;
+    }
+    if (fused.end - fused.begin > 1) fused_.push_back(fused);
+  }
+}
+
+const Network::Fused* Network::fused_from(std::size_t node) const {
+  const auto found = std::ranges::find(fused_, node, &Fused::begin);
+  return found == fused_.end() ? nullptr : &*found;
+}
+
+torch::Tensor Network::Fused::run(const torch::Tensor& x) const {
+  AroundQuantize around = {.relu = relu};
+  if (prune != nullptr) around.mask = prune->step(x);
+  return quantize->forward_around(x, std::move(around));
+}
+
 std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& inputs,
                                             const Observer& observe) {
   LOCKSTEP_ASSERT(inputs.size() == graph_.inputs.size());
   const LogCapture capture([&](LogKind, const std::string& line) { events_.push_back(line); });
   std::map<std::string, torch::Tensor, std::less<>> values;
   for (std::size_t i = 0; i < inputs.size(); ++i) values[graph_.inputs[i].name] = inputs[i];
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
+  for (std::size_t i = 0, next; i < steps_.size(); i = next) {
     const Node& node = graph_.nodes[i];
+    const Fused* const fused = observe ? nullptr : fused_from(i);
+    next = fused != nullptr ? fused->end : i + 1;
     std::vector<torch::Tensor> operands;
     for (const std::string& input : node.inputs) operands.push_back(values.at(input));
     for (const std::string& input : steps_[i].finished_inputs) values.erase(input);
     torch::Tensor y;
     try {
-      y = steps_[i].op.run(operands);
+      y = fused != nullptr ? fused->run(operands[0]) : steps_[i].op.run(operands);
     } catch (const c10::Error& error) {  // a shape that the operator does not take
       throw explained(node, error);
     }
     if (observe) observe(node, y);
-    values[node.name] = std::move(y);
+    values[graph_.nodes[next - 1].name] = std::move(y);
   }
   std::vector<torch::Tensor> outputs;
   for (const std::string& name : graph_.outputs) outputs.push_back(values.at(name));

@@ -23,7 +23,8 @@ class Network : public torch::nn::Module {
   Network(Graph graph, std::uint64_t seed);
 
   // One tensor per graph output. `inputs`: one float32 tensor per graph input, batch first.
-  // `observe` (may be empty) sees each node's value.
+  // `observe` (may be empty) sees each node's value. Without it, a prune, a quantize and a relu
+  // node that follow each other run as one.
   using Observer = std::function<void(const Node& node, const torch::Tensor& value)>;
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs,
                                      const Observer& observe = {});
@@ -49,11 +50,22 @@ class Network : public torch::nn::Module {
     NodeOperator op;
     std::vector<std::string> finished_inputs;  // values that no later node reads
   };
+  // Nodes [begin, end) as one: each is read by the next one only. Computes the last one's value.
+  struct Fused {
+    std::size_t begin, end;
+    PruneImpl* prune;  // may be null
+    QuantizeImpl* quantize;
+    bool relu;
+    torch::Tensor run(const torch::Tensor& x) const;
+  };
 
   void require_distinct_keys() const;
+  void fuse_nodes();
+  const Fused* fused_from(std::size_t node) const;  // nullptr: none begins there
 
   Graph graph_;
   std::vector<Step> steps_;  // one per node
+  std::vector<Fused> fused_;
   std::vector<std::string> events_;
 };
 

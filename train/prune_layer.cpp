@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "compile/support/error.h"
 #include "train/freeze_guard.h"
+#include "train/linear_quantize.h"
 #include "train/sparse_log.h"
 
 namespace lockstep::train {
@@ -25,6 +27,12 @@ void require_options(const std::string& owner, const PruneSpec& spec) {
   if (spec.window_size < 1) refuse("window_size", spec.window_size, "it must be at least 1");
   if (spec.collapse && *spec.collapse > 0)
     refuse("collapse", *spec.collapse, "only 0 (batch) and -1 (none) have a meaning");
+}
+
+bool keeps_all(const torch::Tensor& mask) {
+  if (!mask.is_cpu() || !mask.is_contiguous()) return mask.all().item<bool>();
+  const auto size = static_cast<std::size_t>(mask.numel());
+  return std::memchr(mask.data_ptr<bool>(), 0, size) == nullptr;
 }
 
 }  // namespace
@@ -165,8 +173,8 @@ torch::Tensor PruneImpl::tiled_mask(const torch::Tensor& x) const {
   return whole;
 }
 
-torch::Tensor PruneImpl::transform(const torch::Tensor& x) const {
-  if (!initialised()) return x;
+torch::Tensor PruneImpl::mask_for(const torch::Tensor& x) const {
+  if (!initialised()) return {};
   const std::int64_t skip = collapse_batch_ && x.dim() > mask.dim() ? 1 : 0;
   bool matches = x.dim() - skip == mask.dim();
   for (std::int64_t d = 0; matches && d < mask.dim(); ++d)
@@ -178,12 +186,17 @@ torch::Tensor PruneImpl::transform(const torch::Tensor& x) const {
                                    fmt::join(mask.sizes(), ", "), fmt::join(x.sizes(), ", ")));
     keep = tiled_mask(x);
   }
-  return keep.all().item<bool>() ? x : x * keep.to(x.scalar_type());
+  return keeps_all(keep) ? torch::Tensor() : keep;
+}
+
+torch::Tensor PruneImpl::step(const torch::Tensor& x) {
+  if (!FreezeGuard::is_active()) advance(x);
+  return mask_for(x);
 }
 
 torch::Tensor PruneImpl::forward(const torch::Tensor& x) {
-  if (!FreezeGuard::is_active()) advance(x);
-  return transform(x);
+  const torch::Tensor keep = step(x);
+  return keep.defined() ? apply_mask(x, keep) : x;
 }
 
 }  // namespace lockstep::train

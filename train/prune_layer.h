@@ -24,6 +24,10 @@ class PruneImpl : public LearntLayer {
   // counts, as in QSPARSE. Under a FreezeGuard nothing changes.
   torch::Tensor forward(const torch::Tensor& x);
 
+  // What forward does except for the product: the mask by which it multiplies x (see apply_mask);
+  // undefined when nothing is pruned.
+  torch::Tensor step(const torch::Tensor& x);
+
   bool initialised() const;  // has seen data
   // Is there anything to prune at all?
   bool prunes() const { return options_.spec().sparsity > 0 && options_.spec().repetition > 0; }
@@ -50,7 +54,7 @@ class PruneImpl : public LearntLayer {
   void update(std::int64_t n);
   torch::Tensor make_mask(const std::vector<torch::Tensor>& entries, double sparsity) const;
   torch::Tensor tiled_mask(const torch::Tensor& x) const;
-  torch::Tensor transform(const torch::Tensor& x) const;
+  torch::Tensor mask_for(const torch::Tensor& x) const;
 
   PruneOptions options_;
   Role role_;

@@ -9,7 +9,6 @@
 #include "compile/support/error.h"
 #include "train/decimal_search.h"
 #include "train/freeze_guard.h"
-#include "train/linear_quantize.h"
 #include "train/sparse_log.h"
 
 namespace lockstep::train {
@@ -127,30 +126,38 @@ bool QuantizeImpl::triggered(std::int64_t n) const {
   return spec.interval > 0 && n > spec.timeout && (n - spec.timeout) % spec.interval == 0;
 }
 
-// Slice `channel` of a collected tensor, clipped to the extents of x along the other axes.
-torch::Tensor QuantizeImpl::channel_of(const torch::Tensor& entry, std::int64_t channel,
-                                       const torch::Tensor& x) const {
+// A collected tensor as one row for each decimal, clipped to the extents of x along the other axes.
+torch::Tensor QuantizeImpl::channels_of(const torch::Tensor& entry, const torch::Tensor& x) const {
+  if (axis_ < 0) return entry.reshape({1, -1});
   torch::Tensor part = entry;
   for (std::int64_t d = 0; d < x.dim(); ++d)
     if (d != axis_) part = part.narrow(d, 0, std::min(part.size(d), x.size(d)));
-  if (channel >= part.size(axis_))
+  if (part.size(axis_) < x.size(axis_))
     throw InputError(
         fmt::format("{}: channelwise = {} needs {} channels, but the collected data have {} there",
                     owner(), axis_, x.size(axis_), part.size(axis_)));
-  return part.select(axis_, channel).reshape(-1);
+  return part.narrow(axis_, 0, x.size(axis_)).movedim(axis_, 0).reshape({x.size(axis_), -1});
 }
 
-float QuantizeImpl::search_channel(const torch::Tensor& data) const {
+// One decimal for each row.
+std::vector<float> QuantizeImpl::search_rows(const torch::Tensor& rows) const {
   const QuantizeSpec& spec = options_.spec();
   const int width = bits.item<int>();
-  const std::optional<int> found = options_.callback()
-                                       ? search_decimal(data, width, spec, options_.callback())
-                                       : search_decimal(data, width, spec);
-  if (!found)
-    throw InputError(
-        fmt::format("{}: no decimal from {} to {} has a finite error; the data reach {}", owner(),
-                    spec.decimal_lo, spec.decimal_hi - 1, worst_value(data)));
-  return static_cast<float>(*found);
+  std::vector<std::optional<int>> found;
+  if (options_.callback())
+    for (std::int64_t i = 0; i < rows.size(0); ++i)
+      found.push_back(search_decimal(rows[i], width, spec, options_.callback()));
+  else
+    found = search_decimals(rows, width, spec);
+  std::vector<float> decimals;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (!found[i])
+      throw InputError(fmt::format(
+          "{}: no decimal from {} to {} has a finite error; the data reach {}", owner(),
+          spec.decimal_lo, spec.decimal_hi - 1, worst_value(rows[static_cast<std::int64_t>(i)])));
+    decimals.push_back(static_cast<float>(*found[i]));
+  }
+  return decimals;
 }
 
 void QuantizeImpl::search(const torch::Tensor& x) {
@@ -162,13 +169,9 @@ void QuantizeImpl::search(const torch::Tensor& x) {
   if (axis_ >= 0 && x.size(axis_) != decimal.numel())
     throw InputError(fmt::format("{}: {} channels, but its decimals are for {}", owner(),
                                  x.size(axis_), decimal.numel()));
-  std::vector<float> found;
-  for (std::int64_t channel = 0; channel < decimal.numel(); ++channel) {
-    std::vector<torch::Tensor> pieces;
-    for (const torch::Tensor& entry : window)
-      pieces.push_back(axis_ < 0 ? entry.reshape(-1) : channel_of(entry, channel, x));
-    found.push_back(search_channel(torch::cat(pieces)));
-  }
+  std::vector<torch::Tensor> pieces;
+  for (const torch::Tensor& entry : window) pieces.push_back(channels_of(entry, x));
+  const std::vector<float> found = search_rows(torch::cat(pieces, 1));
   decimal.copy_(torch::tensor(found, torch::kFloat32));
   quantized_flag.fill_(true);
   const std::string name = label().empty() ? "[Quantize]" : fmt::format("[Quantize @ {}]", label());
@@ -196,8 +199,8 @@ void QuantizeImpl::advance(const torch::Tensor& x) {
   if (!collects_at(n + 1)) window.clear();
 }
 
-torch::Tensor QuantizeImpl::transform(const torch::Tensor& x) const {
-  if (!quantized()) return x;
+torch::Tensor QuantizeImpl::transform(const torch::Tensor& x, const AroundQuantize& around) const {
+  if (!quantized()) return around.relu ? x.relu() : x;
   const bool per_channel = axis_ >= 0 && decimal.numel() > 1;
   if (per_channel && (axis_ >= x.dim() || x.size(axis_) != decimal.numel()))
     throw InputError(
@@ -205,21 +208,33 @@ torch::Tensor QuantizeImpl::transform(const torch::Tensor& x) const {
                     "channel needs one for each index",
                     owner(), decimal.numel(), axis_, fmt::join(x.sizes(), ", ")));
   const int width = bits.item<int>();
-  if (options_.callback()) return options_.callback()(x, width, decimal, axis_);
+  if (options_.callback()) {
+    const torch::Tensor y = options_.callback()(x, width, decimal, axis_);
+    return around.relu ? y.relu() : y;
+  }
   bool fits = true;
-  torch::Tensor y = linear_quantize(x, decimal, width, axis_, options_.spec().rounding, &fits);
+  torch::Tensor y =
+      linear_quantize(x, decimal, width, axis_, options_.spec().rounding, &fits, around);
   if (!fits)
-    throw InputError(fmt::format(
-        "{}: value {} times 2^decimal does not fit int32 (decimals {} to "
-        "{})",
-        owner(), worst_value(x), decimal.min().item<float>(), decimal.max().item<float>()));
+    throw InputError(
+        fmt::format("{}: value {} times 2^decimal does not fit int32 (decimals {} to "
+                    "{})",
+                    owner(), worst_value(around.mask.defined() ? apply_mask(x, around.mask) : x),
+                    decimal.min().item<float>(), decimal.max().item<float>()));
   return y;
 }
 
-torch::Tensor QuantizeImpl::forward(const torch::Tensor& x) {
-  if (FreezeGuard::is_active()) return transform(x);
+torch::Tensor QuantizeImpl::forward_around(const torch::Tensor& input, AroundQuantize around) {
+  const bool frozen = FreezeGuard::is_active();
+  torch::Tensor x = input;
+  if (around.mask.defined()) {
+    const bool looks_at_data = !frozen && (!initialised() || collects_at(n_updates.item<int>()));
+    if (looks_at_data || !quantized() || options_.callback())
+      x = apply_mask(x, std::exchange(around.mask, {}));
+  }
+  if (frozen) return transform(x, around);
   advance(x);
-  torch::Tensor y = transform(x);
+  torch::Tensor y = transform(x, around);
   if (is_training()) {
     const torch::NoGradGuard state_has_no_gradient;
     n_updates.add_(1);

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "train/learnt_layer.h"
+#include "train/linear_quantize.h"
 #include "train/sparse_options.h"
 
 namespace lockstep::train {
@@ -29,7 +30,11 @@ class QuantizeImpl : public LearntLayer {
   // InputError names the layer for: a value that Q cannot represent in int32, data for which no
   // decimal has a finite error, another number of channels than before, and an activation with
   // channelwise 0 and more than one sample. A forward that fails does not count.
-  torch::Tensor forward(const torch::Tensor& x);
+  torch::Tensor forward(const torch::Tensor& x) { return forward_around(x, {}); }
+
+  // relu(forward(x * mask)), in one pass over x where the layer need not look at x * mask itself.
+  // `around` as for linear_quantize.
+  torch::Tensor forward_around(const torch::Tensor& x, AroundQuantize around);
 
   bool initialised() const;  // has seen data
   bool quantized() const;
@@ -50,15 +55,14 @@ class QuantizeImpl : public LearntLayer {
  private:
   std::string owner() const;
   void advance(const torch::Tensor& x);
-  torch::Tensor transform(const torch::Tensor& x) const;
+  torch::Tensor transform(const torch::Tensor& x, const AroundQuantize& around) const;
   void initialise(const torch::Tensor& x);
   bool collects_at(std::int64_t n) const;
   void collect(const torch::Tensor& x);
   bool triggered(std::int64_t n) const;
   void search(const torch::Tensor& x);
-  float search_channel(const torch::Tensor& data) const;
-  torch::Tensor channel_of(const torch::Tensor& entry, std::int64_t channel,
-                           const torch::Tensor& x) const;
+  std::vector<float> search_rows(const torch::Tensor& rows) const;
+  torch::Tensor channels_of(const torch::Tensor& entry, const torch::Tensor& x) const;
 
   QuantizeOptions options_;
   Role role_;

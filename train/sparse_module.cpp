@@ -6,6 +6,7 @@
 
 #include "compile/support/error.h"
 #include "train/freeze_guard.h"
+#include "train/linear_quantize.h"
 #include "train/sparse_log.h"
 
 namespace lockstep::train {
@@ -61,9 +62,14 @@ void SparseModule::wrap(QuantizeOptions options) {
 }
 
 torch::Tensor SparseModule::transformed_weight() {
-  torch::Tensor w = weight;
-  for (auto& wrap : wraps_) w = std::visit([&](auto& layer) { return layer->forward(w); }, wrap);
-  return w;
+  torch::Tensor w = weight, mask;  // of w, not yet applied
+  for (auto& wrap : wraps_) {
+    if (auto* const quantize = std::get_if<Quantize>(&wrap))
+      w = (*quantize)->forward_around(w, {.mask = std::exchange(mask, {})});
+    else
+      mask = std::get<Prune>(wrap)->step(w);
+  }
+  return mask.defined() ? apply_mask(w, mask) : w;
 }
 
 torch::Tensor SparseModule::transformed_bias() {

@@ -119,7 +119,7 @@ class Training {
       state_.loss_sum = 0, state_.correct = 0, state_.seen = 0;
     torch::manual_seed(stream_seed(recipe_.seed, SeedStream::kStep, state_.step));
     network_.train();
-    network_.zero_grad();
+    network_.zero_grad(true);
     const Batch batch = batches_.batch(state_.step);
     const torch::Tensor logits = network_.forward({batch.images}).at(0);
     const torch::Tensor loss = torch::nn::functional::cross_entropy(

@@ -52,7 +52,7 @@ TEST_CASE("linear_quantize computes QSPARSE's values and gradients in every reco
   print_count(group, values);
 }
 
-TEST_CASE("search_decimal finds QSPARSE's decimal in every recorded case") {
+TEST_CASE("search_decimals finds QSPARSE's decimal in every recorded case") {
   if (!has_golden_groups()) return;
   const GoldenGroup group("decimal_search");
   if (group.is_committed()) REQUIRE(group.cases.size() == 116);
@@ -68,13 +68,17 @@ TEST_CASE("search_decimal finds QSPARSE's decimal in every recorded case") {
     spec.saturate_hi = one.at("saturate_range")[1];
     const torch::Tensor input = group.tensor(one.at("input"));
     const torch::Tensor kept = input.clone();
-    std::vector<float> errors;
+    const int bits = one.at("bits");
     const std::optional<int> found =
-        lockstep::train::search_decimal(input, one.at("bits"), spec, &errors);
+        lockstep::train::search_decimals(input.reshape({1, -1}), bits, spec)[0];
     CHECK(same_values(input, kept));  // nothing is modified in place
-    CHECK(same_values(
-        lockstep::train::saturate(input.reshape(-1), spec.saturate_lo, spec.saturate_hi),
-        group.tensor(one.at("saturated"))));
+    const torch::Tensor saturated =
+        lockstep::train::saturate(input.reshape(-1), spec.saturate_lo, spec.saturate_hi);
+    CHECK(same_values(saturated, group.tensor(one.at("saturated"))));
+    std::vector<float> errors;
+    for (std::int64_t n = spec.decimal_lo; n < spec.decimal_hi; ++n)
+      errors.push_back(lockstep::train::decimal_error(saturated.to(torch::kFloat32), bits,
+                                                      spec.rounding, static_cast<int>(n)));
     if (!one.at("fragile").get<bool>()) {
       if (one.at("expect").is_null()) {
         CHECK(!found.has_value());

@@ -247,13 +247,14 @@ std::vector<Finding> Quirk::fresh_window(Network& net, const ForwardTrace& trace
     if (window.size() > size)
       window.erase(window.begin(), window.end() - static_cast<std::ptrdiff_t>(size));
     const torch::Tensor data = torch::cat(window);
+    const torch::Tensor rows =
+        spec.channelwise < 0
+            ? data.reshape({1, -1})
+            : data.movedim(spec.channelwise, 0).reshape({layer->decimal.numel(), -1});
     std::vector<float> decimals;
-    for (std::int64_t c = 0; c < layer->decimal.numel(); ++c)
-      decimals.push_back(static_cast<float>(
-          train::search_decimal(
-              spec.channelwise < 0 ? data : data.select(spec.channelwise, c).contiguous(),
-              layer->bits.item<int>(), spec)
-              .value_or(INT32_MIN)));
+    for (const std::optional<int> found :
+         train::search_decimals(rows, layer->bits.item<int>(), spec))
+      decimals.push_back(static_cast<float>(found.value_or(INT32_MIN)));
     const torch::Tensor expected = torch::tensor(decimals);
     findings.push_back(promise(same_values(layer->decimal.detach(), expected),
                                fmt::format("a fresh window decides the decimals: {}, found {}",
