@@ -202,7 +202,8 @@ std::optional<int> search_decimal(const torch::Tensor& data, int bits, const Qua
   for (std::int64_t n = spec.decimal_lo; n < spec.decimal_hi; ++n)
     all.push_back(static_cast<int>(n));
   return least_error(all, [&](int n) {
-    const torch::Tensor decimal = torch::full({1}, static_cast<float>(n), torch::kFloat32);
+    const torch::Tensor decimal =
+        torch::full({1}, static_cast<float>(n), flat.options().dtype(torch::kFloat32));
     return (flat - quantize(flat, bits, decimal, -1)).square().sum().item<float>();
   });
 }

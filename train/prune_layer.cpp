@@ -92,8 +92,8 @@ void PruneImpl::initialise(const torch::Tensor& x) {
         fmt::format("{}: prune needs a tensor of rank 2 or more, found rank {}", owner(), x.dim()));
   const torch::Tensor sample = (collapse_batch_ ? x.mean(0) : x).detach();
   mask.set_data(torch::ones_like(make_mask({sample}, 0.0)));
-  n_updates.set_data(torch::zeros({1}, torch::kInt32));
-  current_sparsity.set_data(torch::zeros({1}, torch::kFloat32));
+  n_updates.set_data(torch::zeros({1}, x.options().dtype(torch::kInt32)));
+  current_sparsity.set_data(torch::zeros({1}, x.options().dtype(torch::kFloat32)));
 }
 
 // Up to window_size steps before a schedule point, and at it.
@@ -161,7 +161,7 @@ torch::Tensor PruneImpl::tiled_mask(const torch::Tensor& x) const {
     throw InputError(fmt::format("{}: mask shape not matched: the mask has rank {}, the input {}",
                                  owner(), mask.dim(), x.dim()));
   const at::IntArrayRef sizes = x.sizes().slice(static_cast<std::size_t>(batch_dims));
-  torch::Tensor whole = torch::ones(sizes, torch::kBool), centre = whole;
+  torch::Tensor whole = torch::ones(sizes, mask.options()), centre = whole;
   std::vector<std::int64_t> repeats;
   for (std::int64_t d = 0; d < mask.dim(); ++d) {
     const std::int64_t size = sizes[static_cast<std::size_t>(d)];

@@ -12,7 +12,7 @@ namespace {
 
 torch::Tensor keep_largest(const torch::Tensor& saliency, double sparsity) {
   const std::int64_t n = saliency.numel();
-  if (n == 0) return torch::ones(saliency.sizes(), torch::kBool);
+  if (n == 0) return torch::ones_like(saliency, torch::kBool);
   const torch::Tensor sorted = std::get<0>(saliency.reshape(-1).sort());
   const auto index =
       std::max<std::int64_t>(static_cast<std::int64_t>(sparsity * static_cast<double>(n) - 1), 0);

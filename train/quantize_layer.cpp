@@ -89,10 +89,11 @@ void QuantizeImpl::initialise(const torch::Tensor& x) {
         fmt::format("{}: channelwise = {}, but the tensor has rank {}", owner(), axis_, x.dim()));
   const std::int64_t width =
       role_ == Role::kBias ? options_.spec().bias_bits : options_.spec().bits;
-  decimal.set_data(torch::ones({axis_ < 0 ? 1 : x.size(axis_)}, torch::kFloat32));
-  n_updates.set_data(torch::zeros({1}, torch::kInt32));
-  bits.set_data(torch::full({}, width, torch::kInt32));
-  quantized_flag.set_data(torch::zeros({1}, torch::kBool));
+  const auto options = [&](torch::ScalarType dtype) { return x.options().dtype(dtype); };
+  decimal.set_data(torch::ones({axis_ < 0 ? 1 : x.size(axis_)}, options(torch::kFloat32)));
+  n_updates.set_data(torch::zeros({1}, options(torch::kInt32)));
+  bits.set_data(torch::full({}, width, options(torch::kInt32)));
+  quantized_flag.set_data(torch::zeros({1}, options(torch::kBool)));
 }
 
 // The window_size steps up to the next search, and that one itself.
