@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <filesystem>
+
 #include "compile/graph/shapes.h"
 #include "tests/support/input_error.h"
 
@@ -47,6 +49,14 @@ std::string policy_error(const std::string& members) {
 }
 
 }  // namespace
+
+TEST_CASE("the tutorial's network is its float twin, converted by its policy") {
+  const std::filesystem::path folder =
+      std::filesystem::path(LOCKSTEP_TEST_DATA).parent_path() / "docs" / "examples" / "tutorial";
+  CHECK(convert_graph(read_graph(folder / "float.json"),
+                      train::read_policy(folder / "policy.json")) ==
+        read_graph(folder / "graph.json"));
+}
 
 TEST_CASE("by default every weight and every computed value is quantized, behind its batch norm") {
   const Graph graph = convert_graph(float_graph(), {});
