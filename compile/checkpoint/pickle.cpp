@@ -32,17 +32,19 @@ const std::vector<NamedGlobal>& globals() {
       {"torch._utils", "_rebuild_tensor_v2", Global::kRebuildTensor},
       {"torch._utils", "_rebuild_parameter", Global::kRebuildParameter},
       {"torch.jit._pickle", "restore_type_tag", Global::kRestoreTypeTag},
-      {"torch", "FloatStorage", StorageType{Dtype::kFloat32}},
-      {"torch", "DoubleStorage", StorageType{Dtype::kFloat64}},
-      {"torch", "LongStorage", StorageType{Dtype::kInt64}},
-      {"torch", "IntStorage", StorageType{Dtype::kInt32}},
-      {"torch", "ShortStorage", StorageType{Dtype::kInt16}},
-      {"torch", "CharStorage", StorageType{Dtype::kInt8}},
-      {"torch", "ByteStorage", StorageType{Dtype::kUint8}},
-      {"torch", "BoolStorage", StorageType{Dtype::kBool}},
   };
   return kGlobals;
 }
+
+// The globals torch.<name>.
+constexpr StorageType kStorageTypes[] = {
+    {Dtype::kFloat32, "FloatStorage"},     {Dtype::kFloat64, "DoubleStorage"},
+    {Dtype::kInt64, "LongStorage"},        {Dtype::kInt32, "IntStorage"},
+    {Dtype::kInt16, "ShortStorage"},       {Dtype::kInt8, "CharStorage"},
+    {Dtype::kUint8, "ByteStorage"},        {Dtype::kBool, "BoolStorage"},
+    {std::nullopt, "HalfStorage"},         {std::nullopt, "BFloat16Storage"},
+    {std::nullopt, "ComplexFloatStorage"}, {std::nullopt, "ComplexDoubleStorage"},
+};
 
 class Machine {
  public:
@@ -157,6 +159,8 @@ class Machine {
   void push_global(const std::string& module, const std::string& global) {
     for (const NamedGlobal& known : globals())
       if (known.module == module && known.name == global) return push(known.value);
+    for (const StorageType& known : kStorageTypes)
+      if (module == "torch" && known.name == global) return push(known);
     if (module == "torch" && global.ends_with("Storage"))
       fail(fmt::format("element type {} is not supported", printable(global)));
     fail(fmt::format("global '{}.{}' is not allowed in a state dict", printable(module),
@@ -176,7 +180,7 @@ class Machine {
       fail("a persistent id that names no storage");
     as<std::string>(id[3], "a storage location");
     as<std::string>(id[2], "a storage key");
-    push(Storage{as<StorageType>(id[1], "a storage type").dtype, id[2],
+    push(Storage{as<StorageType>(id[1], "a storage type"), id[2],
                  as<std::int64_t>(id[4], "a storage size")});
   }
 

@@ -1,7 +1,7 @@
 // A pickle machine that can build tensors and nothing else. Internal to compile/checkpoint.
 //
 // Pickle is a program for a stack machine, and Python's runs any function that the program names.
-// This one knows the opcodes that torch.save and torch::pickle_save write and eleven harmless
+// This one knows the opcodes that torch.save and torch::pickle_save write and a few harmless
 // globals; anything else is refused. Values live in one arena and refer to each other by index, so
 // that neither cycles nor deep nesting can leak or exhaust the call stack.
 #pragma once
@@ -9,8 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -39,13 +41,15 @@ struct Dict {
   bool is_ordered = false;  // an OrderedDict; BUILD gives it attributes
   std::vector<std::pair<ValueIndex, ValueIndex>> items;
 };
-// torch.FloatStorage and its like: the element type.
+// torch.FloatStorage and its like: the element type. Empty for one that a state dict here cannot
+// have (float16, say): who reads the tensor can name its key, the machine cannot.
 struct StorageType {
-  Dtype dtype;
+  std::optional<Dtype> dtype;
+  std::string_view name;  // torch's; of static duration
 };
 // What a persistent id names: the entry data/<key> of the archive.
 struct Storage {
-  Dtype dtype;
+  StorageType type;
   ValueIndex key;  // a text
   std::int64_t element_count;
 };

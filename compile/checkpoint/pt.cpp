@@ -32,9 +32,13 @@ struct View {
 };
 
 // An axis of size 1 has no second element, so its stride says nothing and becomes 0.
-View view_of(const Unpickled& program, const pickle::TensorView& tensor) {
+View view_of(const Unpickled& program, const pickle::TensorView& tensor, std::string_view key) {
   const auto& storage = program.at<pickle::Storage>(tensor.storage);
-  View view{storage.dtype,
+  if (!storage.type.dtype)
+    throw InputError(
+        fmt::format("'{}': element type {} is not supported; save it as float32: tensor.float()",
+                    key, storage.type.name));
+  View view{*storage.type.dtype,
             program.at<std::string>(storage.key),
             storage.element_count,
             program.integers(tensor.shape),
@@ -215,7 +219,8 @@ StateDict parse_pt(std::span<const std::byte> bytes, const std::string& name_for
     const auto* const tensor = std::get_if<pickle::TensorView>(&program[value]);
     if (tensor == nullptr) archive.fail(fmt::format("key '{}' holds no tensor", printable(*name)));
     try {
-      state.add(*name, reader.read(view_of(program, *tensor), printable(*name)));
+      const std::string key_text = printable(*name);
+      state.add(*name, reader.read(view_of(program, *tensor, key_text), key_text));
     } catch (const InputError& error) {
       const std::string_view reason = error.what();
       if (reason.starts_with(name_for_errors)) throw;

@@ -65,6 +65,17 @@ bool is_printable_utf8(std::string_view text) {
   return true;
 }
 
+// Torch before 1.6, and _use_new_zipfile_serialization=False after: pickles, the first of which is
+// a magic number of ten bytes. Of protocol 4 and up, a frame header comes before it.
+bool is_legacy_pt(std::span<const std::byte> file) {
+  constexpr std::string_view kMagic(
+      "\x8a\x0al\xfc\x9c"
+      "F\xf9 j\xa8P\x19.");
+  const std::string_view head(reinterpret_cast<const char*>(file.data()),
+                              std::min<std::size_t>(file.size(), 32));
+  return head.starts_with('\x80') && head.find(kMagic) < 12;
+}
+
 }  // namespace
 
 std::optional<std::int64_t> checked_element_count(std::span<const std::int64_t> shape) {
@@ -138,11 +149,10 @@ StateDict read_state_dict(const std::filesystem::path& path) {
   };
   if (file.empty()) throw InputError(fmt::format("{}: the file is empty", name));
   if (begins_with("PK")) return parse_pt(file, name);
-  if (begins_with("\x80\x02\x8a\x0al\xfc\x9c"
-                  "F\xf9"))
+  if (is_legacy_pt(file))
     throw InputError(
-        fmt::format("{}: written by torch.save before 1.6 (not a zip archive); save it again with "
-                    "a newer torch",
+        fmt::format("{}: the format of torch.save before 1.6 (not a zip archive); load it and save "
+                    "it again with torch 1.6 or newer: torch.save(torch.load(FILE), NEW)",
                     name));
   if (file.size() > 8 && file[8] == std::byte{'{'}) return parse_safetensors(file, name);
   throw InputError(

@@ -98,7 +98,12 @@ save('ordered', OD([('w', a), ('m', torch.tensor([True, False]))]))
 save('plain', {'b': a, 'a': a * 2})
 save('nested', OD([('w', a)]), {'epoch': 3, 'lr': 0.1, 'state_dict': OD([('w', a)]), 'notes': [None, (1, 2), 'x', -70000, 2**40]})
 save('module', torch.nn.Conv2d(2, 3, 3).state_dict())
-save('parameter', {'p': torch.nn.Parameter(a)})
+save('parameter', {'p': torch.nn.Parameter(a), 'fixed': torch.nn.Parameter(a[1:, 1:], requires_grad=False), 'shared': a.t()})
+batch_norm = torch.nn.Sequential(torch.nn.BatchNorm1d(2))
+batch_norm(torch.randn(5, 2))
+assert batch_norm.state_dict()._metadata
+save('metadata', batch_norm.state_dict())
+save('nested module', batch_norm.state_dict(), {'state_dict': batch_norm.state_dict(), 'optimizer': torch.optim.Adam(batch_norm.parameters()).state_dict()})
 save('transposed', {'t': a.t(), 'slice': a[:, 1:], 'step': torch.arange(20.)[3:17:4], 'deep': torch.arange(120.).reshape(2, 3, 4, 5).permute(3, 1, 0, 2)[1:, :, :, 1:]})
 save('expanded', {'e': torch.tensor([[1.], [2.]]).expand(2, 5), 's': torch.tensor(3.).expand(2, 2), 'o': torch.arange(6.).as_strided((3, 3), (1, 1), 1)})
 save('shared', {'a': a, 'b': a, 'row': a[1]})
@@ -117,9 +122,11 @@ save('w2', OD([('w', a)]))
 save('torch2', OD([('w', a)]))
 rewrite('w2', 'torch2', lambda e: dict(e, **{'w2/byteorder': b'little', 'w2/.data/serialization_id': b'0' * 40, 'w2/.format_version': b'1', 'w2/.storage_alignment': b'64'}))
 )");
-  for (const std::string name : {"ordered", "plain", "nested", "module", "parameter", "transposed",
-                                 "expanded", "shared", "dtypes", "shapes", "special", "none",
-                                 "many", "long", "protocol3", "protocol4", "protocol5", "torch2"}) {
+  for (const std::string name :
+       {"ordered",  "plain",         "nested",     "module",    "parameter",
+        "metadata", "nested module", "transposed", "expanded",  "shared",
+        "dtypes",   "shapes",        "special",    "none",      "many",
+        "long",     "protocol3",     "protocol4",  "protocol5", "torch2"}) {
     CAPTURE(name);
     CHECK(test::same(files.read(name), files.expected(name)));
   }
@@ -142,7 +149,10 @@ torch.save({'w': torch.complex(a, a)}, 'complex.pt')
 torch.save({'w': numpy.ones(3)}, 'numpy.pt')
 torch.save({'a\nb': a}, 'control.pt')
 torch.save({'a\nb': 3}, 'control_number.pt')
-torch.save({'w': a}, 'legacy.pt', _use_new_zipfile_serialization=False)
+for protocol in (2, 3, 4, 5): torch.save({'w': a}, 'legacy%d.pt' % protocol, _use_new_zipfile_serialization=False, pickle_protocol=protocol)
+torch.save(OD([('a.b', a), ('c', OD([('state_dict', a)])), ('fc.weight', a.half())]), 'second.pt')
+torch.save({'state_dict': {'fc.weight': torch.nn.Parameter(a.bfloat16())}}, 'nested_half.pt')
+torch.save({'state_dict': {'w': a}, 'ema': {'w': a.half()}}, 'half_beside.pt')
 open('set.pt', 'wb').write(b'')
 torch.save({'w': {1, 2}}, 'set.pt')
 )");
@@ -154,18 +164,26 @@ torch.save({'w': {1, 2}}, 'set.pt')
       {"list", "not a dictionary of tensors"},
       {"number", "key 'w' holds no tensor"},
       {"key", "a key of the state dict is no text"},
-      {"half", "element type HalfStorage is not supported"},
-      {"bfloat16", "element type BFloat16Storage is not supported"},
+      {"half",
+       "s.pt: 'w': element type HalfStorage is not supported; save it as float32: tensor.float()"},
+      {"bfloat16", "s.pt: 'w': element type BFloat16Storage is not supported; "},
+      {"second", "s.pt: key 'c' holds no tensor"},
+      {"nested_half", "s.pt: 'fc.weight': element type BFloat16Storage is not supported"},
+      {"half_beside", "(no error)"},
       {"sparse", "is not allowed in a state dict"},
-      {"complex", "element type ComplexFloatStorage is not supported"},
+      {"complex", "s.pt: 'w': element type ComplexFloatStorage is not supported"},
       {"numpy", "is not allowed in a state dict"},
       {"control", "control characters"},
       {"control_number", "key 'a?b' holds no tensor"},
-      {"legacy", "not an intact zip archive"},
+      {"legacy2", "not an intact zip archive"},
       {"set", "is not allowed in a state dict"},
   };
   check_errors(files, expected);
-  CHECK(contains(input_error_of([&] { files.read("legacy"); }), "before 1.6"));
+  for (const std::string name : {"legacy2", "legacy3", "legacy4", "legacy5"})
+    CHECK(contains(input_error_of([&] { files.read(name); }),
+                   name +
+                       ".pt: the format of torch.save before 1.6 (not a zip archive); load it and "
+                       "save it again with torch 1.6 or newer"));
 }
 
 TEST_CASE("an archive that torch.save would not write is refused") {
