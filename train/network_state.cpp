@@ -1,7 +1,5 @@
 #include "train/network_state.h"
 
-#include <torch/serialize.h>
-
 #include "compile/support/files.h"
 
 namespace lockstep::train {
@@ -17,10 +15,7 @@ void load_parameters(Network& network, const StateDict& state, const std::string
 }
 
 void write_pt(const std::filesystem::path& path, const StateDict& state) {
-  c10::Dict<std::string, torch::Tensor> dict;
-  for (const auto& [key, tensor] : state.entries()) dict.insert(key, to_torch(tensor));
-  const std::vector<char> archive = torch::pickle_save(dict);
-  write_file_atomically(path, std::as_bytes(std::span(archive)));
+  write_file_atomically(path, std::span<const std::byte>(to_pt(state)));
 }
 
 void write_states(const StateDict& state, const std::filesystem::path& pt,

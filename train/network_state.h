@@ -1,5 +1,4 @@
-// A network's state as a state dict. A .pt file is written with LibTorch's pickle and read by
-// compile/checkpoint's reader, which checks every byte.
+// A network's state as a state dict; compile/checkpoint reads and writes its two kinds of file.
 #pragma once
 
 #include <filesystem>
@@ -20,7 +19,7 @@ void load_parameters(Network& network, const StateDict& state, const std::string
 void write_states(const StateDict& state, const std::filesystem::path& pt,
                   const std::filesystem::path& safetensors);
 
-// A zip archive that Python's torch.load reads as a dict of tensors, in order. Atomic.
+// Python's torch.load reads it as a dict of tensors, in order. Atomic.
 void write_pt(const std::filesystem::path& path, const StateDict& state);
 
 }  // namespace lockstep::train

@@ -77,5 +77,7 @@ StateDict parse_pt(std::span<const std::byte> bytes, const std::string& name_for
 
 // Deterministic bytes; entries stay in order. Same inputs, same file.
 std::vector<std::byte> to_safetensors(const StateDict& state);
+// A zip archive that torch.load reads, with weights_only=True, too, as a dict of tensors.
+std::vector<std::byte> to_pt(const StateDict& state);
 
 }  // namespace lockstep

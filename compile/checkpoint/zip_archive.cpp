@@ -104,4 +104,34 @@ ZipEntries read_zip(std::span<const std::byte> bytes, const std::string& name_fo
   return entries;
 }
 
+std::vector<std::byte> to_zip(std::span<const ZipInput> entries) {
+  constexpr zip_uint16_t kMidnight = 0, kFirstDay = 1 << 5 | 1;  // month and day; years from 1980
+  zip_source_t* const target = zip_source_buffer_create(nullptr, 0, 0, nullptr);
+  LOCKSTEP_ASSERT(target != nullptr);
+  zip_t* const archive = zip_open_from_source(target, ZIP_CREATE | ZIP_TRUNCATE, nullptr);
+  LOCKSTEP_ASSERT(archive != nullptr);
+  for (const ZipInput& entry : entries) {
+    zip_source_t* const content =
+        zip_source_buffer(archive, entry.content.data(), entry.content.size(), 0);
+    const zip_int64_t index = zip_file_add(archive, entry.name.c_str(), content, ZIP_FL_ENC_UTF_8);
+    LOCKSTEP_ASSERT(index >= 0);
+    const auto place = static_cast<zip_uint64_t>(index);
+    LOCKSTEP_ASSERT(zip_set_file_compression(archive, place, ZIP_CM_STORE, 0) == 0);
+    LOCKSTEP_ASSERT(zip_file_set_dostime(archive, place, kMidnight, kFirstDay, 0) == 0);
+  }
+  zip_source_keep(target);  // closing the archive releases it once
+  LOCKSTEP_ASSERT(zip_close(archive) == 0);
+
+  zip_stat_t status;
+  zip_stat_init(&status);
+  LOCKSTEP_ASSERT(zip_source_stat(target, &status) == 0);
+  std::vector<std::byte> bytes(status.size);
+  LOCKSTEP_ASSERT(zip_source_open(target) == 0);
+  const zip_int64_t got = zip_source_read(target, bytes.data(), bytes.size());
+  LOCKSTEP_ASSERT(got == static_cast<zip_int64_t>(bytes.size()));
+  zip_source_close(target);
+  zip_source_free(target);
+  return bytes;
+}
+
 }  // namespace lockstep

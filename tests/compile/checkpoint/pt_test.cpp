@@ -1,5 +1,6 @@
-// The .pt reader against the real writer: /usr/bin/python3 with torch writes the files, and says in
-// a .safetensors file of its own what they hold.
+// The .pt reader against the real writer, and the .pt writer against the real reader:
+// /usr/bin/python3 with torch writes files and says in a .safetensors file of its own what they
+// hold, and reads what is written here.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -184,6 +185,42 @@ torch.save({'w': {1, 2}}, 'set.pt')
                    name +
                        ".pt: the format of torch.save before 1.6 (not a zip archive); load it and "
                        "save it again with torch 1.6 or newer"));
+}
+
+TEST_CASE("torch.load reads what to_pt writes, also with weights_only: same keys, dtypes, values") {
+  StateDict state;
+  const auto add = [&](const std::string& key, Dtype dtype, std::vector<std::int64_t> shape) {
+    Tensor tensor{dtype, std::move(shape), {}};
+    tensor.bytes.resize(static_cast<std::size_t>(tensor.element_count()) * byte_size(dtype));
+    for (std::size_t i = 0; i < tensor.bytes.size(); ++i)
+      tensor.bytes[i] = static_cast<std::byte>(dtype == Dtype::kBool ? i % 2 : 37 * i + key.size());
+    state.add(key, tensor);
+  };
+  add("z.weight", Dtype::kFloat32, {3, 1, 5, 5});
+  add("z.mask", Dtype::kBool, {7});
+  add("z.bits", Dtype::kInt32, {});
+  add("a", Dtype::kFloat64, {2});
+  add("b", Dtype::kInt64, {1, 1});
+  add("c", Dtype::kInt16, {300, 2});
+  add("d", Dtype::kInt8, {70000});
+  add("e", Dtype::kUint8, {0, 3});
+  add("f \xc3\xa9 \"'", Dtype::kBool, {2, 0});
+  add(std::string(300, 'k'), Dtype::kInt32, {1});
+  for (int i = 0; i < 300; ++i) add(fmt::format("layer{}.bias", i), Dtype::kFloat32, {i % 3});
+  for (const StateDict& content : {state, StateDict()}) {
+    const std::vector<std::byte> bytes = to_pt(content);
+    CHECK(to_pt(content) == bytes);
+    CHECK(test::same(parse_pt(bytes, "s.pt"), content));
+    const TemporaryFolder folder;
+    write_file_atomically(folder / "s.pt", std::span<const std::byte>(bytes));
+    write_file_atomically(folder / "s.safetensors",
+                          std::span<const std::byte>(to_safetensors(content)));
+    const std::string command = fmt::format("/usr/bin/python3 " LOCKSTEP_TEST_DATA
+                                            "/train/compare_state.py '{0}/s.pt' "
+                                            "'{0}/s.safetensors'",
+                                            folder.path().string());
+    CHECK(std::system(command.c_str()) == 0);
+  }
 }
 
 TEST_CASE("an archive that torch.save would not write is refused") {
