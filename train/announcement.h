@@ -14,10 +14,11 @@ struct TrainingTask {
   const Network& network;
   const datasets::Dataset& dataset;
   const Recipe& recipe;
-  std::int64_t steps_per_epoch, threads;
+  std::int64_t steps_per_epoch, steps_left, threads;
 };
 
-// Warns of the reference BLAS, and of layers whose schedule does not end within the training.
+// Warns of the reference BLAS, and of layers whose schedule does not end within the training, from
+// where their counters stand.
 void announce(const TrainingTask& task, Reporter& reporter);
 
 }  // namespace lockstep::train

@@ -5,7 +5,9 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <set>
 #include <string_view>
@@ -152,6 +154,48 @@ void add_entries(const torch::nn::Module& module, const std::string& path,
   if (const auto* const sparse = module.as<SparseModule>()) add_sizes(*sparse, path, entries);
 }
 
+void require_loadable(const std::vector<StateEntry>& entries, const StateDict& state,
+                      const std::string& where) {
+  std::map<std::string, bool> initialised;  // by layer
+  require_known_keys(entries, state, where);
+  for (const StateEntry& entry : entries) {
+    const Tensor& tensor = entry_of(state, where, entry.key);
+    if (!entry.is_learnt) {
+      require_same_form(where, entry, tensor);
+      continue;
+    }
+    require_learnt(where, entry, tensor);
+    const bool here = !is_placeholder(tensor);
+    if (initialised.try_emplace(owner_of(entry.key), here).first->second != here)
+      throw InputError(fmt::format("{}: '{}' is {}initialised, unlike its layer's first entry",
+                                   where, entry.key, here ? "" : "not "));
+  }
+}
+
+void require_finite(const std::string& where, const std::string& key, const Tensor& tensor) {
+  if (tensor.dtype != Dtype::kFloat32) return;
+  for (const float value : tensor.floats(key))
+    if (!std::isfinite(value))
+      throw InputError(fmt::format("{}: '{}' holds {}, not a finite number", where, key, value));
+}
+
+// A counter runs on from where the state left it.
+void require_room_for(std::int64_t steps, const std::string& where, const std::string& key,
+                      const Tensor& counter) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  const std::int32_t count = counter.int32s(key).at(0);
+  if (count > kMost - steps)
+    throw InputError(
+        fmt::format("{}: '{}' is {}; with the {} steps of this training it would exceed {}", where,
+                    key, count, steps, kMost));
+}
+
+// QSPARSE makes a bias quantizer for a layer without a bias, too; nothing ever runs it.
+bool lacks_its_bias(const std::string& key, const StateDict& state) {
+  const std::string quantizer = owner_of(key), layer = owner_of(quantizer);
+  return last_part(quantizer) == "quantize_bias" && state.find(joined(layer, "bias")) == nullptr;
+}
+
 }  // namespace
 
 Tensor from_torch(const torch::Tensor& tensor) {
@@ -193,20 +237,7 @@ StateDict to_state_dict(const torch::nn::Module& module) {
 
 void load_state(const std::vector<StateEntry>& entries, const StateDict& state,
                 const std::string& name_for_errors) {
-  std::map<std::string, bool> initialised;  // by layer
-  require_known_keys(entries, state, name_for_errors);
-  for (const StateEntry& entry : entries) {
-    const Tensor& tensor = entry_of(state, name_for_errors, entry.key);
-    if (!entry.is_learnt) {
-      require_same_form(name_for_errors, entry, tensor);
-      continue;
-    }
-    require_learnt(name_for_errors, entry, tensor);
-    const bool here = !is_placeholder(tensor);
-    if (initialised.try_emplace(owner_of(entry.key), here).first->second != here)
-      throw InputError(fmt::format("{}: '{}' is {}initialised, unlike its layer's first entry",
-                                   name_for_errors, entry.key, here ? "" : "not "));
-  }
+  require_loadable(entries, state, name_for_errors);
   const torch::NoGradGuard values_only;
   for (const StateEntry& entry : entries) {
     torch::Tensor target = entry.tensor;
@@ -218,6 +249,27 @@ void load_state(const std::vector<StateEntry>& entries, const StateDict& state,
   }
 }
 
+void load_trained_state(const std::vector<StateEntry>& entries, const StateDict& state,
+                        const std::string& name_for_errors, std::int64_t steps) {
+  require_loadable(entries, state, name_for_errors);
+  const std::string *seen = nullptr, *unseen = nullptr;
+  for (const StateEntry& entry : entries) {
+    const Tensor& tensor = state.at(entry.key);
+    require_finite(name_for_errors, entry.key, tensor);
+    if (!entry.is_learnt || lacks_its_bias(entry.key, state)) continue;
+    const bool is_seen = !is_placeholder(tensor);
+    const std::string*& first = is_seen ? seen : unseen;
+    if (first == nullptr) first = &entry.key;
+    if (is_seen && last_part(entry.key) == "_n_updates")
+      require_room_for(steps, name_for_errors, entry.key, tensor);
+  }
+  if (seen != nullptr && unseen != nullptr)
+    throw InputError(
+        fmt::format("{}: '{}' has seen no data, but '{}' has; to train on, all layers must have",
+                    name_for_errors, *unseen, *seen));
+  load_state(entries, state, name_for_errors);
+}
+
 void load_parameters(const std::vector<StateEntry>& entries, const StateDict& state,
                      const std::string& name_for_errors) {
   require_known_keys(entries, state, name_for_errors);
@@ -225,11 +277,7 @@ void load_parameters(const std::vector<StateEntry>& entries, const StateDict& st
     if (entry.is_learnt) continue;
     const Tensor& tensor = entry_of(state, name_for_errors, entry.key);
     require_same_form(name_for_errors, entry, tensor);
-    const torch::Tensor value = to_torch(tensor);
-    const torch::Tensor bad = value.masked_select(value.isfinite().logical_not());
-    if (bad.numel() > 0)
-      throw InputError(fmt::format("{}: '{}' holds {}, not a finite number", name_for_errors,
-                                   entry.key, bad[0].item<float>()));
+    require_finite(name_for_errors, entry.key, tensor);
   }
   const torch::NoGradGuard values_only;
   for (const StateEntry& entry : entries) {

@@ -41,6 +41,12 @@ void load_state(const std::vector<StateEntry>& entries, const StateDict& state,
 void load_state(torch::nn::Module& module, const StateDict& state,
                 const std::string& name_for_errors);
 
+// To train on from it for `steps` more: load_state, but first InputError names the file and the key
+// also for a value that is not finite, a layer that has seen no data although another has (bias
+// quantizers without a bias never do), and a counter that would leave int32.
+void load_trained_state(const std::vector<StateEntry>& entries, const StateDict& state,
+                        const std::string& name_for_errors, std::int64_t steps);
+
 // Loads only what training in float makes: weights, biases and statistics. Entries of quantize and
 // prune layers may be there and are left alone. InputError as load_state, and for a value that is
 // not finite.

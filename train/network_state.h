@@ -1,6 +1,7 @@
 // A network's state as a state dict; compile/checkpoint reads and writes its two kinds of file.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -13,6 +14,9 @@ namespace lockstep::train {
 // As for any module (module_state.h); the keys begin with the names of the graph's nodes.
 StateDict to_state_dict(const Network& network);
 void load_state(Network& network, const StateDict& state, const std::string& name_for_errors);
+// Masks and decimals of activations must suit the graph's input shape, too.
+void load_trained_state(Network& network, const StateDict& state,
+                        const std::string& name_for_errors, std::int64_t steps);
 void load_parameters(Network& network, const StateDict& state, const std::string& name_for_errors);
 
 // The same state in both forms of a finished training.

@@ -37,15 +37,20 @@ void require_runnable(const Graph& graph, const std::string& device, int threads
                                  graph.inputs.size()));
 }
 
-// Training replaces the files in its output folder.
-void require_elsewhere(const std::filesystem::path& weights, const std::filesystem::path& out) {
+// Training replaces the files in its output folder. `what`: "these weights lie".
+void require_elsewhere(const std::filesystem::path& file, const std::filesystem::path& out,
+                       std::string_view what) {
   std::error_code error;  // of a path that does not exist: other messages name it
-  if (std::filesystem::equivalent(std::filesystem::absolute(weights, error).parent_path(), out,
-                                  error))
+  if (std::filesystem::equivalent(std::filesystem::absolute(file, error).parent_path(), out, error))
     throw InputError(
-        fmt::format("{}: these weights lie in the output folder, whose files are "
-                    "replaced; choose another --out",
-                    weights.string()));
+        fmt::format("{}: {} in the output folder, whose files are replaced; choose another --out",
+                    file.string(), what));
+}
+
+void require_one_start(const TrainOptions& options) {
+  const auto is_given = [](const std::filesystem::path& file) { return file.empty() ? 0 : 1; };
+  if (is_given(options.weights) + is_given(options.state) + is_given(options.resume) > 1)
+    throw InputError("training starts from weights, from a state or from a checkpoint: give one");
 }
 
 }  // namespace
@@ -53,7 +58,10 @@ void require_elsewhere(const std::filesystem::path& weights, const std::filesyst
 void require_options(const Graph& graph, const TrainOptions& options) {
   require_runnable(graph, options.device, options.threads);
   require_valid(options.recipe);
-  if (!options.weights.empty()) require_elsewhere(options.weights, options.out);
+  require_one_start(options);
+  if (!options.weights.empty())
+    require_elsewhere(options.weights, options.out, "these weights lie");
+  if (!options.state.empty()) require_elsewhere(options.state, options.out, "this state lies");
   if (options.checkpoint_every < 0)
     throw InputError(
         fmt::format("checkpoint every = {} steps, but it must be at least 1 (0: only after each "
@@ -68,7 +76,7 @@ void require_options(const Graph& graph, const CalibrateOptions& options) {
         fmt::format("calibrate = {} images, but it must be at least 1", options.images));
   if (options.weights.empty())
     throw InputError("calibrating needs the weights of a trained network");
-  require_elsewhere(options.weights, options.out);
+  require_elsewhere(options.weights, options.out, "these weights lie");
 }
 
 void require_countable_steps(const Recipe& recipe, std::int64_t steps_per_epoch) {

@@ -18,8 +18,12 @@ struct TrainOptions {
   // A folder for state.pt, state.safetensors, recipe.json, log.jsonl and checkpoint.pt.
   std::filesystem::path out;
   Recipe recipe;
-  std::filesystem::path weights;      // a state dict to start from; empty: the seed draws weights
-  std::filesystem::path resume;       // a checkpoint.pt; empty: start afresh
+  // Where to start from, at most one of them; none: the seed draws weights.
+  std::filesystem::path weights;  // a state dict, of which only weights and biases count
+  // A state dict with masks, decimals, counters and statistics: schedules go on where its counters
+  // stand, and what they have finished stays. The optimizer and the recipe start afresh.
+  std::filesystem::path state;
+  std::filesystem::path resume;  // a checkpoint.pt: goes on as if it had not stopped
   std::int64_t checkpoint_every = 0;  // steps; 0: only after each epoch
   int threads = 0;                    // 0: LibTorch's choice
   std::string device = "cpu";         // the only one: anything else is refused

@@ -45,6 +45,9 @@ class Training {
       throw InputError(fmt::format("graph '{}' has nothing to train", graph.name));
     if (!options.weights.empty())
       load_parameters(network_, read_state_dict(options.weights), options.weights.string());
+    if (!options.state.empty())
+      load_trained_state(network_, read_state_dict(options.state), options.state.string(),
+                         total_steps_);
     start_state(graph);
     if (!options.resume.empty()) resume();
     // Runs every layer once, so a mask of a wrong shape ends here.
@@ -56,6 +59,7 @@ class Training {
               .dataset = dataset_,
               .recipe = recipe_,
               .steps_per_epoch = steps_per_epoch_,
+              .steps_left = total_steps_ - state_.step,
               .threads = state_.threads},
              reporter_);
     write_file_atomically(files_.recipe, to_json(recipe_));

@@ -98,6 +98,56 @@ TEST_CASE("a network is trained, compiled, verified with its C, run and measured
   CHECK(state.at("pruned_activations").at("elements") == 600);
 }
 
+TEST_CASE("training on from a state warns of schedules that its counters do not let finish") {
+  const Project project;
+  const std::string state = project.file("out/state.pt");
+  write_text(project.file("recipe.json"),
+             R"({"format": "lockstep-recipe", "version": 1, "epochs": 1})");
+  const auto train = [&](const std::string& out, std::vector<std::string> more) {
+    more.insert(more.end(), {"--recipe", project.file("recipe.json")});
+    return run_process(project.train(out, more));
+  };
+  const Finished first = train("out", {});  // 47 steps; two layers wait for step 50
+  REQUIRE(first.exit_code == 0);
+  CHECK(first.err.find("warning: layer 'logits': timeout = 50, but training has 47 steps: it will "
+                       "not be quantized") != std::string::npos);
+
+  const Finished second = train("second", {"--state", state});
+  INFO(second.err);
+  REQUIRE(second.exit_code == 0);
+  CHECK(second.err.find("warning: layer") == std::string::npos);
+  CHECK(second.err.find("[Quantize @ logits] decimal = ") != std::string::npos);
+  CHECK(second.err.find("[Quantize @ conv") != std::string::npos);
+
+  auto graph = nlohmann::json::parse(read_text(project.file("graph.json")));
+  for (auto& node : graph["nodes"]) {
+    if (node["name"] == "conv") node["wrap"][0]["start"] = 90;
+    if (node["name"] == "conv_prune") node["attrs"]["start"] = 10;
+    if (node["name"] == "conv_quantize") node["attrs"]["timeout"] = 46;
+    if (node["name"] == "logits") node["attrs"]["timeout"] = 94;
+  }
+  write_text(project.file("graph.json"), graph.dump());
+  const Finished third = train("third", {"--state", state});
+  REQUIRE(third.exit_code == 0);
+  const std::string range = "but training takes it from step 47 to 94";
+  for (const std::string& warning :
+       {"layer 'conv_quantize': timeout = 46, " + range + ": it will not be quantized",
+        "layer 'logits': timeout = 94, " + range + ": it will not be quantized",
+        "layer 'conv.prune': its pruning ends at step 120, " + range,
+        "layer 'conv_prune': its pruning ended at step 40, " + range +
+            ": it stays at a sparsity"}) {
+    CAPTURE(warning);
+    CHECK(third.err.find("warning: " + warning) != std::string::npos);
+  }
+
+  CHECK(run_process(project.train("x", {"--state", state, "--weights", state})).exit_code == 2);
+  CHECK(run_process(project.train("x", {"--state", state, "--resume", state})).exit_code == 2);
+  const Finished inside = run_process(project.train("out", {"--state", state}));
+  CHECK(inside.exit_code == 2);
+  CHECK(inside.err.find("this state lies in the output folder") != std::string::npos);
+  CHECK(fs::exists(state));
+}
+
 TEST_CASE("after Ctrl-C training exits 130 and goes on from its checkpoint to the same bits") {
   const Project project;
   const Finished uninterrupted = run_process(project.train("whole"));

@@ -265,6 +265,127 @@ TEST_CASE("a resumed run must have the options and the graph of the checkpoint")
                  "not a training checkpoint"));
 }
 
+TEST_CASE("training on from a state goes on with the schedules where its counters stand") {
+  const TemporaryFolder first, second;
+  TrainOptions options = options_for(first.path());
+  options.recipe.epochs = 1;  // 47 steps: one mask of two is computed, nothing is quantized
+  train_network(small_graph(), options);
+  options.state = first / "state.safetensors";
+  options.out = second.path();
+  options.recipe.seed = 5;
+  CHECK(train_network(small_graph(), options).steps == 47);
+
+  std::vector<std::string> events;
+  for (const json& line : read_log(second / "log.jsonl"))
+    if (line.contains("events"))
+      for (const json& event : line.at("events"))
+        events.push_back(event.get<std::string>() + " in step " + line.at("step").dump());
+  REQUIRE(events.size() == 7);
+  CHECK(contains(events[0], "[Prune @ conv.prune] [Step 60] active 0.5"));
+  CHECK(contains(events[0], "in step 14"));  // the 61st of both
+  CHECK(contains(events[2], "[Quantize @ conv.quantize] (channelwise) avg decimal = "));
+  CHECK(contains(events[2], "in step 24"));
+  CHECK(contains(events[6], "[Quantize @ logits] decimal = "));
+
+  // Another two epochs, in two parts: no more events, the same masks and decimals, and the bits of
+  // a run that was not interrupted.
+  const TemporaryFolder whole, parts;
+  options.recipe.epochs = 2;
+  options.state = second / "state.pt";
+  options.out = whole.path();
+  train_network(small_graph(), options);
+  options.out = parts.path();
+  REQUIRE(interrupt_in_step(60, options).steps == 60);
+  options.state.clear();
+  options.resume = parts / "checkpoint.pt";
+  train_network(small_graph(), options);
+  for (const char* const file : {"state.pt", "checkpoint.pt", "log.jsonl"})
+    check_same_file(whole / file, parts / file);
+  for (const json& line : read_log(whole / "log.jsonl")) CHECK(!line.contains("events"));
+  const StateDict before = lockstep::read_state_dict(second / "state.pt");
+  const StateDict after = lockstep::read_state_dict(whole / "state.pt");
+  for (const auto& [key, tensor] : before.entries()) {
+    CAPTURE(key);
+    const lockstep::Tensor& now = after.at(key);
+    if (key.ends_with("_n_updates"))
+      CHECK(now.int32s(key).at(0) == tensor.int32s(key).at(0) + 94);
+    else
+      CHECK((now.bytes == tensor.bytes) != (key.ends_with("weight") || key.ends_with("bias")));
+  }
+}
+
+TEST_CASE("a state that training cannot go on from is refused with file and key") {
+  const TemporaryFolder first, folder;
+  TrainOptions options = options_for(first.path());
+  options.recipe.epochs = 2;  // everything is pruned and quantized
+  train_network(small_graph(), options);
+  const StateDict good = lockstep::read_state_dict(first / "state.pt");
+  options.out = folder / "out";
+  options.state = folder / "changed.pt";
+  const auto error = [&](auto change) {
+    StateDict changed;
+    for (auto [key, tensor] : good.entries())
+      if (change(key, tensor)) changed.add(key, tensor);
+    lockstep::train::write_pt(options.state, changed);
+    const std::string message = input_error_of([&] { train_network(small_graph(), options); });
+    CHECK((message == "(no error)" || message.starts_with(options.state.string() + ": ")));
+    return message;
+  };
+  const auto placeholder = [](lockstep::Tensor& tensor) {
+    tensor.dtype = lockstep::Dtype::kInt32;
+    tensor.shape = {};
+    tensor.bytes.assign(4, std::byte{0xff});
+  };
+  CHECK(error([](const std::string&, lockstep::Tensor&) { return true; }) == "(no error)");
+  CHECK(
+      contains(error([](const std::string& key, lockstep::Tensor&) { return key != "thin.mask"; }),
+               "the key 'thin.mask' is missing"));
+  CHECK(contains(error([&](const std::string& key, lockstep::Tensor& tensor) {
+                   if (key == "thin._n_updates") placeholder(tensor);
+                   return true;
+                 }),
+                 "'thin._n_updates' is not initialised, unlike its layer's first entry"));
+  CHECK(contains(error([&](const std::string& key, lockstep::Tensor& tensor) {
+                   if (key.starts_with("code.")) placeholder(tensor);
+                   return true;
+                 }),
+                 "'code.decimal' has seen no data, but 'conv.prune.mask' has"));
+  const auto with_bits = [&](const std::string& changed, std::uint32_t bits) {
+    return error([&](const std::string& key, lockstep::Tensor& tensor) {
+      if (key == changed) std::memcpy(tensor.bytes.data(), &bits, sizeof bits);
+      return true;
+    });
+  };
+  CHECK(contains(with_bits("conv.quantize.decimal", 0x7fc00000),
+                 "'conv.quantize.decimal' holds nan, not a finite number"));
+  CHECK(
+      contains(with_bits("fc.weight", 0xff800000), "'fc.weight' holds -inf, not a finite number"));
+  CHECK(with_bits("code._n_updates", 2147483647 - 94) == "(no error)");
+  CHECK(contains(with_bits("code._n_updates", 2147483647 - 93),
+                 "'code._n_updates' is 2147483554; with the 94 steps of this training it would "
+                 "exceed 2147483647"));
+  CHECK(contains(error([&](const std::string& key, lockstep::Tensor& tensor) {
+                   if (key == "thin.mask") tensor.shape = {6, 4, 6};
+                   return true;
+                 }),
+                 "'thin.mask' has shape [6, 4, 6], but this network needs [4, 6, 6], or 1 along"));
+  // A state of layers that have seen nothing is one to start from.
+  CHECK(error([&](const std::string& key, lockstep::Tensor& tensor) {
+          if (!key.ends_with("weight") && key != "conv.bias") placeholder(tensor);
+          return true;
+        }) == "(no error)");
+
+  options.weights = first / "state.pt";
+  CHECK(contains(input_error_of([&] { train_network(small_graph(), options); }),
+                 "from weights, from a state or from a checkpoint: give one"));
+  options.weights.clear();
+  options.state = first / "state.pt";
+  options.out = first.path();
+  CHECK(contains(input_error_of([&] { train_network(small_graph(), options); }),
+                 "state.pt: this state lies in the output folder"));
+  CHECK(fs::exists(first / "state.pt"));
+}
+
 TEST_CASE("a mistyped --resume leaves the earlier run's files as they were") {
   const TemporaryFolder folder;
   TrainOptions options = options_for(folder.path());

@@ -81,8 +81,8 @@ int train_graph(const TrainArguments& arguments) {
   options.interrupted = &interrupted;
   options.started = [&] { graceful.emplace(interrupted); };
   // An old state must not look new when graph or recipe are bad; the rest goes when training
-  // begins. Weights to start from are read first: those in this folder are refused.
-  if (options.resume.empty() && options.weights.empty())
+  // begins. What to start from is read first: a file in this folder is refused.
+  if (options.resume.empty() && options.weights.empty() && options.state.empty())
     train::OutputFolder(options.out).remove_states();
   options.recipe = read_recipe(arguments.recipe);
   const Graph graph = read_graph(arguments.graph);
@@ -141,11 +141,17 @@ Action add_train(CLI::App& verb) {
   auto* const weights = add_path(verb, "--weights", options.weights,
                                  "Start from the weights and biases of this state dict", "FILE")
                             ->excludes(resume);
+  auto* const state =
+      add_path(verb, "--state", options.state,
+               "Train on from this whole state dict: masks, decimals and counters, too", "FILE")
+          ->excludes(resume)
+          ->excludes(weights);
   auto* const calibrate =
       add_integer(verb, "--calibrate", arguments->calibrate, 1, kMost,
                   "Do not train: find masks and decimals for --weights on N training images")
           ->needs(weights)
-          ->excludes(epochs);
+          ->excludes(epochs)
+          ->excludes(state);
   verb.add_flag("--no-pruning", arguments->without_pruning, "With --calibrate: prune nothing")
       ->needs(calibrate);
   add_output_options(verb, arguments->output);
