@@ -1,17 +1,33 @@
 #include "train/blas.h"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 
-#include <initializer_list>
+#include "train/plural.h"
 
 namespace lockstep::train {
+namespace {
 
-bool has_optimized_blas() {
-  // One function that only this library has, for each.
-  for (const char* const symbol :
-       {"openblas_get_config", "bli_info_get_version_str", "ATL_buildinfo", "mkl_get_version"})
-    if (dlsym(RTLD_DEFAULT, symbol) != nullptr) return true;
-  return false;
+// A function without parameters that only one library has; nullptr where that is not loaded.
+template <typename Result>
+Result (*function(const char* name))() {
+  return reinterpret_cast<Result (*)()>(dlsym(RTLD_DEFAULT, name));
 }
+
+}  // namespace
+
+std::string blas_description() {
+  if (const auto config = function<const char*>("openblas_get_config")) {
+    const auto threads = function<int>("openblas_get_num_threads");
+    return fmt::format("{}, {}", config(), counted(threads == nullptr ? 0 : threads(), "thread"));
+  }
+  if (const auto version = function<const char*>("bli_info_get_version_str"))
+    return fmt::format("BLIS {}", version());
+  if (function<void>("ATL_buildinfo") != nullptr) return "ATLAS";
+  if (function<void>("mkl_get_version") != nullptr) return "MKL";
+  return "reference";
+}
+
+bool has_optimized_blas() { return blas_description() != "reference"; }
 
 }  // namespace lockstep::train

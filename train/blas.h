@@ -2,9 +2,14 @@
 // slower.
 #pragma once
 
+#include <string>
+
 namespace lockstep::train {
 
 // Is an optimized BLAS (OpenBLAS, BLIS, ATLAS or MKL) loaded into this process?
 bool has_optimized_blas();
+
+// Its name; of OpenBLAS and BLIS also the version, of OpenBLAS the kernels and the threads, too.
+std::string blas_description();
 
 }  // namespace lockstep::train

@@ -21,6 +21,9 @@ void visit_fields(State& t, std::string& recipe_json, Visitor&& visit) {
   visit("recipe_json", recipe_json);
   visit("data", t.data);
   visit("threads", t.threads);
+  visit("processor", t.machine.processor);
+  visit("libtorch", t.machine.libtorch);
+  visit("blas", t.machine.blas);
   visit("step", t.step);
   visit("loss_sum", t.loss_sum);
   visit("correct", t.correct);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "train/machine.h"
 #include "train/network.h"
 #include "train/optimizer.h"
 #include "train/recipe.h"
@@ -20,6 +21,7 @@ struct TrainingState {
   std::string graph_json, data;
   Recipe recipe;
   std::int64_t threads = 0;
+  Machine machine;
   // Position: optimizer steps done, and the sums of the current epoch.
   std::int64_t step = 0;
   double loss_sum = 0;

@@ -86,19 +86,40 @@ void require_countable_steps(const Recipe& recipe, std::int64_t steps_per_epoch)
                                  recipe.epochs, counted(steps_per_epoch, "step"), most));
 }
 
+namespace {
+
+std::string difference(const std::filesystem::path& checkpoint, const std::string& what,
+                       const std::string& then, const std::string& here) {
+  return fmt::format("{}: made with {} = {}, but this run has {}", checkpoint.string(), what,
+                     printable(then), printable(here));
+}
+
+}  // namespace
+
 void require_same_run(const std::filesystem::path& checkpoint, const TrainingState& earlier,
                       const TrainingState& now) {
   const auto refuse = [&](const std::string& what, const std::string& then,
                           const std::string& here) {
-    throw InputError(
-        fmt::format("{}: made with {} = {}, but this run has {}; a resumed run must have the same",
-                    checkpoint.string(), what, printable(then), printable(here)));
+    throw InputError(difference(checkpoint, what, then, here) +
+                     "; a resumed run must have the same");
   };
   if (earlier.data != now.data) refuse("data", earlier.data, now.data);
-  if (earlier.threads != now.threads)
-    refuse("threads", std::to_string(earlier.threads), std::to_string(now.threads));
-  const RecipeDifference difference = first_difference(earlier.recipe, now.recipe);
-  if (!difference.member.empty()) refuse(difference.member, difference.a, difference.b);
+  const RecipeDifference recipe = first_difference(earlier.recipe, now.recipe);
+  if (!recipe.member.empty()) refuse(recipe.member, recipe.a, recipe.b);
+}
+
+std::vector<std::string> rounding_differences(const std::filesystem::path& checkpoint,
+                                              const TrainingState& earlier,
+                                              const TrainingState& now) {
+  std::vector<std::string> found;
+  const auto compare = [&](const char* what, const std::string& then, const std::string& here) {
+    if (then != here) found.push_back(difference(checkpoint, what, then, here));
+  };
+  compare("threads", std::to_string(earlier.threads), std::to_string(now.threads));
+  compare("processor", earlier.machine.processor, now.machine.processor);
+  compare("libtorch", earlier.machine.libtorch, now.machine.libtorch);
+  compare("blas", earlier.machine.blas, now.machine.blas);
+  return found;
 }
 
 }  // namespace lockstep::train

@@ -24,6 +24,9 @@ struct TrainOptions {
   // stand, and what they have finished stays. The optimizer and the recipe start afresh.
   std::filesystem::path state;
   std::filesystem::path resume;  // a checkpoint.pt: goes on as if it had not stopped
+  // Resumes with another number of threads, processor, LibTorch or BLAS, too, with a warning: the
+  // result may have other bits.
+  bool resume_anyway = false;
   std::int64_t checkpoint_every = 0;  // steps; 0: only after each epoch
   int threads = 0;                    // 0: LibTorch's choice
   std::string device = "cpu";         // the only one: anything else is refused

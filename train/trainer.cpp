@@ -103,6 +103,7 @@ class Training {
     state_.data = options_.data;
     state_.recipe = recipe_;
     state_.threads = at::get_num_threads();
+    state_.machine = this_machine();
     for (const auto& [key, tensor] : trainable_)
       state_.optimizer_states.push_back(
           initial_state(recipe_.optimizer, static_cast<std::size_t>(tensor.numel())));
@@ -111,6 +112,15 @@ class Training {
   void resume() {
     TrainingState earlier = read_checkpoint(options_.resume, network_);
     require_same_run(options_.resume, earlier, state_);
+    for (const std::string& difference : rounding_differences(options_.resume, earlier, state_)) {
+      if (!options_.resume_anyway)
+        throw InputError(difference +
+                         "; a resumed run must have the same to end in the same bits "
+                         "(--resume-anyway goes on without that)");
+      reporter_.line("warning: " + difference + ": the bits may differ");
+    }
+    earlier.threads = state_.threads;
+    earlier.machine = state_.machine;
     if (earlier.step < 0 || earlier.step > total_steps_)
       throw InputError(fmt::format("{}: made after step {}, but the training has {} steps",
                                    options_.resume.string(), earlier.step, total_steps_));

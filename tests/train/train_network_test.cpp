@@ -265,6 +265,55 @@ TEST_CASE("a resumed run must have the options and the graph of the checkpoint")
                  "not a training checkpoint"));
 }
 
+TEST_CASE("another number of threads, processor or library is refused unless it may be another") {
+  const TemporaryFolder whole, folder;
+  train_network(small_graph(), options_for(whole.path()));
+  TrainOptions options = options_for(folder.path());
+  interrupt_in_step(55, options);
+  options.resume = folder / "checkpoint.pt";
+  const StateDict good = lockstep::read_state_dict(options.resume);
+  const auto text_of = [](const StateDict& state, const std::string& key) {
+    const lockstep::Tensor& tensor = state.at(key);
+    return std::string(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size());
+  };
+  CHECK(contains(text_of(good, "trainer.libtorch"), TORCH_VERSION));
+  for (const std::string field : {"processor", "libtorch", "blas"}) {
+    CAPTURE(field);
+    const std::string key = "trainer." + field, here = text_of(good, key);
+    CHECK(here.size() > 3);
+    StateDict elsewhere;
+    for (auto [name, tensor] : good.entries()) {
+      if (name == key) tensor.bytes.back() = std::byte{'~'};
+      elsewhere.add(name, tensor);
+    }
+    lockstep::train::write_pt(options.resume, elsewhere);
+    options.resume_anyway = false;
+    const std::string message = input_error_of([&] { train_network(small_graph(), options); });
+    CHECK(contains(message, "checkpoint.pt: made with " + field + " = " +
+                                here.substr(0, here.size() - 1) + "~, but this run has " + here));
+    CHECK(contains(message, "--resume-anyway"));
+    options.resume_anyway = true;
+    train_network(small_graph(), options);
+    // It was this machine after all, and the next checkpoint says so.
+    for (const char* const file : {"state.pt", "checkpoint.pt"})
+      check_same_file(whole / file, folder / file);
+  }
+
+  lockstep::train::write_pt(options.resume, good);
+  options.threads = 2;
+  options.resume_anyway = false;
+  CHECK(contains(input_error_of([&] { train_network(small_graph(), options); }),
+                 "made with threads = 1, but this run has 2"));
+  options.resume_anyway = true;
+  CHECK(train_network(small_graph(), options).steps == 141);
+  options.resume_anyway = false;  // now a checkpoint of two threads
+  CHECK(train_network(small_graph(), options).steps == 141);
+  options.recipe.seed = 2;
+  options.resume_anyway = true;
+  CHECK(contains(input_error_of([&] { train_network(small_graph(), options); }),
+                 "made with seed = 1, but this run has 2"));
+}
+
 TEST_CASE("training on from a state goes on with the schedules where its counters stand") {
   const TemporaryFolder first, second;
   TrainOptions options = options_for(first.path());

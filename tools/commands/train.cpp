@@ -131,6 +131,9 @@ Action add_train(CLI::App& verb) {
               "Same seed and thread count: same bits [1]");
   auto* const resume =
       add_path(verb, "--resume", options.resume, "Go on from this checkpoint", "checkpoint.pt");
+  verb.add_flag("--resume-anyway", options.resume_anyway,
+                "Also with other threads, processor or libraries: the bits may differ")
+      ->needs(resume);
   add_integer(verb, "--checkpoint-every", options.checkpoint_every, 0, kMost,
               "Steps between checkpoints; 0: one after each epoch");
   add_integer(verb, "--threads", options.threads, 0, 1024, "0: LibTorch's choice");
