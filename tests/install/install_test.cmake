@@ -1,7 +1,8 @@
 # Installs the build tree into an empty folder, then configures, builds and runs a user's project against it.
-# Arguments: BUILD_DIR, SOURCE_DIR (of this file), WORK_DIR, WITH_TORCH.
+# Arguments: BUILD_DIR, SOURCE_DIR (of this file), WORK_DIR, WITH_TORCH, CXX_COMPILER_LAUNCHER (ccache makes the second
+# run much shorter: most of the time goes into LibTorch's headers).
 function(run)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  execute_process(COMMAND ${ARGN} WORKING_DIRECTORY ${WORK_DIR} RESULT_VARIABLE status OUTPUT_VARIABLE output ERROR_VARIABLE output)
   message(STATUS "${output}")
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "failed (${status}): ${ARGN}")
@@ -9,10 +10,11 @@ function(run)
 endfunction()
 
 file(REMOVE_RECURSE ${WORK_DIR})
+file(MAKE_DIRECTORY ${WORK_DIR})
 run(${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${WORK_DIR}/prefix)
 run(${CMAKE_COMMAND} -S ${SOURCE_DIR}/consumer -B ${WORK_DIR}/build -G Ninja
   -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH=${WORK_DIR}/prefix
-  -DWITH_TORCH=${WITH_TORCH})
+  -DCMAKE_CXX_COMPILER_LAUNCHER=${CXX_COMPILER_LAUNCHER} -DWITH_TORCH=${WITH_TORCH})
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/runtime_only)
 run(${WORK_DIR}/build/consumer)
