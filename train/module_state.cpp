@@ -172,6 +172,20 @@ void require_loadable(const std::vector<StateEntry>& entries, const StateDict& s
   }
 }
 
+// A float network's state is told by all of its layers' entries missing.
+void require_some_learnt(const std::vector<StateEntry>& entries, const StateDict& state,
+                         const std::string& where) {
+  const auto first = std::ranges::find(entries, true, &StateEntry::is_learnt);
+  const bool has_some = std::ranges::any_of(entries, [&](const StateEntry& entry) {
+    return entry.is_learnt && state.find(entry.key) != nullptr;
+  });
+  if (first != entries.end() && !has_some)
+    throw InputError(
+        fmt::format("{}: the key '{}' is missing, and so is all that quantize and prune layers "
+                    "learn; --weights starts from weights and biases alone",
+                    where, first->key));
+}
+
 void require_finite(const std::string& where, const std::string& key, const Tensor& tensor) {
   if (tensor.dtype != Dtype::kFloat32) return;
   for (const float value : tensor.floats(key))
@@ -251,6 +265,7 @@ void load_state(const std::vector<StateEntry>& entries, const StateDict& state,
 
 void load_trained_state(const std::vector<StateEntry>& entries, const StateDict& state,
                         const std::string& name_for_errors, std::int64_t steps) {
+  require_some_learnt(entries, state, name_for_errors);
   require_loadable(entries, state, name_for_errors);
   const std::string *seen = nullptr, *unseen = nullptr;
   for (const StateEntry& entry : entries) {

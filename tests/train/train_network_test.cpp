@@ -389,6 +389,11 @@ TEST_CASE("a state that training cannot go on from is refused with file and key"
   CHECK(
       contains(error([](const std::string& key, lockstep::Tensor&) { return key != "thin.mask"; }),
                "the key 'thin.mask' is missing"));
+  CHECK(contains(error([](const std::string& key, lockstep::Tensor&) {
+                   return key.ends_with("weight") || key == "conv.bias";
+                 }),
+                 "the key 'conv.prune.mask' is missing, and so is all that quantize and prune "
+                 "layers learn; --weights starts"));
   CHECK(contains(error([&](const std::string& key, lockstep::Tensor& tensor) {
                    if (key == "thin._n_updates") placeholder(tensor);
                    return true;
