@@ -363,6 +363,27 @@ TEST_CASE("training on from a state goes on with the schedules where its counter
   }
 }
 
+TEST_CASE(
+    "a bias quantizer without a bias never sees data, and its state is trained on all the same") {
+  std::string text = kSmall;
+  const std::string wrap = R"("wrap": [{"type": "quantize", "channelwise": 0, "timeout": 70}]})";
+  REQUIRE(text.find(wrap) != std::string::npos);
+  text.replace(
+      text.find(wrap), wrap.size(),
+      R"("wrap": [{"type": "quantize", "channelwise": 0, "timeout": 70, "bias_bits": 9}]})");
+  const Graph graph = lockstep::parse_graph(text, "small");
+  const TemporaryFolder first, second;
+  TrainOptions options = options_for(first.path());
+  options.recipe.epochs = 1;
+  train_network(graph, options);
+  options.state = first / "state.pt";
+  options.out = second.path();
+  train_network(graph, options);
+  const StateDict state = lockstep::read_state_dict(second / "state.pt");
+  CHECK(lockstep::is_placeholder(state.at("fc.quantize_bias.decimal")));
+  CHECK(state.at("fc.quantize._n_updates").int32s("counter").at(0) == 94);
+}
+
 TEST_CASE("a state that training cannot go on from is refused with file and key") {
   const TemporaryFolder first, folder;
   TrainOptions options = options_for(first.path());
