@@ -93,12 +93,14 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& decimals, std::int64_t bits, std::int64_t axis,
                                std::int64_t rounding, bool* fits,
-                               const c10::optional<torch::Tensor>& given_mask, bool relu) {
+                               const c10::optional<torch::Tensor>& given_mask, bool relu,
+                               std::int64_t range) {
     const torch::Tensor mask = given_mask.value_or(torch::Tensor());
     context->saved_data["decimals"] = decimals;
     context->saved_data["bits"] = bits;
     context->saved_data["axis"] = axis;
     context->saved_data["relu"] = relu;
+    context->saved_data["range"] = range;
     const auto quantize = x.is_cpu() ? quantize_on_cpu : tensor_ops::quantize;
     torch::Tensor y = quantize(x, decimals, static_cast<int>(bits), axis,
                                static_cast<Rounding>(rounding), fits, {mask, relu});
@@ -109,11 +111,23 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     const torch::autograd::variable_list saved = context->get_saved_variables();
+    const auto range = static_cast<GradientRange>(context->saved_data["range"].toInt());
+    if (range == GradientRange::kOpen)
+      return {saved[0].defined() ? apply_mask(gradients[0], saved[0]) : gradients[0],
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {},
+              {}};
     const auto gradient = gradients[0].is_cpu() ? gradient_on_cpu : tensor_ops::quantize_gradient;
     return {gradient(gradients[0], saved[1], context->saved_data["decimals"].toTensor(),
                      static_cast<int>(context->saved_data["bits"].toInt()),
                      context->saved_data["axis"].toInt(),
                      {saved[0], context->saved_data["relu"].toBool()}),
+            {},
             {},
             {},
             {},
@@ -154,8 +168,16 @@ struct MaskFunction : torch::autograd::Function<MaskFunction> {
 torch::Tensor linear_quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
                               std::int64_t axis, Rounding rounding, bool* fits,
                               const AroundQuantize& around) {
+  LOCKSTEP_ASSERT(around.range == GradientRange::kClamped || !around.relu);
   return QuantizeFunction::apply(x, decimals, bits, axis, static_cast<std::int64_t>(rounding), fits,
-                                 c10::optional<torch::Tensor>(around.mask), around.relu);
+                                 c10::optional<torch::Tensor>(around.mask), around.relu,
+                                 static_cast<std::int64_t>(around.range));
+}
+
+torch::Tensor clamp_gradient(const torch::Tensor& gradient, const torch::Tensor& decimals, int bits,
+                             std::int64_t axis) {
+  const auto clamp = gradient.is_cpu() ? gradient_on_cpu : tensor_ops::quantize_gradient;
+  return clamp(gradient, {}, decimals, bits, axis, {});
 }
 
 torch::Tensor apply_mask(const torch::Tensor& x, const torch::Tensor& mask) {

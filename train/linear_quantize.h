@@ -4,24 +4,35 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
+
 #include "compile/graph/graph.h"
 
 namespace lockstep::train {
+
+// The gradient of a weight that several processes share is their sum, and can be clamped only then.
+enum class GradientRange : std::uint8_t { kClamped, kOpen };
 
 // What stands around Q: relu(Q(x * mask)).
 struct AroundQuantize {
   // bool; its sizes are x's or 1, from the last axis on, as tensors broadcast. Undefined: no mask.
   torch::Tensor mask = {};
   bool relu = false;
+  GradientRange range = GradientRange::kClamped;  // kOpen: not with relu
 };
 
 // Q with per-tensor (one decimal) or per-channel decimals along `axis` (negative: the last axis).
 // `decimals` is an int or float tensor. `fits` (may be null) is set to whether every
-// x * 2^decimal fits int32. The result is float32; the gradient has x's dtype and is clamped to the
-// range of Q, whether x saturated or not. The incoming gradient is not modified.
+// x * 2^decimal fits int32. The result is float32; the gradient has x's dtype and, unless its range
+// is kOpen, is clamped to the range of Q, whether x saturated or not. The incoming gradient is not
+// modified.
 torch::Tensor linear_quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
                               std::int64_t axis, Rounding rounding, bool* fits = nullptr,
                               const AroundQuantize& around = {});
+
+// `gradient` of such an x, taken with kOpen, as kClamped would have made it.
+torch::Tensor clamp_gradient(const torch::Tensor& gradient, const torch::Tensor& decimals, int bits,
+                             std::int64_t axis);
 
 // x * mask, of x's dtype: masked values become 0 or -0, masked NaN and infinity NaN. `mask` is as
 // above.

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "compile/support/error.h"
+#include "train/batch_head.h"
 #include "train/freeze_guard.h"
 #include "train/linear_quantize.h"
 #include "train/sparse_log.h"
@@ -107,7 +108,12 @@ bool PruneImpl::collects_at(std::int64_t n) const {
 void PruneImpl::collect(const torch::Tensor& x) {
   const std::int64_t size = options_.spec().window_size;
   if (collapse_batch_) {
-    const torch::Tensor head = x.detach().narrow(0, 0, std::min(size, x.size(0))).abs();
+    // A weight's rows are no batch, and are the same on all processes.
+    const torch::Tensor rows = x.detach();
+    const torch::Tensor head =
+        (role_ == Role::kActivation ? batch_head(rows, size)
+                                    : rows.narrow(0, 0, std::min(size, rows.size(0))))
+            .abs();
     for (std::int64_t i = 0; i < head.size(0); ++i) window.push_back(head.select(0, i));
   } else {
     window.push_back(x.detach().abs());

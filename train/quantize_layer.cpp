@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "compile/support/error.h"
+#include "train/batch_head.h"
 #include "train/decimal_search.h"
 #include "train/freeze_guard.h"
 #include "train/sparse_log.h"
@@ -112,7 +113,7 @@ void QuantizeImpl::collect(const torch::Tensor& x) {
   const std::int64_t size = options_.spec().window_size;
   const torch::Tensor data = x.detach();
   if (role_ == Role::kActivation) {
-    const torch::Tensor head = data.narrow(0, 0, std::min(size, data.size(0))).clone();
+    const torch::Tensor head = batch_head(data, size).clone();
     for (std::int64_t i = 0; i < head.size(0); ++i) window.push_back(head.narrow(0, i, 1));
   } else {
     window.push_back(data.clone());  // the optimizer changes weights in place
@@ -225,8 +226,13 @@ torch::Tensor QuantizeImpl::transform(const torch::Tensor& x, const AroundQuanti
   return y;
 }
 
+torch::Tensor QuantizeImpl::clamped_gradient(const torch::Tensor& gradient) const {
+  return quantized() ? clamp_gradient(gradient, decimal, bits.item<int>(), axis_) : gradient;
+}
+
 torch::Tensor QuantizeImpl::forward_around(const torch::Tensor& input, AroundQuantize around) {
   const bool frozen = FreezeGuard::is_active();
+  if (role_ != Role::kActivation && SharedBatch::is_active()) around.range = GradientRange::kOpen;
   torch::Tensor x = input;
   if (around.mask.defined()) {
     const bool looks_at_data = !frozen && (!initialised() || collects_at(n_updates.item<int>()));

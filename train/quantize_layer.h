@@ -36,6 +36,10 @@ class QuantizeImpl : public LearntLayer {
   // `around` as for linear_quantize.
   torch::Tensor forward_around(const torch::Tensor& x, AroundQuantize around);
 
+  // Of a weight or bias that every process of a SharedBatch has (batch_head.h): there the backward
+  // leaves its gradient unclamped, because the processes' sum is clamped, by this.
+  torch::Tensor clamped_gradient(const torch::Tensor& gradient) const;
+
   bool initialised() const;  // has seen data
   bool quantized() const;
   const QuantizeOptions& options() const { return options_; }
