@@ -57,14 +57,19 @@ void TrainingBatches::shuffle(std::int64_t epoch) {
   shuffled_epoch_ = epoch;
 }
 
-Batch TrainingBatches::batch(std::int64_t step) {
+std::int64_t TrainingBatches::size_of(std::int64_t step) const {
+  const std::int64_t begin = step % steps_per_epoch_ * recipe_.batch_size;
+  return std::min(recipe_.batch_size, source_.count() - begin);
+}
+
+Batch TrainingBatches::batch(std::int64_t step, Share share) {
   const std::int64_t epoch = step / steps_per_epoch_;
   shuffle(epoch);
-  const std::int64_t begin = step % steps_per_epoch_ * recipe_.batch_size;
-  const std::int64_t count = std::min(recipe_.batch_size, source_.count() - begin);
+  LOCKSTEP_ASSERT(share.begin + share.count <= size_of(step));
+  const std::int64_t begin = step % steps_per_epoch_ * recipe_.batch_size + share.begin;
   const std::span indices =
       std::span(std::as_const(order_))
-          .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
+          .subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(share.count));
   if (recipe_.augmentation.is_off()) return gather(source_, input_, indices);
   const std::uint64_t seed = stream_seed(recipe_.seed, SeedStream::kAugmentation, epoch);
   std::vector<std::int16_t> changed;

@@ -12,6 +12,7 @@
 #include "compile/graph/graph.h"
 #include "train/datasets/dataset.h"
 #include "train/recipe.h"
+#include "train/shares.h"
 
 namespace lockstep::train {
 
@@ -31,8 +32,11 @@ class TrainingBatches {
   TrainingBatches(const datasets::Images& source, const GraphInput& input, const Recipe& recipe);
 
   std::int64_t steps_per_epoch() const { return steps_per_epoch_; }
-  // The batch of step `step` (from 0). The last one of an epoch may be smaller.
-  Batch batch(std::int64_t step);
+  // How many images the batch of step `step` (from 0) has: the last one of an epoch may be smaller.
+  std::int64_t size_of(std::int64_t step) const;
+  // A share of that batch; by default all of it.
+  Batch batch(std::int64_t step) { return batch(step, {0, size_of(step)}); }
+  Batch batch(std::int64_t step, Share share);
 
  private:
   void shuffle(std::int64_t epoch);

@@ -67,21 +67,27 @@ std::int64_t count_correct(const torch::Tensor& logits, std::span<const std::int
   return correct;
 }
 
-double accuracy(Network& network, const datasets::Images& images) {
-  LOCKSTEP_ASSERT(images.count() > 0);
+std::int64_t count_recognized(Network& network, const datasets::Images& images, Share share) {
   const FreezeGuard frozen;
   const torch::NoGradGuard values_only;
   network.eval();
   std::vector<std::int64_t> all(static_cast<std::size_t>(images.count()));
   std::iota(all.begin(), all.end(), std::int64_t{0});
   std::int64_t correct = 0;
-  for (std::int64_t begin = 0; begin < images.count(); begin += kBatch) {
-    const std::int64_t count = std::min(kBatch, images.count() - begin);
+  const std::int64_t end = share.begin + share.count;
+  for (std::int64_t begin = share.begin; begin < end; begin += kBatch) {
+    const std::int64_t count = std::min(kBatch, end - begin);
     const Batch batch = gather(
         images, network.graph().inputs.at(0),
         std::span(all).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)));
     correct += count_correct(network.forward({batch.images}).at(0), batch.labels);
   }
+  return correct;
+}
+
+double accuracy(Network& network, const datasets::Images& images) {
+  LOCKSTEP_ASSERT(images.count() > 0);
+  const std::int64_t correct = count_recognized(network, images, {0, images.count()});
   return static_cast<double>(correct) / static_cast<double>(images.count());
 }
 

@@ -23,7 +23,9 @@ void require_class_outputs(Network& network, const datasets::Dataset& dataset);
 // label.
 std::int64_t count_correct(const torch::Tensor& logits, std::span<const std::int64_t> labels);
 
-// The share of images that an eval forward classifies as labelled; `images` is not empty.
+// How many of a share of the images an eval forward classifies as labelled.
+std::int64_t count_recognized(Network& network, const datasets::Images& images, Share share);
+// The part of all images that it does; `images` is not empty.
 double accuracy(Network& network, const datasets::Images& images);
 
 // For a loss that is not finite in step `step`: InputError names the first layer whose value in
