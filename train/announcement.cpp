@@ -62,10 +62,12 @@ void warn(const Layer& layer, const std::string& warning, Reporter& reporter) {
 void announce(const TrainingTask& task, Reporter& reporter) {
   const datasets::Dataset& data = task.dataset;
   reporter.line(
-      fmt::format("training '{}' on {}: {} training and {}, {} of {}, {}",
+      fmt::format("training '{}' on {}: {} training and {}, {} of {}, {}{}",
                   task.network.graph().name, data.source, data.train.count(),
                   counted(data.test.count(), "test image"), counted(task.recipe.epochs, "epoch"),
-                  counted(task.steps_per_epoch, "step"), counted(task.threads, "thread")));
+                  counted(task.steps_per_epoch, "step"), counted(task.threads, "thread"),
+                  task.processes > 1 ? fmt::format(" in each of {} processes", task.processes)
+                                     : std::string()));
   if (!has_optimized_blas())
     reporter.line(
         "warning: LibTorch runs on the reference BLAS, which is slow; install "

@@ -14,7 +14,7 @@ struct TrainingTask {
   const Network& network;
   const datasets::Dataset& dataset;
   const Recipe& recipe;
-  std::int64_t steps_per_epoch, steps_left, threads;
+  std::int64_t steps_per_epoch, steps_left, threads, processes;
 };
 
 // Warns of the reference BLAS, and of layers whose schedule does not end within the training, from

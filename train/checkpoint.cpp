@@ -14,6 +14,9 @@
 namespace lockstep::train {
 namespace {
 
+// Only in the checkpoint of several processes.
+constexpr const char* kWorldSize = "trainer.world_size";
+
 // Text and numbers of TrainingState as tensors; one list for writing and reading.
 template <typename State, typename Visitor>
 void visit_fields(State& t, std::string& recipe_json, Visitor&& visit) {
@@ -63,7 +66,7 @@ Tensor float_tensor(const std::vector<float>& values) {
 // A checkpoint's entries, each to be taken once.
 class Entries {
  public:
-  Entries(const std::filesystem::path& path) : where_(path.string()), all_(read_state_dict(path)) {
+  explicit Entries(StateDict all) : where_(all.name()), all_(std::move(all)) {
     if (all_.find("trainer.step") == nullptr)
       throw InputError(
           fmt::format("{}: not a training checkpoint (it has no 'trainer.step')", where_));
@@ -157,6 +160,7 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
   visit_fields(training, recipe_json, [&](const char* name, const auto& value) {
     all.add(fmt::format("trainer.{}", name), field_tensor(value));
   });
+  if (training.world_size != 1) all.add(kWorldSize, field_tensor(training.world_size));
   const StateDict model = to_state_dict(network);
   for (const auto& [key, tensor] : model.entries()) all.add("model." + key, tensor);
   std::size_t i = 0;
@@ -172,12 +176,17 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
 }
 
 TrainingState read_checkpoint(const std::filesystem::path& path, Network& network) {
-  Entries entries(path);
+  return load_checkpoint(read_state_dict(path), network);
+}
+
+TrainingState load_checkpoint(StateDict checkpoint, Network& network) {
+  Entries entries(std::move(checkpoint));
   TrainingState training;
   std::string recipe_json;
   visit_fields(training, recipe_json, [&](const char* name, auto& value) {
     entries.read_field(fmt::format("trainer.{}", name), value);
   });
+  if (entries.find(kWorldSize) != nullptr) entries.read_field(kWorldSize, training.world_size);
   if (training.graph_json != to_json(network.graph()))
     throw InputError(fmt::format("{}: made for another graph", entries.where()));
   training.recipe = parse_recipe(recipe_json, entries.where());

@@ -20,7 +20,7 @@ struct TrainingState {
   // Of the run; a resumed run must have the same.
   std::string graph_json, data;
   Recipe recipe;
-  std::int64_t threads = 0;
+  std::int64_t threads = 0, world_size = 1;
   Machine machine;
   // Position: optimizer steps done, and the sums of the current epoch.
   std::int64_t step = 0;
@@ -37,5 +37,7 @@ void write_checkpoint(const std::filesystem::path& path, const Network& network,
 // and the entry that is missing, left over, or of a dtype, shape or number that the graph, the
 // recipe and the layers' windows do not have.
 TrainingState read_checkpoint(const std::filesystem::path& path, Network& network);
+// The same from the file's entries.
+TrainingState load_checkpoint(StateDict checkpoint, Network& network);
 
 }  // namespace lockstep::train

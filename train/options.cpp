@@ -58,6 +58,7 @@ void require_one_start(const TrainOptions& options) {
 void require_options(const Graph& graph, const TrainOptions& options) {
   require_runnable(graph, options.device, options.threads);
   require_valid(options.recipe);
+  require_valid(options.group);
   require_one_start(options);
   if (!options.weights.empty())
     require_elsewhere(options.weights, options.out, "these weights lie");
@@ -115,6 +116,7 @@ std::vector<std::string> rounding_differences(const std::filesystem::path& check
   const auto compare = [&](const char* what, const std::string& then, const std::string& here) {
     if (then != here) found.push_back(difference(checkpoint, what, then, here));
   };
+  compare("world size", std::to_string(earlier.world_size), std::to_string(now.world_size));
   compare("threads", std::to_string(earlier.threads), std::to_string(now.threads));
   compare("processor", earlier.machine.processor, now.machine.processor);
   compare("libtorch", earlier.machine.libtorch, now.machine.libtorch);

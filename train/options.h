@@ -23,7 +23,7 @@ void require_same_run(const std::filesystem::path& checkpoint, const TrainingSta
                       const TrainingState& now);
 
 // One sentence for each difference between a checkpoint and this run that may show in the last bits
-// of float sums: threads, processor, LibTorch, BLAS.
+// of float sums: processes, threads, processor, LibTorch, BLAS.
 std::vector<std::string> rounding_differences(const std::filesystem::path& checkpoint,
                                               const TrainingState& earlier,
                                               const TrainingState& now);

@@ -9,13 +9,15 @@
 #include <string>
 
 #include "compile/graph/graph.h"
+#include "train/group_options.h"
 #include "train/recipe.h"
 
 namespace lockstep::train {
 
 struct TrainOptions {
   std::string data = "fashion-mnist";  // fashion-mnist | idx:DIR | npy:X.npy,Y.npy | synthetic
-  // A folder for state.pt, state.safetensors, recipe.json, log.jsonl and checkpoint.pt.
+  // A folder for state.pt, state.safetensors, recipe.json, log.jsonl and checkpoint.pt. Of several
+  // processes only rank 0 reads `weights` and `resume`, writes to `out` and tells of its progress.
   std::filesystem::path out;
   Recipe recipe;
   // Where to start from, at most one of them; none: the seed draws weights.
@@ -30,6 +32,7 @@ struct TrainOptions {
   std::int64_t checkpoint_every = 0;  // steps; 0: only after each epoch
   int threads = 0;                    // 0: LibTorch's choice
   std::string device = "cpu";         // the only one: anything else is refused
+  GroupOptions group;                 // more than one process: each calls train_network
   bool quiet = false;
   const std::atomic<bool>* interrupted = nullptr;  // set by Ctrl-C: save a checkpoint and return
   // Called just before the first step; from then on `interrupted` is looked at. May be empty.
@@ -41,9 +44,11 @@ struct TrainResult {
   double test_accuracy = 0.0;  // of the fake-quantized network, in [0, 1]
   std::int64_t test_images = 0;
   std::int64_t steps = 0;
+  std::string state_sha256;  // of this process's network as state.safetensors; empty if interrupted
 };
 
-// InputError for bad data, options or graph, and for a folder that another training has. Writes its
+// InputError for bad data, options or graph, for a folder that another training has, and where
+// there are several processes, for one that has ended before the training, or differs. Writes its
 // files atomically.
 TrainResult train_network(const Graph& graph, const TrainOptions& options);
 

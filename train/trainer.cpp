@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "compile/support/error.h"
 #include "compile/support/files.h"
+#include "train/agreement.h"
 #include "train/announcement.h"
 #include "train/batches.h"
 #include "train/checkpoint.h"
@@ -17,8 +19,10 @@
 #include "train/network_state.h"
 #include "train/options.h"
 #include "train/output_folder.h"
+#include "train/process_group.h"
 #include "train/progress.h"
 #include "train/seed_streams.h"
+#include "train/shared_step.h"
 #include "train/train.h"
 
 namespace lockstep::train {
@@ -26,14 +30,23 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+std::string start_option(const TrainOptions& options) {
+  if (!options.weights.empty()) return "--weights";
+  if (!options.state.empty()) return "--state";
+  return options.resume.empty() ? "random weights" : "--resume";
+}
+
 class Training {
  public:
-  Training(const Graph& graph, const TrainOptions& options, const OutputFolder& files)
+  // `group` is null where one process trains alone, `files` in a group where another rank writes.
+  Training(const Graph& graph, const TrainOptions& options, ProcessGroup* group,
+           const OutputFolder* files)
       : options_(options),
         recipe_(options.recipe),
+        group_(group),
         files_(files),
-        reporter_(options.quiet),
-        log_(files.log),
+        reporter_(options.quiet || files == nullptr),
+        log_(files == nullptr ? std::filesystem::path() : files->log),
         network_(graph, recipe_.seed),
         dataset_(datasets::load_dataset(options.data, graph.inputs.at(0), {.seed = recipe_.seed})),
         batches_(dataset_.train, network_.graph().inputs.at(0), recipe_),
@@ -43,12 +56,13 @@ class Training {
     total_steps_ = recipe_.epochs * steps_per_epoch_;
     if (trainable_.empty())
       throw InputError(fmt::format("graph '{}' has nothing to train", graph.name));
-    if (!options.weights.empty())
-      load_parameters(network_, read_state_dict(options.weights), options.weights.string());
-    if (!options.state.empty())
-      load_trained_state(network_, read_state_dict(options.state), options.state.string(),
-                         total_steps_);
     start_state(graph);
+    if (group_ != nullptr) join_group();
+    if (!options.weights.empty())
+      load_parameters(network_, state_dict_of_rank_0(options.weights), options.weights.string());
+    if (!options.state.empty())
+      load_trained_state(network_, state_dict_of_rank_0(options.state), options.state.string(),
+                         total_steps_);
     if (!options.resume.empty()) resume();
     // Runs every layer once, so a mask of a wrong shape ends here.
     require_class_outputs(network_, dataset_);
@@ -60,17 +74,20 @@ class Training {
               .recipe = recipe_,
               .steps_per_epoch = steps_per_epoch_,
               .steps_left = total_steps_ - state_.step,
-              .threads = state_.threads},
+              .threads = state_.threads,
+              .processes = state_.world_size},
              reporter_);
-    write_file_atomically(files_.recipe, to_json(recipe_));
+    if (files_ != nullptr) write_file_atomically(files_->recipe, to_json(recipe_));
     if (options_.started) options_.started();
     TrainResult result;
     result.test_images = dataset_.test.count();
     const auto begin = Clock::now();
     const std::int64_t first = state_.step;
     while (state_.step < total_steps_) {
-      if (interrupted()) {
+      if (must_stop()) {
         save_checkpoint();
+        if (group_ != nullptr)
+          group_->wait_for_all();  // one that cannot save has the others say so
         result.interrupted = true;
         result.steps = state_.step;
         return result;
@@ -84,16 +101,17 @@ class Training {
       if (epoch_is_over || checkpoint_is_due()) save_checkpoint();
     }
     if (first == total_steps_) {  // resumed from the end of a training
-      result.test_accuracy = accuracy(network_, dataset_.test);
+      result.test_accuracy = test_accuracy();
       save_checkpoint();
     }
-    finish();
-    result.steps = state_.step;
+    finish(result);
     return result;
   }
 
  private:
   bool interrupted() const { return options_.interrupted != nullptr && *options_.interrupted; }
+  // In a group all stop after the same step.
+  bool must_stop() const { return group_ == nullptr ? interrupted() : group_was_interrupted_; }
   bool checkpoint_is_due() const {
     return options_.checkpoint_every > 0 && state_.step % options_.checkpoint_every == 0;
   }
@@ -103,14 +121,34 @@ class Training {
     state_.data = options_.data;
     state_.recipe = recipe_;
     state_.threads = at::get_num_threads();
+    state_.world_size = options_.group.world_size;
     state_.machine = this_machine();
     for (const auto& [key, tensor] : trainable_)
       state_.optimizer_states.push_back(
           initial_state(recipe_.optimizer, static_cast<std::size_t>(tensor.numel())));
   }
 
+  void join_group() {
+    require_shareable(network_.graph(), recipe_.batch_size, dataset_.train.count(), group_->size());
+    require_same_task(*group_, state_, dataset_, start_option(options_));
+    state_.machine = machine_of_all(*group_, state_.machine);
+    // Where the data lie may differ between machines; the checkpoint has rank 0's.
+    const auto bytes = std::as_bytes(std::span(state_.data));
+    const std::vector<std::byte> data = group_->broadcast({bytes.begin(), bytes.end()});
+    state_.data.assign(reinterpret_cast<const char*>(data.data()), data.size());
+    shared_step_.emplace(*group_, network_, trainable_);
+  }
+
+  // Only rank 0 needs to have the file.
+  StateDict state_dict_of_rank_0(const std::filesystem::path& path) {
+    if (group_ == nullptr) return read_state_dict(path);
+    std::vector<std::byte> bytes;
+    if (group_->rank() == 0) bytes = to_safetensors(read_state_dict(path));
+    return parse_safetensors(group_->broadcast(std::move(bytes)), path.string());
+  }
+
   void resume() {
-    TrainingState earlier = read_checkpoint(options_.resume, network_);
+    TrainingState earlier = load_checkpoint(state_dict_of_rank_0(options_.resume), network_);
     require_same_run(options_.resume, earlier, state_);
     for (const std::string& difference : rounding_differences(options_.resume, earlier, state_)) {
       if (!options_.resume_anyway)
@@ -120,38 +158,66 @@ class Training {
       reporter_.line("warning: " + difference + ": the bits may differ");
     }
     earlier.threads = state_.threads;
+    earlier.world_size = state_.world_size;
     earlier.machine = state_.machine;
     if (earlier.step < 0 || earlier.step > total_steps_)
       throw InputError(fmt::format("{}: made after step {}, but the training has {} steps",
                                    options_.resume.string(), earlier.step, total_steps_));
     state_ = std::move(earlier);
-    log_.take_over(options_.resume.parent_path() / "log.jsonl", state_.step);
+    if (files_ != nullptr) log_.take_over(options_.resume.parent_path() / "log.jsonl", state_.step);
+  }
+
+  // This process's share of `count` things.
+  Share my_share(std::int64_t count) const {
+    return group_ == nullptr ? Share{0, count} : share_of(count, group_->rank(), group_->size());
+  }
+
+  // Each rank drops out others.
+  std::uint64_t step_seed() const {
+    const std::uint64_t seed = stream_seed(recipe_.seed, SeedStream::kStep, state_.step);
+    const bool is_first = group_ == nullptr || group_->rank() == 0;
+    return is_first ? seed : mix_seed(seed, static_cast<std::uint64_t>(group_->rank()));
   }
 
   void train_step() {
     if (state_.step % steps_per_epoch_ == 0)
       state_.loss_sum = 0, state_.correct = 0, state_.seen = 0;
-    torch::manual_seed(stream_seed(recipe_.seed, SeedStream::kStep, state_.step));
+    if (group_ != nullptr) group_->set_activity(fmt::format("in step {}", state_.step + 1));
+    torch::manual_seed(step_seed());
     network_.train();
     network_.zero_grad(true);
-    const Batch batch = batches_.batch(state_.step);
+    const std::int64_t count = batches_.size_of(state_.step);
+    const Batch batch = batches_.batch(state_.step, my_share(count));
+    std::optional<SharedBatch> shared_batch;
+    if (group_ != nullptr) shared_batch.emplace(head_of_shared_batch(*group_, count));
     const torch::Tensor logits = network_.forward({batch.images}).at(0);
-    const torch::Tensor loss = torch::nn::functional::cross_entropy(
+    torch::Tensor loss = torch::nn::functional::cross_entropy(
         logits, torch::tensor(batch.labels, torch::kInt64),
         torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(recipe_.label_smoothing));
-    const auto loss_value = loss.item<double>();
+    auto loss_value = loss.item<double>();
     if (!std::isfinite(loss_value)) explain_bad_loss(network_, batch, loss_value, state_.step + 1);
-    loss.backward();
+    std::int64_t correct = count_correct(logits, batch.labels);
+    if (group_ == nullptr) {
+      loss.backward();
+    } else {
+      // Of the mean over the batch, what this share of it adds.
+      const double weight = static_cast<double>(batch.labels.size()) / static_cast<double>(count);
+      (loss * weight).backward();
+      const SharedStep::Figures figures = shared_step_->exchange(
+          weight, {.loss = loss_value * weight, .correct = correct, .interrupted = interrupted()});
+      loss_value = figures.loss;
+      correct = figures.correct;
+      group_was_interrupted_ = figures.interrupted;
+    }
     const double rate = scheduled_learning_rate(recipe_.schedule, recipe_.optimizer.learning_rate,
                                                 state_.step, total_steps_, steps_per_epoch_);
     ++state_.step;
     update_parameters(rate);
-    const auto count = static_cast<std::int64_t>(batch.labels.size());
     state_.loss_sum += loss_value * static_cast<double>(count);
-    state_.correct += count_correct(logits, batch.labels);
+    state_.correct += correct;
     state_.seen += count;
     std::vector<std::string>& events = network_.events();
-    log_.add_step(state_.step, loss_value, rate, events);
+    if (files_ != nullptr) log_.add_step(state_.step, loss_value, rate, events);
     for (const std::string& event : events) reporter_.line(event);
     events.clear();
   }
@@ -190,9 +256,20 @@ class Training {
                         .seconds_left = seconds_left});
   }
 
+  double test_accuracy() {
+    std::int64_t correct =
+        count_recognized(network_, dataset_.test, my_share(dataset_.test.count()));
+    if (group_ != nullptr) group_->sum(std::span(&correct, 1));
+    return static_cast<double>(correct) / static_cast<double>(dataset_.test.count());
+  }
+
   void finish_epoch(TrainResult& result) {
     const std::int64_t epoch = state_.step / steps_per_epoch_;
-    result.test_accuracy = accuracy(network_, dataset_.test);
+    if (group_ != nullptr) {
+      group_->set_activity(fmt::format("after step {}", state_.step));
+      require_same_state(*group_, network_, state_);
+    }
+    result.test_accuracy = test_accuracy();
     log_.add_epoch(epoch, state_.step, mean_loss(), train_accuracy(), result.test_accuracy);
     reporter_.line(fmt::format(
         "epoch {}/{}: loss {:.4f}, training accuracy {:.2f} %, test accuracy {:.2f} %", epoch,
@@ -201,19 +278,27 @@ class Training {
 
   // The log first: killed in between, it has lines too many, which a resumed run drops.
   void save_checkpoint() {
+    if (files_ == nullptr) return;
     log_.write();
-    write_checkpoint(files_.checkpoint, network_, state_);
+    write_checkpoint(files_->checkpoint, network_, state_);
   }
 
-  void finish() {
-    write_states(to_state_dict(network_), files_.state_pt, files_.state_safetensors);
-    reporter_.line(fmt::format("wrote {} and {}", files_.state_pt.string(),
-                               files_.state_safetensors.string()));
+  void finish(TrainResult& result) {
+    result.steps = state_.step;
+    const StateDict state = to_state_dict(network_);
+    result.state_sha256 = sha256_hex(to_safetensors(state));
+    if (files_ != nullptr) {
+      write_states(state, files_->state_pt, files_->state_safetensors);
+      reporter_.line(fmt::format("wrote {} and {}", files_->state_pt.string(),
+                                 files_->state_safetensors.string()));
+    }
+    if (group_ != nullptr) group_->wait_for_all();
   }
 
   const TrainOptions& options_;
   const Recipe& recipe_;
-  const OutputFolder& files_;
+  ProcessGroup* const group_;
+  const OutputFolder* const files_;
   Reporter reporter_;
   JsonLog log_;
   Network network_;
@@ -222,20 +307,34 @@ class Training {
   std::int64_t steps_per_epoch_, total_steps_ = 0;
   std::vector<std::pair<std::string, torch::Tensor>> trainable_;
   TrainingState state_;
+  std::optional<SharedStep> shared_step_;  // of a group
+  bool group_was_interrupted_ = false;     // any process of it, up to the last step
 };
-
-}  // namespace
 
 // What a resumed run goes on from is read before anything is removed, so a mistyped option costs
 // nothing, and its checkpoint and log are only ever replaced.
+TrainResult train_with(const Graph& graph, const TrainOptions& options, ProcessGroup* group) {
+  std::optional<OutputFolder> files;
+  if (options.group.rank == 0) files.emplace(options.out);
+  if (files && options.resume.empty()) files->remove_all();
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  Training training(graph, options, group, files ? &*files : nullptr);
+  if (files) files->remove_states();
+  return training.run();
+}
+
+}  // namespace
+
 TrainResult train_network(const Graph& graph, const TrainOptions& options) {
   require_options(graph, options);
-  const OutputFolder files(options.out);
-  if (options.resume.empty()) files.remove_all();
-  if (options.threads > 0) at::set_num_threads(options.threads);
-  Training training(graph, options, files);
-  files.remove_states();
-  return training.run();
+  if (options.group.world_size == 1) return train_with(graph, options, nullptr);
+  ProcessGroup group(options.group);
+  try {
+    return train_with(graph, options, &group);
+  } catch (const std::exception& error) {
+    group.leave(error.what());
+    throw;
+  }
 }
 
 }  // namespace lockstep::train

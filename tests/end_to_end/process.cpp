@@ -38,11 +38,17 @@ BackgroundProcess::BackgroundProcess(const std::vector<std::string>& arguments,
   argv.push_back(nullptr);
   const std::string out = captured_ ? (folder_ / "out").string() : setup.standard_output;
   const std::string err = (folder_ / "err").string();
-  std::vector<std::string> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry)
-    if (setup.temporary_folder.empty() || !std::string_view(*entry).starts_with("TMPDIR="))
-      environment.emplace_back(*entry);
+  std::vector<std::string> environment = setup.environment;
   if (!setup.temporary_folder.empty()) environment.push_back("TMPDIR=" + setup.temporary_folder);
+  const std::size_t own = environment.size();
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view name =
+        std::string_view(*entry).substr(0, std::string_view(*entry).find('=') + 1);
+    const auto is_set = [&](const std::string& other) { return other.starts_with(name); };
+    if (std::none_of(environment.begin(), environment.begin() + static_cast<std::ptrdiff_t>(own),
+                     is_set))
+      environment.emplace_back(*entry);
+  }
   std::vector<char*> envp;
   for (std::string& entry : environment) envp.push_back(entry.data());
   envp.push_back(nullptr);

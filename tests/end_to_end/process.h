@@ -16,6 +16,7 @@ struct RunSetup {
   bool without_root_rights = false;  // root may write anywhere; a process with this set may not
   bool ignores_interrupts = false;   // SIGINT, as for a script's background job
   std::string temporary_folder{};    // its TMPDIR; empty: this process's
+  std::vector<std::string> environment{};  // NAME=VALUE, beside or instead of this process's
 };
 
 struct Finished {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -27,8 +28,16 @@ struct RecipeOptions {
   std::optional<std::uint64_t> seed;
 };
 
+// Where --world-size is not given, the environment says what the group is.
+struct GroupArguments {
+  std::optional<std::int64_t> world_size, rank;
+  std::string init_method;
+  std::int64_t timeout_seconds = train::GroupOptions().timeout_seconds;
+};
+
 struct TrainArguments {
   std::filesystem::path graph;
+  GroupArguments group;
   RecipeOptions recipe;
   train::TrainOptions options;
   std::optional<std::int64_t> calibrate;  // images; empty: train
@@ -49,7 +58,25 @@ train::Recipe read_recipe(const RecipeOptions& options) {
   return recipe;
 }
 
+train::GroupOptions group_of(const GroupArguments& arguments) {
+  train::GroupOptions group;
+  if (arguments.world_size) {
+    group.world_size = *arguments.world_size;
+    if (group.world_size > 1 && !arguments.rank)
+      throw InputError(fmt::format("--world-size {} needs --rank", group.world_size));
+    group.rank = arguments.rank.value_or(0);
+    group.init_method = arguments.init_method;
+  } else {
+    group = train::group_from_environment([](const char* name) { return std::getenv(name); });
+  }
+  group.timeout_seconds = arguments.timeout_seconds;
+  require_valid(group);
+  return group;
+}
+
 int calibrate_graph(const TrainArguments& arguments) {
+  if (const std::int64_t size = group_of(arguments.group).world_size; size > 1)
+    throw InputError(fmt::format("world size = {}, but --calibrate is for one process", size));
   Console console(arguments.output);
   const train::TrainOptions& shared = arguments.options;
   const Graph graph = read_graph(arguments.graph);
@@ -75,6 +102,8 @@ int train_graph(const TrainArguments& arguments) {
   Console console(arguments.output);
   train::TrainOptions options = arguments.options;
   options.quiet = arguments.output.quiet;  // its text goes to standard error
+  options.group = group_of(arguments.group);
+  const bool writes_files = options.group.rank == 0;
   // Before the first step there is nothing to save, so an interrupt then ends the process at once.
   std::atomic<bool> interrupted{false};
   std::optional<GracefulInterrupt> graceful;
@@ -82,7 +111,7 @@ int train_graph(const TrainArguments& arguments) {
   options.started = [&] { graceful.emplace(interrupted); };
   // An old state must not look new when graph or recipe are bad; the rest goes when training
   // begins. What to start from is read first: a file in this folder is refused.
-  if (options.resume.empty() && options.weights.empty() && options.state.empty())
+  if (writes_files && options.resume.empty() && options.weights.empty() && options.state.empty())
     train::OutputFolder(options.out).remove_states();
   options.recipe = read_recipe(arguments.recipe);
   const Graph graph = read_graph(arguments.graph);
@@ -94,11 +123,14 @@ int train_graph(const TrainArguments& arguments) {
                       {"interrupted", result.interrupted},
                       {"test_accuracy", result.test_accuracy},
                       {"test_images", result.test_images},
-                      {"steps", result.steps}});
+                      {"steps", result.steps},
+                      {"state_sha256", result.state_sha256}});
   if (!result.interrupted) return kExitOk;
   write_standard_error(
-      fmt::format("lockstep: interrupted after step {}; continue with --resume {}\n", result.steps,
-                  (options.out / "checkpoint.pt").string()));
+      writes_files ? fmt::format("lockstep: interrupted after step {}; continue with --resume {}\n",
+                                 result.steps, (options.out / "checkpoint.pt").string())
+                   : fmt::format("lockstep: interrupted after step {}; rank 0 has the checkpoint\n",
+                                 result.steps));
   return kExitInterrupted;
 }
 
@@ -157,6 +189,20 @@ Action add_train(CLI::App& verb) {
           ->excludes(state);
   verb.add_flag("--no-pruning", arguments->without_pruning, "With --calibrate: prune nothing")
       ->needs(calibrate);
+  GroupArguments& group = arguments->group;
+  auto* const world_size =
+      add_integer(verb, "--world-size", group.world_size, 1, kMost,
+                  "Processes that train together, each with its --rank [WORLD_SIZE or 1]");
+  add_integer(verb, "--rank", group.rank, 0, kMost,
+              "This process's number; 0 writes the files [RANK]")
+      ->needs(world_size);
+  verb.add_option("--init-method", group.init_method,
+                  "Where they meet: tcp://HOST:PORT of rank 0, or file:///PATH [MASTER_ADDR, "
+                  "MASTER_PORT]")
+      ->needs(world_size)
+      ->type_name("URL");
+  add_integer(verb, "--group-timeout", group.timeout_seconds, 1, kMost,
+              "Seconds for which they wait for each other");
   add_output_options(verb, arguments->output);
   return [arguments] {
     return arguments->calibrate ? calibrate_graph(*arguments) : train_graph(*arguments);
