@@ -76,7 +76,9 @@ void FakeQuantizer::for_each_run(std::int64_t begin, std::int64_t end, std::int6
 bool FakeQuantizer::forward(const Around& around, const float* x, float* y, std::int64_t begin,
                             std::int64_t end) const {
   const RepeatedMask mask = around.mask;
-  const CodeLimits limits = {around.relu ? 0.0f : limits_.lo, limits_.hi};
+  CodeLimits limits = limits_;
+  if (around.relu == Relu::kBefore) limits.input_lo = 0;
+  if (around.relu == Relu::kAfter) limits.lo = 0;
   bool fits = true;
   for_each_run(begin, end, mask.period,
                [&](const ElementFormats& formats, std::int64_t first, std::int64_t last) {
@@ -87,13 +89,14 @@ bool FakeQuantizer::forward(const Around& around, const float* x, float* y, std:
   return fits;
 }
 
-void FakeQuantizer::backward(const Around& around, const float* gy, const float* y, float* gx,
+void FakeQuantizer::backward(const Around& around, const float* gy, const float* gate, float* gx,
                              std::int64_t begin, std::int64_t end) const {
   const RepeatedMask mask = around.mask;
+  const bool is_gated = around.relu != Relu::kNone;
   for_each_run(begin, end, mask.period,
                [&](const ElementFormats& formats, std::int64_t first, std::int64_t last) {
                  const std::uint8_t* keep = mask.keep ? mask.keep + first % mask.period : nullptr;
-                 loops().quantize_gradient(formats, gy + first, around.relu ? y + first : nullptr,
+                 loops().quantize_gradient(formats, gy + first, is_gated ? gate + first : nullptr,
                                            keep, gx + first, last - first);
                });
 }

@@ -18,6 +18,9 @@ struct RepeatedMask {
   std::int64_t period = 0;
 };
 
+// Where a relu stands that is computed together with Q.
+enum class Relu : std::uint8_t { kNone, kBefore, kAfter };
+
 // y[i] = x[i] * mask for begin <= i < end. y may be x.
 void multiply_mask(RepeatedMask mask, const float* x, float* y, std::int64_t begin,
                    std::int64_t end);
@@ -30,10 +33,10 @@ class FakeQuantizer {
   FakeQuantizer(std::span<const float> decimals, int bits, Rounding rounding,
                 std::int64_t inner = 1);
 
-  // What stands around Q: relu(Q(x * mask)).
+  // What stands around Q: Q(x * mask), Q(relu(x) * mask) or relu(Q(x * mask)).
   struct Around {
     RepeatedMask mask = {};
-    bool relu = false;
+    Relu relu = Relu::kNone;
   };
 
   // y[i] = Q(x[i]) for begin <= i < end; y may be x. True when every x[i] * 2^d fits int32; when
@@ -45,11 +48,11 @@ class FakeQuantizer {
                std::int64_t end) const;
 
   // Straight through: gx[i] = gy[i] clamped to the range of Q. Ignores whether x saturated; NaN
-  // stays. `y`: what forward returned; read only with relu, and may be null without.
+  // stays. `gate`: forward's x with a relu before Q, its y with one after; not read without a relu.
   void backward(const float* gy, float* gx, std::int64_t begin, std::int64_t end) const {
     backward({}, gy, nullptr, gx, begin, end);
   }
-  void backward(const Around& around, const float* gy, const float* y, float* gx,
+  void backward(const Around& around, const float* gy, const float* gate, float* gx,
                 std::int64_t begin, std::int64_t end) const;
 
   // error[i] = (x[i] - Q(x[i]))^2 in float32.

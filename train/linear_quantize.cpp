@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "compile/support/error.h"
-#include "train/fake_quantize.h"
 
 namespace lockstep::train {
 namespace {
@@ -71,7 +70,7 @@ torch::Tensor quantize_on_cpu(const torch::Tensor& x, const torch::Tensor& decim
   return out;
 }
 
-torch::Tensor gradient_on_cpu(const torch::Tensor& incoming, const torch::Tensor& y,
+torch::Tensor gradient_on_cpu(const torch::Tensor& incoming, const torch::Tensor& gate,
                               const torch::Tensor& decimals, int bits, std::int64_t axis,
                               const AroundQuantize& around) {
   const torch::Tensor gy = incoming.contiguous();
@@ -79,10 +78,12 @@ torch::Tensor gradient_on_cpu(const torch::Tensor& incoming, const torch::Tensor
   torch::Tensor gx = torch::empty_like(gy), storage;
   const FakeQuantizer::Around loops_around = {repeated_mask(around.mask, gy, storage), around.relu};
   const float* source = gy.data_ptr<float>();
-  const float* outputs = around.relu ? y.data_ptr<float>() : nullptr;
+  const torch::Tensor gates =
+      around.relu == Relu::kNone ? torch::Tensor() : gate.to(torch::kFloat32).contiguous();
+  const float* gate_values = gates.defined() ? gates.data_ptr<float>() : nullptr;
   float* target = gx.data_ptr<float>();
   in_parallel(gy.numel(), [&](std::int64_t begin, std::int64_t end) {
-    q.backward(loops_around, source, outputs, target, begin, end);
+    q.backward(loops_around, source, gate_values, target, begin, end);
   });
   return gx;
 }
@@ -93,9 +94,10 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
   static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& decimals, std::int64_t bits, std::int64_t axis,
                                std::int64_t rounding, bool* fits,
-                               const c10::optional<torch::Tensor>& given_mask, bool relu,
+                               const c10::optional<torch::Tensor>& given_mask, std::int64_t relu,
                                std::int64_t range) {
     const torch::Tensor mask = given_mask.value_or(torch::Tensor());
+    const auto place = static_cast<Relu>(relu);
     context->saved_data["decimals"] = decimals;
     context->saved_data["bits"] = bits;
     context->saved_data["axis"] = axis;
@@ -103,8 +105,9 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
     context->saved_data["range"] = range;
     const auto quantize = x.is_cpu() ? quantize_on_cpu : tensor_ops::quantize;
     torch::Tensor y = quantize(x, decimals, static_cast<int>(bits), axis,
-                               static_cast<Rounding>(rounding), fits, {mask, relu});
-    context->save_for_backward({mask, relu ? y : torch::Tensor()});
+                               static_cast<Rounding>(rounding), fits, {mask, place});
+    const torch::Tensor gates[] = {torch::Tensor(), x, y};  // in the order of Relu
+    context->save_for_backward({mask, gates[relu]});
     return y;
   }
 
@@ -126,7 +129,7 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
     return {gradient(gradients[0], saved[1], context->saved_data["decimals"].toTensor(),
                      static_cast<int>(context->saved_data["bits"].toInt()),
                      context->saved_data["axis"].toInt(),
-                     {saved[0], context->saved_data["relu"].toBool()}),
+                     {saved[0], static_cast<Relu>(context->saved_data["relu"].toInt())}),
             {},
             {},
             {},
@@ -168,9 +171,10 @@ struct MaskFunction : torch::autograd::Function<MaskFunction> {
 torch::Tensor linear_quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
                               std::int64_t axis, Rounding rounding, bool* fits,
                               const AroundQuantize& around) {
-  LOCKSTEP_ASSERT(around.range == GradientRange::kClamped || !around.relu);
+  LOCKSTEP_ASSERT(around.range == GradientRange::kClamped || around.relu == Relu::kNone);
   return QuantizeFunction::apply(x, decimals, bits, axis, static_cast<std::int64_t>(rounding), fits,
-                                 c10::optional<torch::Tensor>(around.mask), around.relu,
+                                 c10::optional<torch::Tensor>(around.mask),
+                                 static_cast<std::int64_t>(around.relu),
                                  static_cast<std::int64_t>(around.range));
 }
 
@@ -228,24 +232,26 @@ Limits code_limits(int bits) { return {-std::ldexp(1.0, bits - 1), std::ldexp(1.
 torch::Tensor quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
                        std::int64_t axis, Rounding rounding, bool* fits,
                        const AroundQuantize& around) {
-  const torch::Tensor in = x.to(torch::kFloat32);
+  torch::Tensor in = x.to(torch::kFloat32);
+  if (around.relu == Relu::kBefore) in = in.relu();
   const torch::Tensor kept = around.mask.defined() ? in * around.mask.to(torch::kFloat32) : in;
   const torch::Tensor product = kept * powers(in, decimals, axis, 1, 1);
   const torch::Tensor below_end = product < 0x1p31;
   if (fits != nullptr) *fits = below_end.logical_and(product >= -0x1p31).all().item<bool>();
   const Limits limits = code_limits(bits);
-  const double lo = around.relu ? 0.0 : limits.lo;
+  const double lo = around.relu == Relu::kAfter ? 0.0 : limits.lo;
   const torch::Tensor clamped =
       torch::where(below_end, product, torch::full_like(product, lo)).clamp(lo, limits.hi);
   // Adding 0 makes +0 of -0.
   return (rounded(clamped, rounding) + 0.0) * powers(in, decimals, axis, 1, -1);
 }
 
-torch::Tensor quantize_gradient(const torch::Tensor& gy, const torch::Tensor& y,
+torch::Tensor quantize_gradient(const torch::Tensor& gy, const torch::Tensor& gate,
                                 const torch::Tensor& decimals, int bits, std::int64_t axis,
                                 const AroundQuantize& around) {
   const Limits limits = code_limits(bits);
-  const torch::Tensor g = around.relu ? torch::where(y <= 0, torch::zeros_like(gy), gy) : gy;
+  const torch::Tensor g =
+      around.relu == Relu::kNone ? gy : torch::where(gate <= 0, torch::zeros_like(gy), gy);
   const torch::Tensor clamped =
       torch::minimum(torch::maximum(g, powers(gy, decimals, axis, limits.lo, -1)),
                      powers(gy, decimals, axis, limits.hi, -1));

@@ -7,17 +7,18 @@
 #include <cstdint>
 
 #include "compile/graph/graph.h"
+#include "train/fake_quantize.h"
 
 namespace lockstep::train {
 
 // The gradient of a weight that several processes share is their sum, and can be clamped only then.
 enum class GradientRange : std::uint8_t { kClamped, kOpen };
 
-// What stands around Q: relu(Q(x * mask)).
+// What stands around Q: Q(x * mask), Q(relu(x) * mask) or relu(Q(x * mask)).
 struct AroundQuantize {
   // bool; its sizes are x's or 1, from the last axis on, as tensors broadcast. Undefined: no mask.
   torch::Tensor mask = {};
-  bool relu = false;
+  Relu relu = Relu::kNone;
   GradientRange range = GradientRange::kClamped;  // kOpen: not with relu
 };
 
@@ -43,8 +44,8 @@ namespace tensor_ops {
 torch::Tensor quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
                        std::int64_t axis, Rounding rounding, bool* fits,
                        const AroundQuantize& around);
-// The gradient of the above: `gy` for its output y.
-torch::Tensor quantize_gradient(const torch::Tensor& gy, const torch::Tensor& y,
+// The gradient of the above for the gradient `gy` of its output. `gate` as for FakeQuantizer.
+torch::Tensor quantize_gradient(const torch::Tensor& gy, const torch::Tensor& gate,
                                 const torch::Tensor& decimals, int bits, std::int64_t axis,
                                 const AroundQuantize& around);
 }  // namespace tensor_ops

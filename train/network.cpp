@@ -8,6 +8,7 @@
 
 #include "compile/graph/shapes.h"
 #include "compile/support/error.h"
+#include "train/linear_quantize.h"
 #include "train/sparse_log.h"
 
 namespace lockstep::train {
@@ -78,23 +79,27 @@ void Network::require_distinct_keys() const {
 }
 
 void Network::fuse_nodes() {
-  // Does node i + 1 alone read node i?
+  // Is node i + 1 the only reader of node i?
   const auto flows_on = [&](std::size_t i) {
     if (i + 1 >= steps_.size()) return false;
     const std::string& value = graph_.nodes[i].name;
     const std::vector<std::string>& next = graph_.nodes[i + 1].inputs;
     return next.size() == 1 && next[0] == value && last_reader(graph_, value) == i + 1;
   };
+  const auto op_of = [&](std::size_t i) { return std::string_view(graph_.nodes[i].op); };
   for (std::size_t i = 0; i < steps_.size(); ++i) {
-    if (graph_.nodes[i].op != "quantize") continue;
-    Fused fused = {i, i + 1, nullptr, steps_[i].op.module->as<QuantizeImpl>(), false};
-    if (i > 0 && graph_.nodes[i - 1].op == "prune" && flows_on(i - 1)) {
-      fused.begin = i - 1;
-      fused.prune = steps_[i - 1].op.module->as<PruneImpl>();
-    }
-    if (flows_on(i) && graph_.nodes[i + 1].op == "relu") {
-      fused.end = i + 2;
-      fused.relu = true;
+    if (op_of(i) != "quantize") continue;
+    Fused fused = {i, i + 1, nullptr, steps_[i].op.module->as<QuantizeImpl>(), Relu::kNone};
+    const auto takes_before = [&](std::string_view op) {
+      return fused.begin > 0 && op_of(fused.begin - 1) == op && flows_on(fused.begin - 1);
+    };
+    if (takes_before("prune")) fused.prune = steps_[--fused.begin].op.module->as<PruneImpl>();
+    if (takes_before("relu")) {
+      --fused.begin;
+      fused.relu = Relu::kBefore;
+    } else if (flows_on(i) && op_of(i + 1) == "relu") {
+      ++fused.end;
+      fused.relu = Relu::kAfter;
     }
     if (fused.end - fused.begin > 1) fused_.push_back(fused);
   }
@@ -105,10 +110,19 @@ const Network::Fused* Network::fused_from(std::size_t node) const {
   return found == fused_.end() ? nullptr : &*found;
 }
 
-torch::Tensor Network::Fused::run(const torch::Tensor& x) const {
+torch::Tensor Network::Fused::run(const torch::Tensor& input) const {
+  torch::Tensor x = input;
   AroundQuantize around = {.relu = relu};
-  if (prune != nullptr) around.mask = prune->step(x);
+  if (prune != nullptr) {
+    if (relu == Relu::kBefore && prune->looks_at_data()) x = x.relu(), around.relu = Relu::kNone;
+    around.mask = prune->step(x);
+  }
   return quantize->forward_around(x, std::move(around));
+}
+
+void Network::move_to(torch::Device device) {
+  to(device);
+  device_ = device;
 }
 
 std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& inputs,
@@ -116,7 +130,8 @@ std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& in
   LOCKSTEP_ASSERT(inputs.size() == graph_.inputs.size());
   const LogCapture capture([&](LogKind, const std::string& line) { events_.push_back(line); });
   std::map<std::string, torch::Tensor, std::less<>> values;
-  for (std::size_t i = 0; i < inputs.size(); ++i) values[graph_.inputs[i].name] = inputs[i];
+  for (std::size_t i = 0; i < inputs.size(); ++i)
+    values[graph_.inputs[i].name] = inputs[i].to(device_);
   for (std::size_t i = 0, next; i < steps_.size(); i = next) {
     const Node& node = graph_.nodes[i];
     const Fused* const fused = observe ? nullptr : fused_from(i);

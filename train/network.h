@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "compile/graph/graph.h"
+#include "train/fake_quantize.h"
 #include "train/module_state.h"
 #include "train/operators.h"
 #include "train/sparse_module.h"
@@ -22,7 +23,12 @@ class Network : public torch::nn::Module {
   // memory, or whose state keys another node has.
   Network(Graph graph, std::uint64_t seed);
 
-  // One tensor per graph output. `inputs`: one float32 tensor per graph input, batch first.
+  // Everything the network holds moves to `device`, and its forwards run there.
+  void move_to(torch::Device device);
+  torch::Device device() const { return device_; }
+
+  // One tensor per graph output, on the network's device. `inputs`: one float32 tensor per graph
+  // input, batch first, on any device.
   // `observe` (may be empty) sees each node's value. Without it, a prune, a quantize and a relu
   // node that follow each other run as one.
   using Observer = std::function<void(const Node& node, const torch::Tensor& value)>;
@@ -55,8 +61,8 @@ class Network : public torch::nn::Module {
     std::size_t begin, end;
     PruneImpl* prune;  // may be null
     QuantizeImpl* quantize;
-    bool relu;
-    torch::Tensor run(const torch::Tensor& x) const;
+    Relu relu;
+    torch::Tensor run(const torch::Tensor& input) const;
   };
 
   void require_distinct_keys() const;
@@ -64,6 +70,7 @@ class Network : public torch::nn::Module {
   const Fused* fused_from(std::size_t node) const;  // nullptr: none begins there
 
   Graph graph_;
+  torch::Device device_ = torch::kCPU;
   std::vector<Step> steps_;  // one per node
   std::vector<Fused> fused_;
   std::vector<std::string> events_;

@@ -195,6 +195,10 @@ torch::Tensor PruneImpl::mask_for(const torch::Tensor& x) const {
   return keeps_all(keep) ? torch::Tensor() : keep;
 }
 
+bool PruneImpl::looks_at_data() const {
+  return !FreezeGuard::is_active() && (!initialised() || collects_at(n_updates.item<int>()));
+}
+
 torch::Tensor PruneImpl::step(const torch::Tensor& x) {
   if (!FreezeGuard::is_active()) advance(x);
   return mask_for(x);

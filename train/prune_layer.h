@@ -27,6 +27,8 @@ class PruneImpl : public LearntLayer {
   // What forward does except for the product: the mask by which it multiplies x (see apply_mask);
   // undefined when nothing is pruned.
   torch::Tensor step(const torch::Tensor& x);
+  // Will the next forward look at the values of its input, other than to multiply them?
+  bool looks_at_data() const;
 
   bool initialised() const;  // has seen data
   // Is there anything to prune at all?

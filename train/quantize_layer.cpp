@@ -10,6 +10,7 @@
 #include "train/batch_head.h"
 #include "train/decimal_search.h"
 #include "train/freeze_guard.h"
+#include "train/linear_quantize.h"
 #include "train/sparse_log.h"
 
 namespace lockstep::train {
@@ -202,7 +203,7 @@ void QuantizeImpl::advance(const torch::Tensor& x) {
 }
 
 torch::Tensor QuantizeImpl::transform(const torch::Tensor& x, const AroundQuantize& around) const {
-  if (!quantized()) return around.relu ? x.relu() : x;
+  if (!quantized()) return around.relu == Relu::kAfter ? x.relu() : x;
   const bool per_channel = axis_ >= 0 && decimal.numel() > 1;
   if (per_channel && (axis_ >= x.dim() || x.size(axis_) != decimal.numel()))
     throw InputError(
@@ -212,7 +213,7 @@ torch::Tensor QuantizeImpl::transform(const torch::Tensor& x, const AroundQuanti
   const int width = bits.item<int>();
   if (options_.callback()) {
     const torch::Tensor y = options_.callback()(x, width, decimal, axis_);
-    return around.relu ? y.relu() : y;
+    return around.relu == Relu::kAfter ? y.relu() : y;
   }
   bool fits = true;
   torch::Tensor y =
@@ -230,14 +231,16 @@ torch::Tensor QuantizeImpl::clamped_gradient(const torch::Tensor& gradient) cons
   return quantized() ? clamp_gradient(gradient, decimal, bits.item<int>(), axis_) : gradient;
 }
 
+torch::Tensor QuantizeImpl::forward(const torch::Tensor& x) { return forward_around(x, {}); }
+
 torch::Tensor QuantizeImpl::forward_around(const torch::Tensor& input, AroundQuantize around) {
   const bool frozen = FreezeGuard::is_active();
   if (role_ != Role::kActivation && SharedBatch::is_active()) around.range = GradientRange::kOpen;
+  const bool looks_at_data = !frozen && (!initialised() || collects_at(n_updates.item<int>()));
   torch::Tensor x = input;
-  if (around.mask.defined()) {
-    const bool looks_at_data = !frozen && (!initialised() || collects_at(n_updates.item<int>()));
-    if (looks_at_data || !quantized() || options_.callback())
-      x = apply_mask(x, std::exchange(around.mask, {}));
+  if (looks_at_data || !quantized() || options_.callback()) {
+    if (around.relu == Relu::kBefore) x = x.relu(), around.relu = Relu::kNone;
+    if (around.mask.defined()) x = apply_mask(x, std::exchange(around.mask, {}));
   }
   if (frozen) return transform(x, around);
   advance(x);

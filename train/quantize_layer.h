@@ -13,10 +13,11 @@
 #include <string>
 
 #include "train/learnt_layer.h"
-#include "train/linear_quantize.h"
 #include "train/sparse_options.h"
 
 namespace lockstep::train {
+
+struct AroundQuantize;  // linear_quantize.h
 
 // What a layer's data are: activations have a batch axis in front, weights and biases have none.
 enum class Role : std::uint8_t { kActivation, kWeight, kBias };
@@ -30,10 +31,10 @@ class QuantizeImpl : public LearntLayer {
   // InputError names the layer for: a value that Q cannot represent in int32, data for which no
   // decimal has a finite error, another number of channels than before, and an activation with
   // channelwise 0 and more than one sample. A forward that fails does not count.
-  torch::Tensor forward(const torch::Tensor& x) { return forward_around(x, {}); }
+  torch::Tensor forward(const torch::Tensor& x);
 
-  // relu(forward(x * mask)), in one pass over x where the layer need not look at x * mask itself.
-  // `around` as for linear_quantize.
+  // forward with what stands around it (linear_quantize.h), in one pass over x where the layer need
+  // not look at its input itself.
   torch::Tensor forward_around(const torch::Tensor& x, AroundQuantize around);
 
   // Of a weight or bias that every process of a SharedBatch has (batch_head.h): there the backward

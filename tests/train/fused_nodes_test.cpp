@@ -51,6 +51,25 @@ std::string graph_text(const std::string& prune, const std::string& quantize,
                      prune, quantize, outputs);
 }
 
+// The same with the relu before the prune node.
+std::string relu_first(std::string text) {
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    const std::size_t at = text.find(from);
+    REQUIRE(at != std::string::npos);
+    text.replace(at, from.size(), to);
+  };
+  const std::string relu = R"({"name": "relu", "op": "relu", "inputs": ["code"]},)";
+  replace(relu, "");
+  replace(R"({"name": "thin", "op": "prune", "inputs": ["conv"])",
+          R"({"name": "relu", "op": "relu", "inputs": ["conv"]},
+  {"name": "thin", "op": "prune", "inputs": ["relu"])");
+  replace(R"("inputs": ["relu"]},
+  {"name": "fc")",
+          R"("inputs": ["code"]},
+  {"name": "fc")");
+  return text;
+}
+
 struct Copy {
   explicit Copy(const Graph& graph) : network(graph, 5) {}
 
@@ -107,6 +126,14 @@ TEST_CASE("fused nodes have the values, gradients, states and lines of the nodes
   compare(graph_text(R"(, "callback": {"structured": [0]})", R"(, "interval": 3)", "\"thin2\""),
           true);
   compare(graph_text(R"(, "sparsity": 0)", R"(, "rounding": "half_even")", "\"thin2\""), true);
+}
+
+TEST_CASE("a relu before them is fused, too") {
+  compare(relu_first(graph_text("", "", "\"thin2\"")), true);
+  compare(relu_first(graph_text(R"(, "strict": false)", R"(, "channelwise": -1, "interval": 2)",
+                                "\"thin2\"")),
+          false);
+  compare(relu_first(graph_text("", "", "\"thin2\", \"relu\"")), false);
 }
 
 TEST_CASE("a value that is an output, or that two nodes read, is not fused away") {

@@ -9,6 +9,7 @@ using lockstep::Rounding;
 using lockstep::train::apply_mask;
 using lockstep::train::AroundQuantize;
 using lockstep::train::linear_quantize;
+using lockstep::train::Relu;
 namespace tensor_ops = lockstep::train::tensor_ops;
 
 namespace {
@@ -48,10 +49,10 @@ TEST_CASE("tensor operations and single passes give the same bits, forward and b
   for (const Case& one : cases())
     for (const Rounding rounding : {Rounding::kTowardZero, Rounding::kFloor, Rounding::kHalfEven})
       for (const int bits : {1, 2, 8, 16})
-        for (const bool relu : {false, true}) {
+        for (const Relu relu : {Relu::kNone, Relu::kBefore, Relu::kAfter}) {
           CAPTURE(one.shape);
           CAPTURE(bits);
-          CAPTURE(relu);
+          CAPTURE(static_cast<int>(relu));
           const torch::Tensor decimals = torch::tensor(one.decimals);
           torch::Tensor x = torch::randn(one.shape) * 20;
           // Ties and exact codes, too.
@@ -69,8 +70,9 @@ TEST_CASE("tensor operations and single passes give the same bits, forward and b
           CHECK(same_bits(y, by_ops));
           CHECK(fits);
           CHECK(fits_by_ops);
-          CHECK(same_bits(x.grad(), tensor_ops::quantize_gradient(gy, by_ops, decimals, bits,
-                                                                  one.axis, around)));
+          const torch::Tensor gate = relu == Relu::kBefore ? x.detach() : by_ops;
+          CHECK(same_bits(
+              x.grad(), tensor_ops::quantize_gradient(gy, gate, decimals, bits, one.axis, around)));
         }
 }
 
@@ -82,17 +84,20 @@ TEST_CASE("mask, Q and relu in one pass are the three one after the other") {
     const torch::Tensor decimals = torch::tensor(one.decimals);
     const torch::Tensor mask = torch::rand(one.mask_shape) < 0.5;
     const torch::Tensor data = torch::randn(one.shape) * 20, gy = torch::randn(one.shape) * 100;
-    const torch::Tensor fused_x = data.clone().set_requires_grad(true),
-                        plain_x = data.clone().set_requires_grad(true);
-    const torch::Tensor fused = linear_quantize(fused_x, decimals, 8, one.axis,
-                                                Rounding::kTowardZero, nullptr, {mask, true});
-    const torch::Tensor plain = linear_quantize(plain_x * mask.to(torch::kFloat32), decimals, 8,
-                                                one.axis, Rounding::kTowardZero)
-                                    .relu();
-    fused.backward(gy);
-    plain.backward(gy);
-    CHECK(same_bits(fused, plain));
-    CHECK(same_bits(fused_x.grad(), plain_x.grad()));
+    for (const Relu relu : {Relu::kBefore, Relu::kAfter}) {
+      const torch::Tensor fused_x = data.clone().set_requires_grad(true),
+                          plain_x = data.clone().set_requires_grad(true);
+      const torch::Tensor fused = linear_quantize(fused_x, decimals, 8, one.axis,
+                                                  Rounding::kTowardZero, nullptr, {mask, relu});
+      const torch::Tensor from = relu == Relu::kBefore ? plain_x.relu() : plain_x;
+      torch::Tensor plain = linear_quantize(from * mask.to(torch::kFloat32), decimals, 8, one.axis,
+                                            Rounding::kTowardZero);
+      if (relu == Relu::kAfter) plain = plain.relu();
+      fused.backward(gy);
+      plain.backward(gy);
+      CHECK(same_bits(fused, plain));
+      CHECK(same_bits(fused_x.grad(), plain_x.grad()));
+    }
   }
 }
 
@@ -126,7 +131,10 @@ TEST_CASE("values outside int32 are reported by both ways, masked ones are not")
     CHECK(same_bits(y, by_ops));
     if (!std::isfinite(value)) continue;  // times 0 is NaN
     const torch::Tensor mask = torch::tensor({true, false});
-    linear_quantize(x, decimals, 8, -1, Rounding::kTowardZero, &fits, {mask, false});
+    linear_quantize(x, decimals, 8, -1, Rounding::kTowardZero, &fits, {.mask = mask});
     CHECK(fits);
+    linear_quantize(-x.abs(), decimals, 8, -1, Rounding::kTowardZero, &fits,
+                    {.relu = Relu::kBefore});
+    CHECK(fits);  // all became 0
   }
 }

@@ -111,7 +111,8 @@ TEST_CASE("quantize computes Q of the masked value, and says whether all product
       for (const std::size_t count : {0, 1, 15, 16, 17, 64, 777})
         for (const bool one_for_all : {true, false})
           for (const bool masked : {true, false})
-            for (const float lo : {-128.0f, 0.0f})
+            for (const CodeLimits limits : {CodeLimits{-128.0f, 127.0f}, CodeLimits{0.0f, 127.0f},
+                                            CodeLimits{-128.0f, 127.0f, 0.0f}})
               for (const bool tame : {true, false}) {
                 CAPTURE(loops->instruction_set);
                 CAPTURE(static_cast<int>(rounding));
@@ -123,7 +124,6 @@ TEST_CASE("quantize computes Q of the masked value, and says whether all product
                   for (float& v : x) v = std::abs(v) < 1000 ? v : 3.0f;
                 const std::vector<std::uint8_t> keep = mask_for(count, 2);
                 const Formats formats(std::max<std::size_t>(count, 1));
-                const CodeLimits limits = {lo, 127.0f};
                 std::vector<float> y(count), expected;
                 const bool fits = loops->quantize(rounding, formats.view(one_for_all), limits,
                                                   x.data(), masked ? keep.data() : nullptr,
@@ -131,7 +131,8 @@ TEST_CASE("quantize computes Q of the masked value, and says whether all product
                 bool all_fit = true;
                 for (std::size_t i = 0; i < count; ++i) {
                   const std::size_t f = one_for_all ? 0 : i;
-                  expected.push_back(quantized(masked ? x[i] * static_cast<float>(keep[i]) : x[i],
+                  const float from = x[i] < limits.input_lo ? limits.input_lo : x[i];
+                  expected.push_back(quantized(masked ? from * static_cast<float>(keep[i]) : from,
                                                formats.scale[f], formats.inverse[f], rounding,
                                                limits, all_fit));
                 }

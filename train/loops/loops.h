@@ -24,6 +24,8 @@ struct ElementFormats {
 
 struct CodeLimits {
   float lo, hi;  // integers; a lo of 0 makes relu(Q(x)) of Q(x)
+  // A smaller x counts as this; 0 makes Q(relu(x)) of Q(x).
+  float input_lo = -__builtin_inff();
 };
 
 struct Loops {
@@ -34,9 +36,10 @@ struct Loops {
   bool (*quantize)(Rounding rounding, const ElementFormats& formats, CodeLimits limits,
                    const float* x, const std::uint8_t* keep, float* y, std::int64_t count);
 
-  // Straight through: gx[i] = clamp(gy[i], value_lo, value_hi) * keep[i]. With `y`, the outputs of
-  // relu(Q(x)), gy[i] counts as 0 where y[i] <= 0. `keep` and `y` may be null. NaN stays NaN.
-  void (*quantize_gradient)(const ElementFormats& formats, const float* gy, const float* y,
+  // Straight through: gx[i] = clamp(gy[i], value_lo, value_hi) * keep[i]; 0 where gate[i] <= 0, the
+  // gate being what a relu before Q reads or one behind it writes. `keep` and `gate` may be null.
+  // NaN stays NaN.
+  void (*quantize_gradient)(const ElementFormats& formats, const float* gy, const float* gate,
                             const std::uint8_t* keep, float* gx, std::int64_t count);
 
   // y[i] = x[i] * keep[i]: -0 for masked negative numbers, NaN for masked NaN and infinity.

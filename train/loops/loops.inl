@@ -39,8 +39,9 @@ bool quantize_as(const ElementFormats& formats, CodeLimits limits, const float* 
   const float scale = scales[0], inverse = inverses[0];
   std::int32_t outside = 0;
   for (std::int64_t i = 0; i < count; ++i) {
+    const float from = x[i] < limits.input_lo ? limits.input_lo : x[i];
     const float kept =
-        kMasked ? x[i] * static_cast<float>(static_cast<std::int32_t>(keep[i])) : x[i];
+        kMasked ? from * static_cast<float>(static_cast<std::int32_t>(keep[i])) : from;
     const float product = kept * (kOneForAll ? scale : scales[i]);
     outside |= (product < kInt32End ? 0 : 1) | (product >= -kInt32End ? 0 : 1);
     y[i] = rounded<rounding>(clamped(product, limits)) * (kOneForAll ? inverse : inverses[i]);
@@ -71,15 +72,15 @@ bool quantize(Rounding rounding, const ElementFormats& formats, CodeLimits limit
   __builtin_unreachable();
 }
 
-template <bool kOneForAll, bool kRelu, bool kMasked>
-void gradient_as(const ElementFormats& formats, const float* gy, const float* y,
+template <bool kOneForAll, bool kGated, bool kMasked>
+void gradient_as(const ElementFormats& formats, const float* gy, const float* gate,
                  const std::uint8_t* keep, float* gx, std::int64_t count) {
   const float *los = formats.value_lo, *his = formats.value_hi;
   const float first_lo = los[0], first_hi = his[0];
   for (std::int64_t i = 0; i < count; ++i) {
     const float lo = kOneForAll ? first_lo : los[i], hi = kOneForAll ? first_hi : his[i];
     float g = gy[i];
-    if constexpr (kRelu) g = y[i] <= 0.0f ? 0.0f : g;
+    if constexpr (kGated) g = gate[i] <= 0.0f ? 0.0f : g;
     g = g < lo ? lo : g;  // comparisons with NaN are false, so NaN passes
     g = g > hi ? hi : g;
     gx[i] = kMasked ? g * static_cast<float>(static_cast<std::int32_t>(keep[i])) : g;
@@ -87,19 +88,21 @@ void gradient_as(const ElementFormats& formats, const float* gy, const float* y,
 }
 
 template <bool kOneForAll>
-void gradient_of(const ElementFormats& formats, const float* gy, const float* y,
+void gradient_of(const ElementFormats& formats, const float* gy, const float* gate,
                  const std::uint8_t* keep, float* gx, std::int64_t count) {
-  if (y != nullptr)
-    return keep != nullptr ? gradient_as<kOneForAll, true, true>(formats, gy, y, keep, gx, count)
-                           : gradient_as<kOneForAll, true, false>(formats, gy, y, keep, gx, count);
-  return keep != nullptr ? gradient_as<kOneForAll, false, true>(formats, gy, y, keep, gx, count)
-                         : gradient_as<kOneForAll, false, false>(formats, gy, y, keep, gx, count);
+  if (gate != nullptr)
+    return keep != nullptr
+               ? gradient_as<kOneForAll, true, true>(formats, gy, gate, keep, gx, count)
+               : gradient_as<kOneForAll, true, false>(formats, gy, gate, keep, gx, count);
+  return keep != nullptr
+             ? gradient_as<kOneForAll, false, true>(formats, gy, gate, keep, gx, count)
+             : gradient_as<kOneForAll, false, false>(formats, gy, gate, keep, gx, count);
 }
 
-void quantize_gradient(const ElementFormats& formats, const float* gy, const float* y,
+void quantize_gradient(const ElementFormats& formats, const float* gy, const float* gate,
                        const std::uint8_t* keep, float* gx, std::int64_t count) {
-  if (formats.one_for_all) return gradient_of<true>(formats, gy, y, keep, gx, count);
-  gradient_of<false>(formats, gy, y, keep, gx, count);
+  if (formats.one_for_all) return gradient_of<true>(formats, gy, gate, keep, gx, count);
+  gradient_of<false>(formats, gy, gate, keep, gx, count);
 }
 
 void mask(const float* x, const std::uint8_t* keep, float* y, std::int64_t count) {
