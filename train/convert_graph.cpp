@@ -69,11 +69,23 @@ class Conversion {
   }
 
  private:
-  // A value that only its batch norm reads is not finished yet.
+  // A value that only its batch norm or its relu reads is not finished yet.
   bool ends_here(const std::vector<Node>& nodes, std::size_t i) const {
-    if (!makes_values(nodes[i])) return false;
-    const Node* const reader = only_reader(nodes, graph_.outputs, nodes[i].name);
-    return reader == nullptr || !is_batch_norm(*reader);
+    if (nodes[i].op == "relu") {
+      const auto source = std::ranges::find(nodes, nodes[i].inputs.at(0), &Node::name);
+      return source != nodes.end() && goes_on_in(nodes, *source) == &nodes[i];
+    }
+    return makes_values(nodes[i]) && goes_on_in(nodes, nodes[i]) == nullptr;
+  }
+
+  // The batch norm or relu that finishes the value of `node`; nullptr when there is none, or when
+  // one of the two is excluded.
+  const Node* goes_on_in(const std::vector<Node>& nodes, const Node& node) const {
+    if (!makes_values(node) || excluded_.contains(node.name)) return nullptr;
+    const Node* const reader = only_reader(nodes, graph_.outputs, node.name);
+    if (reader == nullptr) return nullptr;
+    if (is_batch_norm(*reader)) return reader;
+    return reader->op == "relu" && !excluded_.contains(reader->name) ? reader : nullptr;
   }
 
   void wrap_weight(Node& node) const {

@@ -94,6 +94,31 @@ TEST_CASE("a policy prunes, too, but never an output, and leaves excluded nodes 
   CHECK(graph.find_node("bn_quantize")->quantize->bits == 6);
 }
 
+TEST_CASE("a relu that alone reads a value finishes it, unless one of the two is excluded") {
+  const std::string text = R"({"format": "lockstep-graph", "version": 1, "name": "net",
+ "inputs": [{"name": "input", "shape": [4]}],
+ "nodes": [
+  {"name": "a", "op": "linear", "inputs": ["input"], "attrs": {"in_features": 4, "out_features": 4}},
+  {"name": "ra", "op": "relu", "inputs": ["a"]},
+  {"name": "b", "op": "linear", "inputs": ["ra"], "attrs": {"in_features": 4, "out_features": 4}},
+  {"name": "rb", "op": "relu", "inputs": ["b"]},
+  {"name": "sum", "op": "add", "inputs": ["b", "rb"]},
+  {"name": "last", "op": "relu", "inputs": ["sum"]}],
+ "outputs": ["last"]})";
+  const auto wired = [&](std::vector<std::string> exclude) {
+    return wiring(convert_graph(parse_graph(text, "net.json"),
+                                {.prune_activations = PruneSpec{}, .exclude = std::move(exclude)}));
+  };
+  CHECK(wired({}) == std::vector<std::string>{
+                         "a(input)", "ra(a)", "ra_prune(ra)", "ra_quantize(ra_prune)",
+                         "b(ra_quantize)", "b_prune(b)", "b_quantize(b_prune)", "rb(b_quantize)",
+                         "sum(b_quantize,rb)", "last(sum)", "last_quantize(last)"});
+  CHECK(wired({"a", "last"}) ==
+        std::vector<std::string>{"a(input)", "ra(a)", "b(ra)", "b_prune(b)", "b_quantize(b_prune)",
+                                 "rb(b_quantize)", "sum(b_quantize,rb)", "sum_prune(sum)",
+                                 "sum_quantize(sum_prune)", "last(sum_quantize)"});
+}
+
 TEST_CASE("null switches a part off, and the output channels of a transposed weight are axis 1") {
   const ConversionPolicy weights_only = parse_policy(
       R"({"format": "lockstep-policy", "version": 1, "activations": {"quantize": null}})", "p");
