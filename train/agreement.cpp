@@ -94,7 +94,8 @@ Machine machine_of_all(ProcessGroup& group, const Machine& mine) {
       all += fmt::format("{}rank {}: {}", rank == 0 ? "" : ", ", rank, parts[rank]);
     return all;
   };
-  return {.processor = of_all(mine.processor),
+  return {.device = of_all(mine.device),
+          .processor = of_all(mine.processor),
           .libtorch = of_all(mine.libtorch),
           .blas = of_all(mine.blas)};
 }

@@ -28,6 +28,11 @@ std::string blas_description() {
   return "reference";
 }
 
+void set_blas_threads(int threads) {
+  if (auto* const set = dlsym(RTLD_DEFAULT, "openblas_set_num_threads"))
+    reinterpret_cast<void (*)(int)>(set)(threads);
+}
+
 bool has_optimized_blas() { return blas_description() != "reference"; }
 
 }  // namespace lockstep::train

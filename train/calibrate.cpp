@@ -9,7 +9,9 @@
 
 #include "compile/support/error.h"
 #include "train/batches.h"
+#include "train/blas.h"
 #include "train/datasets/dataset.h"
+#include "train/device.h"
 #include "train/evaluation.h"
 #include "train/network.h"
 #include "train/network_state.h"
@@ -82,8 +84,12 @@ CalibrateResult calibrate_network(const Graph& graph, const CalibrateOptions& op
   const StateDict weights = read_state_dict(options.weights);
   const OutputFolder files(options.out);
   files.remove_all();
-  if (options.threads > 0) at::set_num_threads(options.threads);
+  if (options.threads > 0) {
+    at::set_num_threads(options.threads);
+    set_blas_threads(options.threads);
+  }
   Network network(calibration_graph(graph, options), options.seed);
+  network.move_to(open_device(options.device));
   load_parameters(network, weights, options.weights.string());
   const GraphInput& input = network.graph().inputs.at(0);
   const datasets::Dataset dataset =

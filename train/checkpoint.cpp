@@ -24,6 +24,7 @@ void visit_fields(State& t, std::string& recipe_json, Visitor&& visit) {
   visit("recipe_json", recipe_json);
   visit("data", t.data);
   visit("threads", t.threads);
+  visit("device", t.machine.device);
   visit("processor", t.machine.processor);
   visit("libtorch", t.machine.libtorch);
   visit("blas", t.machine.blas);
@@ -136,7 +137,7 @@ std::string window_key(const std::string& label, std::size_t index) {
   return fmt::format("window.{}.{}", label, index);
 }
 
-void read_window(Entries& entries, const LayerWindow& window) {
+void read_window(Entries& entries, const LayerWindow& window, torch::Device device) {
   window.samples->clear();
   for (std::size_t i = 0;; ++i) {
     const std::string key = window_key(window.label, i);
@@ -147,7 +148,7 @@ void read_window(Entries& entries, const LayerWindow& window) {
           "{}: '{}' has dtype {} and shape [{}]; the layer collects at most {} of float32 [{}]",
           entries.where(), key, dtype_name(tensor->dtype), fmt::join(tensor->shape, ", "),
           window.capacity, fmt::join(window.sample_shape, ", ")));
-    window.samples->push_back(to_torch(*tensor));
+    window.samples->push_back(to_torch(*tensor).to(device));
   }
 }
 
@@ -201,7 +202,7 @@ TrainingState load_checkpoint(StateDict checkpoint, Network& network) {
     training.optimizer_states.push_back(read_moments(
         entries, key,
         initial_state(training.recipe.optimizer, static_cast<std::size_t>(tensor.numel()))));
-  for (const LayerWindow& window : windows) read_window(entries, window);
+  for (const LayerWindow& window : windows) read_window(entries, window, network.device());
   entries.refuse_leftovers();
   return training;
 }

@@ -56,7 +56,7 @@ void require_class_outputs(Network& network, const datasets::Dataset& dataset) {
 }
 
 std::int64_t count_correct(const torch::Tensor& logits, std::span<const std::int64_t> labels) {
-  const torch::Tensor rows = logits.detach().contiguous();
+  const torch::Tensor rows = logits.detach().to(torch::kCPU).contiguous();
   const std::int64_t classes = rows.size(1);
   const float* row = rows.data_ptr<float>();
   std::int64_t correct = 0;

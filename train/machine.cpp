@@ -35,8 +35,9 @@ std::string instruction_set() {
 
 }  // namespace
 
-Machine this_machine() {
-  return {.processor = fmt::format("{} ({})", processor_name(), instruction_set()),
+Machine this_machine(torch::Device device) {
+  return {.device = device.is_cuda() ? "cuda" : "cpu",
+          .processor = fmt::format("{} ({})", processor_name(), instruction_set()),
           .libtorch = fmt::format("{}, {}", TORCH_VERSION, at::get_mkldnn_version()),
           .blas = blas_description()};
 }

@@ -10,26 +10,16 @@
 
 #include "compile/support/error.h"
 #include "compile/support/printable.h"
+#include "train/device.h"
 #include "train/plural.h"
 
 namespace lockstep::train {
 
 namespace {
 
-void require_device(const std::string& device) {
-  constexpr std::string_view kCuda = "cuda:";
-  const bool has_number = device.starts_with(kCuda) && device.size() > kCuda.size() &&
-                          device.find_first_not_of("0123456789", kCuda.size()) == std::string::npos;
-  if (device == "cuda" || has_number)
-    throw InputError(fmt::format(
-        "device '{}' is not available: quantize and prune layers run on cpu only", device));
-  if (device != "cpu")
-    throw InputError(fmt::format("device '{}' is unknown; there is cpu", device));
-}
-
 // What all that runs a network needs.
 void require_runnable(const Graph& graph, const std::string& device, int threads) {
-  require_device(device);
+  open_device(device);
   if (threads < 0 || threads > 1024)
     throw InputError(fmt::format("threads = {}, allowed are 0 (automatic) to 1024", threads));
   if (graph.inputs.size() != 1)
@@ -118,6 +108,7 @@ std::vector<std::string> rounding_differences(const std::filesystem::path& check
   };
   compare("world size", std::to_string(earlier.world_size), std::to_string(now.world_size));
   compare("threads", std::to_string(earlier.threads), std::to_string(now.threads));
+  compare("device", earlier.machine.device, now.machine.device);
   compare("processor", earlier.machine.processor, now.machine.processor);
   compare("libtorch", earlier.machine.libtorch, now.machine.libtorch);
   compare("blas", earlier.machine.blas, now.machine.blas);

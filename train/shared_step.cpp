@@ -123,7 +123,7 @@ SharedStep::Figures SharedStep::exchange(double weight, const Figures& mine) {
     if (gradient.defined())
       gradient.copy_(gradients[i]);
     else
-      gradient = gradients[i].clone();
+      gradient = gradients[i].to(trainable_[i].second.device(), torch::kFloat32, false, true);
   }
   clamp_gradients();
   Figures all;

@@ -31,7 +31,7 @@ struct TrainOptions {
   bool resume_anyway = false;
   std::int64_t checkpoint_every = 0;  // steps; 0: only after each epoch
   int threads = 0;                    // 0: LibTorch's choice
-  std::string device = "cpu";         // the only one: anything else is refused
+  std::string device = "cpu";         // cpu, cuda or cuda:N
   GroupOptions group;                 // more than one process: each calls train_network
   bool quiet = false;
   const std::atomic<bool>* interrupted = nullptr;  // set by Ctrl-C: save a checkpoint and return

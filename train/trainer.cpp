@@ -13,7 +13,9 @@
 #include "train/agreement.h"
 #include "train/announcement.h"
 #include "train/batches.h"
+#include "train/blas.h"
 #include "train/checkpoint.h"
+#include "train/device.h"
 #include "train/evaluation.h"
 #include "train/network.h"
 #include "train/network_state.h"
@@ -52,6 +54,7 @@ class Training {
         batches_(dataset_.train, network_.graph().inputs.at(0), recipe_),
         steps_per_epoch_(batches_.steps_per_epoch()),
         trainable_(network_.trainable()) {
+    network_.move_to(open_device(options.device));
     require_countable_steps(recipe_, steps_per_epoch_);
     total_steps_ = recipe_.epochs * steps_per_epoch_;
     if (trainable_.empty())
@@ -122,7 +125,7 @@ class Training {
     state_.recipe = recipe_;
     state_.threads = at::get_num_threads();
     state_.world_size = options_.group.world_size;
-    state_.machine = this_machine();
+    state_.machine = this_machine(network_.device());
     for (const auto& [key, tensor] : trainable_)
       state_.optimizer_states.push_back(
           initial_state(recipe_.optimizer, static_cast<std::size_t>(tensor.numel())));
@@ -192,7 +195,7 @@ class Training {
     if (group_ != nullptr) shared_batch.emplace(head_of_shared_batch(*group_, count));
     const torch::Tensor logits = network_.forward({batch.images}).at(0);
     torch::Tensor loss = torch::nn::functional::cross_entropy(
-        logits, torch::tensor(batch.labels, torch::kInt64),
+        logits, torch::tensor(batch.labels, torch::kInt64).to(logits.device()),
         torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(recipe_.label_smoothing));
     auto loss_value = loss.item<double>();
     if (!std::isfinite(loss_value)) explain_bad_loss(network_, batch, loss_value, state_.step + 1);
@@ -227,12 +230,16 @@ class Training {
     for (std::size_t i = 0; i < trainable_.size(); ++i) {
       const auto& [key, tensor] = trainable_[i];
       if (!tensor.grad().defined()) continue;
-      const torch::Tensor gradient = tensor.grad().contiguous();
+      // The optimizer runs on the CPU; what lives elsewhere is brought here and back.
+      const torch::Tensor gradient = tensor.grad().to(torch::kCPU).contiguous();
+      torch::Tensor here = tensor.to(torch::kCPU);
       const auto count = static_cast<std::size_t>(tensor.numel());
-      const std::span<float> values(tensor.data_ptr<float>(), count);
-      if (optimizer_step(recipe_.optimizer, state_.step, rate, values,
-                         {gradient.data_ptr<float>(), count}, state_.optimizer_states[i]))
-        continue;
+      const std::span<float> values(here.data_ptr<float>(), count);
+      const bool finite =
+          optimizer_step(recipe_.optimizer, state_.step, rate, values,
+                         {gradient.data_ptr<float>(), count}, state_.optimizer_states[i]);
+      if (!tensor.is_cpu()) tensor.copy_(here);
+      if (finite) continue;
       for (const float value : values)
         if (!std::isfinite(value))
           throw InputError(
@@ -317,7 +324,10 @@ TrainResult train_with(const Graph& graph, const TrainOptions& options, ProcessG
   std::optional<OutputFolder> files;
   if (options.group.rank == 0) files.emplace(options.out);
   if (files && options.resume.empty()) files->remove_all();
-  if (options.threads > 0) at::set_num_threads(options.threads);
+  if (options.threads > 0) {
+    at::set_num_threads(options.threads);
+    set_blas_threads(options.threads);
+  }
   Training training(graph, options, group, files ? &*files : nullptr);
   if (files) files->remove_states();
   return training.run();

@@ -604,6 +604,20 @@ TEST_CASE("one training at a time writes to a folder") {
   CHECK(input_error_of([&] { train_network(small_graph(), options); }) == "(no error)");
 }
 
+TEST_CASE("a network trains on a GPU, where there is one, as well as on the CPU") {
+  if (!torch::cuda::is_available()) {
+    MESSAGE("skipped: no CUDA");
+    return;
+  }
+  const TemporaryFolder folder;
+  TrainOptions options = options_for(folder / "cpu");
+  const double on_cpu = train_network(small_graph(), options).test_accuracy;
+  options.out = folder / "cuda";
+  options.device = "cuda";
+  const double on_gpu = train_network(small_graph(), options).test_accuracy;
+  CHECK(std::abs(on_gpu - on_cpu) < 0.05);
+}
+
 TEST_CASE("the recipe that was used lies beside the states and trains the same network") {
   const TemporaryFolder first, second;
   TrainOptions options = options_for(first.path());
@@ -701,12 +715,15 @@ TEST_CASE("bad options are refused") {
                  "checkpoint every = -1 steps"));
   CHECK(contains(error([](TrainOptions& o) { o.recipe.augmentation.shift = 8; }),
                  "shift = 8, but images of 8x8 allow 0 to 7"));
-  CHECK(contains(error([](TrainOptions& o) { o.device = "cuda"; }),
-                 "device 'cuda' is not available"));
-  CHECK(contains(error([](TrainOptions& o) { o.device = "cuda:1"; }),
-                 "device 'cuda:1' is not available"));
-  CHECK(contains(error([](TrainOptions& o) { o.device = "cuda:x"; }),
-                 "device 'cuda:x' is unknown; there is cpu"));
+  if (!torch::cuda::is_available()) {
+    CHECK(contains(error([](TrainOptions& o) { o.device = "cuda"; }),
+                   "device 'cuda' is not available: this LibTorch has no CUDA"));
+    CHECK(contains(error([](TrainOptions& o) { o.device = "cuda:1"; }),
+                   "device 'cuda:1' is not available"));
+  }
+  for (const std::string name : {"cuda:x", "cuda:", "cuda:-1", "cuda1", "gpu", ""})
+    CHECK(contains(error([&](TrainOptions& o) { o.device = name; }),
+                   "device '" + name + "' is unknown; there are cpu, cuda and cuda:N"));
   CHECK(contains(error([](TrainOptions& o) { o.data = "idx:/none"; }), "/none: no such folder"));
   CHECK(contains(error([](TrainOptions& o) { o.out = "/dev/null/x"; }), "/dev/null/x"));
 }

@@ -225,7 +225,10 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--threads", arguments.threads, "0: LibTorch's choice");
   CLI11_PARSE(app, argc, argv);
-  if (arguments.threads > 0) at::set_num_threads(arguments.threads);
+  if (arguments.threads > 0) {
+    at::set_num_threads(arguments.threads);
+    train::set_blas_threads(arguments.threads);
+  }
   if (!train::has_optimized_blas())
     fmt::print(stderr, "train_bench: warning: no optimized BLAS; install libopenblas0-pthread\n");
   bench_step(arguments);

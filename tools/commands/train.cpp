@@ -169,8 +169,7 @@ Action add_train(CLI::App& verb) {
   add_integer(verb, "--checkpoint-every", options.checkpoint_every, 0, kMost,
               "Steps between checkpoints; 0: one after each epoch");
   add_integer(verb, "--threads", options.threads, 0, 1024, "0: LibTorch's choice");
-  verb.add_option("--device", options.device, "cpu")
-      ->check(CLI::IsMember({"cpu"}))
+  verb.add_option("--device", options.device, "cpu, cuda or cuda:N; where LibTorch has CUDA")
       ->capture_default_str()
       ->type_name("NAME");
   auto* const weights = add_path(verb, "--weights", options.weights,
