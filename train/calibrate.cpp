@@ -13,6 +13,7 @@
 #include "train/datasets/dataset.h"
 #include "train/device.h"
 #include "train/evaluation.h"
+#include "train/memory.h"
 #include "train/network.h"
 #include "train/network_state.h"
 #include "train/options.h"
@@ -81,6 +82,7 @@ void run_once(Network& network, const Batch& batch) {
 
 CalibrateResult calibrate_network(const Graph& graph, const CalibrateOptions& options) {
   require_options(graph, options);
+  keep_freed_memory();
   const StateDict weights = read_state_dict(options.weights);
   const OutputFolder files(options.out);
   files.remove_all();

@@ -1,6 +1,5 @@
 #include "train/decimal_search.h"
 
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -8,11 +7,10 @@
 
 #include "compile/support/error.h"
 #include "train/fake_quantize.h"
+#include "train/parallel.h"
 
 namespace lockstep::train {
 namespace {
-
-constexpr std::int64_t kGrain = 1 << 15;  // elements per task; below that a thread costs more
 
 // torch.quantile accepts 2^24 elements; more are averaged over chunks of that size, of which the
 // last is the last 2^24 elements, as QSPARSE does.
@@ -42,7 +40,7 @@ float decimal_error(const torch::Tensor& data, int bits, Rounding rounding, int 
   float* target = squares.data_ptr<float>();
   const auto d = static_cast<float>(decimal);
   const FakeQuantizer q({&d, 1}, bits, rounding);
-  at::parallel_for(0, flat.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+  for_each_range(flat.numel(), [&](std::int64_t begin, std::int64_t end) {
     q.squared_error(source, target, begin, end);
   });
   return squares.sum().item<float>();
@@ -116,7 +114,7 @@ class Candidates {
       scales.push_back(static_cast<float>(std::exp2(n)));
       inverses.push_back(static_cast<float>(std::exp2(-n)));
     }
-    const std::int64_t chunks = (std::ssize(data_) + kGrain - 1) / kGrain;
+    const std::int64_t chunks = (std::ssize(data_) + kElementsPerTask - 1) / kElementsPerTask;
     struct Sums {
       std::vector<double> all, saturated;
     };
@@ -127,8 +125,9 @@ class Candidates {
         Sums& sums = parts[static_cast<std::size_t>(i)];
         loops().add_squared_errors(
             rounding_, {scales.data(), inverses.data(), nullptr, nullptr, false}, end - begin,
-            limits_, data_.data() + i * kGrain, std::min(kGrain, std::ssize(data_) - i * kGrain),
-            sums.all.data(), sums.saturated.data());
+            limits_, data_.data() + i * kElementsPerTask,
+            std::min(kElementsPerTask, std::ssize(data_) - i * kElementsPerTask), sums.all.data(),
+            sums.saturated.data());
       }
     });
     for (std::size_t k = 0; k < count; ++k) {
@@ -177,7 +176,7 @@ std::vector<std::optional<int>> search_decimals(const torch::Tensor& rows, int b
                        .contiguous());
   std::vector<Candidates::Possible> possible(static_cast<std::size_t>(count));
   const std::int64_t rows_per_task =
-      std::max<std::int64_t>(kGrain / std::max<std::int64_t>(length, 1), 1);
+      std::max<std::int64_t>(kElementsPerTask / std::max<std::int64_t>(length, 1), 1);
   at::parallel_for(0, count, rows_per_task, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const auto at = static_cast<std::size_t>(i);

@@ -1,17 +1,15 @@
 #include "train/linear_quantize.h"
 
-#include <ATen/Parallel.h>
 #include <torch/autograd.h>
 
 #include <atomic>
 #include <cmath>
 
 #include "compile/support/error.h"
+#include "train/parallel.h"
 
 namespace lockstep::train {
 namespace {
-
-constexpr std::int64_t kGrain = 1 << 15;  // elements per task; below that a thread costs more
 
 std::int64_t elements_behind(const torch::Tensor& x, std::int64_t axis) {
   std::int64_t inner = 1;
@@ -47,12 +45,6 @@ RepeatedMask repeated_mask(const torch::Tensor& mask, const torch::Tensor& x,
   return {reinterpret_cast<const std::uint8_t*>(storage.data_ptr<bool>()), storage.numel()};
 }
 
-// Calls work(begin, end) for pieces of [0, count), on LibTorch's threads.
-template <typename Work>
-void in_parallel(std::int64_t count, const Work& work) {
-  at::parallel_for(0, count, kGrain, work);
-}
-
 torch::Tensor quantize_on_cpu(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
                               std::int64_t axis, Rounding rounding, bool* fits,
                               const AroundQuantize& around) {
@@ -63,7 +55,7 @@ torch::Tensor quantize_on_cpu(const torch::Tensor& x, const torch::Tensor& decim
   const float* source = in.data_ptr<float>();
   float* target = out.data_ptr<float>();
   std::atomic<bool> all_fit = true;
-  in_parallel(in.numel(), [&](std::int64_t begin, std::int64_t end) {
+  for_each_range(in.numel(), [&](std::int64_t begin, std::int64_t end) {
     if (!q.forward(loops_around, source, target, begin, end)) all_fit = false;
   });
   if (fits != nullptr) *fits = all_fit;
@@ -82,7 +74,7 @@ torch::Tensor gradient_on_cpu(const torch::Tensor& incoming, const torch::Tensor
       around.relu == Relu::kNone ? torch::Tensor() : gate.to(torch::kFloat32).contiguous();
   const float* gate_values = gates.defined() ? gates.data_ptr<float>() : nullptr;
   float* target = gx.data_ptr<float>();
-  in_parallel(gy.numel(), [&](std::int64_t begin, std::int64_t end) {
+  for_each_range(gy.numel(), [&](std::int64_t begin, std::int64_t end) {
     q.backward(loops_around, source, gate_values, target, begin, end);
   });
   return gx;
@@ -147,7 +139,7 @@ torch::Tensor mask_on_cpu(const torch::Tensor& x, const torch::Tensor& mask) {
   const RepeatedMask repeated = repeated_mask(mask, in, storage);
   const float* source = in.data_ptr<float>();
   float* target = out.data_ptr<float>();
-  in_parallel(in.numel(), [&](std::int64_t begin, std::int64_t end) {
+  for_each_range(in.numel(), [&](std::int64_t begin, std::int64_t end) {
     multiply_mask(repeated, source, target, begin, end);
   });
   return out;

@@ -22,7 +22,7 @@ struct Step {
   double learning_rate;
   std::span<float> parameter;
   std::span<const float> gradient;
-  std::vector<float>&first, &second;
+  std::span<float> first, second;
 };
 
 float as_float(double value) { return static_cast<float>(value); }
@@ -110,9 +110,16 @@ OptimizerState initial_state(const OptimizerSpec& spec, std::size_t count) {
   return state;
 }
 
+OptimizerStateSlice slice(OptimizerState& state, std::size_t begin, std::size_t count) {
+  const auto part = [&](std::vector<float>& values) {
+    return values.empty() ? std::span<float>() : std::span(values).subspan(begin, count);
+  };
+  return {part(state.first), part(state.second)};
+}
+
 bool optimizer_step(const OptimizerSpec& spec, std::int64_t step, double learning_rate,
                     std::span<float> parameter, std::span<const float> gradient,
-                    OptimizerState& state) {
+                    OptimizerStateSlice state) {
   const bool is_sgd = spec.kind == OptimizerKind::kSgd;
   LOCKSTEP_ASSERT(step >= 1 && parameter.size() == gradient.size());
   LOCKSTEP_ASSERT(state.first.size() == (is_sgd && spec.momentum <= 0 ? 0 : parameter.size()));

@@ -42,11 +42,18 @@ struct OptimizerState {
 // The state of a parameter with `count` elements before the first step: zeros.
 OptimizerState initial_state(const OptimizerSpec& spec, std::size_t count);
 
-// One step of one parameter at `learning_rate` (which stands for the spec's); `step` counts from 1.
+// The state of some neighbouring elements of a parameter; what the state has not is empty.
+struct OptimizerStateSlice {
+  std::span<float> first, second;
+};
+OptimizerStateSlice slice(OptimizerState& state, std::size_t begin, std::size_t count);
+
+// One step of a parameter, or of neighbouring elements of one, at `learning_rate` (which stands for
+// the spec's); `step` counts from 1. Each element is computed by itself.
 // The sums are torch.optim's in float32, without its fused multiply-adds: the same up to float
 // rounding. False when a new value is not finite.
 bool optimizer_step(const OptimizerSpec& spec, std::int64_t step, double learning_rate,
                     std::span<float> parameter, std::span<const float> gradient,
-                    OptimizerState& state);
+                    OptimizerStateSlice state);
 
 }  // namespace lockstep::train

@@ -17,10 +17,12 @@
 #include "train/checkpoint.h"
 #include "train/device.h"
 #include "train/evaluation.h"
+#include "train/memory.h"
 #include "train/network.h"
 #include "train/network_state.h"
 #include "train/options.h"
 #include "train/output_folder.h"
+#include "train/parameter_update.h"
 #include "train/process_group.h"
 #include "train/progress.h"
 #include "train/seed_streams.h"
@@ -226,25 +228,15 @@ class Training {
   }
 
   void update_parameters(double rate) {
-    const torch::NoGradGuard values_only;
     for (std::size_t i = 0; i < trainable_.size(); ++i) {
       const auto& [key, tensor] = trainable_[i];
-      if (!tensor.grad().defined()) continue;
-      // The optimizer runs on the CPU; what lives elsewhere is brought here and back.
-      const torch::Tensor gradient = tensor.grad().to(torch::kCPU).contiguous();
-      torch::Tensor here = tensor.to(torch::kCPU);
-      const auto count = static_cast<std::size_t>(tensor.numel());
-      const std::span<float> values(here.data_ptr<float>(), count);
-      const bool finite =
-          optimizer_step(recipe_.optimizer, state_.step, rate, values,
-                         {gradient.data_ptr<float>(), count}, state_.optimizer_states[i]);
-      if (!tensor.is_cpu()) tensor.copy_(here);
-      if (finite) continue;
-      for (const float value : values)
-        if (!std::isfinite(value))
-          throw InputError(
-              fmt::format("layer '{}': value {} after step {}; a lower learning rate may help", key,
-                          value, state_.step));
+      if (update_parameter(recipe_.optimizer, state_.step, rate, tensor,
+                           state_.optimizer_states[i]))
+        continue;
+      const torch::Tensor bad = tensor.detach().masked_select(tensor.isfinite().logical_not());
+      throw InputError(
+          fmt::format("layer '{}': value {} after step {}; a lower learning rate may help", key,
+                      bad[0].item<float>(), state_.step));
     }
   }
 
@@ -337,6 +329,7 @@ TrainResult train_with(const Graph& graph, const TrainOptions& options, ProcessG
 
 TrainResult train_network(const Graph& graph, const TrainOptions& options) {
   require_options(graph, options);
+  keep_freed_memory();
   if (options.group.world_size == 1) return train_with(graph, options, nullptr);
   ProcessGroup group(options.group);
   try {

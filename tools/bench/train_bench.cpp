@@ -12,8 +12,10 @@
 #include "tools/bench/tensor_op_layers.h"
 #include "train/blas.h"
 #include "train/decimal_search.h"
+#include "train/memory.h"
 #include "train/network.h"
 #include "train/optimizer.h"
+#include "train/parameter_update.h"
 #include "train/sparse_layers.h"
 
 namespace lockstep::bench {
@@ -68,14 +70,9 @@ class OwnSgd {
   }
 
   void step() {
-    const torch::NoGradGuard values_only;
     ++steps_;
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      const auto count = static_cast<std::size_t>(parameters_[i].numel());
-      train::optimizer_step(sgd(), steps_, sgd().learning_rate,
-                            {parameters_[i].data_ptr<float>(), count},
-                            {parameters_[i].grad().data_ptr<float>(), count}, states_[i]);
-    }
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+      train::update_parameter(sgd(), steps_, sgd().learning_rate, parameters_[i], states_[i]);
   }
 
  private:
@@ -229,6 +226,7 @@ int run(int argc, char** argv) {
     at::set_num_threads(arguments.threads);
     train::set_blas_threads(arguments.threads);
   }
+  train::keep_freed_memory();  // as lockstep train does; all contestants profit
   if (!train::has_optimized_blas())
     fmt::print(stderr, "train_bench: warning: no optimized BLAS; install libopenblas0-pthread\n");
   bench_step(arguments);
