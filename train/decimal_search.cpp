@@ -51,6 +51,8 @@ namespace {
 // Any order of adding float32 terms of one sign that LibTorch uses (cascades of at most some
 // thousand additions) stays within this share of the double sum.
 constexpr double kSumTolerance = 1.0 / 512;
+// Decimals up to here, of both signs, scale float32 without overflow of the scale itself.
+constexpr int kMostDecimal = 100;
 // Below this no float32 sum of the terms overflows.
 constexpr double kSafeSum = 0x1p120;
 
@@ -73,10 +75,12 @@ class Candidates {
   Possible possible_winners() {
     if (lo_ >= hi_) return {};
     const float largest = loops().largest_magnitude(data_.data(), std::ssize(data_));
-    if (largest == 0) return {{lo_}, true};  // all errors are 0
+    // All errors are 0, unless 2^-n is infinite.
+    if (largest == 0 && lo_ >= -kMostDecimal) return {{lo_}, true};
     // Not where products underflow (floor would give 0 instead of -1) or scales overflow.
-    const bool nested =
-        std::isfinite(largest) && lo_ >= (rounding_ == Rounding::kFloor ? 0 : -100) && hi_ <= 100;
+    const bool nested = std::isfinite(largest) &&
+                        lo_ >= (rounding_ == Rounding::kFloor ? 0 : -kMostDecimal) &&
+                        hi_ <= kMostDecimal;
     if (nested)
       look_around(largest);
     else
@@ -93,8 +97,13 @@ class Candidates {
  private:
   // Looks at every candidate that may win, given the largest magnitude in the data.
   void look_around(float largest) {
+    // With 32 bits the highest code is 2^31 as a float, and the product 2^31 does not fit.
+    const auto saturates = [&](int n) {
+      const float product = std::ldexp(largest, n);
+      return product > limits_.hi || product >= 0x1p31f;
+    };
     int first = lo_;  // the largest n that saturates nothing
-    while (first + 1 < hi_ && std::ldexp(largest, first + 1) <= limits_.hi) ++first;
+    while (first + 1 < hi_ && !saturates(first + 1)) ++first;
     for (int n = first; n < hi_;) {
       const int next = std::min(hi_, n + (n == first ? 3 : 2));
       look_at(n, next);

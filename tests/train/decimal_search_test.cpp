@@ -27,6 +27,9 @@ std::vector<torch::Tensor> kinds_of_data(std::int64_t n) {
   const torch::Tensor normal = torch::randn({n});
   torch::Tensor outlier = torch::randn({n}) * 0.01;
   outlier[0] = 100.0f;
+  torch::Tensor power = torch::rand({n}) * 0.3, negative_power = power.clone();
+  power[n - 1] = 1.0f;
+  negative_power[n - 1] = -1.0f;
   torch::Tensor infinite = normal.clone(), bad = normal.clone();
   infinite[n / 2] = INFINITY;
   bad[n / 2] = NAN;
@@ -49,6 +52,9 @@ std::vector<torch::Tensor> kinds_of_data(std::int64_t n) {
           torch::zeros({n}),
           normal * (torch::rand({n}) > 0.9).to(torch::kFloat32),
           outlier,
+          power,
+          negative_power,
+          power * 65536,
           infinite,
           bad};
 }
@@ -62,8 +68,9 @@ TEST_CASE("search_decimals finds what trying every candidate finds, for data of 
     const std::vector<torch::Tensor> kinds = kinds_of_data(length);
     for (const Rounding rounding : {Rounding::kTowardZero, Rounding::kFloor, Rounding::kHalfEven})
       for (const int bits : {1, 2, 4, 8, 16, 31, 32})
-        for (const auto& [lo, hi] : {std::pair(0, 20), std::pair(-40, 30), std::pair(5, 6)}) {
-          if (length > 1000 && (hi > 20 || bits == 31)) continue;  // takes long, adds nothing
+        for (const auto& [lo, hi] :
+             {std::pair(0, 20), std::pair(-40, 30), std::pair(5, 6), std::pair(-140, -120)}) {
+          if (length > 1000 && (hi != 20 || bits == 31)) continue;  // takes long, adds nothing
           QuantizeSpec spec;
           spec.rounding = rounding, spec.decimal_lo = lo, spec.decimal_hi = hi;
           const std::vector<std::optional<int>> found =
