@@ -8,6 +8,7 @@
 
 #include "compile/support/error.h"
 #include "train/freeze_guard.h"
+#include "train/plain_number.h"
 
 namespace lockstep::train {
 namespace {
@@ -98,12 +99,12 @@ void explain_bad_loss(Network& network, const Batch& batch, double loss, std::in
     if (value.isfinite().all().item<bool>()) return;
     const torch::Tensor bad = value.masked_select(value.isfinite().logical_not());
     throw InputError(fmt::format("layer '{}': value {} in step {}; a lower learning rate may help",
-                                 node.name, bad[0].item<float>(), step));
+                                 node.name, without_nan_sign(bad[0].item<float>()), step));
   });
   throw InputError(
       fmt::format("layer '{}': the loss is {} in step {}; a lower learning rate may "
                   "help",
-                  network.graph().outputs.at(0), loss, step));
+                  network.graph().outputs.at(0), without_nan_sign(loss), step));
 }
 
 }  // namespace lockstep::train

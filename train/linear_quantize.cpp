@@ -154,7 +154,8 @@ struct MaskFunction : torch::autograd::Function<MaskFunction> {
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    return {mask_on_cpu(gradients[0], context->get_saved_variables()[0]), {}};
+    // By apply_mask, so that it has a gradient, too.
+    return {apply_mask(gradients[0], context->get_saved_variables()[0]), {}};
   }
 };
 

@@ -94,7 +94,8 @@ void Network::fuse_nodes() {
       return fused.begin > 0 && op_of(fused.begin - 1) == op && flows_on(fused.begin - 1);
     };
     if (takes_before("prune")) fused.prune = steps_[--fused.begin].op.module->as<PruneImpl>();
-    if (takes_before("relu")) {
+    const bool relu_is_taken = !fused_.empty() && fused_.back().end >= fused.begin;
+    if (!relu_is_taken && takes_before("relu")) {
       --fused.begin;
       fused.relu = Relu::kBefore;
     } else if (flows_on(i) && op_of(i + 1) == "relu") {

@@ -11,6 +11,7 @@
 #include "train/decimal_search.h"
 #include "train/freeze_guard.h"
 #include "train/linear_quantize.h"
+#include "train/plain_number.h"
 #include "train/sparse_log.h"
 
 namespace lockstep::train {
@@ -27,8 +28,13 @@ std::string repr(double value) {
 
 // The largest absolute value, or NaN; for messages.
 float worst_value(const torch::Tensor& x) {
-  const auto worst = x.abs().max().item<float>();
-  return std::isnan(worst) ? std::abs(worst) : worst;  // never "-nan"
+  return static_cast<float>(without_nan_sign(x.abs().max().item<float>()));
+}
+
+// What Q gets.
+torch::Tensor input_of_q(const torch::Tensor& x, const AroundQuantize& around) {
+  const torch::Tensor from = around.relu == Relu::kBefore ? x.relu() : x;
+  return around.mask.defined() ? apply_mask(from, around.mask) : from;
 }
 
 void require_options(const std::string& owner, const QuantizeSpec& spec, bool has_bias_bits) {
@@ -222,8 +228,8 @@ torch::Tensor QuantizeImpl::transform(const torch::Tensor& x, const AroundQuanti
     throw InputError(
         fmt::format("{}: value {} times 2^decimal does not fit int32 (decimals {} to "
                     "{})",
-                    owner(), worst_value(around.mask.defined() ? apply_mask(x, around.mask) : x),
-                    decimal.min().item<float>(), decimal.max().item<float>()));
+                    owner(), worst_value(input_of_q(x, around)), decimal.min().item<float>(),
+                    decimal.max().item<float>()));
   return y;
 }
 

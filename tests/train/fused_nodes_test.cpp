@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "compile/graph/graph.h"
+#include "tests/support/input_error.h"
 #include "tests/support/torch_doctest.h"
 #include "train/freeze_guard.h"
 #include "train/network.h"
@@ -134,6 +135,22 @@ TEST_CASE("a relu before them is fused, too") {
                                 "\"thin2\"")),
           false);
   compare(relu_first(graph_text("", "", "\"thin2\", \"relu\"")), false);
+}
+
+TEST_CASE("an error names the value that Q gets, behind relu and mask") {
+  Network network(parse_graph(relu_first(graph_text("", "", "\"thin2\"")), "test"), 5);
+  network.train();
+  const torch::Tensor x = torch::rand({3, 2, 9, 9});
+  for (int step = 0; step < 12; ++step) network.forward({x});
+  const auto error = [&](const Network::Observer& observe) {
+    return lockstep::test::input_error_of([&] {
+      const lockstep::train::FreezeGuard frozen;
+      network.forward({x * 1e20f - 1e30f * (x < 0.1f).to(torch::kFloat32)}, observe);
+    });
+  };
+  const std::string fused = error({});
+  CHECK(fused == error([](const Node&, const torch::Tensor&) {}));
+  CHECK(lockstep::test::contains(fused, "layer 'code': value "));
 }
 
 TEST_CASE("a value that is an output, or that two nodes read, is not fused away") {

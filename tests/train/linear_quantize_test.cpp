@@ -118,6 +118,21 @@ TEST_CASE("apply_mask is the product, and so is its gradient") {
   }
 }
 
+TEST_CASE("the gradient of apply_mask has a gradient") {
+  torch::manual_seed(24);
+  const torch::Tensor mask = torch::rand({4, 5}) < 0.5;
+  const torch::Tensor data = torch::randn({3, 4, 5});
+  const auto penalty_gradient = [&](auto product) {
+    const torch::Tensor x = data.clone().set_requires_grad(true);
+    const torch::Tensor y = product(x).pow(3).sum();
+    const torch::Tensor first = torch::autograd::grad({y}, {x}, {}, true, true)[0];
+    return torch::autograd::grad({first.pow(2).sum()}, {x})[0];
+  };
+  CHECK(same_bits(
+      penalty_gradient([&](const torch::Tensor& x) { return apply_mask(x, mask); }),
+      penalty_gradient([&](const torch::Tensor& x) { return x * mask.to(torch::kFloat32); })));
+}
+
 TEST_CASE("values outside int32 are reported by both ways, masked ones are not") {
   const torch::Tensor decimals = torch::tensor({19.0f});
   for (const float value : {4096.0f, -4097.0f, INFINITY, NAN}) {
