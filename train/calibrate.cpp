@@ -85,7 +85,7 @@ CalibrateResult calibrate_network(const Graph& graph, const CalibrateOptions& op
   keep_freed_memory();
   const StateDict weights = read_state_dict(options.weights);
   const OutputFolder files(options.out);
-  files.remove_all();
+  files.remove_states();
   if (options.threads > 0) {
     at::set_num_threads(options.threads);
     set_blas_threads(options.threads);
@@ -98,6 +98,7 @@ CalibrateResult calibrate_network(const Graph& graph, const CalibrateOptions& op
       datasets::load_dataset(options.data, input, {.seed = options.seed});
   require_class_outputs(network, dataset);
   const Batch batch = draw_images(dataset, input, options);
+  files.remove_all();
 
   Reporter reporter(options.quiet);
   reporter.line(fmt::format("calibrating '{}' on {} of {}", graph.name,

@@ -263,6 +263,25 @@ void load_state(const std::vector<StateEntry>& entries, const StateDict& state,
   }
 }
 
+namespace {
+
+// What the compiler would refuse after the training.
+void require_lowerable(const std::string& where, const std::string& key, const Tensor& tensor) {
+  const auto refuse = [&](const auto& value, std::string_view allowed) {
+    throw InputError(fmt::format("{}: '{}' holds {}, allowed are {}", where, key, value, allowed));
+  };
+  const std::string name = last_part(key);
+  if (name == "decimal") {
+    for (const float d : tensor.floats(key))
+      if (d != std::trunc(d) || std::abs(d) > 64) refuse(d, "the integers from -64 to 64");
+  } else if (name == "_cur_sparsity") {
+    const float share = tensor.floats(key).at(0);
+    if (!(share >= 0 && share <= 1)) refuse(share, "0 to 1");
+  }
+}
+
+}  // namespace
+
 void load_trained_state(const std::vector<StateEntry>& entries, const StateDict& state,
                         const std::string& name_for_errors, std::int64_t steps) {
   require_some_learnt(entries, state, name_for_errors);
@@ -273,6 +292,7 @@ void load_trained_state(const std::vector<StateEntry>& entries, const StateDict&
     require_finite(name_for_errors, entry.key, tensor);
     if (!entry.is_learnt || lacks_its_bias(entry.key, state)) continue;
     const bool is_seen = !is_placeholder(tensor);
+    if (is_seen) require_lowerable(name_for_errors, entry.key, tensor);
     const std::string*& first = is_seen ? seen : unseen;
     if (first == nullptr) first = &entry.key;
     if (is_seen && last_part(entry.key) == "_n_updates")

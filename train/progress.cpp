@@ -88,8 +88,8 @@ void JsonLog::add_epoch(std::int64_t epoch, std::int64_t step, double loss, doub
   text_ += json.dump() + "\n";
 }
 
-void JsonLog::take_over(const std::filesystem::path& earlier, std::int64_t last_step) {
-  if (!std::filesystem::exists(earlier)) return;
+bool JsonLog::take_over(const std::filesystem::path& earlier, std::int64_t last_step) {
+  if (!std::filesystem::exists(earlier)) return false;
   const std::string text = read_text_file(earlier, kMostLogBytes);
   std::size_t begin = 0;
   while (begin < text.size()) {
@@ -102,6 +102,7 @@ void JsonLog::take_over(const std::filesystem::path& earlier, std::int64_t last_
           fmt::format("{}: not a training log: '{}'", earlier.string(), one.substr(0, 80)));
     if (json["step"].get<std::int64_t>() <= last_step) text_ += one + "\n";
   }
+  return true;
 }
 
 void JsonLog::write() const { write_file_atomically(path_, text_); }

@@ -51,8 +51,9 @@ class JsonLog {
                 const std::vector<std::string>& events);
   void add_epoch(std::int64_t epoch, std::int64_t step, double loss, double train_accuracy,
                  double test_accuracy);
-  // Takes over the lines of an earlier run's log up to `last_step`; a missing file has none.
-  void take_over(const std::filesystem::path& earlier, std::int64_t last_step);
+  // Takes over the lines of an earlier run's log up to `last_step`. False when there is no such
+  // file.
+  bool take_over(const std::filesystem::path& earlier, std::int64_t last_step);
   void write() const;
 
  private:

@@ -23,6 +23,7 @@
 #include "train/options.h"
 #include "train/output_folder.h"
 #include "train/parameter_update.h"
+#include "train/plain_number.h"
 #include "train/process_group.h"
 #include "train/progress.h"
 #include "train/seed_streams.h"
@@ -169,7 +170,11 @@ class Training {
       throw InputError(fmt::format("{}: made after step {}, but the training has {} steps",
                                    options_.resume.string(), earlier.step, total_steps_));
     state_ = std::move(earlier);
-    if (files_ != nullptr) log_.take_over(options_.resume.parent_path() / "log.jsonl", state_.step);
+    if (files_ == nullptr) return;
+    const std::filesystem::path log = options_.resume.parent_path() / "log.jsonl";
+    if (!log_.take_over(log, state_.step))
+      reporter_.line(fmt::format("warning: {} is missing; the new log begins after step {}",
+                                 log.string(), state_.step));
   }
 
   // This process's share of `count` things.
@@ -236,7 +241,7 @@ class Training {
       const torch::Tensor bad = tensor.detach().masked_select(tensor.isfinite().logical_not());
       throw InputError(
           fmt::format("layer '{}': value {} after step {}; a lower learning rate may help", key,
-                      bad[0].item<float>(), state_.step));
+                      without_nan_sign(bad[0].item<float>()), state_.step));
     }
   }
 
@@ -310,17 +315,19 @@ class Training {
   bool group_was_interrupted_ = false;     // any process of it, up to the last step
 };
 
-// What a resumed run goes on from is read before anything is removed, so a mistyped option costs
-// nothing, and its checkpoint and log are only ever replaced.
+// Old states go first: they must not look new. A checkpoint, from which they can be made again, and
+// its log and recipe stay until everything has been read, so a mistyped option does not cost them;
+// those that a resumed run goes on from are only ever replaced.
 TrainResult train_with(const Graph& graph, const TrainOptions& options, ProcessGroup* group) {
   std::optional<OutputFolder> files;
   if (options.group.rank == 0) files.emplace(options.out);
-  if (files && options.resume.empty()) files->remove_all();
+  if (files && options.resume.empty()) files->remove_states();
   if (options.threads > 0) {
     at::set_num_threads(options.threads);
     set_blas_threads(options.threads);
   }
   Training training(graph, options, group, files ? &*files : nullptr);
+  if (files && options.resume.empty()) files->remove_all();
   if (files) files->remove_states();
   return training.run();
 }

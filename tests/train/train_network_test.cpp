@@ -435,6 +435,11 @@ TEST_CASE("a state that training cannot go on from is refused with file and key"
                  "'conv.quantize.decimal' holds nan, not a finite number"));
   CHECK(
       contains(with_bits("fc.weight", 0xff800000), "'fc.weight' holds -inf, not a finite number"));
+  CHECK(contains(with_bits("code.decimal", 0x40d00000),
+                 "'code.decimal' holds 6.5, allowed are the integers from -64 to 64"));
+  CHECK(contains(with_bits("conv.quantize.decimal", 0xc2820000), "holds -65, allowed are"));
+  CHECK(contains(with_bits("thin._cur_sparsity", 0x40e00000),
+                 "'thin._cur_sparsity' holds 7, allowed are 0 to 1"));
   CHECK(with_bits("code._n_updates", 2147483647 - 94) == "(no error)");
   CHECK(contains(with_bits("code._n_updates", 2147483647 - 93),
                  "'code._n_updates' is 2147483554; with the 94 steps of this training it would "
@@ -485,6 +490,33 @@ TEST_CASE("a mistyped --resume leaves the earlier run's files as they were") {
   refused([&](TrainOptions& o) { o.resume = folder / "state.pt"; });
   refused([](TrainOptions& o) { o.data = "idx:/none"; });
   refused([](TrainOptions& o) { o.recipe.seed = 2; });
+}
+
+TEST_CASE("a mistyped option of a new training costs old states, but not the checkpoint") {
+  const TemporaryFolder folder, elsewhere;
+  TrainOptions options = options_for(folder.path());
+  options.recipe.epochs = 1;
+  train_network(small_graph(), options);
+  const std::string checkpoint =
+      lockstep::sha256_hex(lockstep::read_file(folder / "checkpoint.pt"));
+  const auto refused = [&](auto change) {
+    TrainOptions changed = options;
+    change(changed);
+    CHECK(input_error_of([&] { train_network(small_graph(), changed); }) != "(no error)");
+    CHECK(!fs::exists(folder / "state.pt"));
+    CHECK(!fs::exists(folder / "state.safetensors"));
+    CHECK(fs::exists(folder / "log.jsonl"));
+    CHECK(fs::exists(folder / "recipe.json"));
+    REQUIRE(fs::exists(folder / "checkpoint.pt"));
+    CHECK(lockstep::sha256_hex(lockstep::read_file(folder / "checkpoint.pt")) == checkpoint);
+  };
+  refused([](TrainOptions& o) { o.data = "idx:/none"; });
+  refused([&](TrainOptions& o) { o.weights = elsewhere / "none.pt"; });
+  refused([&](TrainOptions& o) { o.state = elsewhere / "none.pt"; });
+  // From it the states are made again.
+  options.resume = folder / "checkpoint.pt";
+  train_network(small_graph(), options);
+  CHECK(fs::exists(folder / "state.pt"));
 }
 
 TEST_CASE("a damaged checkpoint is refused with the entry that is wrong") {
@@ -655,7 +687,8 @@ TEST_CASE("a log of more than 64 MiB can be resumed from") {
       << "{\"step\":1,\"events\":[\"" << std::string(std::size_t{65} << 20, 'a') << "\"]}\n"
       << "{\"step\":2}\n";
   lockstep::train::JsonLog log(folder / "new.jsonl");
-  log.take_over(folder / "old.jsonl", 1);
+  CHECK(!log.take_over(folder / "none.jsonl", 1));
+  CHECK(log.take_over(folder / "old.jsonl", 1));
   log.write();
   CHECK(fs::file_size(folder / "new.jsonl") == fs::file_size(folder / "old.jsonl") - 11);
 }

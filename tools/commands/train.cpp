@@ -151,6 +151,7 @@ Action add_train(CLI::App& verb) {
   RecipeOptions& recipe = arguments->recipe;
   add_path(verb, "--recipe", recipe.file, "How to train; the options below override it",
            "recipe.json");
+  auto* const recipe_file = verb.get_option("--recipe");
   auto* const epochs =
       add_integer(verb, "--epochs", recipe.epochs, 1, kMost, "Passes over the training images [1]");
   add_integer(verb, "--batch-size", recipe.batch_size, 1, kMost, "Images per step [64]");
@@ -163,8 +164,9 @@ Action add_train(CLI::App& verb) {
               "Same seed and thread count: same bits [1]");
   auto* const resume =
       add_path(verb, "--resume", options.resume, "Go on from this checkpoint", "checkpoint.pt");
-  verb.add_flag("--resume-anyway", options.resume_anyway,
-                "Also with other threads, processor or libraries: the bits may differ")
+  verb.add_flag(
+          "--resume-anyway", options.resume_anyway,
+          "Also with other threads, processes, device, processor or libraries: the bits may differ")
       ->needs(resume);
   add_integer(verb, "--checkpoint-every", options.checkpoint_every, 0, kMost,
               "Steps between checkpoints; 0: one after each epoch");
@@ -185,7 +187,10 @@ Action add_train(CLI::App& verb) {
                   "Do not train: find masks and decimals for --weights on N training images")
           ->needs(weights)
           ->excludes(epochs)
+          ->excludes(recipe_file)
           ->excludes(state);
+  for (const char* const name : {"--batch-size", "--optimizer", "--lr", "--checkpoint-every"})
+    calibrate->excludes(verb.get_option(name));
   verb.add_flag("--no-pruning", arguments->without_pruning, "With --calibrate: prune nothing")
       ->needs(calibrate);
   GroupArguments& group = arguments->group;
