@@ -1,6 +1,7 @@
 #include "train/machine.h"
 
 #include <ATen/Version.h>
+#include <ATen/detail/CUDAHooksInterface.h>
 #include <fmt/format.h>
 #include <torch/version.h>
 
@@ -36,7 +37,9 @@ std::string instruction_set() {
 }  // namespace
 
 Machine this_machine(torch::Device device) {
-  return {.device = device.is_cuda() ? "cuda" : "cpu",
+  return {.device = device.is_cuda()
+                        ? fmt::format("cuda, cuDNN {}", at::detail::getCUDAHooks().versionCuDNN())
+                        : "cpu",
           .processor = fmt::format("{} ({})", processor_name(), instruction_set()),
           .libtorch = fmt::format("{}, {}", TORCH_VERSION, at::get_mkldnn_version()),
           .blas = blas_description()};

@@ -9,7 +9,7 @@
 namespace lockstep::train {
 
 struct Machine {
-  std::string device;     // what computes: "cpu" or "cuda"
+  std::string device;     // what computes: "cpu", or "cuda" with the version of cuDNN
   std::string processor;  // its name and the instructions that LibTorch uses
   std::string libtorch;   // its version and oneDNN's
   std::string blas;       // its version, kernels and threads
