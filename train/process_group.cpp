@@ -49,6 +49,10 @@ std::string size_key(std::int64_t rank) { return fmt::format("world_size/{}", ra
 std::string note_key(std::int64_t rank) { return fmt::format("note/{}", rank); }
 std::string read_key(std::int64_t rank) { return fmt::format("has_read/{}", rank); }
 
+milliseconds time_until(Clock::time_point end) {
+  return std::chrono::duration_cast<milliseconds>(end - Clock::now());
+}
+
 std::vector<std::uint8_t> to_value(std::string_view text) { return {text.begin(), text.end()}; }
 
 std::string to_text(const std::vector<std::uint8_t>& value) { return {value.begin(), value.end()}; }
@@ -139,6 +143,8 @@ struct ProcessGroup::Connection {
   std::optional<UndoOnInterrupt> remove_file;
 
   bool has(const std::string& key) { return store->check({key}); }
+  // Of a TCPStore's calls only this one has a timeout, and gives it to those that follow.
+  void wait_for(const std::string& key, milliseconds timeout) { store->wait({key}, timeout); }
   void remove_meeting_file() {
     std::error_code ignored;
     if (!point.file.empty()) std::filesystem::remove(point.file, ignored);
@@ -182,6 +188,7 @@ void ProcessGroup::meet() {
     throw InputError(fmt::format("init method {}: {}", options_.init_method, reason));
   };
   const milliseconds timeout = std::chrono::seconds(options_.timeout_seconds);
+  const Clock::time_point end = Clock::now() + timeout;
   try {
     if (here.point.file.empty()) {
       own_address(here.point);  // names a host that is not known
@@ -191,6 +198,8 @@ void ProcessGroup::meet() {
       tcp.waitWorkers = false;
       tcp.timeout = timeout;
       here.store = c10::make_intrusive<c10d::TCPStore>(here.point.host, tcp);
+      // Whoever accepts connections there need not be rank 0, nor answer.
+      if (rank() != 0) here.wait_for(size_key(0), std::max(time_until(end), kPollEvery));
     } else {
       here.store = c10::make_intrusive<c10d::FileStore>(here.point.file, static_cast<int>(size()));
       here.store->setTimeout(timeout);
@@ -205,6 +214,7 @@ void ProcessGroup::meet() {
       here.remove_file.emplace(hold, [&here] { here.remove_meeting_file(); });
     }
     here.store->set(size_key(rank()), to_value(std::to_string(size())));
+    here.wait_for(size_key(rank()), timeout);
   } catch (const InputError&) {
     throw;
   } catch (const std::exception& error) {

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -156,6 +157,15 @@ std::vector<std::string> names_in(const fs::path& folder) {
     names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
+}
+
+// The end of a process that must come by itself, and soon, in a test of what must not hang. The
+// bound is generous; a process beyond it is killed with the test.
+Finished wait_30_s(BackgroundProcess& process) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point end = Clock::now() + std::chrono::seconds(30);
+  REQUIRE_FALSE(process.wait_until([&] { return Clock::now() > end; }));
+  return process.wait();
 }
 
 void check_one_line(const std::string& text) {
@@ -358,6 +368,10 @@ TEST_CASE("a group that cannot come together says why") {
   } const cases[] = {
       {{"--world-size", "2", "--rank", "1", "--init-method", free_tcp(), "--group-timeout", "1"},
        "rank 0 did not answer within 1 s"},
+      // Something that accepts connections there, but is no rank 0.
+      {{"--world-size", "2", "--rank", "1", "--init-method", "tcp://127.0.0.1:" + taken.number(),
+        "--group-timeout", "2"},
+       "rank 0 did not answer within 2 s"},
       {{"--world-size", "3", "--rank", "0", "--init-method", free_tcp(), "--group-timeout", "1"},
        "ranks 1, 2 of 3 did not come within 1 s"},
       {{"--world-size", "2", "--rank", "1", "--init-method", file, "--group-timeout", "1"},
@@ -378,7 +392,8 @@ TEST_CASE("a group that cannot come together says why") {
   };
   for (const auto& [options, message] : cases) {
     CAPTURE(message);
-    const Finished finished = run_process(work.train("out", options));
+    BackgroundProcess process(work.train("out", options));
+    const Finished finished = wait_30_s(process);
     CHECK(finished.exit_code == 2);
     check_one_line(finished.err);
     INFO(finished.err);
