@@ -31,6 +31,7 @@
 #include "compile/support/error.h"
 #include "compile/support/interruption.h"
 #include "compile/support/printable.h"
+#include "train/meeting_file.h"
 
 namespace lockstep::train {
 namespace {
@@ -149,6 +150,16 @@ struct ProcessGroup::Connection {
     std::error_code ignored;
     if (!point.file.empty()) std::filesystem::remove(point.file, ignored);
   }
+  void remove_file_on_interrupt(const InterruptHold& hold) {
+    remove_file.emplace(hold, [this] { remove_meeting_file(); });
+  }
+  // False when something is there already.
+  bool make_meeting_file() {
+    const InterruptHold hold;
+    if (!train::make_meeting_file(point.file)) return false;
+    remove_file_on_interrupt(hold);
+    return true;
+  }
 };
 
 // What is known of the others when this process ends.
@@ -189,6 +200,7 @@ void ProcessGroup::meet() {
   };
   const milliseconds timeout = std::chrono::seconds(options_.timeout_seconds);
   const Clock::time_point end = Clock::now() + timeout;
+  bool made_file = false;
   try {
     if (here.point.file.empty()) {
       own_address(here.point);  // names a host that is not known
@@ -201,6 +213,8 @@ void ProcessGroup::meet() {
       // Whoever accepts connections there need not be rank 0, nor answer.
       if (rank() != 0) here.wait_for(size_key(0), std::max(time_until(end), kPollEvery));
     } else {
+      made_file = here.make_meeting_file();
+      if (!made_file) require_meeting_file(here.point.file, timeout);
       here.store = c10::make_intrusive<c10d::FileStore>(here.point.file, static_cast<int>(size()));
       here.store->setTimeout(timeout);
     }
@@ -209,16 +223,14 @@ void ProcessGroup::meet() {
                          here.point.file.empty()
                              ? ""
                              : ", or the file is left from an earlier training: then remove it"));
-    if (!here.point.file.empty()) {
-      const InterruptHold hold;
-      here.remove_file.emplace(hold, [&here] { here.remove_meeting_file(); });
-    }
+    if (!here.point.file.empty() && !made_file) here.remove_file_on_interrupt(InterruptHold());
     here.store->set(size_key(rank()), to_value(std::to_string(size())));
     here.wait_for(size_key(rank()), timeout);
   } catch (const InputError&) {
     throw;
   } catch (const std::exception& error) {
     const std::string reason = reason_of(error);
+    if (made_file) here.remove_meeting_file();
     if (here.point.file.empty() && rank() != 0)
       refuse(
           fmt::format("rank 0 did not answer within {} s: {}", options_.timeout_seconds, reason));

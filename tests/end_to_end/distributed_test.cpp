@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -400,6 +401,55 @@ TEST_CASE("a group that cannot come together says why") {
     CHECK(finished.err.find(message) != std::string::npos);
     CHECK_FALSE(fs::exists(work.file("meeting")));
   }
+}
+
+TEST_CASE("what is not a file for processes to meet at is refused by every rank, and stays") {
+  const Workplace work;
+  using namespace std::string_literals;
+  // As FileStore writes it: one entry of rank 0.
+  const std::string entry = "\x09\0\0\0/member/0\x01\0\0\0001"s;
+  struct {
+    std::string name, content, message;
+  } const cases[] = {
+      {"text", "my thesis\n", "text: the file is there already, and no meeting point"},
+      {"keys_only", entry.substr(0, 13), "keys_only: the file is there already, and no meeting"},
+      {"torn", entry.substr(0, entry.size() - 1),
+       "torn: the file is there already, and no meeting"},
+      {"longer", entry + "x", "longer: the file is there already, and no meeting"},
+      {"empty", "", "empty: the file is there already, and empty"},
+      {"left", entry, "left: rank 0 is there already, or the file is left from an earlier"},
+  };
+  for (const auto& [name, content, message] : cases) {
+    CAPTURE(name);
+    write_text(work.folder / name, content);
+    for (const int rank : {0, 1}) {
+      if (name == "left" && rank == 1) continue;  // that one waits for rank 0's next entry
+      BackgroundProcess process(work.rank(rank, 2, "file://" + work.file(name), "out", {}));
+      const Finished finished = wait_30_s(process);
+      CHECK(finished.exit_code == 2);
+      check_one_line(finished.err);
+      INFO(finished.err);
+      CHECK(finished.err.find(message) != std::string::npos);
+    }
+    CHECK(read_text(work.file(name)).starts_with(content));
+  }
+
+  fs::create_directory(work.folder / "folder");
+  REQUIRE(::mkfifo(work.file("pipe").c_str(), 0600) == 0);
+  for (const auto& [path, message] :
+       {std::pair(work.file("folder"), "folder: is a folder"s),
+        std::pair(work.file("pipe"), "pipe: is not a regular file"s),
+        std::pair(work.file("no_folder/meeting"), "meeting: No such file or directory"s)})
+    for (const int rank : {0, 1}) {
+      CAPTURE(path);
+      BackgroundProcess process(work.rank(rank, 2, "file://" + path, "out", {}));
+      const Finished finished = wait_30_s(process);
+      CHECK(finished.exit_code == 2);
+      check_one_line(finished.err);
+      INFO(finished.err);
+      CHECK(finished.err.find(message) != std::string::npos);
+    }
+  CHECK(fs::is_empty(work.folder / "folder"));
 }
 
 TEST_CASE("the environment's variables are all there, or the missing one is named") {
