@@ -48,6 +48,8 @@ constexpr milliseconds kPollEvery{10};
 std::string member_key(std::int64_t rank) { return fmt::format("member/{}", rank); }
 std::string size_key(std::int64_t rank) { return fmt::format("world_size/{}", rank); }
 std::string note_key(std::int64_t rank) { return fmt::format("note/{}", rank); }
+// The note of a process that has waited in vain; a reason has no line break.
+constexpr std::string_view kNoAnswer = "\n";
 std::string read_key(std::int64_t rank) { return fmt::format("has_read/{}", rank); }
 
 milliseconds time_until(Clock::time_point end) {
@@ -131,6 +133,12 @@ torch::Tensor tensor_on(std::span<Value> values) {
                           c10::CppTypeToScalarType<Value>::value);
 }
 
+// Of the texts of Gloo, c10d and the system, where one has waited for longer than it may.
+bool is_timeout(std::string_view reason) {
+  return reason.find("imed out") != std::string_view::npos ||
+         reason.find("imeout") != std::string_view::npos;
+}
+
 std::string ranks_text(const std::vector<std::int64_t>& ranks) {
   return fmt::format("rank{} {}", ranks.size() == 1 ? "" : "s", fmt::join(ranks, ", "));
 }
@@ -165,6 +173,7 @@ struct ProcessGroup::Connection {
 // What is known of the others when this process ends.
 struct ProcessGroup::Ends {
   bool meeting_point_is_gone = false;
+  bool one_did_not_answer = false;  // in this process's or in another one's call
   std::vector<std::int64_t> without_note;
   std::vector<std::pair<std::int64_t, std::string>> errors;  // rank, its reason
 };
@@ -281,9 +290,11 @@ void ProcessGroup::collect_members() {
   }
 }
 
-// Leaves `note` for the others, empty for a process that only lost them, and reads theirs.
+// Leaves `note` for the others, empty or kNoAnswer for a process that only lost them, and reads
+// theirs.
 ProcessGroup::Ends ProcessGroup::settle(const std::string& note) noexcept {
   Ends ends;
+  ends.one_did_not_answer = note == kNoAnswer;
   Connection& here = *connection_;
   const auto wait_for = [&](std::vector<std::int64_t>& ranks, auto&& key) {
     const Clock::time_point end = Clock::now() + kSettleTime;
@@ -295,8 +306,8 @@ ProcessGroup::Ends ProcessGroup::settle(const std::string& note) noexcept {
   };
   here.gloo.reset();  // the others, when they wait for this process, find the connection closed
   try {
-    here.store->setTimeout(kSettleTime);
     here.store->set(note_key(rank()), to_value(note));
+    here.wait_for(note_key(rank()), kSettleTime);
     ends.without_note = others_;
     wait_for(ends.without_note, note_key);
     std::vector<std::int64_t> readers;
@@ -304,7 +315,10 @@ ProcessGroup::Ends ProcessGroup::settle(const std::string& note) noexcept {
       if (std::ranges::count(ends.without_note, other) > 0) continue;
       readers.push_back(other);
       const std::string theirs = to_text(here.store->get(note_key(other)));
-      if (!theirs.empty()) ends.errors.emplace_back(other, theirs);
+      if (theirs == kNoAnswer)
+        ends.one_did_not_answer = true;
+      else if (!theirs.empty())
+        ends.errors.emplace_back(other, theirs);
     }
     here.store->set(read_key(rank()), to_value("1"));
     // The first one there keeps the meeting point until the rest have read.
@@ -312,24 +326,27 @@ ProcessGroup::Ends ProcessGroup::settle(const std::string& note) noexcept {
       return ends;
     wait_for(readers, read_key);
     here.remove_meeting_file();
-  } catch (const std::exception&) {
+  } catch (const std::exception& error) {
     ends.meeting_point_is_gone = true;
+    ends.one_did_not_answer = is_timeout(reason_of(error));
   }
   return ends;
 }
 
 // The collective failed for `reason`: says who is to blame.
 void ProcessGroup::give_up(const std::string& reason) {
-  const Ends ends = settle("");
+  const Ends ends = settle(std::string(is_timeout(reason) ? kNoAnswer : ""));
   if (!ends.errors.empty())
     throw InputError(fmt::format("rank {} ended {}: {}", ends.errors.front().first, activity_,
                                  ends.errors.front().second));
-  if (ends.meeting_point_is_gone)
-    throw InputError(fmt::format("rank 0 is gone {}: {}", activity_, reason));
-  if (!ends.without_note.empty())
-    throw InputError(fmt::format("{} {} gone {}: {}", ranks_text(ends.without_note),
-                                 ends.without_note.size() == 1 ? "is" : "are", activity_, reason));
-  throw InputError(fmt::format("the processes lost each other {}: {}", activity_, reason));
+  std::vector<std::int64_t> lost = ends.without_note;
+  if (ends.meeting_point_is_gone) lost = {0};
+  if (lost.empty())
+    throw InputError(fmt::format("the processes lost each other {}: {}", activity_, reason));
+  const std::string_view what = ends.one_did_not_answer ? "did not answer"
+                                : lost.size() == 1      ? "is gone"
+                                                        : "are gone";
+  throw InputError(fmt::format("{} {} {}: {}", ranks_text(lost), what, activity_, reason));
 }
 
 void ProcessGroup::leave(std::string_view why) noexcept {

@@ -48,6 +48,15 @@ constexpr const char* kRichGraph = R"({"format": "lockstep-graph", "version": 1,
    "wrap": [{"type": "quantize", "channelwise": 0, "timeout": 60}]}],
  "outputs": ["fc"]})";
 
+// With nothing to share but gradients.
+constexpr const char* kPlainGraph = R"({"format": "lockstep-graph", "version": 1, "name": "plain",
+ "inputs": [{"name": "input", "shape": [1, 12, 12], "bits": 8, "decimal": 7}],
+ "nodes": [
+  {"name": "flat", "op": "flatten", "inputs": ["input"]},
+  {"name": "fc", "op": "linear", "inputs": ["flat"],
+   "attrs": {"in_features": 144, "out_features": 10}}],
+ "outputs": ["fc"]})";
+
 using Options = std::vector<std::string>;
 
 Options operator+(Options a, const Options& b) {
@@ -93,11 +102,12 @@ struct Workplace {
                const Options& more) const {
     return train(rank == 0 ? out : "nothing",
                  Options{"--world-size", std::to_string(size), "--rank", std::to_string(rank),
-                         "--init-method", init_method, "--group-timeout", "60"} +
+                         "--init-method", init_method, "--group-timeout", group_timeout} +
                      more);
   }
   TemporaryFolder folder;
   std::string graph = kGraph.string();
+  std::string group_timeout = "60";
 };
 
 // All ranks of one training.
@@ -304,15 +314,47 @@ TEST_CASE("when a rank is killed the others say so and end; training goes on to 
   }
 }
 
+TEST_CASE("a rank 0 that hangs does not keep those that end from ending") {
+  Workplace work;
+  work.graph = work.file("plain.json");
+  write_text(work.graph, kPlainGraph);
+  // In Gloo's ring rank 1 waits for rank 2, finds it gone, and then rank 0 does not answer. That
+  // must not take as long as the exchange may, --group-timeout.
+  Group group(work, 3, free_tcp(), "out", {"--epochs", "1000", "--batch-size", "3"});
+  REQUIRE(group[0].wait_for_text("epoch 1/1000"));
+  group[0].send(SIGSTOP);
+  group[2].send(SIGKILL);
+  const Finished finished = wait_30_s(group[1]);
+  CHECK(finished.exit_code == 2);
+  check_one_line(finished.err);
+  CHECK(finished.err.find("rank 0 did not answer in step ") != std::string::npos);
+}
+
+TEST_CASE("a rank that hangs is said not to answer") {
+  Workplace work;
+  work.graph = work.file("plain.json");
+  write_text(work.graph, kPlainGraph);
+  work.group_timeout = "4";
+  for (const std::size_t hangs : {0, 1}) {
+    CAPTURE(hangs);
+    Group group(work, 3, free_tcp(), "out", {"--epochs", "1000", "--batch-size", "3"});
+    REQUIRE(group[0].wait_for_text("epoch 1/1000"));
+    group[hangs].send(SIGSTOP);
+    for (std::size_t rank = 0; rank < 3; ++rank) {
+      if (rank == hangs) continue;
+      CAPTURE(rank);
+      const Finished finished = wait_30_s(group[rank]);
+      CHECK(finished.exit_code == 2);
+      INFO(finished.err);
+      CHECK(finished.err.find("rank " + std::to_string(hangs) + " did not answer in step ") !=
+            std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("a rank that differs is refused on all ranks, which say in what") {
   const Workplace work;
-  write_text(work.folder / "other.json",
-             R"({"format": "lockstep-graph", "version": 1, "name": "other",
-      "inputs": [{"name": "input", "shape": [1, 12, 12], "bits": 8, "decimal": 7}],
-      "nodes": [{"name": "flat", "op": "flatten", "inputs": ["input"]},
-                {"name": "fc", "op": "linear", "inputs": ["flat"],
-                 "attrs": {"in_features": 144, "out_features": 10}}],
-      "outputs": ["fc"]})");
+  write_text(work.folder / "other.json", kPlainGraph);
   struct {
     Options of_rank_1;
     std::string message;
