@@ -12,9 +12,6 @@
 namespace lockstep::train {
 namespace {
 
-constexpr std::int64_t kMostProcesses = 1024;
-constexpr std::int64_t kMostSeconds = 7 * 24 * 60 * 60;
-
 // Digits only: no sign, no space.
 bool parse_number(std::string_view text, std::int64_t& value) {
   if (text.empty() || text.find_first_not_of("0123456789") != std::string_view::npos) return false;
@@ -62,7 +59,7 @@ MeetingPoint parse_init_method(const std::string& init_method) {
 void require_valid(const GroupOptions& options) {
   require_range("world size", options.world_size, 1, kMostProcesses);
   require_range("rank", options.rank, 0, options.world_size - 1);
-  require_range("group timeout", options.timeout_seconds, 1, kMostSeconds);
+  require_range("group timeout", options.timeout_seconds, 1, kMostGroupSeconds);
   if (options.world_size == 1) return;
   if (options.init_method.empty())
     throw InputError(

@@ -7,6 +7,9 @@
 
 namespace lockstep::train {
 
+inline constexpr std::int64_t kMostProcesses = 1024;
+inline constexpr std::int64_t kMostGroupSeconds = 7 * 24 * 60 * 60;
+
 struct GroupOptions {
   std::int64_t world_size = 1;  // processes; 1: training as ever, and the rest does not count
   std::int64_t rank = 0;        // this one's number, from 0; rank 0 writes the files

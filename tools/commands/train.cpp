@@ -194,18 +194,18 @@ Action add_train(CLI::App& verb) {
   verb.add_flag("--no-pruning", arguments->without_pruning, "With --calibrate: prune nothing")
       ->needs(calibrate);
   GroupArguments& group = arguments->group;
-  auto* const world_size =
-      add_integer(verb, "--world-size", group.world_size, 1, kMost,
-                  "Processes that train together, each with its --rank [WORLD_SIZE or 1]");
-  add_integer(verb, "--rank", group.rank, 0, kMost,
-              "This process's number; 0 writes the files [RANK]")
+  auto* const world_size = add_integer(
+      verb, "--world-size", group.world_size, 1, train::kMostProcesses,
+      "Processes, each with its --rank; not given: as WORLD_SIZE, RANK, MASTER_ADDR and "
+      "MASTER_PORT say [1]");
+  add_integer(verb, "--rank", group.rank, 0, train::kMostProcesses - 1,
+              "This process's number; 0 writes the files")
       ->needs(world_size);
   verb.add_option("--init-method", group.init_method,
-                  "Where they meet: tcp://HOST:PORT of rank 0, or file:///PATH [MASTER_ADDR, "
-                  "MASTER_PORT]")
+                  "Where they meet: tcp://HOST:PORT of rank 0, or file:///PATH")
       ->needs(world_size)
       ->type_name("URL");
-  add_integer(verb, "--group-timeout", group.timeout_seconds, 1, kMost,
+  add_integer(verb, "--group-timeout", group.timeout_seconds, 1, train::kMostGroupSeconds,
               "Seconds for which they wait for each other");
   add_output_options(verb, arguments->output);
   return [arguments] {
