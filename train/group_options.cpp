@@ -68,6 +68,21 @@ void require_valid(const GroupOptions& options) {
   parse_init_method(options.init_method);
 }
 
+void require_shareable_layers(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    if (node.prune && node.prune->collapse.value_or(0) < 0)
+      throw InputError(
+          fmt::format("layer '{}': collapse = {} prunes each place in a batch apart, which several "
+                      "processes cannot share",
+                      node.name, *node.prune->collapse));
+    if (node.quantize && node.quantize->channelwise == 0)
+      throw InputError(
+          fmt::format("layer '{}': channelwise = 0 is the batch axis of an activation, which "
+                      "several processes cannot share",
+                      node.name));
+  }
+}
+
 GroupOptions group_from_environment(const std::function<const char*(const char*)>& lookup) {
   GroupOptions options;
   if (lookup("WORLD_SIZE") == nullptr) return options;

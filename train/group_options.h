@@ -5,6 +5,8 @@
 #include <functional>
 #include <string>
 
+#include "compile/graph/graph.h"
+
 namespace lockstep::train {
 
 inline constexpr std::int64_t kMostProcesses = 1024;
@@ -20,6 +22,10 @@ struct GroupOptions {
 // InputError unless every value is in its range and, for more than one process, there is an init
 // method.
 void require_valid(const GroupOptions& options);
+
+// InputError for layers that would decide otherwise on a process's part of a batch than on all of
+// it. Each process can tell alone, before it meets the others.
+void require_shareable_layers(const Graph& graph);
 
 // Where the processes of a group meet: a host and its port, or else a file.
 struct MeetingPoint {

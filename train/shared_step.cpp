@@ -34,18 +34,7 @@ void require_shareable(const Graph& graph, std::int64_t batch_size, std::int64_t
   if (batch_size > kMostImages)
     throw InputError(fmt::format("batch_size = {}, but {} processes share at most {}", batch_size,
                                  processes, kMostImages));
-  for (const Node& node : graph.nodes) {
-    if (node.prune && node.prune->collapse.value_or(0) < 0)
-      throw InputError(
-          fmt::format("layer '{}': collapse = {} prunes each place in a batch apart, which several "
-                      "processes cannot share",
-                      node.name, *node.prune->collapse));
-    if (node.quantize && node.quantize->channelwise == 0)
-      throw InputError(
-          fmt::format("layer '{}': channelwise = 0 is the batch axis of an activation, which "
-                      "several processes cannot share",
-                      node.name));
-  }
+  require_shareable_layers(graph);
 }
 
 SharedBatch::Head head_of_shared_batch(ProcessGroup& group, std::int64_t whole_count) {

@@ -518,6 +518,34 @@ TEST_CASE("the environment's variables are all there, or the missing one is name
   }
 }
 
+TEST_CASE("layers that processes cannot share are refused by each alone") {
+  Workplace work;
+  work.graph = work.file("graph.json");
+  for (const auto& [node, message] :
+       {std::pair(
+            R"("op": "prune", "inputs": ["flat"], "attrs": {"sparsity": 0.5, "collapse": -1})",
+            "layer 'single': collapse = -1 prunes each place in a batch apart"),
+        std::pair(R"("op": "quantize", "inputs": ["flat"], "attrs": {"channelwise": 0})",
+                  "layer 'single': channelwise = 0 is the batch axis of an activation")}) {
+    CAPTURE(message);
+    std::string graph = kPlainGraph;
+    graph.replace(graph.find("{\"name\": \"fc\""), 0,
+                  std::string(R"({"name": "single", )") + node + "},\n  ");
+    graph.replace(graph.find(R"("linear", "inputs": ["flat"])"), 28,
+                  R"("linear", "inputs": ["single"])");
+    write_text(work.graph, graph);
+    // Nobody else comes, and --group-timeout is longer than this wait.
+    for (const int rank : {0, 1}) {
+      BackgroundProcess process(work.rank(rank, 2, free_tcp(), "out", {}));
+      const Finished finished = wait_30_s(process);
+      CHECK(finished.exit_code == 2);
+      check_one_line(finished.err);
+      INFO(finished.err);
+      CHECK(finished.err.find(message) != std::string::npos);
+    }
+  }
+}
+
 TEST_CASE("batches with fewer images than processes are refused, and so is calibration") {
   const Workplace work;
   // 3000 images in batches of 23 leave 10.

@@ -116,6 +116,8 @@ int train_graph(const TrainArguments& arguments) {
   options.recipe = read_recipe(arguments.recipe);
   const Graph graph = read_graph(arguments.graph);
   infer_shapes(graph, arguments.graph.string());
+  if (options.group.world_size > 1)
+    naming_files(arguments.graph.string(), [&] { train::require_shareable_layers(graph); });
   const train::TrainResult result =
       naming_files(arguments.graph.string(), [&] { return train::train_network(graph, options); });
 
