@@ -35,7 +35,7 @@ class ProcessGroup {
 
   // The collectives. All processes call the same ones, in the same order and with as many values,
   // and come by the same bits. InputError names the process that has ended in the meantime, with
-  // its reason where it has left one.
+  // its reason where it has left one, or that does not answer.
   void sum(std::span<float> values);         // over all processes, in place
   void sum(std::span<std::int64_t> values);  // the same
   void broadcast(std::span<float> values, std::int64_t from);
