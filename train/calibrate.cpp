@@ -9,16 +9,15 @@
 
 #include "compile/support/error.h"
 #include "train/batches.h"
-#include "train/blas.h"
 #include "train/datasets/dataset.h"
 #include "train/device.h"
 #include "train/evaluation.h"
-#include "train/memory.h"
 #include "train/network.h"
 #include "train/network_state.h"
 #include "train/options.h"
 #include "train/output_folder.h"
 #include "train/plural.h"
+#include "train/process_settings.h"
 #include "train/progress.h"
 #include "train/seed_streams.h"
 #include "train/train.h"
@@ -82,14 +81,10 @@ void run_once(Network& network, const Batch& batch) {
 
 CalibrateResult calibrate_network(const Graph& graph, const CalibrateOptions& options) {
   require_options(graph, options);
-  keep_freed_memory();
+  prepare_process(options.threads);
   const StateDict weights = read_state_dict(options.weights);
   const OutputFolder files(options.out);
   files.remove_states();
-  if (options.threads > 0) {
-    at::set_num_threads(options.threads);
-    set_blas_threads(options.threads);
-  }
   Network network(calibration_graph(graph, options), options.seed);
   network.move_to(open_device(options.device));
   load_parameters(network, weights, options.weights.string());

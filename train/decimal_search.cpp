@@ -64,7 +64,7 @@ class Candidates {
         rounding_(spec.rounding),
         lo_(static_cast<int>(spec.decimal_lo)),
         hi_(static_cast<int>(spec.decimal_hi)),
-        limits_{-std::ldexp(1.0f, bits - 1), static_cast<float>(std::ldexp(1.0, bits - 1) - 1)},
+        limits_{static_cast<float>(code_range(bits).lo), static_cast<float>(code_range(bits).hi)},
         errors_(static_cast<std::size_t>(std::max(hi_ - lo_, 0)), NAN) {}
 
   struct Possible {

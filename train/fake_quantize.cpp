@@ -21,6 +21,11 @@ double power_of_two(double exponent) {
 
 }  // namespace
 
+CodeRange code_range(int bits) {
+  const double end = std::ldexp(1.0, bits - 1);
+  return {-end, end - 1};
+}
+
 void multiply_mask(RepeatedMask mask, const float* x, float* y, std::int64_t begin,
                    std::int64_t end) {
   while (begin < end) {
@@ -35,7 +40,7 @@ FakeQuantizer::FakeQuantizer(std::span<const float> decimals, int bits, Rounding
                              std::int64_t inner)
     : rounding_(rounding), run_length_(inner) {
   LOCKSTEP_ASSERT(bits >= 1 && bits <= 32 && !decimals.empty() && inner >= 1);
-  const double lo = -std::ldexp(1.0, bits - 1), hi = std::ldexp(1.0, bits - 1) - 1;
+  const double lo = code_range(bits).lo, hi = code_range(bits).hi;
   limits_ = {static_cast<float>(lo), static_cast<float>(hi)};
   std::int64_t copies = 1;
   if (decimals.size() == 1)

@@ -18,6 +18,12 @@ struct RepeatedMask {
   std::int64_t period = 0;
 };
 
+// The codes of `bits` bits: -2^(bits-1) to 2^(bits-1) - 1.
+struct CodeRange {
+  double lo, hi;
+};
+CodeRange code_range(int bits);
+
 // Where a relu stands that is computed together with Q.
 enum class Relu : std::uint8_t { kNone, kBefore, kAfter };
 

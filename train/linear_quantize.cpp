@@ -107,29 +107,17 @@ struct QuantizeFunction : torch::autograd::Function<QuantizeFunction> {
                                                  torch::autograd::variable_list gradients) {
     const torch::autograd::variable_list saved = context->get_saved_variables();
     const auto range = static_cast<GradientRange>(context->saved_data["range"].toInt());
-    if (range == GradientRange::kOpen)
-      return {saved[0].defined() ? apply_mask(gradients[0], saved[0]) : gradients[0],
-              {},
-              {},
-              {},
-              {},
-              {},
-              {},
-              {},
-              {}};
+    torch::autograd::variable_list of_arguments(9);  // forward's; only x has one
+    if (range == GradientRange::kOpen) {
+      of_arguments[0] = saved[0].defined() ? apply_mask(gradients[0], saved[0]) : gradients[0];
+      return of_arguments;
+    }
     const auto gradient = gradients[0].is_cpu() ? gradient_on_cpu : tensor_ops::quantize_gradient;
-    return {gradient(gradients[0], saved[1], context->saved_data["decimals"].toTensor(),
-                     static_cast<int>(context->saved_data["bits"].toInt()),
-                     context->saved_data["axis"].toInt(),
-                     {saved[0], static_cast<Relu>(context->saved_data["relu"].toInt())}),
-            {},
-            {},
-            {},
-            {},
-            {},
-            {},
-            {},
-            {}};
+    of_arguments[0] = gradient(gradients[0], saved[1], context->saved_data["decimals"].toTensor(),
+                               static_cast<int>(context->saved_data["bits"].toInt()),
+                               context->saved_data["axis"].toInt(),
+                               {saved[0], static_cast<Relu>(context->saved_data["relu"].toInt())});
+    return of_arguments;
   }
 };
 
@@ -214,12 +202,6 @@ torch::Tensor rounded(const torch::Tensor& x, Rounding rounding) {
   LOCKSTEP_ASSERT(false);
 }
 
-struct Limits {
-  double lo, hi;
-};
-
-Limits code_limits(int bits) { return {-std::ldexp(1.0, bits - 1), std::ldexp(1.0, bits - 1) - 1}; }
-
 }  // namespace
 
 torch::Tensor quantize(const torch::Tensor& x, const torch::Tensor& decimals, int bits,
@@ -231,10 +213,10 @@ torch::Tensor quantize(const torch::Tensor& x, const torch::Tensor& decimals, in
   const torch::Tensor product = kept * powers(in, decimals, axis, 1, 1);
   const torch::Tensor below_end = product < 0x1p31;
   if (fits != nullptr) *fits = below_end.logical_and(product >= -0x1p31).all().item<bool>();
-  const Limits limits = code_limits(bits);
-  const double lo = around.relu == Relu::kAfter ? 0.0 : limits.lo;
+  const CodeRange codes = code_range(bits);
+  const double lo = around.relu == Relu::kAfter ? 0.0 : codes.lo;
   const torch::Tensor clamped =
-      torch::where(below_end, product, torch::full_like(product, lo)).clamp(lo, limits.hi);
+      torch::where(below_end, product, torch::full_like(product, lo)).clamp(lo, codes.hi);
   // Adding 0 makes +0 of -0.
   return (rounded(clamped, rounding) + 0.0) * powers(in, decimals, axis, 1, -1);
 }
@@ -242,12 +224,12 @@ torch::Tensor quantize(const torch::Tensor& x, const torch::Tensor& decimals, in
 torch::Tensor quantize_gradient(const torch::Tensor& gy, const torch::Tensor& gate,
                                 const torch::Tensor& decimals, int bits, std::int64_t axis,
                                 const AroundQuantize& around) {
-  const Limits limits = code_limits(bits);
+  const CodeRange codes = code_range(bits);
   const torch::Tensor g =
       around.relu == Relu::kNone ? gy : torch::where(gate <= 0, torch::zeros_like(gy), gy);
   const torch::Tensor clamped =
-      torch::minimum(torch::maximum(g, powers(gy, decimals, axis, limits.lo, -1)),
-                     powers(gy, decimals, axis, limits.hi, -1));
+      torch::minimum(torch::maximum(g, powers(gy, decimals, axis, codes.lo, -1)),
+                     powers(gy, decimals, axis, codes.hi, -1));
   return around.mask.defined() ? clamped * around.mask.to(torch::kFloat32) : clamped;
 }
 

@@ -13,11 +13,9 @@
 #include "train/agreement.h"
 #include "train/announcement.h"
 #include "train/batches.h"
-#include "train/blas.h"
 #include "train/checkpoint.h"
 #include "train/device.h"
 #include "train/evaluation.h"
-#include "train/memory.h"
 #include "train/network.h"
 #include "train/network_state.h"
 #include "train/options.h"
@@ -25,6 +23,7 @@
 #include "train/parameter_update.h"
 #include "train/plain_number.h"
 #include "train/process_group.h"
+#include "train/process_settings.h"
 #include "train/progress.h"
 #include "train/seed_streams.h"
 #include "train/shared_step.h"
@@ -322,13 +321,9 @@ TrainResult train_with(const Graph& graph, const TrainOptions& options, ProcessG
   std::optional<OutputFolder> files;
   if (options.group.rank == 0) files.emplace(options.out);
   if (files && options.resume.empty()) files->remove_states();
-  if (options.threads > 0) {
-    at::set_num_threads(options.threads);
-    set_blas_threads(options.threads);
-  }
   Training training(graph, options, group, files ? &*files : nullptr);
   if (files && options.resume.empty()) files->remove_all();
-  if (files) files->remove_states();
+  if (files && !options.resume.empty()) files->remove_states();
   return training.run();
 }
 
@@ -336,7 +331,7 @@ TrainResult train_with(const Graph& graph, const TrainOptions& options, ProcessG
 
 TrainResult train_network(const Graph& graph, const TrainOptions& options) {
   require_options(graph, options);
-  keep_freed_memory();
+  prepare_process(options.threads);
   if (options.group.world_size == 1) return train_with(graph, options, nullptr);
   ProcessGroup group(options.group);
   try {

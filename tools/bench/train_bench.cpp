@@ -12,10 +12,10 @@
 #include "tools/bench/tensor_op_layers.h"
 #include "train/blas.h"
 #include "train/decimal_search.h"
-#include "train/memory.h"
 #include "train/network.h"
 #include "train/optimizer.h"
 #include "train/parameter_update.h"
+#include "train/process_settings.h"
 #include "train/sparse_layers.h"
 
 namespace lockstep::bench {
@@ -222,11 +222,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--threads", arguments.threads, "0: LibTorch's choice");
   CLI11_PARSE(app, argc, argv);
-  if (arguments.threads > 0) {
-    at::set_num_threads(arguments.threads);
-    train::set_blas_threads(arguments.threads);
-  }
-  train::keep_freed_memory();  // as lockstep train does; all contestants profit
+  train::prepare_process(arguments.threads);  // as lockstep train does; all contestants profit
   if (!train::has_optimized_blas())
     fmt::print(stderr, "train_bench: warning: no optimized BLAS; install libopenblas0-pthread\n");
   bench_step(arguments);
