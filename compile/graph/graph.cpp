@@ -39,6 +39,7 @@ ordered_json attributes_json(const Node& node) {
         value = node.integer(schema.name);
         break;
       case AttributeKind::kSpatial:
+      case AttributeKind::kList:
         value = node.integers(schema.name);
         break;
       case AttributeKind::kFlag:
@@ -46,6 +47,9 @@ ordered_json attributes_json(const Node& node) {
         break;
       case AttributeKind::kNumber:
         value = node.number(schema.name);
+        break;
+      case AttributeKind::kChoice:
+        value = node.choice(schema.name);
         break;
     }
   }
@@ -120,6 +124,10 @@ bool Node::flag(std::string_view attribute) const { return attribute_of<bool>(*t
 
 double Node::number(std::string_view attribute) const {
   return attribute_of<double>(*this, attribute);
+}
+
+const std::string& Node::choice(std::string_view attribute) const {
+  return attribute_of<std::string>(*this, attribute);
 }
 
 const PruneSpec* Node::weight_prune() const { return find_wrap<PruneSpec>(*this); }

@@ -50,8 +50,9 @@ struct PruneSpec {
 
 using Wrap = std::variant<PruneSpec, QuantizeSpec>;
 
-// One attribute after defaults: integers (scalar or one per spatial axis), a flag, or a number.
-using AttributeValue = std::variant<std::vector<std::int64_t>, bool, double>;
+// One attribute after defaults: integers (scalar, one per spatial axis, or a list), a flag, a
+// number, or one of several texts.
+using AttributeValue = std::variant<std::vector<std::int64_t>, bool, double, std::string>;
 
 struct Node {
   std::string name;
@@ -68,6 +69,7 @@ struct Node {
   const std::vector<std::int64_t>& integers(std::string_view attribute) const;
   bool flag(std::string_view attribute) const;
   double number(std::string_view attribute) const;
+  const std::string& choice(std::string_view attribute) const;
   const PruneSpec* weight_prune() const;        // nullptr when the weight is not pruned
   const QuantizeSpec* weight_quantize() const;  // nullptr when the weight is not quantized
   bool operator==(const Node&) const = default;
@@ -97,6 +99,7 @@ struct Graph {
 // duplicate JSON keys, unknown fields, operators or attributes, attribute values out of range,
 // duplicate node names, an input that no earlier node produces (a cycle is reported as such),
 // missing outputs, a wrap on an operator without a weight.
+// Whether shapes fit each other is not looked at here: infer_shapes (shapes.h) does that.
 Graph read_graph(const std::filesystem::path& path);
 Graph parse_graph(std::string_view json, const std::string& name_for_errors);
 

@@ -18,6 +18,8 @@ enum class AttributeKind : std::uint8_t {
   kSpatial,  // one integer per spatial axis; a single integer in the file stands for all axes
   kFlag,
   kNumber,
+  kList,    // integers, as many as `least_count` to `most_count` say
+  kChoice,  // one of the texts `choices`
 };
 
 enum class AttributeDefault : std::uint8_t {
@@ -30,13 +32,18 @@ struct AttributeSchema {
   std::string_view name;
   AttributeKind kind;
   AttributeDefault default_kind;
-  double value = 0;        // the default; 0 or 1 for a flag
-  double lo = 0, hi = 0;   // allowed values, inclusive; unused for a flag
+  double value = 0;        // the default; 0 or 1 for a flag, an index of `choices` for a choice
+  double lo = 0, hi = 0;   // allowed values, inclusive; unused for a flag and a choice
   std::string_view other;  // for kOther; an attribute further up in the table
+  // Of a list: how many integers it has, a multiple of `count_step`. Where `least_count` is 1, one
+  // integer in the file stands for a list of it.
+  std::size_t least_count = 0, most_count = 0, count_step = 1;
+  bool infers_one = false;  // of a list: one of its integers may be -1
+  std::span<const std::string_view> choices = {};
   // Constraints between attributes, by name; empty when there is none.
-  std::string_view at_most_half_of;
-  std::string_view divides_a, divides_b;
-  std::string_view below_larger_a, below_larger_b;
+  std::string_view at_most_half_of = {};
+  std::string_view divides_a = {}, divides_b = {};
+  std::string_view below_larger_a = {}, below_larger_b = {};
 };
 
 // Which of graph.json's two special node kinds a row is.
@@ -44,7 +51,7 @@ enum class OpRole : std::uint8_t { kOperator, kQuantize, kPrune };
 
 struct OpSchema {
   std::string_view name;
-  std::size_t input_count;
+  std::size_t least_inputs, most_inputs;
   std::size_t spatial_axes;
   std::span<const AttributeSchema> attributes;
   OpRole role = OpRole::kOperator;

@@ -62,6 +62,34 @@ std::vector<Wrap> parse_wraps(Fields& fields, const OpSchema& schema) {
   return wraps;
 }
 
+std::vector<std::int64_t> parse_list(const Fields& fields, const AttributeSchema& schema,
+                                     const json& value) {
+  const auto lo = static_cast<std::int64_t>(schema.lo), hi = static_cast<std::int64_t>(schema.hi);
+  const auto element = [&](const json& one) {
+    return schema.infers_one && one == -1 ? -1 : fields.to_integer(one, schema.name, lo, hi);
+  };
+  if (!value.is_array() && schema.least_count == 1) return {element(value)};
+  fields.to_list(value, schema.name, schema.least_count, schema.most_count);
+  if (value.size() % schema.count_step != 0)
+    fields.refuse(
+        schema.name, value,
+        fmt::format("the number of its values must be a multiple of {}", schema.count_step));
+  std::vector<std::int64_t> values;
+  for (const json& one : value) values.push_back(element(one));
+  if (schema.infers_one && std::ranges::count(values, -1) > 1)
+    fields.refuse(schema.name, value, "only one of its values may be -1");
+  return values;
+}
+
+std::string parse_choice(const Fields& fields, const AttributeSchema& schema, const json& value) {
+  const auto found = std::ranges::find_if(
+      schema.choices, [&](std::string_view candidate) { return value == candidate; });
+  if (found == schema.choices.end())
+    fields.refuse(schema.name, value,
+                  fmt::format("it must be one of \"{}\"", fmt::join(schema.choices, "\", \"")));
+  return std::string(*found);
+}
+
 AttributeValue parse_attribute(const Fields& fields, const AttributeSchema& schema,
                                std::size_t spatial_axes, const json& value) {
   const auto lo = static_cast<std::int64_t>(schema.lo), hi = static_cast<std::int64_t>(schema.hi);
@@ -72,6 +100,10 @@ AttributeValue parse_attribute(const Fields& fields, const AttributeSchema& sche
       return fields.to_number(value, schema.name, schema.lo, schema.hi);
     case AttributeKind::kInteger:
       return std::vector{fields.to_integer(value, schema.name, lo, hi)};
+    case AttributeKind::kList:
+      return parse_list(fields, schema, value);
+    case AttributeKind::kChoice:
+      return parse_choice(fields, schema, value);
     case AttributeKind::kSpatial:
       break;
   }
@@ -100,6 +132,10 @@ AttributeValue default_value(const Fields& fields, const Node& node, const Attri
       return schema.value;
     case AttributeKind::kInteger:
       return std::vector{static_cast<std::int64_t>(schema.value)};
+    case AttributeKind::kChoice:
+      return std::string(schema.choices[static_cast<std::size_t>(schema.value)]);
+    case AttributeKind::kList:
+      LOCKSTEP_ASSERT(!"a list has no default");
     case AttributeKind::kSpatial:
       break;
   }
@@ -176,9 +212,12 @@ Node parse_node(const json& value, const std::string& file, std::size_t index) {
                                  shown(node.op), fmt::join(known, ", ")));
   }
   node.inputs = parse_names(fields, "inputs");
-  if (node.inputs.size() != schema->input_count)
-    throw InputError(fmt::format("{}: {} inputs, but operator '{}' takes {}", fields.owner(),
-                                 node.inputs.size(), node.op, schema->input_count));
+  if (node.inputs.size() < schema->least_inputs || node.inputs.size() > schema->most_inputs)
+    throw InputError(fmt::format(
+        "{}: {} inputs, but operator '{}' takes {}", fields.owner(), node.inputs.size(), node.op,
+        schema->least_inputs == schema->most_inputs
+            ? fmt::to_string(schema->least_inputs)
+            : fmt::format("{} to {}", schema->least_inputs, schema->most_inputs)));
   parse_attributes(node, *schema, fields);
   node.wraps = parse_wraps(fields, *schema);
   fields.refuse_unknown_members();

@@ -16,7 +16,8 @@ using Shapes = std::map<std::string, std::vector<std::int64_t>, std::less<>>;
 
 // InputError, beginning with "`name_for_errors`: layer '...'": a node whose input has not the
 // number of channels or features that its attributes say, has too few axes, is smaller than the
-// window, or whose inputs do not fit each other; a value of more than 2^40 elements.
+// window or than a reflected padding, has not as many elements as a reshape needs, is sliced to
+// nothing, or whose inputs do not fit each other; a value of more than 2^40 elements.
 Shapes infer_shapes(const Graph& graph, const std::string& name_for_errors);
 
 }  // namespace lockstep

@@ -39,7 +39,8 @@ TEST_CASE("each recorded network's node list is a graph, and its graph.json is t
 }
 
 TEST_CASE(
-    "the graph in docs/formats.md is valid, and the page names every operator and attribute") {
+    "the graph in docs/formats.md is valid, the page names every operator and attribute, and each "
+    "operator has a page of its own") {
   const std::string page = read_text_file(std::filesystem::path(LOCKSTEP_TEST_DATA).parent_path() /
                                           "docs" / "formats.md");
   const std::string opening = "```json\n";
@@ -49,6 +50,9 @@ TEST_CASE(
   const std::string example = page.substr(begin + opening.size(), end - begin - opening.size());
   CHECK(parse_graph(example, "docs/formats.md").nodes.size() == 3);
   for (const OpSchema& schema : op_schemas()) {
+    CHECK_MESSAGE(std::filesystem::exists(std::filesystem::path(LOCKSTEP_TEST_DATA).parent_path() /
+                                          "docs" / "ops" / fmt::format("{}.md", schema.name)),
+                  schema.name);
     CHECK_MESSAGE(page.find(fmt::format("`{}`", schema.name)) != std::string::npos, schema.name);
     for (const AttributeSchema& attribute : schema.attributes)
       CHECK_MESSAGE(page.find(fmt::format("`{}`", attribute.name)) != std::string::npos,

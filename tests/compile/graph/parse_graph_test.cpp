@@ -44,6 +44,13 @@ std::string with_node(const std::string& members, const std::string& shape = "[4
          "nodes": [{{"name": "n", "inputs": ["x"], {}}}], "outputs": ["n"]}})",
       shape, members);
 }
+// One node of operator `op` that reads the input `count` times.
+std::string with_inputs(const std::string& op, std::size_t count, const std::string& attributes) {
+  return fmt::format(
+      R"({{"format": "lockstep-graph", "version": 1, "name": "g", "inputs": [{{"name": "x", "shape": [4, 8, 8]}}],
+         "nodes": [{{"name": "n", "op": "{}", "inputs": [{}], "attrs": {{{}}}}}], "outputs": ["n"]}})",
+      op, fmt::join(std::vector<std::string>(count, "\"x\""), ", "), attributes);
+}
 std::string node_error(const std::string& members) { return error_of(with_node(members)); }
 std::string conv_error(const std::string& attributes) {
   return node_error(
@@ -129,13 +136,41 @@ TEST_CASE("every field survives: parse_graph(to_json(g)) equals g, and the text 
                    "bias_bits": 32, "rounding": "half_even"},
                   {"type": "prune", "sparsity": 0.1, "start": 1, "interval": 2, "repetition": 3, "window_size": 4,
                    "strict": false, "collapse": -1, "callback": {"structured": [2, 0]}}])");
-  for (
-      const std::string& text :
-      {kTiny, all, with_node(R"("op": "dropout", "attrs": {"p": 0.1})"),
-       with_node(R"("op": "quantize", "attrs": {"rounding": "floor"})"),
-       with_node(R"("op": "prune", "attrs": {"callback": {"structured": []}})"),
-       with_node(
-           R"("op": "max_pool2d", "attrs": {"kernel_size": 3, "padding": 1, "ceil_mode": true})")}) {
+  for (const std::string& text :
+       {kTiny,
+        all,
+        with_node(R"("op": "dropout", "attrs": {"p": 0.1})"),
+        with_node(R"("op": "quantize", "attrs": {"rounding": "floor"})"),
+        with_node(R"("op": "prune", "attrs": {"callback": {"structured": []}})"),
+        with_node(
+            R"("op": "max_pool2d", "attrs": {"kernel_size": 3, "padding": 1, "ceil_mode": true})"),
+        with_node(R"("op": "max_pool1d", "attrs": {"kernel_size": 3, "stride": [2]})"),
+        with_node(R"("op": "avg_pool1d", "attrs": {"kernel_size": 4, "count_include_pad": false})"),
+        with_node(R"("op": "adaptive_avg_pool1d", "attrs": {"output_size": 1})"),
+        with_node(R"("op": "adaptive_avg_pool2d", "attrs": {"output_size": [1, 2]})"),
+        with_node(R"("op": "upsample", "attrs": {"scale_factor": [2, 3], "mode": "bilinear"})"),
+        with_node(R"("op": "pixel_unshuffle", "attrs": {"downscale_factor": 2})"),
+        with_node(R"("op": "reshape", "attrs": {"shape": [8, -1]})"),
+        with_node(R"("op": "transpose", "attrs": {"dim0": 1, "dim1": 3})"),
+        with_node(R"("op": "slice", "attrs": {"dim": 2, "start": 1, "end": 7, "step": 3})"),
+        with_node(R"("op": "pad", "attrs": {"padding": [1, 0, 2, 3], "mode": "reflect"})"),
+        with_node(R"("op": "leaky_relu", "attrs": {"negative_slope": 0.1})"),
+        with_node(R"("op": "elu", "attrs": {"alpha": 0.7})"),
+        with_node(R"("op": "softplus", "attrs": {"beta": 2.5, "threshold": 11})"),
+        with_node(R"("op": "relu6")"),
+        with_node(R"("op": "hard_sigmoid")"),
+        with_node(R"("op": "hard_swish")"),
+        with_node(R"("op": "tanh")"),
+        with_node(R"("op": "sigmoid")"),
+        with_node(R"("op": "gelu")"),
+        with_node(R"("op": "silu")"),
+        with_node(R"("op": "argmax")"),
+        with_node(R"("op": "softmax")"),
+        with_node(R"("op": "log_softmax", "attrs": {"dim": 1})"),
+        with_inputs("concat", 3, R"("dim": 2)"),
+        with_inputs("concat", 1, ""),
+        with_inputs("sub", 2, ""),
+        with_inputs("mul", 2, "")}) {
     const Graph graph = parse_graph(text, "g.json");
     const std::string canonical = to_json(graph);
     CHECK(parse_graph(canonical, "canonical") == graph);
@@ -242,6 +277,84 @@ TEST_CASE("constraints between attributes are checked") {
                  "start_dim = 2, but only the integer 1 is supported"));
   CHECK(contains(node_error(R"("op": "flatten", "attrs": {"end_dim": 3})"), "end_dim = 3"));
   CHECK(contains(node_error(R"("op": "dropout", "attrs": {"p": 1.5})"), "p = 1.5"));
+}
+
+TEST_CASE("defaults of the activations, moves and poolings are PyTorch's") {
+  const auto only_node = [](const std::string& op, const std::string& attributes) {
+    return parse_graph(with_inputs(op, 1, attributes), "g").nodes[0];
+  };
+  CHECK(only_node("leaky_relu", "").number("negative_slope") == 0.01);
+  CHECK(only_node("elu", "").number("alpha") == 1.0);
+  CHECK(only_node("softplus", "").number("beta") == 1.0);
+  CHECK(only_node("softplus", "").number("threshold") == 20.0);
+  CHECK(only_node("max_pool1d", R"("kernel_size": 3)").integer("stride") == 3);
+  CHECK(only_node("avg_pool1d", R"("kernel_size": 3)").flag("count_include_pad"));
+  CHECK(only_node("adaptive_avg_pool2d", R"("output_size": 2)").integers("output_size") ==
+        std::vector<std::int64_t>{2, 2});
+  CHECK(only_node("concat", "").integer("dim") == 1);
+  CHECK(only_node("argmax", "").integer("dim") == 1);
+  CHECK(only_node("pad", R"("padding": [1, 2])").choice("mode") == "zeros");
+  CHECK(only_node("upsample", R"("scale_factor": 2)").choice("mode") == "nearest");
+  CHECK(only_node("upsample", R"("scale_factor": 2)").integers("scale_factor") ==
+        std::vector<std::int64_t>{2});
+  const Node slice = only_node("slice", "");
+  CHECK(slice.integer("dim") == 1);
+  CHECK(slice.integer("start") == 0);
+  CHECK(slice.integer("end") == std::int64_t{1} << 40);
+  CHECK(slice.integer("step") == 1);
+}
+
+TEST_CASE("lists, choices and the attributes of activations and moves are checked") {
+  const auto error = [](const std::string& op, const std::string& attributes) {
+    return error_of(with_inputs(op, 1, attributes));
+  };
+  CHECK(error("upsample", R"("scale_factor": 2, "mode": "linear")") ==
+        "g.json: layer 'n': mode = \"linear\", but it must be one of \"nearest\", \"bilinear\"");
+  CHECK(contains(error("upsample", R"("scale_factor": 2, "mode": 0)"), "mode = 0"));
+  CHECK(contains(error("upsample", R"("scale_factor": 65)"),
+                 "scale_factor = 65, but it must be an integer from 1 to 64"));
+  CHECK(contains(error("upsample", R"("scale_factor": [2, 2, 2])"), "list of 1 to 2 values"));
+  CHECK(contains(error("upsample", R"("scale_factor": [])"), "list of 1 to 2 values"));
+  CHECK(contains(error("upsample", R"("scale_factor": 1.5)"), "scale_factor = 1.5"));
+  CHECK(contains(error("upsample", R"("scale_factor": 2, "align_corners": true)"),
+                 "unknown \"align_corners\""));
+  CHECK(contains(error("upsample", ""), "attribute 'scale_factor' is missing"));
+  CHECK(
+      error("pad", R"("padding": [1, 1, 1])") ==
+      "g.json: layer 'n': padding = [1,1,1], but the number of its values must be a multiple of 2");
+  CHECK(contains(error("pad", R"("padding": 1)"), "padding = 1, but it must be a list"));
+  CHECK(contains(error("pad", R"("padding": [1])"), "list of 2 to 4 values"));
+  CHECK(contains(error("pad", R"("padding": [1, -1])"), "padding = -1"));
+  CHECK(contains(error("pad", R"("padding": [1, 1], "mode": "circular")"),
+                 "mode = \"circular\", but it must be one of \"zeros\", \"reflect\", "));
+  CHECK(contains(error("reshape", R"("shape": [-1, -1])"), "only one of its values may be -1"));
+  CHECK(contains(error("reshape", R"("shape": [0, 4])"), "shape = 0"));
+  CHECK(contains(error("reshape", R"("shape": [-2])"), "shape = -2"));
+  CHECK(contains(error("reshape", R"("shape": [1, 1, 2, 2])"), "list of 1 to 3 values"));
+  CHECK(error("reshape", R"("shape": -1)") == "(no error)");
+  CHECK(contains(error("transpose", R"("dim0": 0, "dim1": 1)"),
+                 "dim0 = 0, but it must be an integer from 1 to 3"));
+  CHECK(contains(error("transpose", R"("dim0": 1)"), "attribute 'dim1' is missing"));
+  CHECK(contains(error("slice", R"("dim": -1)"), "dim = -1"));
+  CHECK(contains(error("slice", R"("start": -1)"), "start = -1"));
+  CHECK(contains(error("slice", R"("step": 0)"), "step = 0"));
+  CHECK(contains(error("concat", R"("dim": 4)"), "dim = 4"));
+  CHECK(contains(error("concat", R"("dim": -1)"), "dim = -1"));
+  for (const std::string op : {"argmax", "softmax", "log_softmax"})
+    CHECK(contains(error(op, R"("dim": 2)"), "dim = 2, but only the integer 1 is supported"));
+  CHECK(contains(error("leaky_relu", R"("negative_slope": 1e9)"), "negative_slope = "));
+  CHECK(contains(error("elu", R"("alpha": "one")"), "alpha = \"one\""));
+  CHECK(contains(error("softplus", R"("beta": 0)"),
+                 "beta = 0, but it must be a number from 0.0001 to 65536"));
+  CHECK(contains(error("adaptive_avg_pool1d", R"("output_size": 0)"), "output_size = 0"));
+  CHECK(contains(error("adaptive_avg_pool2d", ""), "attribute 'output_size' is missing"));
+  CHECK(contains(error("pixel_unshuffle", R"("downscale_factor": 0)"), "downscale_factor = 0"));
+  CHECK(contains(error("max_pool1d", R"("kernel_size": 2, "padding": 2)"),
+                 "padding = [2], but it may be at most half of kernel_size = [2]"));
+  CHECK(contains(error_of(with_inputs("concat", 0, "")),
+                 "0 inputs, but operator 'concat' takes 1 to 65536"));
+  CHECK(contains(error_of(with_inputs("sub", 1, "")), "1 inputs, but operator 'sub' takes 2"));
+  CHECK(contains(error_of(with_inputs("mul", 3, "")), "3 inputs, but operator 'mul' takes 2"));
 }
 
 TEST_CASE("quantize fields are checked") {
@@ -368,6 +481,10 @@ TEST_CASE(
       for (const std::string_view other :
            {attribute.other, attribute.at_most_half_of, attribute.divides_a, attribute.divides_b})
         CHECK((other.empty() || seen.contains(other)));
+      CHECK((attribute.kind == AttributeKind::kList) == (attribute.most_count > 0));
+      CHECK((attribute.kind == AttributeKind::kChoice) == !attribute.choices.empty());
+      if (attribute.kind == AttributeKind::kList)
+        CHECK(attribute.default_kind == AttributeDefault::kRequired);
       if (attribute.default_kind == AttributeDefault::kValue)
         CHECK((attribute.value >= attribute.lo && attribute.value <= attribute.hi));
       CHECK(seen.insert(attribute.name).second);
@@ -375,5 +492,5 @@ TEST_CASE(
     if (schema.weight_shape != nullptr)
       CHECK((seen.contains("bias") && seen.contains(schema.bias_length)));
   }
-  CHECK(find_op_schema("softmax") == nullptr);
+  CHECK(find_op_schema("sparsemax") == nullptr);
 }
