@@ -42,18 +42,54 @@ class Checker {
 
 // One operator: its record and its tensors, all of them in bounds.
 struct OpToCheck {
+  const intrt_plan& plan;
   const intrt_op_record& record;
-  const intrt_tensor_record& input;
+  const intrt_tensor_record& input;  // the first
   const intrt_tensor_record& output;
+
+  const intrt_tensor_record& input_at(uint32_t i) const { return input_record(plan, record, i); }
 };
+
+// The width of the accumulators before a post-op.
+enum class Width : uint8_t { kNormal, kWide };
+inline Width width_of(uint32_t weight_type) {
+  return weight_type == INTRT_INT32 ? Width::kWide : Width::kNormal;
+}
 
 // The post record fits the output tensor.
 intrt_status check_post(Checker& checker, const intrt_post_record& post,
+                        const intrt_tensor_record& output, Width width = Width::kNormal);
+
+// 0, or one bit for each element of the output, none set behind the last.
+intrt_status check_mask(const Checker& checker, uint32_t mask_offset,
                         const intrt_tensor_record& output);
 
-// Weights [rows][row_length] and the bias lie in the plan, and no accumulator can leave 32 bits, in
-// any order of summation: for each row, sum |w| * 2^(input_bits-1) + |bias| <= 2^31 - 1; with
-// INTRT_POST_NONE the output's own bits are the limit.
+// The largest magnitude that a code of this width can have: 2^(bits-1).
+inline uint64_t code_magnitude(const intrt_tensor_record& tensor) {
+  return static_cast<uint32_t>(1) << (tensor.bits - 1);
+}
+
+inline uint64_t magnitude(int32_t x) {
+  return x < 0 ? 0u - static_cast<uint32_t>(x) : static_cast<uint32_t>(x);
+}
+
+// The largest magnitude that an accumulator may have: 2^31 - 1, or, where it is stored as it is
+// (INTRT_POST_NONE), that of the output's bits.
+inline uint32_t accumulator_limit(const intrt_post_record& post,
+                                  const intrt_tensor_record& output) {
+  return static_cast<uint32_t>(code_max(post.kind == INTRT_POST_NONE ? output.bits : 32));
+}
+
+// Along each axis the input has the output's size, or 1: then its element serves all.
+bool spreads_over(const intrt_tensor_record& input, const intrt_tensor_record& output);
+
+// How often, on average, a pooling may read each input element. Windows cost next to no plan bytes,
+// so without a limit a tiny plan could run for days.
+constexpr uint64_t kMaxReadsPerElement = 4096;
+
+// Weights [rows][row_length] and the bias lie in the plan, and no accumulator can leave its width,
+// in any order of summation: for each row, sum |w| * 2^(input_bits-1) + |bias| <= 2^31 - 1, or 2^62
+// with weights of 32 bits; with INTRT_POST_NONE the output's own bits are the limit.
 struct AccumulatorSpec {
   uint32_t weight_type, weights_offset, bias_offset;
   uint64_t rows, row_length;  // rows <= INTRT_MAX_DIM, row_length < 2^56
@@ -88,9 +124,9 @@ inline bool multiplies(const intrt_tensor_record& input) {
   return input.type == INTRT_INT8 || input.type == INTRT_INT16;
 }
 
-// Each input channel has the decimal of the `repeat` output channels that it becomes.
+// Input and output have as many channels, and each channel has the same decimal in both.
 intrt_status check_same_decimals(Checker& checker, const intrt_tensor_record& input,
-                                 const intrt_tensor_record& output, uint32_t repeat);
+                                 const intrt_tensor_record& output);
 
 }  // namespace intrt
 

@@ -11,10 +11,14 @@ using namespace intrt;
 
 constexpr uint32_t kNoOp = UINT32_MAX;
 
-static_assert(sizeof(intrt_plan_header) == 64 && sizeof(intrt_tensor_record) == 32 &&
-                  sizeof(intrt_op_record) == 32 && sizeof(intrt_post_record) == 24 &&
-                  sizeof(intrt_conv2d_params) == 80 && sizeof(intrt_linear_params) == 36 &&
-                  sizeof(intrt_max_pool2d_params) == 40 && sizeof(intrt_requantize_params) == 24,
+static_assert(sizeof(intrt_plan_header) == 64 && sizeof(intrt_tensor_record) == 36 &&
+                  sizeof(intrt_op_record) == 24 && sizeof(intrt_post_record) == 48 &&
+                  sizeof(intrt_conv2d_params) == 104 && sizeof(intrt_linear_params) == 60 &&
+                  sizeof(intrt_max_pool2d_params) == 40 && sizeof(intrt_requantize_params) == 48 &&
+                  sizeof(intrt_conv_transpose2d_params) == 96 && sizeof(intrt_pool_span) == 12 &&
+                  sizeof(intrt_avg_pool2d_params) == 56 && sizeof(intrt_add_params) == 52 &&
+                  sizeof(intrt_mul_params) == 48 && sizeof(intrt_table_params) == 16 &&
+                  sizeof(intrt_move_piece) == 60 && sizeof(intrt_move_params) == 8,
               "the structures are the bytes of docs/plan-format.md, without padding");
 
 bool little_endian() {
@@ -92,13 +96,22 @@ bool dimension_allowed(uint32_t size) { return size >= 1 && size <= INTRT_MAX_DI
 intrt_status check_tensor(Checker& checker, const intrt_tensor_record& tensor) {
   constexpr uint32_t kKnownFlags = INTRT_TENSOR_INPUT | INTRT_TENSOR_OUTPUT | INTRT_TENSOR_NAMED;
   if (!dimension_allowed(tensor.channels) || !dimension_allowed(tensor.height) ||
-      !dimension_allowed(tensor.width) || tensor.type < INTRT_INT8 || tensor.type > INTRT_INT32 ||
+      !dimension_allowed(tensor.width) || tensor.type < INTRT_INT8 || tensor.type > INTRT_UINT8 ||
       tensor.bits < 2 || tensor.bits > 8 * element_bytes(tensor.type) || tensor.logical_rank < 1 ||
       tensor.logical_rank > 3 || (tensor.logical_rank == 2 && tensor.height != 1) ||
       (tensor.flags & ~kKnownFlags) != 0 || tensor.arena_offset % INTRT_ARENA_ALIGNMENT != 0 ||
       (tensor.decimal_count != 1 && tensor.decimal_count != tensor.channels))
     return INTRT_ERROR_VALUE;
+  constexpr uint32_t kEnds = INTRT_TENSOR_INPUT | INTRT_TENSOR_OUTPUT;
+  if (tensor.type == INTRT_UINT8 &&
+      (tensor.bits != 8 || (tensor.flags & kEnds) != INTRT_TENSOR_INPUT))
+    return INTRT_ERROR_VALUE;
   if (!checker.holds(tensor.decimals_offset, tensor.decimal_count, 1, 1)) return INTRT_ERROR_BOUNDS;
+  if (tensor.offsets_offset != 0) {
+    if (tensor.type != INTRT_INT32 || (tensor.flags & INTRT_TENSOR_OUTPUT) == 0)
+      return INTRT_ERROR_VALUE;
+    if (!checker.holds(tensor.offsets_offset, tensor.channels, 4, 4)) return INTRT_ERROR_BOUNDS;
+  }
   const uint32_t arena_bytes = header_of(checker.plan()).arena_bytes;
   if (tensor.arena_offset > arena_bytes || extent_bytes(tensor) > arena_bytes - tensor.arena_offset)
     return INTRT_ERROR_BOUNDS;
@@ -112,17 +125,34 @@ intrt_status check_indices(const intrt_plan& plan, const uint32_t* indices, uint
   return INTRT_OK;
 }
 
-// Bytes of the parameters of an operator; transpose has none.
+enum OpCode : uint32_t {
+#define INTRT_OP(code, name) k_##name = code,
+#include "intrt/op_list.def"
+#undef INTRT_OP
+};
+
+// Parameters of each operator; argmax has none.
 struct NoParams {};
 using conv2d_params = intrt_conv2d_params;
 using linear_params = intrt_linear_params;
 using max_pool2d_params = intrt_max_pool2d_params;
 using requantize_params = intrt_requantize_params;
-using transpose_params = NoParams;
+using conv_transpose2d_params = intrt_conv_transpose2d_params;
+using avg_pool2d_params = intrt_avg_pool2d_params;
+using add_params = intrt_add_params;
+using mul_params = intrt_mul_params;
+using table_params = intrt_table_params;
+using move_params = intrt_move_params;
+using argmax_params = NoParams;
 
 template <typename Params>
 constexpr uint32_t record_bytes() {
   return sizeof(intrt_op_record) + (__is_empty(Params) ? 0 : sizeof(Params));
+}
+
+bool input_count_allowed(uint32_t code, uint32_t count) {
+  if (code == k_move) return count >= 1;
+  return count == (code == k_add || code == k_mul ? 2 : 1);
 }
 
 // The record lies in the plan and its fields are sound; what the operator makes of them comes
@@ -145,11 +175,12 @@ intrt_status check_op_record(Checker& checker, uint32_t op) {
   }
   if (record.record_bytes != bytes) return INTRT_ERROR_VALUE;
   if (!checker.holds(offset, 1, bytes, 4)) return INTRT_ERROR_BOUNDS;
-  // Every operator so far has one input.
-  if (record.input_count != 1 || record.inputs[1] != 0 || record.inputs[2] != 0)
-    return INTRT_ERROR_VALUE;
+  if (!input_count_allowed(record.code, record.input_count)) return INTRT_ERROR_VALUE;
+  if (!checker.holds(record.inputs_offset, record.input_count, 4, 4)) return INTRT_ERROR_BOUNDS;
+  if (!checker.spend(static_cast<uint64_t>(record.input_count) * 4)) return INTRT_ERROR_WORK;
   if (check_indices(plan, &record.output, 1) != INTRT_OK ||
-      check_indices(plan, record.inputs, 1) != INTRT_OK)
+      check_indices(plan, object_at<uint32_t>(plan, record.inputs_offset), record.input_count) !=
+          INTRT_OK)
     return INTRT_ERROR_BOUNDS;
   return check_name(checker, record.name_offset, Name::kOptional);
 }
@@ -240,28 +271,35 @@ intrt_status check_alive(Checker& checker, uint32_t tensor, uint32_t op) {
 }
 
 bool same_place(const intrt_tensor_record& a, const intrt_tensor_record& b) {
-  return a.arena_offset == b.arena_offset && element_bytes(a.type) == element_bytes(b.type);
+  return a.arena_offset == b.arena_offset && element_bytes(a.type) == element_bytes(b.type) &&
+         same_shape(a, b);
 }
 
+// Operators that read each element before they write the one in its place.
 bool may_work_in_place(uint32_t code) {
-  enum : uint32_t {
-#define INTRT_OP(code, name) k_##name = code,
-#include "intrt/op_list.def"
-#undef INTRT_OP
-  };
-  return code == k_requantize;
+  return code == k_requantize || code == k_table || code == k_add || code == k_mul;
+}
+
+intrt_status check_inputs(Checker& checker, const OpToCheck& parts, uint32_t op) {
+  for (uint32_t i = 0; i < parts.record.input_count; ++i) {
+    const intrt_tensor_record& input = parts.input_at(i);
+    if (intrt_status status = check_alive(checker, input_index(parts.plan, parts.record, i), op);
+        status != INTRT_OK)
+      return status;
+    if (overlap(input, parts.output) &&
+        !(may_work_in_place(parts.record.code) && same_place(input, parts.output)))
+      return INTRT_ERROR_VALUE;
+    if (input.type == INTRT_UINT8 && parts.record.code != k_table) return INTRT_ERROR_SHAPE;
+  }
+  return INTRT_OK;
 }
 
 intrt_status check_op(Checker& checker, uint32_t op) {
   const intrt_plan& plan = checker.plan();
   const intrt_op_record& record = op_record(plan, op);
-  const OpToCheck parts = {record, tensor_record(plan, record.inputs[0]),
+  const OpToCheck parts = {plan, record, input_record(plan, record, 0),
                            tensor_record(plan, record.output)};
-  if (intrt_status status = check_alive(checker, record.inputs[0], op); status != INTRT_OK)
-    return status;
-  if (overlap(parts.input, parts.output) &&
-      !(may_work_in_place(record.code) && same_place(parts.input, parts.output)))
-    return INTRT_ERROR_VALUE;
+  if (intrt_status status = check_inputs(checker, parts, op); status != INTRT_OK) return status;
   switch (record.code) {
 #define INTRT_OP(code, name) \
   case code:                 \
@@ -359,6 +397,8 @@ intrt_tensor intrt_tensor_info(const intrt_plan* plan, uint32_t tensor) {
   info.flags = record.flags;
   info.decimals = object_at<int8_t>(*plan, record.decimals_offset);
   info.decimal_count = record.decimal_count;
+  info.offsets =
+      record.offsets_offset == 0 ? nullptr : object_at<float>(*plan, record.offsets_offset);
   return info;
 }
 

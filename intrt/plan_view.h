@@ -31,6 +31,16 @@ inline const intrt_op_record& op_record(const intrt_plan& plan, uint32_t op) {
   return *object_at<intrt_op_record>(plan, op_offset(plan, op));
 }
 
+// Tensor index of an operator's input.
+inline uint32_t input_index(const intrt_plan& plan, const intrt_op_record& op, uint32_t i) {
+  return object_at<uint32_t>(plan, op.inputs_offset)[i];
+}
+
+inline const intrt_tensor_record& input_record(const intrt_plan& plan, const intrt_op_record& op,
+                                               uint32_t i) {
+  return tensor_record(plan, input_index(plan, op, i));
+}
+
 // The operator's parameters, which follow its record.
 template <typename Params>
 inline const Params& params_of(const intrt_op_record& op) {
@@ -38,7 +48,7 @@ inline const Params& params_of(const intrt_op_record& op) {
 }
 
 inline uint32_t element_bytes(uint32_t type) {
-  return type == INTRT_INT8 ? 1 : type == INTRT_INT16 ? 2 : 4;
+  return type == INTRT_INT8 || type == INTRT_UINT8 ? 1 : type == INTRT_INT16 ? 2 : 4;
 }
 
 // At most 2^48, as each dimension is at most INTRT_MAX_DIM.
@@ -55,5 +65,9 @@ inline int32_t code_max(uint32_t bits) {
   return static_cast<int32_t>((static_cast<uint32_t>(1) << (bits - 1)) - 1);
 }
 inline int32_t code_min(uint32_t bits) { return -code_max(bits) - 1; }
+
+inline bool same_shape(const intrt_tensor_record& a, const intrt_tensor_record& b) {
+  return a.channels == b.channels && a.height == b.height && a.width == b.width;
+}
 
 }  // namespace intrt

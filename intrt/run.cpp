@@ -88,10 +88,11 @@ intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
     const intrt_op_record& record = op_record(*plan, op);
     const OpToRun call = {*plan,
                           record,
-                          tensor_record(*plan, record.inputs[0]),
+                          input_record(*plan, record, 0),
                           tensor_record(*plan, record.output),
-                          intrt_tensor_data(plan, arena, record.inputs[0]),
-                          intrt_tensor_data(plan, arena, record.output)};
+                          intrt_tensor_data(plan, arena, input_index(*plan, record, 0)),
+                          intrt_tensor_data(plan, arena, record.output),
+                          arena};
     variant->kernels[op_index(record.code)](call);
     if (observer != nullptr) observer(options->observer_context, record.output, call.output_data);
   }

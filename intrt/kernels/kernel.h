@@ -15,10 +15,16 @@ namespace intrt {
 struct OpToRun {
   const intrt_plan& plan;
   const intrt_op_record& record;
-  const intrt_tensor_record& input;
+  const intrt_tensor_record& input;  // the first
   const intrt_tensor_record& output;
-  const void* input_data;
+  const void* input_data;  // of the first
   void* output_data;
+  void* arena;
+
+  const intrt_tensor_record& input_at(uint32_t i) const { return input_record(plan, record, i); }
+  const void* input_data_at(uint32_t i) const {
+    return intrt_tensor_data(&plan, arena, input_index(plan, record, i));
+  }
 };
 
 using Kernel = void (*)(const OpToRun& op);
@@ -29,6 +35,8 @@ inline int32_t load_code(const void* data, uint32_t type, size_t i) {
       return static_cast<const int8_t*>(data)[i];
     case INTRT_INT16:
       return static_cast<const int16_t*>(data)[i];
+    case INTRT_UINT8:
+      return static_cast<const uint8_t*>(data)[i];
     default:
       return static_cast<const int32_t*>(data)[i];
   }
@@ -47,13 +55,28 @@ inline void store_code(void* data, uint32_t type, size_t i, int32_t code) {
   }
 }
 
-// A post record at work: requantize, mask, store.
+// One bit for each element of the output, in physical order; none: everything is kept.
+class Mask {
+ public:
+  Mask(const intrt_plan& plan, uint32_t offset)
+      : bits_(offset == 0 ? nullptr : object_at<uint8_t>(plan, offset)) {}
+
+  bool keeps(size_t element) const {
+    return bits_ == nullptr || (bits_[element / 8] >> (element % 8) & 1) != 0;
+  }
+
+ private:
+  const uint8_t* bits_;
+};
+
+// A post record at work: requantize or scale, mask, store.
 class PostOp {
  public:
   PostOp(const OpToRun& op, const intrt_post_record& post)
       : post_(post),
+        plan_(op.plan),
         shifts_(object_at<int8_t>(op.plan, post.shifts_offset)),
-        mask_(post.mask_offset == 0 ? nullptr : object_at<uint8_t>(op.plan, post.mask_offset)),
+        mask_(op.plan, post.mask_offset),
         output_(op.output_data),
         type_(op.output.type) {}
 
@@ -63,16 +86,68 @@ class PostOp {
     if (post_.kind == INTRT_POST_SHIFT)
       code = intrt_requantize(acc, shifts_[post_.shift_count == 1 ? 0 : channel], post_.rounding,
                               post_.lo, post_.hi);
-    if (mask_ != nullptr && (mask_[element / 8] >> (element % 8) & 1) == 0) code = 0;
+    else if (post_.kind == INTRT_POST_SCALE)
+      code = scale(channel, acc);
+    if (!mask_.keeps(element)) code = 0;
+    store_code(output_, type_, element, code);
+  }
+  // A wide accumulator, which is always shifted.
+  void store(size_t element, uint32_t channel, int64_t acc) const {
+    const int shift = shifts_[post_.shift_count == 1 ? 0 : channel];
+    int32_t code = intrt_requantize_wide(acc, shift, post_.rounding, post_.lo, post_.hi);
+    if (!mask_.keeps(element)) code = 0;
     store_code(output_, type_, element, code);
   }
 
  private:
+  int32_t scale(uint32_t channel, int32_t acc) const {
+    if (post_.starts_offset != 0) {
+      const uint32_t* starts = array<uint32_t>(post_.starts_offset);
+      const uint32_t start = starts[channel], count = starts[channel + 1] - start;
+      if (count != 0)
+        return intrt_step(acc, array<int32_t>(post_.thresholds_offset) + start, count,
+                          array<int16_t>(post_.codes_offset) + start + channel);
+    }
+    const int16_t* limits = array<int16_t>(post_.limits_offset) + 2 * static_cast<size_t>(channel);
+    return intrt_scale(acc, array<int32_t>(post_.multipliers_offset)[channel],
+                       array<int64_t>(post_.addends_offset)[channel], shifts_[channel],
+                       post_.rounding, limits[0], limits[1]);
+  }
+
+  template <typename T>
+  const T* array(uint32_t offset) const {
+    return object_at<T>(plan_, offset);
+  }
+
   const intrt_post_record& post_;
+  const intrt_plan& plan_;
   const int8_t* shifts_;
-  const uint8_t* mask_;
+  Mask mask_;
   void* output_;
   uint32_t type_;
+};
+
+// Goes through an input of an element-wise operator in the order of the output's elements. Along an
+// axis where the input has size 1 it stands still.
+class Spread {
+ public:
+  Spread(const intrt_tensor_record& input, const void* data, const intrt_tensor_record& output)
+      : data_(data),
+        type_(input.type),
+        channel_step_(input.channels == output.channels ? 1 : 0),
+        column_step_(input.width == output.width ? input.channels : 0),
+        row_step_(input.height == output.height ? static_cast<size_t>(input.width) * input.channels
+                                                : 0) {}
+
+  void start_pixel(size_t y, size_t x) { pixel_ = y * row_step_ + x * column_step_; }
+  int32_t code(uint32_t channel) const {
+    return load_code(data_, type_, pixel_ + channel * channel_step_);
+  }
+
+ private:
+  const void* data_;
+  uint32_t type_;
+  size_t channel_step_, column_step_, row_step_, pixel_ = 0;
 };
 
 // The taps of a window that lie inside the input along one axis: first, first + 1, ... below `end`;
@@ -92,11 +167,36 @@ struct Taps {
   }
 };
 
+// Weights of 32 bits are summed up in 64, others in 32.
+template <typename W>
+struct AccumulatorOf {
+  using Type = int32_t;
+};
+template <>
+struct AccumulatorOf<int32_t> {
+  using Type = int64_t;
+};
+template <typename W>
+using Accumulator = typename AccumulatorOf<W>::Type;
+
+// Calls f with one element of the input's and one of the weights' type; only their types matter.
+template <typename F>
+inline void with_types(uint32_t input_type, uint32_t weight_type, F f) {
+  if (input_type == INTRT_INT8) {
+    if (weight_type == INTRT_INT8) return f(int8_t{}, int8_t{});
+    if (weight_type == INTRT_INT16) return f(int8_t{}, int16_t{});
+    return f(int8_t{}, int32_t{});
+  }
+  if (weight_type == INTRT_INT8) return f(int16_t{}, int8_t{});
+  if (weight_type == INTRT_INT16) return f(int16_t{}, int16_t{});
+  return f(int16_t{}, int32_t{});
+}
+
 // Sum of products; its order does not matter, because the check has bounded the sum of magnitudes.
 template <typename X, typename W>
-inline int32_t dot(const X* x, const W* w, size_t n) {
-  int32_t acc = 0;
-  for (size_t i = 0; i < n; ++i) acc += static_cast<int32_t>(x[i]) * w[i];
+inline Accumulator<W> dot(const X* x, const W* w, size_t n) {
+  Accumulator<W> acc = 0;
+  for (size_t i = 0; i < n; ++i) acc += static_cast<Accumulator<W>>(x[i]) * w[i];
   return acc;
 }
 

@@ -5,12 +5,14 @@
 #include <doctest/doctest.h>
 
 #include <limits>
+#include <random>
 #include <set>
 
 #include "tests/intrt/exact.h"
 
 namespace {
 
+using lockstep::testing::affine_exactly;
 using lockstep::testing::Rounding;
 using lockstep::testing::scale_exactly;
 
@@ -117,4 +119,109 @@ TEST_CASE("clamp keeps what lies between the limits and nothing else") {
       for (const std::int32_t x : boundary_values())
         failure.note(x, lo, hi, x < lo ? lo : x > hi ? hi : x, intrt_clamp(x, lo, hi));
   failure.check();
+}
+
+TEST_CASE("wide requantize equals clamp of the exact value at the ends and near every step") {
+  std::vector<std::int64_t> values;
+  for (int k = 0; k <= 62; ++k)
+    for (const std::int64_t sign : {-1, 1})
+      for (std::int64_t near = -3; near <= 3; ++near) {
+        const std::int64_t x = sign * ((std::int64_t{1} << k) + near);
+        const std::int64_t half = sign * ((std::int64_t{3} << k >> 1) + near);
+        for (const std::int64_t value : {x, half})
+          if (value >= -(std::int64_t{1} << 62) && value <= std::int64_t{1} << 62)
+            values.push_back(value);
+      }
+  Failure failure;
+  for (const std::int64_t x : values)
+    for (int shift = 0; shift <= INTRT_WIDE_SHIFT_MAX; ++shift)
+      for (const Rounding rounding : kRoundings)
+        for (const auto& [lo, hi] : {std::pair{-128, 127}, std::pair{kMin, kMax}, std::pair{0, 5}})
+          failure.note(x, shift, static_cast<int>(rounding),
+                       std::clamp<std::int64_t>(scale_exactly(x, shift, rounding), lo, hi),
+                       intrt_requantize_wide(x, shift, static_cast<int>(rounding), lo, hi));
+  failure.check();
+}
+
+TEST_CASE("scale equals clamp of the exact quotient at the ends of every range and shift") {
+  constexpr std::int64_t kAddend = (std::int64_t{1} << 62) - 1;
+  struct Limits {
+    std::int32_t lo, hi;
+  };
+  const std::int32_t ends[] = {kMin, kMin + 1, -65537, -2, -1, 0, 1, 3, 65536, kMax - 1, kMax};
+  Failure failure;
+  for (const std::int32_t x : ends)
+    for (const std::int32_t multiplier : ends)
+      for (int shift = 0; shift <= INTRT_WIDE_SHIFT_MAX; ++shift)
+        for (const std::int64_t addend :
+             {-kAddend, -kAddend + 1, -(std::int64_t{1} << 31), std::int64_t{-1}, std::int64_t{0},
+              std::int64_t{1}, std::int64_t{1} << shift >> 1, kAddend - 1, kAddend})
+          for (const Rounding rounding : {Rounding::kTowardZero, Rounding::kFloor})
+            for (const Limits limits :
+                 {Limits{-128, 127}, Limits{5, 5}, Limits{-32768, 32767}, Limits{kMin, kMax}})
+              failure.note(
+                  x, shift, static_cast<int>(rounding),
+                  affine_exactly(x, multiplier, addend, shift, rounding, limits.lo, limits.hi),
+                  intrt_scale(x, multiplier, addend, shift, static_cast<int>(rounding), limits.lo,
+                              limits.hi));
+  failure.check();
+}
+
+TEST_CASE("scale equals clamp of the exact quotient near each step of its result") {
+  std::mt19937_64 random(5);
+  Failure failure;
+  for (int n = 0; n < 20000; ++n) {
+    const int shift = static_cast<int>(random() % 63);
+    const auto multiplier = static_cast<std::int32_t>(random() >> (random() % 31 + 32));
+    const auto addend = static_cast<std::int64_t>(random()) >> (2 + random() % 60);
+    if (multiplier == 0) continue;
+    // x near (code * 2^shift - addend) / multiplier, where the result changes.
+    for (int code = -3; code <= 3; ++code) {
+      const long double step =
+          (static_cast<long double>(code) * (1ULL << shift) - addend) / multiplier;
+      if (step < kMin + 4.0L || step > kMax - 4.0L) continue;
+      for (int near = -3; near <= 3; ++near) {
+        const auto x = static_cast<std::int32_t>(static_cast<std::int64_t>(step) + near);
+        for (const Rounding rounding : {Rounding::kTowardZero, Rounding::kFloor})
+          failure.note(
+              x, shift, static_cast<int>(rounding),
+              affine_exactly(x, multiplier, addend, shift, rounding, -128, 127),
+              intrt_scale(x, multiplier, addend, shift, static_cast<int>(rounding), -128, 127));
+      }
+    }
+  }
+  failure.check();
+}
+
+TEST_CASE("scale rounds -2.5, -0.25 and 1.5 as documented") {
+  CHECK(intrt_scale(-5, 1, 0, 1, INTRT_ROUND_TOWARD_ZERO, -9, 9) == -2);
+  CHECK(intrt_scale(-5, 1, 0, 1, INTRT_ROUND_FLOOR, -9, 9) == -3);
+  CHECK(intrt_scale(-1, 1, 0, 2, INTRT_ROUND_TOWARD_ZERO, -9, 9) == 0);
+  CHECK(intrt_scale(-1, 1, 0, 2, INTRT_ROUND_FLOOR, -9, 9) == -1);
+  CHECK(intrt_scale(1, 2, 1, 1, INTRT_ROUND_FLOOR, -9, 9) == 1);
+}
+
+TEST_CASE("step gives the code of as many thresholds as x has reached, for every count and place") {
+  std::mt19937 random(6);
+  for (std::uint32_t count = 0; count <= 40; ++count) {
+    std::set<std::int32_t> rising = {kMin, kMax};
+    while (rising.size() < 60) rising.insert(static_cast<std::int32_t>(random()));
+    std::vector<std::int32_t> thresholds(rising.begin(), rising.end());
+    thresholds.resize(count);
+    if (count > 1 && count % 2 == 0) thresholds.back() = kMax;
+    std::vector<std::int16_t> codes(count + 1);
+    for (std::int16_t& code : codes) code = static_cast<std::int16_t>(random());
+    std::set<std::int32_t> places = {kMin, -1, 0, 1, kMax};
+    for (const std::int32_t threshold : thresholds)
+      for (int near = -1; near <= 1; ++near)
+        places.insert(static_cast<std::int32_t>(
+            std::clamp<std::int64_t>(std::int64_t{threshold} + near, kMin, kMax)));
+    for (const std::int32_t x : places) {
+      CAPTURE(count);
+      CAPTURE(x);
+      std::size_t reached = 0;
+      for (const std::int32_t threshold : thresholds) reached += threshold <= x;
+      CHECK(intrt_step(x, thresholds.data(), count, codes.data()) == codes[reached]);
+    }
+  }
 }

@@ -14,17 +14,28 @@ namespace lockstep::testing {
 
 enum class Rounding { kTowardZero = 0, kFloor = 1, kHalfEven = 2 };  // as stored in plans
 
-// x * 2^-shift, rounded; |x| <= 2^31, -31 <= shift <= 31.
+// x * 2^-shift, rounded; |x| <= 2^62 and shift <= 62, or |x| <= 2^31 and -31 <= shift.
 inline std::int64_t scale_exactly(std::int64_t x, int shift, Rounding rounding) {
   if (shift <= 0) return x * (std::int64_t{1} << -shift);
+  __extension__ using Wide = __int128;
   const std::int64_t divisor = std::int64_t{1} << shift;
   const std::int64_t truncated = x / divisor, rest = x % divisor;
   if (rounding == Rounding::kTowardZero) return truncated;
   const std::int64_t floor = rest < 0 ? truncated - 1 : truncated;
   if (rounding == Rounding::kFloor) return floor;
-  const std::int64_t twice_above_floor = 2 * (x - floor * divisor);
+  const Wide twice_above_floor = 2 * (Wide{x} - Wide{floor} * divisor);
   if (twice_above_floor != divisor) return twice_above_floor > divisor ? floor + 1 : floor;
   return floor % 2 == 0 ? floor : floor + 1;
+}
+
+// clamp((x * multiplier + addend) / 2^shift, rounded, lo, hi) in 128 bits.
+inline std::int64_t affine_exactly(std::int64_t x, std::int64_t multiplier, std::int64_t addend,
+                                   int shift, Rounding rounding, std::int64_t lo, std::int64_t hi) {
+  __extension__ using Wide = __int128;
+  const Wide sum = Wide{x} * multiplier + addend, divisor = Wide{1} << shift;
+  Wide quotient = sum / divisor;
+  if (rounding == Rounding::kFloor && sum % divisor < 0) --quotient;
+  return quotient < lo ? lo : quotient > hi ? hi : static_cast<std::int64_t>(quotient);
 }
 
 // A tensor of one sample in PyTorch's order (C, H, W).
@@ -66,6 +77,7 @@ inline void write_tensor(const Logical& from, std::uint32_t type, void* data) {
         const std::int64_t i = (y * from.width + x) * from.channels + c;
         const std::int64_t code = from.at(c, y, x);
         if (type == INTRT_INT8) store<std::int8_t>(data, i, code);
+        if (type == INTRT_UINT8) store<std::uint8_t>(data, i, code);
         if (type == INTRT_INT16) store<std::int16_t>(data, i, code);
         if (type == INTRT_INT32) store<std::int32_t>(data, i, code);
       }
@@ -77,6 +89,7 @@ inline Logical read_tensor(const intrt_tensor& info, const void* data) {
       for (std::int64_t x = 0; x < to.width; ++x) {
         const std::int64_t i = (y * to.width + x) * to.channels + c;
         to.at(c, y, x) = info.type == INTRT_INT8    ? load<std::int8_t>(data, i)
+                         : info.type == INTRT_UINT8 ? load<std::uint8_t>(data, i)
                          : info.type == INTRT_INT16 ? load<std::int16_t>(data, i)
                                                     : load<std::int32_t>(data, i);
       }

@@ -1,7 +1,7 @@
 // The executor around the kernels: arguments, observation, and that failure changes nothing.
 #include <doctest/doctest.h>
 
-#include "tests/intrt/small_network.h"
+#include "tests/intrt/mixed_network.h"
 
 namespace {
 
@@ -59,6 +59,36 @@ TEST_CASE("the API shows what the plan says") {
   REQUIRE(relu.decimal_count == 3);
   CHECK(relu.decimals[2] == 5);
   CHECK(intrt_tensor_info(&net.plan, kTensorAcc).element_bytes == 4);
+}
+
+TEST_CASE("the API shows raw bytes, several inputs of an operator and the offsets of an output") {
+  const AlignedBytes bytes(mixed_network());
+  intrt_plan plan;
+  REQUIRE(intrt_open(&plan, bytes.data(), bytes.size(), nullptr) == INTRT_OK);
+  const intrt_tensor raw = intrt_tensor_info(&plan, kMixedRaw);
+  REQUIRE(raw.offsets != nullptr);
+  CHECK(std::vector<float>(raw.offsets, raw.offsets + 4) ==
+        std::vector<float>{0.5F, -1.25F, 3.0F, 0.0F});
+  CHECK(intrt_tensor_info(&plan, kMixedBest).offsets == nullptr);
+  CHECK(intrt_tensor_info(&plan, kMixedBytes).type == INTRT_UINT8);
+  CHECK(intrt_tensor_info(&plan, kMixedBytes).element_bytes == 1);
+  CHECK(intrt_op(&plan, kMixedAdd)->input_count == 2);
+}
+
+TEST_CASE("every byte is a value of a raw input, and every input of a network is checked") {
+  const AlignedBytes bytes(mixed_network());
+  intrt_plan plan;
+  REQUIRE(intrt_open(&plan, bytes.data(), bytes.size(), nullptr) == INTRT_OK);
+  AlignedBytes arena(intrt_arena_bytes(&plan));
+  auto* raw = static_cast<std::uint8_t*>(intrt_tensor_data(&plan, arena.data(), kMixedBytes));
+  auto* codes = static_cast<std::int8_t*>(intrt_tensor_data(&plan, arena.data(), kMixedInput));
+  for (int first = 0; first < 256; first += 32) {
+    for (int i = 0; i < 32; ++i) raw[i] = static_cast<std::uint8_t>(first + i);
+    std::memset(codes, 15, 32);
+    CHECK(intrt_run(&plan, arena.data(), arena.size(), nullptr) == INTRT_OK);
+  }
+  codes[31] = 16;
+  CHECK(intrt_run(&plan, arena.data(), arena.size(), nullptr) == INTRT_ERROR_INPUT);
 }
 
 TEST_CASE("the observer sees the inputs and then each operator's output, in order") {

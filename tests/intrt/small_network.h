@@ -1,4 +1,4 @@
-// A network of under 1.5 KiB with every operator, and typed access to its bytes, for tests that
+// A small network of a chain of operators, and typed access to a plan's bytes, for tests that
 // damage plans.
 #pragma once
 
@@ -27,6 +27,9 @@ class EditablePlan {
   std::uint32_t& output(std::size_t i) {
     return at<std::uint32_t>(header().outputs_offset + 4 * i);
   }
+  std::uint32_t& op_input(std::size_t op_, std::size_t i) {
+    return at<std::uint32_t>(op(op_).inputs_offset + 4 * i);
+  }
   intrt_op_record& op(std::size_t i) { return at<intrt_op_record>(op_offset(i)); }
   template <typename Params>
   Params& params(std::size_t i) {
@@ -53,10 +56,10 @@ enum : std::uint32_t {
   kTensorAcc,
   kTensorCodes
 };
-enum : std::uint32_t { kOpConv, kOpRelu, kOpPool, kOpTranspose, kOpLinear, kOpQuantize };
+enum : std::uint32_t { kOpConv, kOpRelu, kOpPool, kOpMove, kOpLinear, kOpQuantize };
 
-// conv2d (bias, mask, a shift per channel) -> relu in place -> max_pool2d -> transpose -> linear ->
-// requantize. The input is declared with 4 bits only.
+// conv2d (bias, mask, a shift per channel) -> relu in place -> max_pool2d -> move into (C,H,W)
+// order -> linear -> requantize. The input is declared with 4 bits only.
 inline std::vector<std::uint8_t> small_network() {
   std::mt19937 random(7);
   const auto codes = [&](std::size_t count, int magnitude) {
@@ -93,26 +96,13 @@ inline std::vector<std::uint8_t> small_network() {
   conv.weight_type = INTRT_INT8;
   conv.weights_offset = b.weights(codes(54, 127), INTRT_INT8);
   conv.bias_offset = b.array(std::vector<std::int32_t>{100, -200, 300}, 16);
-  conv.post = {.kind = INTRT_POST_SHIFT,
-               .rounding = INTRT_ROUND_TOWARD_ZERO,
-               .reserved = 0,
-               .lo = -128,
-               .hi = 127,
-               .shifts_offset = b.array(std::vector<std::int8_t>{4, 5, 6}),
-               .shift_count = 3,
-               .mask_offset = b.array(std::vector<std::uint8_t>{0xFF, 0xA5, 0x3C, 0xFF, 0x0F, 0xFF,
-                                                                0xFF, 0xFF, 0x77, 0x07})};
+  conv.post = b.shift_post({4, 5, 6}, INTRT_ROUND_TOWARD_ZERO, -128, 127);
+  conv.post.mask_offset = b.array(
+      std::vector<std::uint8_t>{0xFF, 0xA5, 0x3C, 0xFF, 0x0F, 0xFF, 0xFF, 0xFF, 0x77, 0x07});
   b.op(k_conv2d, kTensorInput, kTensorConv, conv);
 
   intrt_requantize_params relu{};
-  relu.post = {.kind = INTRT_POST_SHIFT,
-               .rounding = INTRT_ROUND_FLOOR,
-               .reserved = 0,
-               .lo = 0,
-               .hi = 127,
-               .shifts_offset = b.array(std::vector<std::int8_t>{0}),
-               .shift_count = 1,
-               .mask_offset = 0};
+  relu.post = b.shift_post({0}, INTRT_ROUND_FLOOR, 0, 127);
   b.op(k_requantize, kTensorConv, kTensorRelu, relu);
 
   intrt_max_pool2d_params pool{};
@@ -120,7 +110,13 @@ inline std::vector<std::uint8_t> small_network() {
   pool.dilation_h = pool.dilation_w = 1;
   b.op(k_max_pool2d, kTensorRelu, kTensorPool, pool);
 
-  b.op(k_transpose, kTensorPool, kTensorFlat);
+  const intrt_move_piece transposed = {.input = 0,
+                                       .in_first = 0,
+                                       .out_first = 0,
+                                       .count = {1, 1, 3, 4},
+                                       .in_step = {0, 0, 1, 3},
+                                       .out_step = {0, 0, 4, 1}};
+  b.op(k_move, kTensorPool, kTensorFlat, b.move({transposed}));
 
   intrt_linear_params linear{};
   linear.weight_type = INTRT_INT16;
@@ -128,14 +124,7 @@ inline std::vector<std::uint8_t> small_network() {
   b.op(k_linear, kTensorFlat, kTensorAcc, linear);
 
   intrt_requantize_params quantize{};
-  quantize.post = {.kind = INTRT_POST_SHIFT,
-                   .rounding = INTRT_ROUND_HALF_EVEN,
-                   .reserved = 0,
-                   .lo = -128,
-                   .hi = 127,
-                   .shifts_offset = b.array(std::vector<std::int8_t>{11, 12}),
-                   .shift_count = 2,
-                   .mask_offset = 0};
+  quantize.post = b.shift_post({11, 12}, INTRT_ROUND_HALF_EVEN, -128, 127);
   b.op(k_requantize, kTensorAcc, kTensorCodes, quantize);
   return b.finish("small");
 }

@@ -62,6 +62,7 @@ struct TensorSpec {
   std::uint8_t logical_rank = 3;
   std::uint8_t flags = 0;
   std::int64_t arena_offset = -1;  // -1: behind everything placed so far
+  std::vector<float> offsets = {};
 };
 
 class PlanBuilder {
@@ -84,6 +85,8 @@ class PlanBuilder {
   std::uint32_t weights(const std::vector<std::int64_t>& values, std::uint32_t type) {
     if (type == INTRT_INT8)
       return array(std::vector<std::int8_t>(values.begin(), values.end()), 16);
+    if (type == INTRT_INT32)
+      return array(std::vector<std::int32_t>(values.begin(), values.end()), 16);
     return array(std::vector<std::int16_t>(values.begin(), values.end()), 16);
   }
   std::uint32_t text(const std::string& value) { return blob(value.c_str(), value.size() + 1, 1); }
@@ -96,13 +99,14 @@ class PlanBuilder {
     record.width = spec.width;
     record.decimals_offset = array(spec.decimals);
     record.decimal_count = static_cast<std::uint32_t>(spec.decimals.size());
+    if (!spec.offsets.empty()) record.offsets_offset = array(spec.offsets);
     record.type = spec.type;
     record.bits = spec.bits;
     record.logical_rank = spec.logical_rank;
     record.flags = spec.flags;
     record.arena_offset =
         spec.arena_offset >= 0 ? static_cast<std::uint32_t>(spec.arena_offset) : arena_bytes_;
-    const std::uint32_t element = spec.type == INTRT_INT8 ? 1 : spec.type == INTRT_INT16 ? 2 : 4;
+    const std::uint32_t element = spec.type == INTRT_INT16 ? 2 : spec.type == INTRT_INT32 ? 4 : 1;
     const std::uint64_t end =
         record.arena_offset + std::uint64_t{element} * spec.channels * spec.height * spec.width;
     if (end > arena_bytes_) arena_bytes_ = static_cast<std::uint32_t>((end + 15) / 16 * 16);
@@ -120,12 +124,71 @@ class PlanBuilder {
     return outputs_.back();
   }
 
+  // Channel c without thresholds: scaled; with some: steps.
+  struct ScaleChannel {
+    std::int32_t multiplier = 0;
+    std::int64_t addend = 0;
+    std::int8_t shift = 0;
+    std::int16_t lo = 0, hi = 0;
+    std::vector<std::int32_t> thresholds = {};
+    std::vector<std::int16_t> codes = {0};  // one more than thresholds
+  };
+  intrt_post_record scale_post(const std::vector<ScaleChannel>& channels, std::uint8_t rounding) {
+    std::vector<std::int8_t> shifts;
+    std::vector<std::int32_t> multipliers, thresholds;
+    std::vector<std::int64_t> addends;
+    std::vector<std::int16_t> limits, codes;
+    std::vector<std::uint32_t> starts = {0};
+    for (const ScaleChannel& channel : channels) {
+      shifts.push_back(channel.shift);
+      multipliers.push_back(channel.multiplier);
+      addends.push_back(channel.addend);
+      limits.insert(limits.end(), {channel.lo, channel.hi});
+      thresholds.insert(thresholds.end(), channel.thresholds.begin(), channel.thresholds.end());
+      codes.insert(codes.end(), channel.codes.begin(), channel.codes.end());
+      starts.push_back(static_cast<std::uint32_t>(thresholds.size()));
+    }
+    intrt_post_record post{};
+    post.kind = INTRT_POST_SCALE;
+    post.rounding = rounding;
+    post.shifts_offset = array(shifts);
+    post.shift_count = static_cast<std::uint32_t>(channels.size());
+    post.multipliers_offset = array(multipliers);
+    post.addends_offset = array(addends);
+    post.limits_offset = array(limits);
+    if (!thresholds.empty()) {
+      post.starts_offset = array(starts);
+      post.thresholds_offset = array(thresholds);
+      post.codes_offset = array(codes);
+    }
+    return post;
+  }
+  intrt_post_record shift_post(const std::vector<std::int8_t>& shifts, std::uint8_t rounding,
+                               std::int32_t lo, std::int32_t hi) {
+    intrt_post_record post{};
+    post.kind = INTRT_POST_SHIFT;
+    post.rounding = rounding;
+    post.lo = lo;
+    post.hi = hi;
+    post.shifts_offset = array(shifts);
+    post.shift_count = static_cast<std::uint32_t>(shifts.size());
+    return post;
+  }
+  intrt_move_params move(const std::vector<intrt_move_piece>& pieces) {
+    return {static_cast<std::uint32_t>(pieces.size()), array(pieces)};
+  }
+
   template <typename Params>
-  void op(std::uint32_t code, std::uint32_t from, std::uint32_t to, const Params& params) {
+  void op(std::uint32_t code, const std::vector<std::uint32_t>& from, std::uint32_t to,
+          const Params& params) {
     add_op(code, from, to, &params, sizeof params);
   }
+  template <typename Params>
+  void op(std::uint32_t code, std::uint32_t from, std::uint32_t to, const Params& params) {
+    add_op(code, {from}, to, &params, sizeof params);
+  }
   void op(std::uint32_t code, std::uint32_t from, std::uint32_t to) {
-    add_op(code, from, to, nullptr, 0);
+    add_op(code, {from}, to, nullptr, 0);
   }
 
   std::vector<std::uint8_t> finish(const std::string& network_name = "test") {
@@ -149,15 +212,15 @@ class PlanBuilder {
   }
 
  private:
-  void add_op(std::uint32_t code, std::uint32_t from, std::uint32_t to, const void* params,
-              std::size_t params_bytes) {
+  void add_op(std::uint32_t code, const std::vector<std::uint32_t>& from, std::uint32_t to,
+              const void* params, std::size_t params_bytes) {
     intrt_op_record record{};
     record.code = code;
     record.record_bytes = static_cast<std::uint32_t>(sizeof record + params_bytes);
     record.name_offset = text("op" + std::to_string(ops_.size()));
     record.output = to;
-    record.input_count = 1;
-    record.inputs[0] = from;
+    record.input_count = static_cast<std::uint32_t>(from.size());
+    record.inputs_offset = array(from);
     ops_.push_back(blob(&record, sizeof record, 4));
     blob(params, params_bytes, 1);
   }

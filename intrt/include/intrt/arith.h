@@ -67,4 +67,49 @@ INTRT_INLINE int32_t intrt_requantize(int32_t x, int shift, int rounding, int32_
                    : intrt_clamp(intrt_shift_right(x, shift, rounding), lo, hi);
 }
 
+/* Largest shift of intrt_requantize_wide and of intrt_scale. */
+#define INTRT_WIDE_SHIFT_MAX 62
+
+/* intrt_requantize for an accumulator of 64 bits: clamp(round(x / 2^shift), lo, hi).
+ * 0 <= shift <= 62, |x| <= 2^62. */
+INTRT_INLINE int32_t intrt_requantize_wide(int64_t x, int shift, int rounding, int32_t lo,
+                                           int32_t hi) {
+  uint64_t dropped = (uint64_t)x & (((uint64_t)1 << shift) - 1u);
+  int64_t wide = x >> shift;
+  if (rounding == INTRT_ROUND_TOWARD_ZERO) {
+    wide += x < 0 && dropped != 0;
+  } else if (rounding == INTRT_ROUND_HALF_EVEN) {
+    uint64_t half = ((uint64_t)1 << shift) >> 1;
+    wide += shift > 0 && (dropped > half || (dropped == half && (wide & 1) != 0));
+  }
+  return wide < lo ? lo : (wide > hi ? hi : (int32_t)wide);
+}
+
+/* clamp(round((x * multiplier + addend) / 2^shift), lo, hi). 0 <= shift <= 62, |addend| < 2^62, any
+ * x and multiplier: the product is at most 2^62 in magnitude, so the sum fits 64 bits. Rounding is
+ * INTRT_ROUND_TOWARD_ZERO or INTRT_ROUND_FLOOR. */
+INTRT_INLINE int32_t intrt_scale(int32_t x, int32_t multiplier, int64_t addend, int shift,
+                                 int rounding, int32_t lo, int32_t hi) {
+  int64_t wide = (int64_t)x * multiplier + addend;
+  if (rounding == INTRT_ROUND_TOWARD_ZERO) wide += (wide >> 63) & (((int64_t)1 << shift) - 1);
+  wide >>= shift;
+  return wide < lo ? lo : (wide > hi ? hi : (int32_t)wide);
+}
+
+/* The code of the step that x lies on: codes[n], n = how many of the rising thresholds are <= x. */
+INTRT_INLINE int32_t intrt_step(int32_t x, const int32_t* thresholds, uint32_t count,
+                                const int16_t* codes) {
+  uint32_t first = 0;
+  while (count > 0) {
+    uint32_t half = count / 2;
+    if (thresholds[first + half] <= x) {
+      first += half + 1;
+      count -= half + 1;
+    } else {
+      count = half;
+    }
+  }
+  return codes[first];
+}
+
 #endif /* INTRT_ARITH_H_ */

@@ -55,13 +55,14 @@ typedef struct {
   const char* name;
   uint32_t channels, height, width;
   uint32_t element_count;
-  uint32_t type; /* INTRT_INT8, INTRT_INT16, INTRT_INT32 */
+  uint32_t type; /* INTRT_INT8, INTRT_INT16, INTRT_INT32, INTRT_UINT8 */
   uint32_t element_bytes;
   uint32_t bits;
   uint32_t logical_rank;
   uint32_t flags; /* INTRT_TENSOR_* */
   const int8_t* decimals;
   uint32_t decimal_count; /* 1, or channels */
+  const float* offsets;   /* one per channel, to be added to the values; null: none */
 } intrt_tensor;
 
 /* Called after the operator that made `tensor` has run, while its data is valid. Inputs are

@@ -1,4 +1,4 @@
-/* The bytes of a plan, version 1. docs/plan-format.md says the same in prose.
+/* The bytes of a plan, version 2. docs/plan-format.md says the same in prose.
  *
  * Little endian; every offset counts bytes from the start of the plan; 0 means "none" where that is
  * allowed. Records are 4-byte aligned, weights and biases 16-byte aligned. The plan itself must lie
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define INTRT_PLAN_MAGIC "LOCKSTEP"
-#define INTRT_PLAN_VERSION 1u
+#define INTRT_PLAN_VERSION 2u
 #define INTRT_PLAN_ALIGNMENT 16u
 #define INTRT_ARENA_ALIGNMENT 16u
 
@@ -43,6 +43,9 @@ typedef struct {
 #define INTRT_INT8 1u
 #define INTRT_INT16 2u
 #define INTRT_INT32 3u
+/* Weights of type INTRT_INT32 go with accumulators of 64 bits: |acc| <= 2^62, and a post-op of kind
+ * SHIFT with shifts 0..INTRT_WIDE_SHIFT_MAX. Other weights go with accumulators of 32 bits. */
+#define INTRT_UINT8 4u /* raw bytes 0..255: an input of the network that only tables read */
 
 /* intrt_tensor_record.flags */
 #define INTRT_TENSOR_INPUT 1u
@@ -55,38 +58,56 @@ typedef struct {
   uint32_t arena_offset;    /* multiple of 16 */
   uint32_t decimals_offset; /* int8_t[decimal_count]: value = code * 2^-decimal */
   uint32_t decimal_count;   /* 1, or channels */
-  uint8_t type;             /* INTRT_INT8, ... */
-  uint8_t bits;             /* codes lie in [-2^(bits-1), 2^(bits-1)-1]; 32 for raw accumulators */
-  uint8_t logical_rank;     /* 1: [C*H*W], 2: [C, L] with L = width, height = 1; 3: [C, H, W] */
+  /* float[channels], 0: none. The tensor's values are fl(code * 2^-decimal) + offset, one float32
+   * addition that the reader makes: the float bias of an output that nothing quantizes. Only on
+   * outputs of type INTRT_INT32. The runtime never reads them. */
+  uint32_t offsets_offset;
+  uint8_t type;         /* INTRT_INT8, ... */
+  uint8_t bits;         /* codes lie in [-2^(bits-1), 2^(bits-1)-1]; INTRT_UINT8: 8, 0..255 */
+  uint8_t logical_rank; /* 1: [C*H*W], 2: [C, L] with L = width, height = 1; 3: [C, H, W] */
   uint8_t flags;
 } intrt_tensor_record;
 
 /* What happens to an accumulator, or to a code, on its way out:
  *   kind NONE   out = acc                                     (type INTRT_INT32 only; mask allowed)
  *   kind SHIFT  out = intrt_requantize(acc, shift[c], rounding, lo, hi)
+ *   kind SCALE  for each channel c: with steps (starts[c] < starts[c+1]), the code of the step that
+ *               acc lies on: codes[starts[c] + c + n], n = how many of thresholds[starts[c]] ..
+ *               thresholds[starts[c+1] - 1] are <= acc; without,
+ *               out = intrt_scale(acc, multiplier[c], addend[c], shift[c], rounding, limits[c])
  * then, where a mask is given, out = keep ? out : 0. The mask has one bit per output element in
  * physical (HWC) order, bit i of byte i/8 counted from the least significant; 1 keeps. */
 #define INTRT_POST_NONE 0u
 #define INTRT_POST_SHIFT 1u
+#define INTRT_POST_SCALE 2u
 
 typedef struct {
   uint8_t kind;
-  uint8_t rounding;       /* INTRT_ROUND_* */
+  uint8_t rounding;       /* INTRT_ROUND_*; SCALE: TOWARD_ZERO or FLOOR */
   uint16_t reserved;      /* 0 */
-  int32_t lo, hi;         /* lo <= hi, both in the output tensor's code range */
-  uint32_t shifts_offset; /* int8_t[shift_count], each INTRT_SHIFT_MIN..INTRT_SHIFT_MAX */
-  uint32_t shift_count;   /* 1, or the output's channels; 0 with INTRT_POST_NONE */
-  uint32_t mask_offset;   /* 0: no mask */
+  int32_t lo, hi;         /* SHIFT: lo <= hi, both in the output tensor's code range; else 0 */
+  uint32_t shifts_offset; /* SHIFT: int8_t[shift_count], INTRT_SHIFT_MIN..INTRT_SHIFT_MAX;
+                             SCALE: int8_t[channels], 0..INTRT_WIDE_SHIFT_MAX */
+  uint32_t shift_count;   /* SHIFT: 1, or the output's channels; SCALE: channels; NONE: 0 */
+  /* SCALE only, else 0: */
+  uint32_t multipliers_offset; /* int32_t[channels] */
+  uint32_t addends_offset;     /* int64_t[channels], magnitude below 2^62; 8-byte aligned */
+  uint32_t limits_offset;      /* int16_t[channels][2]: lo <= hi in the output's code range */
+  uint32_t starts_offset;      /* uint32_t[channels + 1], from 0, never falling; 0: no steps */
+  uint32_t thresholds_offset;  /* int32_t[starts[channels]], rising within each channel */
+  uint32_t codes_offset;       /* int16_t[starts[channels] + channels] in the output's code range;
+                                  channel c has starts[c+1] - starts[c] + 1 from starts[c] + c */
+  uint32_t mask_offset;        /* 0: no mask */
 } intrt_post_record;
 
 /* Starts every op record; the parameters of the operator follow at once. */
 typedef struct {
-  uint32_t code;         /* op_list.def */
-  uint32_t record_bytes; /* header and parameters */
-  uint32_t name_offset;  /* the graph node that this operator computes (the first, when fused) */
-  uint32_t output;       /* tensor index */
-  uint32_t input_count;
-  uint32_t inputs[3]; /* tensor indices; unused ones 0 */
+  uint32_t code;          /* op_list.def */
+  uint32_t record_bytes;  /* header and parameters */
+  uint32_t name_offset;   /* the graph node that this operator computes (the first, when fused) */
+  uint32_t output;        /* tensor index */
+  uint32_t input_count;   /* 1; add and mul: 2; move: at least 1 */
+  uint32_t inputs_offset; /* uint32_t[input_count]: tensor indices */
 } intrt_op_record;
 
 /* acc[o,y,x] = bias[o] + sum over i,ky,kx of in[g*I+i, y*sy - pt + ky*dy, x*sx - pl + kx*dx] *
@@ -95,11 +116,24 @@ typedef struct {
   uint32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
   uint32_t pad_top, pad_left, pad_bottom, pad_right;
   uint32_t groups;
-  uint32_t weight_type;    /* INTRT_INT8 or INTRT_INT16 */
+  uint32_t weight_type;    /* INTRT_INT8, INTRT_INT16 or INTRT_INT32 */
   uint32_t weights_offset; /* [O][kernel_h][kernel_w][I] */
   uint32_t bias_offset;    /* int32_t[O]; 0: none */
   intrt_post_record post;
 } intrt_conv2d_params;
+
+/* acc[o,y,x] = bias[o] + sum over i,ky,kx of in[g*I+i, iy, ix] * w[o,ky,kx,i] for the iy, ix inside
+ * the input with iy * stride_h = y + pad_top - ky * dilation_h and ix likewise: the transpose of a
+ * convolution. The output may have any size; positions that no product reaches hold the bias. */
+typedef struct {
+  uint32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+  uint32_t pad_top, pad_left;
+  uint32_t groups;
+  uint32_t weight_type;    /* INTRT_INT8, INTRT_INT16 or INTRT_INT32 */
+  uint32_t weights_offset; /* [O][kernel_h][kernel_w][I] */
+  uint32_t bias_offset;    /* int32_t[O]; 0: none */
+  intrt_post_record post;
+} intrt_conv_transpose2d_params;
 
 /* acc[o] = bias[o] + sum over k of in[k] * w[o,k], k in the physical order of the input. */
 typedef struct {
@@ -116,13 +150,64 @@ typedef struct {
   uint32_t pad_top, pad_left, pad_bottom, pad_right;
 } intrt_max_pool2d_params;
 
+/* acc[c,y,x] = multiplier_y * multiplier_x * sum of in[c] over rows begin_y .. end_y - 1 and
+ * columns begin_x .. end_x - 1: the window of each output row and column is listed. The multipliers
+ * bring windows of different sizes to one divisor, which the post-op divides by. */
+typedef struct {
+  uint32_t begin, end; /* begin < end <= input height or width */
+  uint32_t multiplier; /* 1 .. 2^24 */
+} intrt_pool_span;
+typedef struct {
+  uint32_t rows_offset;    /* intrt_pool_span[output height] */
+  uint32_t columns_offset; /* intrt_pool_span[output width] */
+  intrt_post_record post;
+} intrt_avg_pool2d_params;
+
 /* out = post(in), element by element: quantize of codes, relu (shift 0, lo 0), prune (shift 0,
  * mask). May work in place. */
 typedef struct {
   intrt_post_record post;
 } intrt_requantize_params;
 
-/* Physical HWC to physical CHW: out[(c*H + y)*W + x] = in[(y*W + x)*C + c]. The output is a vector:
- * channels = C*H*W, height = width = 1, logical_rank 1. No parameters. */
+/* acc = multiplier[0][c] * a + multiplier[1][c] * b, element by element. Along each of channels,
+ * height and width an input has the output's size, or 1: then its element serves all. May work in
+ * place on an input of the output's size. */
+typedef struct {
+  uint32_t multipliers_offset; /* int32_t[2][output channels] */
+  intrt_post_record post;
+} intrt_add_params;
+
+/* acc = a * b, element by element; shapes as for add. May work in place likewise. */
+typedef struct {
+  intrt_post_record post;
+} intrt_mul_params;
+
+/* out = entries[table of c][in + 2^(bits-1)] (a byte of INTRT_UINT8: entries[...][in]), then the
+ * mask. May work in place. */
+typedef struct {
+  uint32_t table_count;
+  uint32_t tables_offset;  /* uint16_t[channels]: each channel's table; 0: all use table 0 */
+  uint32_t entries_offset; /* [table_count][2^(input bits)] of the output's type, INT8 or INT16 */
+  uint32_t mask_offset;    /* as in intrt_post_record */
+} intrt_table_params;
+
+/* The output is 0 where nothing is copied to it. Each piece copies count[0] * ... * count[3]
+ * elements: out[out_first + sum of i_k * out_step[k]] = in[in_first + sum of i_k * in_step[k]] for
+ * all 0 <= i_k < count[k], counted in elements in physical order. Concat, slice, pad, transpose,
+ * pixel shuffle and nearest upsampling are lists of pieces. Inputs and output have one type. */
+typedef struct {
+  uint32_t input; /* which of the operator's inputs */
+  uint32_t in_first, out_first;
+  uint32_t count[4]; /* each at least 1 */
+  int32_t in_step[4];
+  uint32_t out_step[4];
+} intrt_move_piece;
+typedef struct {
+  uint32_t piece_count;
+  uint32_t pieces_offset; /* intrt_move_piece[piece_count] */
+} intrt_move_params;
+
+/* out[0,y,x] = the first c whose code in[c,y,x] is the largest. The input's channels share one
+ * decimal; the output is int32 with one channel. No parameters. */
 
 #endif /* INTRT_PLAN_FORMAT_H_ */

@@ -51,7 +51,7 @@ void convolve(const OpToRun& op) {
           left_in_group = group_outputs;
         }
         --left_in_group;
-        int32_t acc = bias == nullptr ? 0 : bias[o];
+        Accumulator<W> acc = bias == nullptr ? 0 : bias[o];
         for (int32_t ky = rows.first; taps != 0 && ky < rows.end; ++ky) {
           const size_t y = static_cast<size_t>(y0 + ky * dilation_h);
           const size_t x = static_cast<size_t>(x0 + columns.first * dilation_w);
@@ -81,7 +81,8 @@ intrt_status intrt_check_conv2d(Checker& checker, const OpToCheck& op) {
   if (!multiplies(op.input) || op.input.channels % p.groups != 0 ||
       op.output.channels % p.groups != 0 || !output_fits(down) || !output_fits(across))
     return INTRT_ERROR_SHAPE;
-  if (intrt_status status = check_post(checker, p.post, op.output); status != INTRT_OK)
+  if (intrt_status status = check_post(checker, p.post, op.output, width_of(p.weight_type));
+      status != INTRT_OK)
     return status;
   const uint64_t row_length =
       static_cast<uint64_t>(p.kernel_h) * p.kernel_w * (op.input.channels / p.groups);
@@ -91,10 +92,6 @@ intrt_status intrt_check_conv2d(Checker& checker, const OpToCheck& op) {
 }
 
 void intrt_scalar_conv2d(const OpToRun& op) {
-  const bool narrow_input = op.input.type == INTRT_INT8;
-  const bool narrow_weights = params_of<intrt_conv2d_params>(op.record).weight_type == INTRT_INT8;
-  if (narrow_input)
-    narrow_weights ? convolve<int8_t, int8_t>(op) : convolve<int8_t, int16_t>(op);
-  else
-    narrow_weights ? convolve<int16_t, int8_t>(op) : convolve<int16_t, int16_t>(op);
+  with_types(op.input.type, params_of<intrt_conv2d_params>(op.record).weight_type,
+             [&op](auto x, auto w) { convolve<decltype(x), decltype(w)>(op); });
 }

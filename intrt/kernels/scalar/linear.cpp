@@ -14,7 +14,7 @@ void multiply(const OpToRun& op) {
   const int32_t* bias = p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset);
   const size_t inputs = static_cast<size_t>(element_count(op.input));
   for (uint32_t o = 0; o < op.output.channels; ++o)
-    post.store(o, o, (bias == nullptr ? 0 : bias[o]) + dot(input, weights + o * inputs, inputs));
+    post.store(o, o, dot(input, weights + o * inputs, inputs) + (bias == nullptr ? 0 : bias[o]));
 }
 
 }  // namespace
@@ -23,7 +23,8 @@ intrt_status intrt_check_linear(Checker& checker, const OpToCheck& op) {
   const intrt_linear_params& p = params_of<intrt_linear_params>(op.record);
   if (!multiplies(op.input) || op.output.height != 1 || op.output.width != 1)
     return INTRT_ERROR_SHAPE;
-  if (intrt_status status = check_post(checker, p.post, op.output); status != INTRT_OK)
+  if (intrt_status status = check_post(checker, p.post, op.output, width_of(p.weight_type));
+      status != INTRT_OK)
     return status;
   return check_accumulators(
       checker,
@@ -32,10 +33,6 @@ intrt_status intrt_check_linear(Checker& checker, const OpToCheck& op) {
 }
 
 void intrt_scalar_linear(const OpToRun& op) {
-  const bool narrow_input = op.input.type == INTRT_INT8;
-  const bool narrow_weights = params_of<intrt_linear_params>(op.record).weight_type == INTRT_INT8;
-  if (narrow_input)
-    narrow_weights ? multiply<int8_t, int8_t>(op) : multiply<int8_t, int16_t>(op);
-  else
-    narrow_weights ? multiply<int16_t, int8_t>(op) : multiply<int16_t, int16_t>(op);
+  with_types(op.input.type, params_of<intrt_linear_params>(op.record).weight_type,
+             [&op](auto x, auto w) { multiply<decltype(x), decltype(w)>(op); });
 }

@@ -5,10 +5,6 @@ namespace {
 
 using namespace intrt;
 
-// How often, on average, a pooling may read each input element. Kernel sizes cost no plan bytes, so
-// without a limit a tiny plan could run for days.
-constexpr uint64_t kMaxReadsPerElement = 4096;
-
 // The output has floor((padded - reach) / stride) + 1 windows, or one more where the division
 // leaves a remainder (PyTorch's ceil_mode), and each window holds a position of the input. A window
 // that starts inside the input does; one that starts in the padding before it does when its taps
@@ -71,7 +67,7 @@ intrt_status intrt_check_max_pool2d(Checker& checker, const OpToCheck& op) {
   // Both tensors lie in the arena, so the product is at most (2^32 - 1)^2.
   const uint64_t input_pixels = static_cast<uint64_t>(op.input.height) * op.input.width;
   if (reads(down) * reads(across) > kMaxReadsPerElement * input_pixels) return INTRT_ERROR_WORK;
-  return check_same_decimals(checker, op.input, op.output, 1);
+  return check_same_decimals(checker, op.input, op.output);
 }
 
 void intrt_scalar_max_pool2d(const OpToRun& op) {

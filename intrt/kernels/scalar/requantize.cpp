@@ -1,4 +1,5 @@
-// Element by element: quantize of codes or accumulators, relu, prune. Each element is read before
+// Element by element: quantize of codes or accumulators, relu, prune, and whole chains of float
+// functions. Each element is read before
 // it is written, so the output may lie exactly on the input.
 #include "intrt/kernels/kernel.h"
 
@@ -6,9 +7,7 @@ using namespace intrt;
 
 intrt_status intrt_check_requantize(Checker& checker, const OpToCheck& op) {
   const intrt_post_record& post = params_of<intrt_requantize_params>(op.record).post;
-  if (op.input.channels != op.output.channels || op.input.height != op.output.height ||
-      op.input.width != op.output.width)
-    return INTRT_ERROR_SHAPE;
+  if (!same_shape(op.input, op.output)) return INTRT_ERROR_SHAPE;
   if (intrt_status status = check_post(checker, post, op.output); status != INTRT_OK) return status;
   return post.kind == INTRT_POST_NONE && op.input.bits > op.output.bits ? INTRT_ERROR_OVERFLOW
                                                                         : INTRT_OK;
