@@ -6,23 +6,24 @@
 #include "compile/backends/plan/writer.h"
 #include "compile/backends/weights.h"
 #include "compile/checkpoint/parameters.h"
+#include "compile/ir/buffers.h"
 #include "compile/passes/pipeline.h"
 
 namespace lockstep {
 namespace {
 
-// What conv2d and linear have in common in the table.
-void describe_sum(OperatorReport& report, const xt::xarray<std::int32_t>& weights,
-                  const std::vector<std::int64_t>& bias,
-                  const std::vector<ir::Accumulator>& accumulators, const ir::Shape& output) {
-  const std::int64_t positions = output.h * output.w;
-  const auto count = static_cast<std::int64_t>(weights.size());
-  const auto zeros = static_cast<std::int64_t>(std::count(weights.begin(), weights.end(), 0));
+// What operators with weights have in common in the table. Each weight meets every position of
+// `map` once: of the output, or of the input of a transposed convolution.
+template <typename Kind>
+void describe_sum(OperatorReport& report, const Kind& op, const ir::Shape& map) {
+  const std::int64_t positions = map.h * map.w;
+  const auto count = static_cast<std::int64_t>(op.weights.size());
+  const auto zeros = static_cast<std::int64_t>(std::count(op.weights.begin(), op.weights.end(), 0));
   report.macs = count * positions;
   report.nonzero_macs = (count - zeros) * positions;
-  report.weight_bytes = count * (backends::weight_type(weights) == ir::ElementType::kInt8 ? 1 : 2) +
-                        static_cast<std::int64_t>(bias.size()) * 4;
-  for (const ir::Accumulator& acc : accumulators)
+  report.weight_bytes = count * backends::weight_element_bytes(op.weights, op.wide) +
+                        static_cast<std::int64_t>(op.bias.size()) * 4;
+  for (const ir::Accumulator& acc : op.accumulators)
     report.accumulator_bits =
         std::max(report.accumulator_bits, ir::bits_to_hold(acc.range.lo, acc.range.hi));
 }
@@ -35,12 +36,26 @@ std::vector<OperatorReport> describe(const ir::Program& program) {
                           .op = std::string(ir::op_name(op.kind)),
                           .output_bytes = output.byte_count()};
     if (const auto* conv = std::get_if<ir::Conv2d>(&op.kind))
-      describe_sum(report, conv->weights, conv->bias, conv->accumulators, output.shape);
+      describe_sum(report, *conv, output.shape);
+    if (const auto* conv = std::get_if<ir::ConvTranspose2d>(&op.kind))
+      describe_sum(report, *conv, program.values[op.input()].shape);
     if (const auto* linear = std::get_if<ir::Linear>(&op.kind))
-      describe_sum(report, linear->weights, linear->bias, linear->accumulators, output.shape);
+      describe_sum(report, *linear, output.shape);
     reports.push_back(std::move(report));
   }
   return reports;
+}
+
+PassReport describe_pass(std::string_view pass, const ir::Program& program) {
+  PassReport report{.pass = std::string(pass),
+                    .ops = static_cast<std::int64_t>(program.ops.size()),
+                    .live_bytes = ir::largest_live_set(ir::buffers_of(program))};
+  for (const OperatorReport& op : describe(program)) {
+    report.macs += op.macs;
+    report.nonzero_macs += op.nonzero_macs;
+    report.weight_bytes += op.weight_bytes;
+  }
+  return report;
 }
 
 }  // namespace
@@ -48,9 +63,13 @@ std::vector<OperatorReport> describe(const ir::Program& program) {
 Compiled compile_network(const Graph& graph, const StateDict& state,
                          const CompileOptions& options) {
   Compiled compiled;
+  const auto after_pass = [&](std::string_view pass, const ir::Program& program) {
+    compiled.passes.push_back(describe_pass(pass, program));
+    if (options.after_pass) options.after_pass(pass, program);
+  };
   compiled.program =
       passes::run_pipeline(graph, bind_parameters(graph, state),
-                           {.keep_layers = options.keep_layers, .after_pass = options.after_pass});
+                           {.keep_layers = options.keep_layers, .after_pass = after_pass});
   compiled.plan = backends::write_plan(compiled.program);
   compiled.operators = describe(compiled.program);
   compiled.arena_bytes = compiled.program.arena_bytes;

@@ -36,10 +36,19 @@ struct OperatorReport {
   int accumulator_bits = 0;  // bits that the proved accumulator range needs; 0: no accumulator
 };
 
+// One row of the table of passes: what the program costs after the pass.
+struct PassReport {
+  std::string pass;
+  std::int64_t ops = 0;
+  std::int64_t macs = 0, nonzero_macs = 0, weight_bytes = 0;
+  std::int64_t live_bytes = 0;  // the most bytes of values that are needed at the same time
+};
+
 struct Compiled {
   ir::Program program;
   std::vector<std::byte> plan;
   std::vector<OperatorReport> operators;
+  std::vector<PassReport> passes;  // in order
   std::int64_t arena_bytes = 0;
 };
 

@@ -5,7 +5,6 @@
 
 #include "compile/ir/ir.h"
 #include "compile/support/error.h"
-#include "intrt/arith.h"
 
 namespace lockstep::ir {
 namespace {
@@ -16,36 +15,53 @@ std::size_t at(const Shape& shape, std::int64_t c, std::int64_t y, std::int64_t 
   return static_cast<std::size_t>((c * shape.h + y) * shape.w + x);
 }
 
-std::int64_t requantize(std::int64_t acc, const Requantize& r, std::int64_t channel) {
-  LOCKSTEP_ASSERT(acc >= std::numeric_limits<std::int32_t>::min() &&
-                  acc <= std::numeric_limits<std::int32_t>::max());
-  return intrt_requantize(static_cast<std::int32_t>(acc), r.shift(channel),
-                          static_cast<int>(r.rounding), r.lo, r.hi);
-}
+// One op at work: its shapes, and the codes of its inputs.
+struct Run {
+  const Program& program;
+  const Op& op;
+  const std::vector<Codes>& codes;  // of all values
 
-void apply(const Post& post, const Shape& shape, Layout layout, Codes& codes) {
-  if (post.requantize)
-    for (std::int64_t i = 0; i < shape.count(); ++i) {
-      auto& code = codes[static_cast<std::size_t>(i)];
-      code = requantize(code, *post.requantize, i / (shape.h * shape.w));
-    }
-  for (std::int64_t i = 0; i < static_cast<std::int64_t>(post.mask.size()); ++i)
-    if (post.mask[static_cast<std::size_t>(i)] == 0) {
-      const std::int64_t element = layout == Layout::kLogical ? i : logical_index(shape, i);
+  bool logical() const { return program.layout == Layout::kLogical; }
+  const Shape& in_shape(std::size_t k = 0) const { return program.values[op.inputs[k]].shape; }
+  const Codes& in(std::size_t k = 0) const { return codes[op.inputs[k]]; }
+  const Shape& out_shape() const { return program.values[op.output].shape; }
+  Codes empty_output() const { return Codes(static_cast<std::size_t>(out_shape().count())); }
+};
+
+void apply_mask(const Run& run, const std::vector<std::uint8_t>& mask, Codes& codes) {
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(mask.size()); ++i)
+    if (mask[static_cast<std::size_t>(i)] == 0) {
+      const std::int64_t element = run.logical() ? i : logical_index(run.out_shape(), i);
       codes[static_cast<std::size_t>(element)] = 0;
     }
 }
 
-Codes run(const Conv2d& conv, const Program& program, const Shape& in_shape, const Shape& out_shape,
-          const Codes& in) {
-  const bool logical = program.layout == Layout::kLogical;
+void apply_post(const Run& run, const Post& post, Codes& codes) {
+  const Shape& shape = run.out_shape();
+  if (!post.is_none())
+    for (std::int64_t i = 0; i < shape.count(); ++i) {
+      auto& code = codes[static_cast<std::size_t>(i)];
+      code = apply(post.function, i / (shape.h * shape.w), code);
+    }
+  apply_mask(run, post.mask, codes);
+}
+
+// Weight of output channel o, tap (ky, kx) and input channel i of its group.
+template <typename Conv>
+std::int64_t weight_at(const Conv& conv, bool logical, std::int64_t o, std::int64_t ky,
+                       std::int64_t kx, std::int64_t i) {
+  return logical ? conv.weights(o, i, ky, kx) : conv.weights(o, ky, kx, i);
+}
+
+Codes compute(const Run& run, const Conv2d& conv) {
+  const Shape &in_shape = run.in_shape(), &out_shape = run.out_shape();
   const auto [kh, kw] = conv.window.kernel;
   const std::int64_t in_per_group = in_shape.c / conv.groups,
                      out_per_group = out_shape.c / conv.groups;
-  Codes out(static_cast<std::size_t>(out_shape.count()));
+  Codes out = run.empty_output();
   for (std::int64_t o = 0; o < out_shape.c; ++o) {
-    const std::int32_t* weights = conv.weights.data() + o * in_per_group * kh * kw;
     const std::int64_t bias = conv.bias.empty() ? 0 : conv.bias[static_cast<std::size_t>(o)];
+    const std::int64_t first_input = o / out_per_group * in_per_group;
     for (std::int64_t y = 0; y < out_shape.h; ++y)
       for (std::int64_t x = 0; x < out_shape.w; ++x) {
         std::int64_t acc = bias;
@@ -56,41 +72,64 @@ Codes run(const Conv2d& conv, const Program& program, const Shape& in_shape, con
             const std::int64_t ix =
                 x * conv.window.stride[1] - conv.window.pad[1] + kx * conv.window.dilation[1];
             if (iy < 0 || iy >= in_shape.h || ix < 0 || ix >= in_shape.w) continue;
-            for (std::int64_t i = 0; i < in_per_group; ++i) {
-              const std::int64_t weight =
-                  weights[logical ? (i * kh + ky) * kw + kx : (ky * kw + kx) * in_per_group + i];
-              acc += weight * in[at(in_shape, o / out_per_group * in_per_group + i, iy, ix)];
-            }
+            for (std::int64_t i = 0; i < in_per_group; ++i)
+              acc += weight_at(conv, run.logical(), o, ky, kx, i) *
+                     run.in()[at(in_shape, first_input + i, iy, ix)];
           }
         out[at(out_shape, o, y, x)] = acc;
       }
   }
-  apply(conv.post, out_shape, program.layout, out);
+  apply_post(run, conv.post, out);
   return out;
 }
 
-Codes run(const Linear& linear, const Program& program, const Shape& in_shape,
-          const Shape& out_shape, const Codes& in) {
-  const std::int64_t features = in_shape.count();
-  Codes out;
+// Scatters each input code; the runtime gathers instead.
+Codes compute(const Run& run, const ConvTranspose2d& conv) {
+  const Shape &in_shape = run.in_shape(), &out_shape = run.out_shape();
+  const std::int64_t in_per_group = in_shape.c / conv.groups,
+                     out_per_group = out_shape.c / conv.groups;
+  Codes out = run.empty_output();
   for (std::int64_t o = 0; o < out_shape.c; ++o) {
+    const std::int64_t bias = conv.bias.empty() ? 0 : conv.bias[static_cast<std::size_t>(o)];
+    for (std::int64_t i = 0; i < out_shape.h * out_shape.w; ++i)
+      out[static_cast<std::size_t>(o * out_shape.h * out_shape.w + i)] = bias;
+    for (std::int64_t i = 0; i < in_per_group; ++i)
+      for (std::int64_t iy = 0; iy < in_shape.h; ++iy)
+        for (std::int64_t ix = 0; ix < in_shape.w; ++ix)
+          for (std::int64_t ky = 0; ky < conv.kernel[0]; ++ky)
+            for (std::int64_t kx = 0; kx < conv.kernel[1]; ++kx) {
+              const std::int64_t y = iy * conv.stride[0] - conv.pad[0] + ky * conv.dilation[0];
+              const std::int64_t x = ix * conv.stride[1] - conv.pad[1] + kx * conv.dilation[1];
+              if (y < 0 || y >= out_shape.h || x < 0 || x >= out_shape.w) continue;
+              out[at(out_shape, o, y, x)] +=
+                  weight_at(conv, run.logical(), o, ky, kx, i) *
+                  run.in()[at(in_shape, o / out_per_group * in_per_group + i, iy, ix)];
+            }
+  }
+  apply_post(run, conv.post, out);
+  return out;
+}
+
+Codes compute(const Run& run, const Linear& linear) {
+  const std::int64_t features = run.in_shape().count();
+  Codes out;
+  for (std::int64_t o = 0; o < run.out_shape().c; ++o) {
     const std::int32_t* weights = linear.weights.data() + o * features;
     std::int64_t acc = linear.bias.empty() ? 0 : linear.bias[static_cast<std::size_t>(o)];
     for (std::int64_t k = 0; k < features; ++k) {
-      const std::int64_t element =
-          program.layout == Layout::kLogical ? k : logical_index(in_shape, k);
-      acc += weights[k] * in[static_cast<std::size_t>(element)];
+      const std::int64_t element = run.logical() ? k : logical_index(run.in_shape(), k);
+      acc += weights[k] * run.in()[static_cast<std::size_t>(element)];
     }
     out.push_back(acc);
   }
-  apply(linear.post, out_shape, program.layout, out);
+  apply_post(run, linear.post, out);
   return out;
 }
 
-Codes run(const MaxPool2d& pool, const Program&, const Shape& in_shape, const Shape& out_shape,
-          const Codes& in) {
+Codes compute(const Run& run, const MaxPool2d& pool) {
+  const Shape &in_shape = run.in_shape(), &out_shape = run.out_shape();
   const Window& window = pool.window;
-  Codes out(static_cast<std::size_t>(out_shape.count()));
+  Codes out = run.empty_output();
   for (std::int64_t c = 0; c < out_shape.c; ++c)
     for (std::int64_t y = 0; y < out_shape.h; ++y)
       for (std::int64_t x = 0; x < out_shape.w; ++x) {
@@ -100,27 +139,103 @@ Codes run(const MaxPool2d& pool, const Program&, const Shape& in_shape, const Sh
             const std::int64_t iy = y * window.stride[0] - window.pad[0] + ky * window.dilation[0];
             const std::int64_t ix = x * window.stride[1] - window.pad[1] + kx * window.dilation[1];
             if (iy < 0 || iy >= in_shape.h || ix < 0 || ix >= in_shape.w) continue;
-            largest = std::max(largest, in[at(in_shape, c, iy, ix)]);
+            largest = std::max(largest, run.in()[at(in_shape, c, iy, ix)]);
           }
         out[at(out_shape, c, y, x)] = largest;
       }
   return out;
 }
 
-Codes run(const RequantizeOp& op, const Program& program, const Shape&, const Shape& out_shape,
-          const Codes& in) {
-  Codes out = in;
-  apply(op.post, out_shape, program.layout, out);
+Codes compute(const Run& run, const AvgPool2d& pool) {
+  const Shape& out_shape = run.out_shape();
+  Codes out = run.empty_output();
+  for (std::int64_t c = 0; c < out_shape.c; ++c)
+    for (std::int64_t y = 0; y < out_shape.h; ++y)
+      for (std::int64_t x = 0; x < out_shape.w; ++x) {
+        const PoolSpan &rows = pool.rows[static_cast<std::size_t>(y)],
+                       &columns = pool.columns[static_cast<std::size_t>(x)];
+        std::int64_t sum = 0;
+        for (std::int64_t iy = rows.begin; iy < rows.end; ++iy)
+          for (std::int64_t ix = columns.begin; ix < columns.end; ++ix)
+            sum += run.in()[at(run.in_shape(), c, iy, ix)];
+        out[at(out_shape, c, y, x)] = rows.multiplier * columns.multiplier * sum;
+      }
+  apply_post(run, pool.post, out);
   return out;
 }
 
-// Both only name elements anew: logical order is the same on both sides.
-Codes run(const Flatten&, const Program&, const Shape&, const Shape&, const Codes& in) {
-  return in;
+// out[c,y,x] = combine(c, a, b), where a dimension of size 1 serves all.
+template <typename Combine>
+Codes elementwise(const Run& run, const Post& post, Combine combine) {
+  const Shape& shape = run.out_shape();
+  Codes out = run.empty_output();
+  const auto element = [&](std::size_t k, std::int64_t c, std::int64_t y, std::int64_t x) {
+    const Shape& in = run.in_shape(k);
+    return run.in(k)[at(in, in.c == 1 ? 0 : c, in.h == 1 ? 0 : y, in.w == 1 ? 0 : x)];
+  };
+  for (std::int64_t c = 0; c < shape.c; ++c)
+    for (std::int64_t y = 0; y < shape.h; ++y)
+      for (std::int64_t x = 0; x < shape.w; ++x)
+        out[at(shape, c, y, x)] = combine(c, element(0, c, y, x), element(1, c, y, x));
+  apply_post(run, post, out);
+  return out;
 }
-Codes run(const Transpose&, const Program&, const Shape&, const Shape&, const Codes& in) {
-  return in;
+
+Codes compute(const Run& run, const Add& add) {
+  return elementwise(run, add.post, [&](std::int64_t c, std::int64_t a, std::int64_t b) {
+    const auto channel = static_cast<std::size_t>(c);
+    return add.multipliers[0][channel] * a + add.multipliers[1][channel] * b;
+  });
 }
+
+Codes compute(const Run& run, const Mul& mul) {
+  return elementwise(run, mul.post,
+                     [](std::int64_t, std::int64_t a, std::int64_t b) { return a * b; });
+}
+
+Codes compute(const Run& run, const RequantizeOp& op) {
+  Codes out = run.in();
+  apply_post(run, op.post, out);
+  return out;
+}
+
+Codes compute(const Run& run, const Table& table) {
+  const Value& input = run.program.values[run.op.input()];
+  const std::int64_t first = code_limits(input).lo;
+  const std::int64_t positions = run.out_shape().h * run.out_shape().w;
+  Codes out = run.in();
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::size_t channel = i / static_cast<std::size_t>(positions);
+    out[i] = table.tables[table.table_of[channel]][static_cast<std::size_t>(out[i] - first)];
+  }
+  apply_mask(run, table.mask, out);
+  return out;
+}
+
+Codes compute(const Run& run, const Move& move) {
+  Codes out = run.empty_output();
+  for_each_copy(move, [&](std::size_t k, std::int64_t from, std::int64_t to) {
+    out.at(static_cast<std::size_t>(logical_index(run.out_shape(), to))) =
+        run.in(k).at(static_cast<std::size_t>(logical_index(run.in_shape(k), from)));
+  });
+  return out;
+}
+
+Codes compute(const Run& run, const ArgMax&) {
+  const Shape& shape = run.in_shape();
+  Codes out = run.empty_output();
+  for (std::int64_t y = 0; y < shape.h; ++y)
+    for (std::int64_t x = 0; x < shape.w; ++x) {
+      std::int64_t best = 0;
+      for (std::int64_t c = 1; c < shape.c; ++c)
+        if (run.in()[at(shape, c, y, x)] > run.in()[at(shape, best, y, x)]) best = c;
+      out[at(run.out_shape(), 0, y, x)] = best;
+    }
+  return out;
+}
+
+// Only names elements anew: logical order is the same on both sides.
+Codes compute(const Run& run, const Flatten&) { return run.in(); }
 
 void assert_in_range(const Value& value, const Codes& codes) {
   LOCKSTEP_ASSERT(static_cast<std::int64_t>(codes.size()) == value.shape.count());
@@ -141,14 +256,10 @@ std::vector<Codes> evaluate(const Program& program, const std::vector<Codes>& in
     assert_in_range(program.values[program.inputs[i]], inputs[i]);
   }
   for (const Op& op : program.ops) {
-    const Value& input = program.values[op.input];
-    const Value& output = program.values[op.output];
-    codes[op.output] = std::visit(
-        [&](const auto& kind) {
-          return run(kind, program, input.shape, output.shape, codes[op.input]);
-        },
-        op.kind);
-    assert_in_range(output, codes[op.output]);
+    const Run run{program, op, codes};
+    Codes result = std::visit([&](const auto& kind) { return compute(run, kind); }, op.kind);
+    codes[op.output] = std::move(result);
+    assert_in_range(program.values[op.output], codes[op.output]);
   }
   return codes;
 }

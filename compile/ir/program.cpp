@@ -4,15 +4,29 @@
 
 #include "compile/ir/ir.h"
 #include "compile/support/error.h"
+#include "intrt/arith.h"
 
 namespace lockstep::ir {
 
 ElementType Value::type() const {
-  return bits <= 8 ? ElementType::kInt8 : bits <= 16 ? ElementType::kInt16 : ElementType::kInt32;
+  if (bytes) return ElementType::kUInt8;
+  return bits <= 8    ? ElementType::kInt8
+         : bits <= 16 ? ElementType::kInt16
+         : bits <= 32 ? ElementType::kInt32
+                      : ElementType::kInt64;
 }
 
 std::int64_t Value::element_bytes() const {
-  return std::int64_t{1} << (static_cast<int>(type()) - 1);
+  switch (type()) {
+    case ElementType::kInt16:
+      return 2;
+    case ElementType::kInt32:
+      return 4;
+    case ElementType::kInt64:
+      return 8;
+    default:
+      return 1;
+  }
 }
 
 std::int64_t Value::byte_count() const { return shape.count() * element_bytes(); }
@@ -35,30 +49,64 @@ bool Window::has_padding() const {
   return std::any_of(pad.begin(), pad.end(), [](std::int64_t p) { return p != 0; });
 }
 
-std::vector<ValueId> Op::inputs() const {
-  std::vector<ValueId> all{input};
-  all.insert(all.end(), more_inputs.begin(), more_inputs.end());
-  return all;
-}
-
 std::string_view op_name(const OpKind& kind) {
-  constexpr std::string_view kNames[] = {"conv2d",     "linear",  "max_pool2d",
-                                         "requantize", "flatten", "transpose"};
+  constexpr std::string_view kNames[] = {
+      "conv2d", "conv_transpose2d", "linear", "max_pool2d", "avg_pool2d", "add",
+      "mul",    "requantize",       "table",  "move",       "argmax",     "flatten"};
   static_assert(std::size(kNames) == std::variant_size_v<OpKind>);
   return kNames[kind.index()];
 }
 
 const Post* post_of(const OpKind& kind) {
-  if (const auto* conv = std::get_if<Conv2d>(&kind)) return &conv->post;
-  if (const auto* linear = std::get_if<Linear>(&kind)) return &linear->post;
-  if (const auto* requantize = std::get_if<RequantizeOp>(&kind)) return &requantize->post;
-  return nullptr;
+  return std::visit(
+      [](const auto& op) -> const Post* {
+        if constexpr (requires { op.post; }) return &op.post;
+        return nullptr;
+      },
+      kind);
 }
 
 Post* post_of(OpKind& kind) { return const_cast<Post*>(post_of(std::as_const(kind))); }
 
+const std::vector<Accumulator>* accumulators_of(const OpKind& kind) {
+  return std::visit(
+      [](const auto& op) -> const std::vector<Accumulator>* {
+        if constexpr (requires { op.accumulators; }) return &op.accumulators;
+        return nullptr;
+      },
+      kind);
+}
+
+std::vector<Accumulator>* accumulators_of(OpKind& kind) {
+  return const_cast<std::vector<Accumulator>*>(accumulators_of(std::as_const(kind)));
+}
+
+std::int32_t apply(const PostFunction& function, std::int64_t channel, std::int64_t wide) {
+  const auto acc = static_cast<std::int32_t>(wide);
+  if (const auto* r = std::get_if<Requantize>(&function)) {
+    const int shift = r->shift(channel), rounding = static_cast<int>(r->rounding);
+    if (acc == wide && shift <= INTRT_SHIFT_MAX)
+      return intrt_requantize(acc, shift, rounding, r->lo, r->hi);
+    LOCKSTEP_ASSERT(shift >= 0);
+    return intrt_requantize_wide(wide, shift, rounding, r->lo, r->hi);
+  }
+  LOCKSTEP_ASSERT(acc == wide);
+  const auto* scale = std::get_if<Scale>(&function);
+  if (scale == nullptr) return acc;
+  const ChannelScale& c = scale->channels.at(static_cast<std::size_t>(channel));
+  if (c.has_steps())
+    return intrt_step(acc, c.thresholds.data(), static_cast<std::uint32_t>(c.thresholds.size()),
+                      c.codes.data());
+  return intrt_scale(acc, c.multiplier, c.addend, c.shift, static_cast<int>(scale->rounding), c.lo,
+                     c.hi);
+}
+
 Range code_limits(int bits) {
   return {-(std::int64_t{1} << (bits - 1)), (std::int64_t{1} << (bits - 1)) - 1};
+}
+
+Range code_limits(const Value& value) {
+  return value.bytes ? Range{0, 255} : code_limits(value.bits);
 }
 
 int bits_to_hold(std::int64_t lo, std::int64_t hi) {
@@ -71,13 +119,23 @@ int bits_to_hold(std::int64_t lo, std::int64_t hi) {
 std::vector<std::size_t> reader_counts(const Program& program) {
   std::vector<std::size_t> counts(program.values.size(), 0);
   for (const Op& op : program.ops)
-    for (const ValueId id : op.inputs()) ++counts.at(id);
+    for (const ValueId id : op.inputs) ++counts.at(id);
   return counts;
 }
 
 std::int64_t logical_index(const Shape& shape, std::int64_t physical) {
   const std::int64_t channel = physical % shape.c, position = physical / shape.c;
   return channel * shape.h * shape.w + position;
+}
+
+bool reads_by_place(const OpKind& kind) {
+  return !std::holds_alternative<Linear>(kind) && !std::holds_alternative<RequantizeOp>(kind) &&
+         !std::holds_alternative<Table>(kind);
+}
+
+bool works_in_place(const OpKind& kind) {
+  return std::holds_alternative<RequantizeOp>(kind) || std::holds_alternative<Table>(kind) ||
+         std::holds_alternative<Add>(kind) || std::holds_alternative<Mul>(kind);
 }
 
 std::vector<int> collapse(std::vector<int> per_channel) {

@@ -1,24 +1,39 @@
 // Interval arithmetic over ops: the range of each output channel follows from the ranges of the
-// inputs. Every op is monotone in each input code, or a sum of monotone terms, so the ends of
-// intervals suffice.
+// inputs. Sums and products are monotone in each input code, so the ends of intervals suffice;
+// tables and steps are looked through.
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 
 #include "compile/ir/ir.h"
 #include "compile/support/error.h"
-#include "intrt/arith.h"
 
 namespace lockstep::ir {
 namespace {
 
 Range hull(Range a, Range b) { return {std::min(a.lo, b.lo), std::max(a.hi, b.hi)}; }
 
+// Sums and products of more than 2^62 become 2^62, which is beyond every limit.
+constexpr std::int64_t kCap = std::int64_t{1} << 62;
+
+std::int64_t capped_product(std::int64_t a, std::int64_t b) {
+  std::int64_t product = 0;
+  if (__builtin_mul_overflow(a, b, &product)) return (a < 0) == (b < 0) ? kCap : -kCap;
+  return std::clamp(product, -kCap, kCap);
+}
+
+std::int64_t capped_sum(std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(a, b, &sum)) return a < 0 ? -kCap : kCap;
+  return std::clamp(sum, -kCap, kCap);
+}
+
 // Adds weight * x, for an x of `bits` bits that is proved to lie in `input`.
 void add_product(Accumulator& acc, std::int64_t weight, Range input, int bits) {
-  const std::int64_t a = weight * input.lo, b = weight * input.hi;
-  acc.range.lo += std::min(a, b);
-  acc.range.hi += std::max(a, b);
-  acc.magnitude += std::abs(weight * code_limits(bits).lo);
+  const std::int64_t a = capped_product(weight, input.lo), b = capped_product(weight, input.hi);
+  acc.range.lo = capped_sum(acc.range.lo, std::min(a, b));
+  acc.range.hi = capped_sum(acc.range.hi, std::max(a, b));
+  acc.magnitude = capped_sum(acc.magnitude, std::abs(capped_product(weight, code_limits(bits).lo)));
 }
 
 Accumulator start(const std::vector<std::int64_t>& bias, std::size_t channel) {
@@ -26,8 +41,15 @@ Accumulator start(const std::vector<std::int64_t>& bias, std::size_t channel) {
   return {{b, b}, std::abs(b)};
 }
 
-std::vector<Accumulator> bounds(const Program& program, const Op& op, const Conv2d& conv) {
-  const Value& input = program.values.at(op.input);
+const Value& input_of(const Program& program, const Op& op, std::size_t k = 0) {
+  return program.values.at(op.inputs.at(k));
+}
+
+// The weights of a convolution, of either direction, meet the channels of one group each.
+template <typename Conv>
+std::vector<Accumulator> convolution_bounds(const Program& program, const Op& op, const Conv& conv,
+                                            bool may_miss_taps) {
+  const Value& input = input_of(program, op);
   const auto out_channels = static_cast<std::int64_t>(conv.weights.shape(0));
   const bool logical = program.layout == Layout::kLogical;
   const auto in_per_group = static_cast<std::int64_t>(conv.weights.shape(logical ? 1 : 3));
@@ -41,7 +63,7 @@ std::vector<Accumulator> bounds(const Program& program, const Op& op, const Conv
     for (std::int64_t k = 0; k < per_output; ++k) {
       const std::int64_t i = first_input + (logical ? k / taps : k % in_per_group);
       Range range = input.ranges.at(static_cast<std::size_t>(i));
-      if (conv.window.has_padding()) range = hull(range, {0, 0});
+      if (may_miss_taps) range = hull(range, {0, 0});
       add_product(acc, weights[k], range, input.bits);
     }
     result.push_back(acc);
@@ -49,8 +71,16 @@ std::vector<Accumulator> bounds(const Program& program, const Op& op, const Conv
   return result;
 }
 
+std::vector<Accumulator> bounds(const Program& program, const Op& op, const Conv2d& conv) {
+  return convolution_bounds(program, op, conv, conv.window.has_padding());
+}
+
+std::vector<Accumulator> bounds(const Program& program, const Op& op, const ConvTranspose2d& conv) {
+  return convolution_bounds(program, op, conv, true);
+}
+
 std::vector<Accumulator> bounds(const Program& program, const Op& op, const Linear& linear) {
-  const Value& input = program.values.at(op.input);
+  const Value& input = input_of(program, op);
   const Shape& shape = input.shape;
   const bool logical = program.layout == Layout::kLogical;
   const auto out_channels = static_cast<std::int64_t>(linear.weights.shape(0));
@@ -68,27 +98,84 @@ std::vector<Accumulator> bounds(const Program& program, const Op& op, const Line
   return result;
 }
 
-// What becomes of an accumulator or code in `before` on channel c.
-std::vector<Range> apply(const Program& program, const Post& post, const Shape& shape,
-                         std::vector<Range> ranges) {
-  const auto channels = static_cast<std::int64_t>(ranges.size());
-  if (post.requantize) {
-    const Requantize& r = *post.requantize;
-    const auto requantize = [&](std::int64_t x, int shift) -> std::int64_t {
-      return intrt_requantize(static_cast<std::int32_t>(x), shift, static_cast<int>(r.rounding),
-                              r.lo, r.hi);
-    };
-    for (std::int64_t c = 0; c < channels; ++c) {
-      Range& range = ranges[static_cast<std::size_t>(c)];
-      range = {requantize(range.lo, r.shift(c)), requantize(range.hi, r.shift(c))};
-    }
+std::vector<Accumulator> bounds(const Program& program, const Op& op, const AvgPool2d& pool) {
+  const Value& input = input_of(program, op);
+  // A window's sum is at least `least` and at most `most` times a code.
+  std::int64_t least = 1, most = 1;
+  for (const std::vector<PoolSpan>* axis : {&pool.rows, &pool.columns}) {
+    Range times = {std::numeric_limits<std::int64_t>::max(), 0};
+    for (const PoolSpan& span : *axis)
+      times = hull(times, {(span.end - span.begin) * span.multiplier,
+                           (span.end - span.begin) * span.multiplier});
+    least = capped_product(least, times.lo);
+    most = capped_product(most, times.hi);
   }
-  if (post.mask.empty()) return ranges;
+  std::vector<Accumulator> result;
+  for (const Range& range : input.ranges)
+    result.push_back({{capped_product(range.lo, range.lo < 0 ? most : least),
+                       capped_product(range.hi, range.hi < 0 ? least : most)},
+                      capped_product(-code_limits(input.bits).lo, most)});
+  return result;
+}
+
+// The range of an input where the output has channel c.
+Range broadcast_range(const Value& input, std::int64_t c) {
+  return input.ranges.at(input.shape.c == 1 ? 0 : static_cast<std::size_t>(c));
+}
+
+std::vector<Accumulator> bounds(const Program& program, const Op& op, const Add& add) {
+  std::vector<Accumulator> result;
+  for (std::size_t c = 0; c < add.multipliers[0].size(); ++c) {
+    Accumulator acc;
+    for (const std::size_t k : {0, 1}) {
+      const Value& input = input_of(program, op, k);
+      add_product(acc, add.multipliers[k].at(c),
+                  broadcast_range(input, static_cast<std::int64_t>(c)), input.bits);
+    }
+    result.push_back(acc);
+  }
+  return result;
+}
+
+std::vector<Accumulator> bounds(const Program& program, const Op& op, const Mul&) {
+  const Value &a = input_of(program, op, 0), &b = input_of(program, op, 1);
+  std::vector<Accumulator> result;
+  for (std::int64_t c = 0; c < std::max(a.shape.c, b.shape.c); ++c) {
+    const Range x = broadcast_range(a, c), y = broadcast_range(b, c);
+    const auto [lo, hi] = std::minmax({x.lo * y.lo, x.lo * y.hi, x.hi * y.lo, x.hi * y.hi});
+    result.push_back({{lo, hi}, capped_product(code_limits(a.bits).lo, code_limits(b.bits).lo)});
+  }
+  return result;
+}
+
+template <typename Kind>
+std::vector<Accumulator> bounds(const Program&, const Op&, const Kind&) {
+  LOCKSTEP_ASSERT(false);  // no accumulators
+}
+
+// What `scale` makes of accumulators in `range`.
+Range scaled(const Scale& scale, std::size_t channel, Range range) {
+  const PostFunction function = scale;
+  const auto at = [&](std::int64_t x) -> std::int64_t {
+    return apply(function, static_cast<std::int64_t>(channel), x);
+  };
+  Range result = hull({at(range.lo), at(range.lo)}, {at(range.hi), at(range.hi)});
+  const ChannelScale& c = scale.channels.at(channel);
+  for (std::size_t i = 0; i < c.thresholds.size(); ++i)
+    if (range.lo < c.thresholds[i] && c.thresholds[i] <= range.hi)
+      result = hull(result, {c.codes[i + 1], c.codes[i + 1]});
+  return result;
+}
+
+// Zero joins the range of every channel of which the mask removes something.
+std::vector<Range> masked(const Program& program, const std::vector<std::uint8_t>& mask,
+                          const Shape& shape, std::vector<Range> ranges) {
+  if (mask.empty()) return ranges;
   std::vector<std::int64_t> kept(ranges.size(), 0);
   for (std::int64_t i = 0; i < shape.count(); ++i) {
     const std::int64_t c =
         program.layout == Layout::kLogical ? i / (shape.h * shape.w) : i % shape.c;
-    kept[static_cast<std::size_t>(c)] += post.mask.at(static_cast<std::size_t>(i));
+    kept[static_cast<std::size_t>(c)] += mask.at(static_cast<std::size_t>(i));
   }
   for (std::size_t c = 0; c < ranges.size(); ++c) {
     if (kept[c] == 0) ranges[c] = {0, 0};
@@ -97,10 +184,20 @@ std::vector<Range> apply(const Program& program, const Post& post, const Shape& 
   return ranges;
 }
 
-std::vector<Range> of_accumulators(const std::vector<Accumulator>& accumulators) {
-  std::vector<Range> ranges;
-  for (const Accumulator& acc : accumulators) ranges.push_back(acc.range);
-  return ranges;
+// What becomes of accumulators or codes in `ranges`.
+std::vector<Range> after_post(const Program& program, const Post& post, const Shape& shape,
+                              std::vector<Range> ranges) {
+  for (std::size_t c = 0; c < ranges.size(); ++c) {
+    Range& range = ranges[c];
+    if (const Scale* scale = post.scale()) range = scaled(*scale, c, range);
+    if (post.requantize() != nullptr) {  // never decreases
+      const auto at = [&](std::int64_t x) -> std::int64_t {
+        return apply(post.function, static_cast<std::int64_t>(c), x);
+      };
+      range = {at(range.lo), at(range.hi)};
+    }
+  }
+  return masked(program, post.mask, shape, std::move(ranges));
 }
 
 // Each channel of a feature map repeated for its positions: the ranges of the flattened vector.
@@ -111,31 +208,67 @@ std::vector<Range> per_feature(const Value& input) {
   return ranges;
 }
 
+std::vector<Range> ranges_of(const Program& program, const Op& op, const MaxPool2d&) {
+  return input_of(program, op).ranges;
+}
+std::vector<Range> ranges_of(const Program& program, const Op& op, const RequantizeOp& requantize) {
+  return after_post(program, requantize.post, program.values.at(op.output).shape,
+                    input_of(program, op).ranges);
+}
+std::vector<Range> ranges_of(const Program& program, const Op& op, const Flatten&) {
+  return per_feature(input_of(program, op));
+}
+std::vector<Range> ranges_of(const Program& program, const Op& op, const ArgMax&) {
+  return {{0, input_of(program, op).shape.c - 1}};
+}
+std::vector<Range> ranges_of(const Program& program, const Op& op, const Table& table) {
+  const Value& input = input_of(program, op);
+  const std::int64_t first = input.bytes ? 0 : code_limits(input.bits).lo;
+  std::vector<Range> ranges;
+  for (std::size_t c = 0; c < input.ranges.size(); ++c) {
+    const std::vector<std::int16_t>& entries = table.tables.at(table.table_of.at(c));
+    const auto [lo, hi] = std::minmax_element(entries.begin() + (input.ranges[c].lo - first),
+                                              entries.begin() + (input.ranges[c].hi - first) + 1);
+    ranges.push_back({*lo, *hi});
+  }
+  return masked(program, table.mask, program.values.at(op.output).shape, std::move(ranges));
+}
+std::vector<Range> ranges_of(const Program& program, const Op& op, const Move& move) {
+  const Shape& out = program.values.at(op.output).shape;
+  std::vector<Range> ranges(static_cast<std::size_t>(out.c));
+  std::vector<std::int64_t> copied(ranges.size(), 0);
+  for_each_copy(move, [&](std::size_t k, std::int64_t from, std::int64_t to) {
+    const Value& input = input_of(program, op, k);
+    const auto c = static_cast<std::size_t>(to % out.c);
+    const Range& range = input.ranges.at(static_cast<std::size_t>(from % input.shape.c));
+    ranges[c] = copied[c]++ == 0 ? range : hull(ranges[c], range);
+  });
+  for (std::size_t c = 0; c < ranges.size(); ++c)
+    if (copied[c] != out.h * out.w) ranges[c] = hull(ranges[c], {0, 0});
+  return ranges;
+}
+template <typename Kind>
+requires requires(Kind kind) { kind.accumulators; }
+std::vector<Range> ranges_of(const Program& program, const Op& op, const Kind& kind) {
+  std::vector<Range> ranges;
+  for (const Accumulator& acc : kind.accumulators) ranges.push_back(acc.range);
+  return after_post(program, kind.post, program.values.at(op.output).shape, std::move(ranges));
+}
+
 }  // namespace
 
 std::vector<Accumulator> accumulator_bounds(const Program& program, const Op& op) {
-  if (const auto* conv = std::get_if<Conv2d>(&op.kind)) return bounds(program, op, *conv);
-  return bounds(program, op, std::get<Linear>(op.kind));
+  return std::visit([&](const auto& kind) { return bounds(program, op, kind); }, op.kind);
 }
 
 std::vector<Range> output_ranges(const Program& program, const Op& op) {
-  const Value& input = program.values.at(op.input);
-  const Shape& shape = program.values.at(op.output).shape;
-  if (const auto* conv = std::get_if<Conv2d>(&op.kind))
-    return apply(program, conv->post, shape, of_accumulators(conv->accumulators));
-  if (const auto* linear = std::get_if<Linear>(&op.kind))
-    return apply(program, linear->post, shape, of_accumulators(linear->accumulators));
-  if (const auto* requantize = std::get_if<RequantizeOp>(&op.kind))
-    return apply(program, requantize->post, shape, input.ranges);
-  if (std::holds_alternative<MaxPool2d>(op.kind)) return input.ranges;
-  return per_feature(input);  // flatten, transpose
+  return std::visit([&](const auto& kind) { return ranges_of(program, op, kind); }, op.kind);
 }
 
 void derive_ranges(Program& program) {
   for (Op& op : program.ops) {
-    if (auto* conv = std::get_if<Conv2d>(&op.kind)) conv->accumulators = bounds(program, op, *conv);
-    if (auto* linear = std::get_if<Linear>(&op.kind))
-      linear->accumulators = bounds(program, op, *linear);
+    if (std::vector<Accumulator>* accumulators = accumulators_of(op.kind))
+      *accumulators = accumulator_bounds(program, op);
     program.values[op.output].ranges = output_ranges(program, op);
   }
 }

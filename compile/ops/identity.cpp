@@ -3,6 +3,6 @@
 
 namespace lockstep::ops {
 
-ir::ValueId lower_identity(Lowering& lowering) { return lowering.input_id(); }
+NodeValue lower_identity(Lowering& lowering) { return lowering.input(); }
 
 }  // namespace lockstep::ops

@@ -12,6 +12,9 @@ namespace lockstep::ops {
 namespace {
 
 constexpr int kWeightBits = 16, kAccumulatorBits = 32;
+// Where these do not suffice, the runtime multiplies wide weights into 64 bits.
+constexpr int kWideWeightBits = 32, kWideAccumulatorBits = 63;
+constexpr int kLeastAccumulatorBits = 17;  // fewer would be codes
 
 // Picks, for each element of a row-major tensor, the entry of a smaller tensor that is broadcast
 // over it.
@@ -37,24 +40,11 @@ class Broadcast {
 };
 
 void require_quantized(const Lowering& lowering) {
-  const NodeParameters& parameters = lowering.parameters();
-  const Node& node = lowering.node();
-  if (!parameters.weight_quantize)
-    lowering.refuse("weight is not quantized (no quantize in its wraps)");
-  if (!parameters.bias.empty() && !parameters.bias_quantize)
+  if (!lowering.parameters().weight_quantize)
     lowering.refuse(
-        "bias is a float (its quantize wrap has no bias_bits), which has no integer code; set "
-        "bias_bits, "
-        "for example to 20, or bias to false");
-  if (lowering.input().bits > kWeightBits) {
-    const std::string& origin = lowering.accumulator_origin();
-    lowering.refuse(
-        fmt::format("its input '{}' is not quantized{}; put a quantize node before this layer",
-                    node.inputs.at(0),
-                    origin == node.inputs.at(0)
-                        ? std::string()
-                        : fmt::format(" (it carries the accumulators of '{}')", origin)));
-  }
+        "weight is not quantized (no quantize in its wraps); add {\"type\": \"quantize\"} to its "
+        "'wrap'");
+  lowering.require_codes();
 }
 
 // One keep flag per weight.
@@ -109,9 +99,11 @@ std::vector<std::int64_t> weight_codes(const Lowering& lowering, const std::vect
   return codes;
 }
 
+// Empty without a bias, or when it stays float.
 std::vector<std::int64_t> bias_codes(const Lowering& lowering) {
   const NodeParameters& parameters = lowering.parameters();
   std::vector<std::int64_t> codes;
+  if (!parameters.bias_quantize) return codes;
   for (std::size_t o = 0; o < parameters.bias.size(); ++o) {
     const QuantizeParameters& quantize = *parameters.bias_quantize;
     const int decimal = quantize.decimals.at(quantize.decimals.size() == 1 ? 0 : o);
@@ -146,69 +138,122 @@ std::int64_t widen(const Lowering& lowering, std::int64_t code, int shift, int b
   return code == 0 ? 0 : code * (std::int64_t{1} << shift);
 }
 
+// Where PyTorch stores the weight that input channel `i` of the group, at `tap`, meets on its way
+// to output channel `o`.
+std::int64_t stored_at(const WeightLayout& layout, std::int64_t taps, std::int64_t o,
+                       std::int64_t i, std::int64_t tap) {
+  const std::int64_t group_inputs = layout.inputs / layout.groups,
+                     group_outputs = layout.outputs / layout.groups;
+  if (!layout.transposed) return (o * group_inputs + i) * taps + tap;
+  const std::int64_t input = o / group_outputs * group_inputs + i;
+  return (input * group_outputs + o % group_outputs) * taps + tap;
+}
+
 }  // namespace
 
-AlignedWeights align_weights(const Lowering& lowering, std::int64_t groups) {
+AlignedWeights align_weights(const Lowering& lowering, const WeightLayout& layout) {
   require_quantized(lowering);
   const NodeParameters& parameters = lowering.parameters();
-  const ir::Value& input = lowering.input();
-  const std::int64_t outputs = parameters.weight_shape.at(0);
-  const std::int64_t in_per_group = parameters.weight_shape.at(1);
+  const ir::Value& input = lowering.value();
+  const std::int64_t group_inputs = layout.inputs / layout.groups;
   const auto total = static_cast<std::int64_t>(parameters.weight.size());
-  const std::int64_t row = total / outputs, taps = row / in_per_group;
-
-  std::vector<int> exponents = weight_decimals(lowering);  // E, once the input's decimal is added
-  const std::vector<std::int64_t> codes = weight_codes(lowering, exponents);
-  for (std::int64_t i = 0; i < total; ++i) {
-    const std::int64_t group = i / row / (outputs / groups);
-    exponents[static_cast<std::size_t>(i)] += input.decimal(group * in_per_group + i % row / taps);
-  }
+  const std::int64_t row = total / layout.outputs, taps = row / group_inputs;
+  const std::vector<int> decimals = weight_decimals(lowering);
+  const std::vector<std::int64_t> stored_codes = weight_codes(lowering, decimals);
   const std::vector<std::int64_t> bias = bias_codes(lowering);
 
   AlignedWeights aligned;
-  aligned.weights.resize(codes.size());
-  for (std::int64_t o = 0; o < outputs; ++o) {
+  aligned.weights.reserve(stored_codes.size());
+  std::vector<std::int64_t> codes(static_cast<std::size_t>(row));
+  std::vector<int> exponents(codes.size());  // E of each product
+  for (std::int64_t o = 0; o < layout.outputs; ++o) {
+    const std::int64_t first_input = o / (layout.outputs / layout.groups) * group_inputs;
+    for (std::int64_t k = 0; k < row; ++k) {
+      const auto at = static_cast<std::size_t>(stored_at(layout, taps, o, k / taps, k % taps));
+      codes[static_cast<std::size_t>(k)] = stored_codes[at];
+      exponents[static_cast<std::size_t>(k)] = decimals[at] + input.decimal(first_input + k / taps);
+    }
     // A weight of zero has every decimal. When all are zero any grid will do, so the widest choice
     // stands.
     std::optional<int> finest;
     int bias_decimal = 0;
     if (!bias.empty()) {
-      const std::vector<int>& decimals = parameters.bias_quantize->decimals;
-      bias_decimal = decimals.at(decimals.size() == 1 ? 0 : static_cast<std::size_t>(o));
+      const std::vector<int>& of_bias = parameters.bias_quantize->decimals;
+      bias_decimal = of_bias.at(of_bias.size() == 1 ? 0 : static_cast<std::size_t>(o));
       finest = bias_decimal;
     }
-    const auto first = static_cast<std::size_t>(o * row),
-               last = static_cast<std::size_t>((o + 1) * row);
-    for (std::size_t i = first; i < last; ++i)
-      if (codes[i] != 0) finest = std::max(finest.value_or(exponents[i]), exponents[i]);
-    const int decimal =
-        finest ? *finest
-               : *std::max_element(exponents.begin() + o * row, exponents.begin() + (o + 1) * row);
+    for (std::size_t k = 0; k < codes.size(); ++k)
+      if (codes[k] != 0) finest = std::max(finest.value_or(exponents[k]), exponents[k]);
+    const int decimal = finest ? *finest : *std::max_element(exponents.begin(), exponents.end());
     if (decimal < std::numeric_limits<std::int8_t>::min() ||
         decimal > std::numeric_limits<std::int8_t>::max())
       lowering.refuse(fmt::format(
           "output channel {}: its sums have decimal {}, but plans hold -128 to 127", o, decimal));
-    for (std::size_t i = first; i < last; ++i)
-      aligned.weights[i] = static_cast<std::int32_t>(
-          widen(lowering, codes[i], decimal - exponents[i], kWeightBits, o, "weight", decimal));
+    for (std::size_t k = 0; k < codes.size(); ++k)
+      aligned.weights.push_back(static_cast<std::int32_t>(widen(
+          lowering, codes[k], decimal - exponents[k], kWideWeightBits, o, "weight", decimal)));
     if (!bias.empty())
       aligned.bias.push_back(widen(lowering, bias[static_cast<std::size_t>(o)],
                                    decimal - bias_decimal, kAccumulatorBits, o, "bias", decimal));
     aligned.decimals.push_back(decimal);
   }
+  if (!parameters.bias_quantize)
+    for (const float b : parameters.bias)
+      aligned.float_bias.push_back({.kind = FloatStep::Kind::kAdd, .a = b, .b = 0});
   return aligned;
 }
 
-void require_accumulators_fit(const Lowering& lowering,
-                              const std::vector<ir::Accumulator>& accumulators) {
+namespace {
+
+// What brings sums that are held in 64 bits to the 32 that suffice for them.
+ir::Requantize narrowing(int bits) {
+  const ir::Range limits = ir::code_limits(bits);
+  return {.shifts = {0},
+          .rounding = Rounding::kTowardZero,
+          .lo = static_cast<std::int32_t>(limits.lo),
+          .hi = static_cast<std::int32_t>(limits.hi)};
+}
+
+}  // namespace
+
+NodeValue emit_sum(Lowering& lowering, ir::OpKind kind, const ir::Shape& shape,
+                   AlignedWeights aligned) {
+  const bool is_float = !aligned.float_bias.empty();
+  const int most_bits = is_float ? kAccumulatorBits : kWideAccumulatorBits;
+  const std::vector<ir::Accumulator> accumulators = lowering.bounds(kind, {lowering.input().id});
+  int bits = kLeastAccumulatorBits;
   for (std::size_t o = 0; o < accumulators.size(); ++o) {
     const std::int64_t magnitude = accumulators[o].magnitude;
-    if (magnitude > std::numeric_limits<std::int32_t>::max())
-      lowering.refuse(
-          fmt::format("output channel {}: its sum can reach {} and needs {} bits, but "
-                      "accumulators have {}",
-                      o, magnitude, ir::bits_to_hold(-magnitude, magnitude), kAccumulatorBits));
+    const int needed = ir::bits_to_hold(-magnitude, magnitude);
+    if (needed > most_bits)
+      lowering.refuse(fmt::format(
+          "output channel {}: its sum can reach {} and needs {} bits, but accumulators have {}{}; "
+          "fewer bits of its input or weight would fit",
+          o, magnitude, needed, most_bits, is_float ? " where a float bias follows" : ""));
+    bits = std::max(bits, needed);
   }
+  const bool wide_weights =
+      std::any_of(aligned.weights.begin(), aligned.weights.end(),
+                  [](std::int32_t w) { return ir::bits_to_hold(w, w) > kWeightBits; });
+  std::visit(
+      [&](auto& op) {
+        if constexpr (requires { op.wide; }) {
+          op.wide = wide_weights || bits > kAccumulatorBits;
+          if (op.wide && bits <= kAccumulatorBits) op.post.function = narrowing(bits);
+        }
+      },
+      kind);
+  NodeValue result{.id = lowering.emit(std::move(kind), {lowering.input().id},
+                                       {.shape = shape,
+                                        .bits = bits,
+                                        .decimals = std::move(aligned.decimals),
+                                        .exact = !is_float}),
+                   .pending = {},
+                   .order_of = {}};
+  if (!is_float) return result;
+  result.pending = Pending{.chains = {}, .mask = {}, .origin = lowering.node().name};
+  for (const FloatStep& bias : aligned.float_bias) result.pending->chains.push_back({bias});
+  return result;
 }
 
 }  // namespace lockstep::ops

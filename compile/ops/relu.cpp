@@ -1,17 +1,29 @@
 // max(x, 0): a clamp on codes and on accumulators alike, because the grid does not change.
-#include "compile/ops/lowering.h"
+#include "compile/ops/clamp.h"
 
 namespace lockstep::ops {
 
-ir::ValueId lower_relu(Lowering& lowering) {
-  const ir::Value& input = lowering.input();
-  const auto highest = static_cast<std::int32_t>(ir::code_limits(input.bits).hi);
-  ir::RequantizeOp clamp{
-      .post = {.requantize =
-                   ir::Requantize{
-                       .shifts = {0}, .rounding = Rounding::kTowardZero, .lo = 0, .hi = highest},
-               .mask = {}}};
-  return lowering.emit(std::move(clamp), {input.shape, input.bits, input.decimals});
+NodeValue emit_clamp(Lowering& lowering, std::int64_t hi) {
+  if (lowering.value().bits > 32)
+    lowering.refuse(
+        "its input holds sums of more than 32 bits, which only a quantize node may read; put the "
+        "quantize node before this layer");
+  const ir::Value input = lowering.value();
+  const ir::Requantize clamp{.shifts = {0},
+                             .rounding = Rounding::kTowardZero,
+                             .lo = 0,
+                             .hi = static_cast<std::int32_t>(hi)};
+  return {
+      .id = lowering.emit(ir::RequantizeOp{{.function = clamp, .mask = {}}}, {lowering.input().id},
+                          {.shape = input.shape, .bits = input.bits, .decimals = input.decimals}),
+      .pending = {},
+      .order_of = {}};
+}
+
+NodeValue lower_relu(Lowering& lowering) {
+  if (lowering.input().pending)
+    return append(lowering, {{.kind = FloatStep::Kind::kRelu, .a = 0.0F, .b = 0.0F}});
+  return emit_clamp(lowering, ir::code_limits(lowering.value().bits).hi);
 }
 
 }  // namespace lockstep::ops

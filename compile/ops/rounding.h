@@ -13,8 +13,8 @@ namespace lockstep::ops {
 // undefined.
 std::optional<std::int64_t> quantize_code(float x, int decimal, int bits, Rounding rounding);
 
-// round(x * 2^-shift) for any shift from -96 to 96, without overflow; used to prove what lies
-// outside the shifts that plans can hold. |x| < 2^31; the result saturates at +-2^62.
+// round(x * 2^-shift) for any shift from -192 to 192, without overflow; used to prove what lies
+// outside the shifts that plans can hold. |x| <= 2^31; the result saturates at +-2^62.
 std::int64_t shift_exactly(std::int64_t x, int shift, Rounding rounding);
 
 }  // namespace lockstep::ops

@@ -18,25 +18,30 @@ std::vector<std::uint8_t> to_physical(const std::vector<std::uint8_t>& mask, con
   return result;
 }
 
+// [O, I, kh, kw] to [O, kh, kw, I].
+xt::xarray<std::int32_t> channels_last(const xt::xarray<std::int32_t>& weights) {
+  return xt::transpose(weights, {0, 2, 3, 1});
+}
+
 }  // namespace
 
 Program assign_layout(Program program) {
   LOCKSTEP_ASSERT(program.layout == Layout::kLogical);
   for (Op& op : program.ops) {
-    if (auto* conv = std::get_if<Conv2d>(&op.kind)) {
-      const xt::xarray<std::int32_t> ordered = xt::transpose(conv->weights, {0, 2, 3, 1});
-      conv->weights = ordered;
-    }
+    if (auto* conv = std::get_if<Conv2d>(&op.kind)) conv->weights = channels_last(conv->weights);
+    if (auto* conv = std::get_if<ConvTranspose2d>(&op.kind))
+      conv->weights = channels_last(conv->weights);
     if (auto* linear = std::get_if<Linear>(&op.kind)) {
-      const Shape& input = program.values[op.input].shape;
+      const Shape& input = program.values[op.input()].shape;
       const xt::xarray<std::int32_t> logical = linear->weights;
       for (std::size_t o = 0; o < logical.shape(0); ++o)
         for (std::size_t k = 0; k < logical.shape(1); ++k)
           linear->weights(o, k) = logical(
               o, static_cast<std::size_t>(logical_index(input, static_cast<std::int64_t>(k))));
     }
-    if (Post* post = post_of(op.kind))
-      post->mask = to_physical(post->mask, program.values[op.output].shape);
+    const Shape& output = program.values[op.output].shape;
+    if (Post* post = post_of(op.kind)) post->mask = to_physical(post->mask, output);
+    if (auto* table = std::get_if<Table>(&op.kind)) table->mask = to_physical(table->mask, output);
   }
   program.layout = Layout::kPhysical;
   return program;

@@ -19,9 +19,22 @@ std::vector<std::uint8_t> both(const std::vector<std::uint8_t>& a,
   return result;
 }
 
-std::int32_t apply(const Requantize& r, std::int64_t channel, std::int64_t x) {
-  return intrt_requantize(static_cast<std::int32_t>(x), r.shift(channel),
-                          static_cast<int>(r.rounding), r.lo, r.hi);
+// Clamping what comes out is clamping the limits and the codes.
+Scale clamp_scale(Scale scale, const Requantize& clamp) {
+  for (ChannelScale& c : scale.channels) {
+    c.lo = intrt_clamp(c.lo, clamp.lo, clamp.hi);
+    c.hi = intrt_clamp(c.hi, clamp.lo, clamp.hi);
+    for (std::int16_t& code : c.codes)
+      code = static_cast<std::int16_t>(intrt_clamp(code, clamp.lo, clamp.hi));
+  }
+  return scale;
+}
+
+// Nothing that can come in is outside the limits of `clamp`.
+bool changes_nothing(const Requantize& clamp, const std::vector<Range>& before) {
+  return std::all_of(before.begin(), before.end(), [&](const Range& range) {
+    return clamp.lo <= range.lo && range.hi <= clamp.hi;
+  });
 }
 
 // `clamp` rounds nothing, `second` may: clamp first at [lo, hi], then requantize. By monotony that
@@ -60,23 +73,36 @@ std::optional<Requantize> clamp_then(const Requantize& clamp, const Requantize& 
 }
 
 std::vector<Range> ranges_before_post(const Program& program, const Op& op) {
-  const auto of = [](const std::vector<Accumulator>& accumulators) {
-    std::vector<Range> ranges;
-    for (const Accumulator& acc : accumulators) ranges.push_back(acc.range);
-    return ranges;
-  };
-  if (const auto* conv = std::get_if<Conv2d>(&op.kind)) return of(conv->accumulators);
-  if (const auto* linear = std::get_if<Linear>(&op.kind)) return of(linear->accumulators);
-  return program.values[op.input].ranges;
+  const std::vector<Accumulator>* accumulators = accumulators_of(op.kind);
+  if (accumulators == nullptr) return program.values[op.input()].ranges;
+  std::vector<Range> ranges;
+  for (const Accumulator& acc : *accumulators) ranges.push_back(acc.range);
+  return ranges;
+}
+
+// A scale makes codes, of accumulators of 32 bits. Wide ones are only shifted right.
+bool can_hold(const OpKind& kind, const Post& post, const Value& output) {
+  const bool wide = std::visit(
+      [](const auto& op) {
+        if constexpr (requires { op.wide; })
+          return op.wide;
+        else
+          return false;
+      },
+      kind);
+  if (post.scale() != nullptr) return !wide && output.bits <= 16;
+  const Requantize* shift = post.requantize();
+  return !wide || shift == nullptr ||
+         std::all_of(shift->shifts.begin(), shift->shifts.end(), [](int s) { return s >= 0; });
 }
 
 bool try_fuse(Program& program, std::size_t consumer_index) {
   const Op& consumer = program.ops[consumer_index];
-  const Value& between = program.values[consumer.input];
+  const Value& between = program.values[consumer.input()];
   const Value& result = program.values[consumer.output];
-  if (between.keep || reader_counts(program)[consumer.input] != 1) return false;
+  if (between.keep || reader_counts(program)[consumer.input()] != 1) return false;
   const auto maker = std::find_if(program.ops.begin(), program.ops.end(),
-                                  [&](const Op& op) { return op.output == consumer.input; });
+                                  [&](const Op& op) { return op.output == consumer.input(); });
   if (maker == program.ops.end()) return false;  // a network input
   Post* post = post_of(maker->kind);
   if (post == nullptr) return false;
@@ -85,6 +111,7 @@ bool try_fuse(Program& program, std::size_t consumer_index) {
   auto composed = compose(*post, std::get<RequantizeOp>(consumer.kind).post,
                           ranges_before_post(program, *maker));
   if (!composed) return false;
+  if (!can_hold(maker->kind, *composed, result)) return false;
   *post = std::move(*composed);
   maker->output = consumer.output;
   program.ops.erase(program.ops.begin() + static_cast<std::ptrdiff_t>(consumer_index));
@@ -93,29 +120,41 @@ bool try_fuse(Program& program, std::size_t consumer_index) {
 
 }  // namespace
 
-bool is_clamp(const Requantize& requantize) {
-  return std::all_of(requantize.shifts.begin(), requantize.shifts.end(),
-                     [](int s) { return s == 0; });
+bool is_clamp(const Post& post) {
+  const Requantize* r = post.requantize();
+  return r != nullptr &&
+         std::all_of(r->shifts.begin(), r->shifts.end(), [](int s) { return s == 0; });
 }
 
 std::optional<Post> compose(const Post& first, const Post& second,
                             const std::vector<Range>& before) {
-  // A mask may move to the end past any requantization, because zero becomes zero (lo <= 0 <= hi).
-  Post result{.requantize = {}, .mask = both(first.mask, second.mask)};
-  if (!first.requantize || !second.requantize) {
-    result.requantize = first.requantize ? first.requantize : second.requantize;
+  // A mask may move to the end past any shift, because zero becomes zero (lo <= 0 <= hi); past a
+  // scale it may not.
+  if (!first.mask.empty() && second.scale() != nullptr) return std::nullopt;
+  Post result{.function = {}, .mask = both(first.mask, second.mask)};
+  if (first.is_none() || second.is_none()) {
+    result.function = first.is_none() ? second.function : first.function;
     return result;
   }
-  const Requantize &a = *first.requantize, &b = *second.requantize;
-  if (is_clamp(b)) {
-    result.requantize = a;
-    result.requantize->lo = intrt_clamp(a.lo, b.lo, b.hi);
-    result.requantize->hi = intrt_clamp(a.hi, b.lo, b.hi);
+  if (is_clamp(second)) {
+    const Requantize& clamp = *second.requantize();
+    result.function = first.function;
+    if (Scale* scale = result.scale()) *scale = clamp_scale(std::move(*scale), clamp);
+    if (Requantize* r = result.requantize()) {
+      r->lo = intrt_clamp(r->lo, clamp.lo, clamp.hi);
+      r->hi = intrt_clamp(r->hi, clamp.lo, clamp.hi);
+    }
     return result;
   }
-  if (!is_clamp(a)) return std::nullopt;  // two roundings are not one
-  result.requantize = clamp_then(a, b, before);
-  if (!result.requantize) return std::nullopt;
+  if (!is_clamp(first)) return std::nullopt;  // two roundings are not one
+  if (changes_nothing(*first.requantize(), before)) {
+    result.function = second.function;
+    return result;
+  }
+  if (second.scale() != nullptr) return std::nullopt;
+  const auto clamped = clamp_then(*first.requantize(), *second.requantize(), before);
+  if (!clamped) return std::nullopt;
+  result.function = *clamped;
   return result;
 }
 

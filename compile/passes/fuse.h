@@ -10,8 +10,7 @@
 namespace lockstep::passes {
 
 // One Post that does what `first` and then `second` do, to every x whose channel c lies in
-// before[c]; empty when there is none. Two facts carry it: every rounding is monotone, and rounds
-// zero to zero.
+// before[c]; empty when there is none. Two facts carry it: every shift is monotone, and keeps zero.
 std::optional<ir::Post> compose(const ir::Post& first, const ir::Post& second,
                                 const std::vector<ir::Range>& before);
 
@@ -20,7 +19,7 @@ std::optional<ir::Post> compose(const ir::Post& first, const ir::Post& second,
 ir::Program fuse_into_maker(ir::Program program,
                             const std::function<bool(const ir::Program&, const ir::Op&)>& wanted);
 
-// Rounds nothing: all shifts are zero.
-bool is_clamp(const ir::Requantize& requantize);
+// A shift and clamp that rounds nothing: all shifts are zero.
+bool is_clamp(const ir::Post& post);
 
 }  // namespace lockstep::passes

@@ -7,8 +7,8 @@ namespace lockstep::passes {
 
 ir::Program fuse_requantize(ir::Program program) {
   return fuse_into_maker(std::move(program), [](const ir::Program&, const ir::Op& op) {
-    const auto& requantize = ir::post_of(op.kind)->requantize;
-    return requantize && (!is_clamp(*requantize) || requantize->lo < 0);
+    const ir::Post& post = *ir::post_of(op.kind);
+    return !post.is_none() && !(is_clamp(post) && post.requantize()->lo == 0);
   });
 }
 

@@ -13,7 +13,7 @@ namespace lockstep::passes {
 ir::Program remove_dead(ir::Program program);
 
 // Needs: Flatten ops as lowered. Leaves none: each became a view (its readers read the feature map,
-// still in H,W,C order) or, where a reader tells positions of one channel apart, a Transpose.
+// still in H,W,C order) or, where a reader tells positions of one channel apart, a Move.
 ir::Program resolve_flatten(ir::Program program);
 
 // Folds a prune node into the op that makes its input: one mask, applied as the code is stored.

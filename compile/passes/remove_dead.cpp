@@ -12,7 +12,7 @@ ir::Program remove_dead(ir::Program program) {
   std::vector<ir::Op> ops;
   for (auto op = program.ops.rbegin(); op != program.ops.rend(); ++op) {
     if (!needed[op->output]) continue;
-    for (const ir::ValueId id : op->inputs()) needed[id] = true;
+    for (const ir::ValueId id : op->inputs) needed[id] = true;
     ops.push_back(std::move(*op));
   }
   std::reverse(ops.begin(), ops.end());

@@ -1,7 +1,7 @@
 // Feature maps are stored H,W,C, but PyTorch's flatten counts C,H,W. Mostly nobody notices: a
 // linear layer can have its weights reordered instead, and what acts on every element of a channel
 // alike needs no order. Then flatten costs nothing. Only a reader with a decimal of its own per
-// position needs a real transpose.
+// position, or one that goes by places in memory, needs a real transposition.
 #include <algorithm>
 #include <optional>
 
@@ -29,14 +29,45 @@ std::optional<std::vector<int>> per_channel(const std::vector<int>& per_feature,
   return collapse(std::move(result));
 }
 
-// The vectors that stem element by element from `flattened`, itself first.
+// The vectors that stem element by element from `flattened`, itself first; empty when some reader
+// of them depends on their order in memory.
 std::vector<ValueId> elementwise_region(const Program& program, ValueId flattened) {
   std::vector<ValueId> region{flattened};
   for (const Op& op : program.ops)
-    if (std::holds_alternative<RequantizeOp>(op.kind) &&
-        std::find(region.begin(), region.end(), op.input) != region.end())
-      region.push_back(op.output);
+    for (const ValueId id : op.inputs) {
+      if (std::find(region.begin(), region.end(), id) == region.end()) continue;
+      if (reads_by_place(op.kind)) return {};
+      if (!std::holds_alternative<Linear>(op.kind)) region.push_back(op.output);
+    }
   return region;
+}
+
+// What is given per feature, brought to one entry per channel; false when positions differ.
+template <typename T>
+bool make_per_channel(std::vector<T>& per_feature, const Shape& map) {
+  const std::int64_t positions = map.h * map.w;
+  std::vector<T> result;
+  for (std::int64_t c = 0; c < map.c; ++c) {
+    const auto first = per_feature.begin() + c * positions;
+    if (!std::all_of(first, first + positions, [&](const T& x) { return x == *first; }))
+      return false;
+    result.push_back(*first);
+  }
+  per_feature = std::move(result);
+  return true;
+}
+
+bool adapt(Op& op, const Shape& map) {
+  if (auto* table = std::get_if<Table>(&op.kind)) return make_per_channel(table->table_of, map);
+  Post* post = post_of(op.kind);
+  if (post == nullptr) return true;
+  if (Scale* scale = post->scale()) return make_per_channel(scale->channels, map);
+  if (Requantize* r = post->requantize()) {
+    auto shifts = per_channel(r->shifts, map);
+    if (!shifts) return false;
+    r->shifts = std::move(*shifts);
+  }
+  return true;
 }
 
 // Gives `vector`, the flattened `map`, and the vectors that stem from it the map's shape. False,
@@ -45,25 +76,32 @@ bool view_as_map(Program& program, ValueId vector, ValueId map) {
   Program changed = program;
   const Shape shape = program.values[map].shape;
   const std::vector<ValueId> region = elementwise_region(program, vector);
+  if (region.empty()) return false;
   for (const ValueId id : region) {
     Value& value = changed.values[id];
     auto decimals = per_channel(value.decimals, shape);
-    if (!decimals) return false;
+    if (!decimals || !value.offsets.empty()) return false;
     value.decimals = std::move(*decimals);
     value.shape = {.c = shape.c, .h = shape.h, .w = shape.w, .logical_rank = 1};
   }
-  for (Op& op : changed.ops) {
-    auto* requantize = std::get_if<RequantizeOp>(&op.kind);
-    if (requantize == nullptr || !requantize->post.requantize ||
-        std::find(region.begin(), region.end(), op.output) == region.end())
-      continue;
-    auto shifts = per_channel(requantize->post.requantize->shifts, shape);
-    if (!shifts) return false;
-    requantize->post.requantize->shifts = std::move(*shifts);
-  }
+  for (Op& op : changed.ops)
+    if (op.output != vector && std::find(region.begin(), region.end(), op.output) != region.end() &&
+        !adapt(op, shape))
+      return false;
   changed.values[vector].ranges = program.values[map].ranges;
   program = std::move(changed);
   return true;
+}
+
+// The order (C,H,W) of PyTorch's flatten, from (H,W,C).
+Move to_logical_order(const Shape& map) {
+  const std::int64_t positions = map.h * map.w;
+  return {{{.input = 0,
+            .in_first = 0,
+            .out_first = 0,
+            .count = {1, 1, map.c, positions},
+            .in_step = {0, 0, 1, map.c},
+            .out_step = {0, 0, positions, 1}}}};
 }
 
 }  // namespace
@@ -71,20 +109,19 @@ bool view_as_map(Program& program, ValueId vector, ValueId map) {
 Program resolve_flatten(Program program) {
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     if (!std::holds_alternative<Flatten>(program.ops[i].kind)) continue;
-    const ValueId map = program.ops[i].input, vector = program.ops[i].output;
+    const ValueId map = program.ops[i].input(), vector = program.ops[i].output;
     // A kept vector needs bytes of its own, or to take over those of a map that nobody else wants.
     const bool take_over = !program.values[map].keep && reader_counts(program)[map] == 1;
     const bool possible = take_over || !program.values[vector].keep;
     if (!possible || !view_as_map(program, vector, map)) {
-      program.ops[i].kind = Transpose{};
+      program.ops[i].kind = to_logical_order(program.values[map].shape);
       continue;
     }
     if (program.values[vector].keep) {
       for (Op& op : program.ops)
         if (op.output == map) op.output = vector;
     } else {
-      for (Op& op : program.ops)
-        if (op.input == vector) op.input = map;
+      for (Op& op : program.ops) std::replace(op.inputs.begin(), op.inputs.end(), vector, map);
     }
     program.ops.erase(program.ops.begin() + static_cast<std::ptrdiff_t>(i--));
   }

@@ -19,8 +19,7 @@ void drop_unmade_values(ir::Program& program) {
   program.values = std::move(values);
   const auto renumber = [&](ir::ValueId& id) { id = new_id[id]; };
   for (ir::Op& op : program.ops) {
-    renumber(op.input);
-    for (ir::ValueId& id : op.more_inputs) renumber(id);
+    for (ir::ValueId& id : op.inputs) renumber(id);
     renumber(op.output);
   }
   for (ir::ValueId& id : program.inputs) renumber(id);

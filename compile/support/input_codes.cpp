@@ -27,6 +27,7 @@ struct Limits {
 };
 
 Limits limits_of(const InputFormat& format) {
+  if (format.bytes) return {0, 255};
   const std::int64_t hi = (std::int64_t{1} << (format.bits - 1)) - 1;
   return {-hi - 1, hi};
 }

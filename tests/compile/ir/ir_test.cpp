@@ -29,6 +29,9 @@ Program small_program() {
                      .decimals = {0},
                      .ranges = {{-128, 127}},
                      .keep = true,
+                     .bytes = false,
+                     .exact = true,
+                     .offsets = {},
                      .arena_offset = 0},
                     {.node = "conv",
                      .shape = map,
@@ -36,6 +39,9 @@ Program small_program() {
                      .decimals = {-1},
                      .ranges = {{-128, 127}},
                      .keep = false,
+                     .bytes = false,
+                     .exact = true,
+                     .offsets = {},
                      .arena_offset = 16},
                     {.node = "relu",
                      .shape = map,
@@ -43,16 +49,19 @@ Program small_program() {
                      .decimals = {-1},
                      .ranges = {{0, 127}},
                      .keep = true,
+                     .bytes = false,
+                     .exact = true,
+                     .offsets = {},
                      .arena_offset = 16}};
   Conv2d conv;
   conv.weights = xt::xarray<std::int32_t>::from_shape({1, 1, 1, 1});
   conv.weights.fill(3);
   conv.accumulators = {{{-384, 381}, 384}};
-  conv.post.requantize = Requantize{{1}, Rounding::kTowardZero, -128, 127};
+  conv.post.function = Requantize{{1}, Rounding::kTowardZero, -128, 127};
   RequantizeOp relu;
-  relu.post.requantize = Requantize{{0}, Rounding::kTowardZero, 0, 127};
-  program.ops = {{.node = "conv", .input = 0, .more_inputs = {}, .output = 1, .kind = conv},
-                 {.node = "relu", .input = 1, .more_inputs = {}, .output = 2, .kind = relu}};
+  relu.post.function = Requantize{{0}, Rounding::kTowardZero, 0, 127};
+  program.ops = {{.node = "conv", .inputs = {0}, .output = 1, .kind = conv},
+                 {.node = "relu", .inputs = {1}, .output = 2, .kind = relu}};
   program.inputs = {0};
   program.outputs = {2};
   program.layout = Layout::kPhysical;
@@ -81,13 +90,13 @@ TEST_CASE("validate accepts a sound program and stops at every broken one") {
   const auto conv = [](Program& p) -> Conv2d& { return std::get<Conv2d>(p.ops[0].kind); };
   const std::vector<std::pair<const char*, std::function<void(Program&)>>> faults = {
       {"reads a value before it is made", [](Program& p) { std::swap(p.ops[0], p.ops[1]); }},
-      {"reads a value that does not exist", [](Program& p) { p.ops[1].input = 9; }},
+      {"reads a value that does not exist", [](Program& p) { p.ops[1].inputs = {9}; }},
       {"makes a value twice", [](Program& p) { p.ops[1].output = 1; }},
       {"makes an input", [](Program& p) { p.ops[1].output = 0; }},
       {"value that nobody makes", [](Program& p) { p.values.push_back(p.values[2]); }},
       {"output that is not kept", [](Program& p) { p.values[2].keep = false; }},
       {"no output", [](Program& p) { p.outputs.clear(); }},
-      {"bits out of range", [](Program& p) { p.values[1].bits = 17; }},
+      {"bits out of range", [](Program& p) { p.values[1].bits = 33; }},
       {"no decimals", [](Program& p) { p.values[1].decimals.clear(); }},
       {"ranges of another count",
        [](Program& p) {
@@ -103,19 +112,19 @@ TEST_CASE("validate accepts a sound program and stops at every broken one") {
       {"weight that the bound does not know", [&](Program& p) { conv(p).weights(0, 0, 0, 0) = 4; }},
       {"bias beyond int32", [&](Program& p) { conv(p).bias = {std::int64_t{1} << 31}; }},
       {"bias that the bound does not know", [&](Program& p) { conv(p).bias = {1}; }},
-      {"shift beyond the plan's", [&](Program& p) { conv(p).post.requantize->shifts = {31}; }},
+      {"shift beyond the plan's", [&](Program& p) { conv(p).post.requantize()->shifts = {31}; }},
       {"shifts of another count",
        [&](Program& p) {
-         conv(p).post.requantize->shifts = {1, 1};
+         conv(p).post.requantize()->shifts = {1, 1};
        }},
-      {"clamp beyond the bits", [&](Program& p) { conv(p).post.requantize->hi = 128; }},
-      {"clamp above zero", [&](Program& p) { conv(p).post.requantize->lo = 1; }},
+      {"clamp beyond the bits", [&](Program& p) { conv(p).post.requantize()->hi = 128; }},
+      {"clamp above zero", [&](Program& p) { conv(p).post.requantize()->lo = 1; }},
       {"mask of another size", [&](Program& p) { conv(p).post.mask = {1}; }},
       {"mask that is no bit",
        [&](Program& p) {
          conv(p).post.mask = {1, 1, 2, 1};
        }},
-      {"raw accumulator in 8 bits", [&](Program& p) { conv(p).post.requantize.reset(); }},
+      {"raw accumulator in 8 bits", [&](Program& p) { conv(p).post.function = {}; }},
       {"not aligned", [](Program& p) { p.values[1].arena_offset = 17; }},
       {"beyond the arena",
        [](Program& p) { p.values[1].arena_offset = p.values[2].arena_offset = 32; }},
@@ -140,10 +149,13 @@ TEST_CASE("validate finds a value that is overwritten while it is still needed")
                             .decimals = {0},
                             .ranges = {{0, 127}},
                             .keep = true,
+                            .bytes = false,
+                            .exact = true,
+                            .offsets = {},
                             .arena_offset = 32});
   RequantizeOp late;
-  late.post.requantize = Requantize{{0}, Rounding::kTowardZero, 0, 127};
-  program.ops.push_back({.node = "late", .input = 0, .more_inputs = {}, .output = 3, .kind = late});
+  late.post.function = Requantize{{0}, Rounding::kTowardZero, 0, 127};
+  program.ops.push_back({.node = "late", .inputs = {0}, .output = 3, .kind = late});
   program.arena_bytes = 48;
   REQUIRE_FALSE(asserts(program));
   Program overwritten = program;

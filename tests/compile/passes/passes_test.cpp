@@ -85,24 +85,24 @@ TEST_CASE("the text of a program shows what every pass did") {
                  "\"fc\""});
   CHECK(ir::to_text(stages.at("lower")) == R"(program t (C,H,W order)
   %0 = input: input [1,3,3] bits 8 decimal 0 range -128..127 keep
-  %1 = conv2d 'conv' %0 kernel 2x2 weights [2,1,2,2] nonzero 8 sum<=512: conv [2,2,2] bits 32 decimal 0 range -512..512
-  %2 = requantize 'p' %1 mask 4/8: p [2,2,2] bits 32 decimal 0 range -512..512
+  %1 = conv2d 'conv' %0 kernel 2x2 weights [2,1,2,2] nonzero 8 sum<=512: conv [2,2,2] bits 17 decimal 0 range -512..512
+  %2 = requantize 'p' %1 mask 4/8: p [2,2,2] bits 17 decimal 0 range -512..512
   %3 = requantize 'qc' %2 shift 1..2 toward_zero clamp -128..127: qc [2,2,2] bits 8 decimal -2..-1 range -128..127
   %4 = requantize 'r' %3 shift 0 toward_zero clamp 0..127: r [2,2,2] bits 8 decimal -2..-1 range 0..127
   %5 = flatten 'f' %4: f [8] bits 8 decimal -2..-1 range 0..127
-  %6 = linear 'fc' %5 weights [1,8] nonzero 8 sum<=7936: fc [1] bits 32 decimal -1 range 0..7874 keep
+  %6 = linear 'fc' %5 weights [1,8] nonzero 8 sum<=7936: fc [1] bits 17 decimal -1 range 0..7874 keep
   output %6
 )");
   CHECK(ir::to_text(stages.at("fuse-relu")) == R"(program t (C,H,W order)
   %0 = input: input [1,3,3] bits 8 decimal 0 range -128..127 keep
   %1 = conv2d 'conv' %0 kernel 2x2 weights [2,1,2,2] nonzero 8 sum<=512 shift 1..2 toward_zero clamp 0..127 mask 4/8: r [2,2,2] bits 8 decimal -2..-1 range 0..127
-  %2 = linear 'fc' %1 weights [1,8] nonzero 8 sum<=7936: fc [1] bits 32 decimal -1 range 0..7874 keep
+  %2 = linear 'fc' %1 weights [1,8] nonzero 8 sum<=7936: fc [1] bits 17 decimal -1 range 0..7874 keep
   output %2
 )");
   CHECK(ir::to_text(stages.at("plan-memory")) == R"(program t (H,W,C order, arena 32 bytes)
   %0 = input: input [1,3,3] bits 8 decimal 0 range -128..127 keep @0
   %1 = conv2d 'conv' %0 kernel 2x2 weights [2,2,2,1] nonzero 8 sum<=512 shift 1..2 toward_zero clamp 0..127 mask 4/8: r [2,2,2] bits 8 decimal -2..-1 range 0..127 @16
-  %2 = linear 'fc' %1 weights [1,8] nonzero 8 sum<=7936: fc [1] bits 32 decimal -1 range 0..7874 keep @0
+  %2 = linear 'fc' %1 weights [1,8] nonzero 8 sum<=7936: fc [1] bits 17 decimal -1 range 0..7874 keep @0
   output %2
 )");
   // fc's weight k was doubled where its input's decimal is -2, and k was reordered from C,H,W to
@@ -139,9 +139,9 @@ TEST_CASE("fuse-requantize reaches through relu and prune, in any order") {
     const ir::Program program = stages_of({kConv + between, "\"q\""}).at("fuse-relu");
     CHECK(summary(program) == "conv2d conv -> q");
     const ir::Post& post = std::get<ir::Conv2d>(program.ops.at(0).kind).post;
-    CHECK(post.requantize->lo == 0);
-    CHECK(post.requantize->hi == 127);
-    CHECK(post.requantize->shifts == std::vector<int>{2});
+    CHECK(post.requantize()->lo == 0);
+    CHECK(post.requantize()->hi == 127);
+    CHECK(post.requantize()->shifts == std::vector<int>{2});
     CHECK(std::count(post.mask.begin(), post.mask.end(), 1) == 4);
   }
 }
@@ -151,6 +151,17 @@ TEST_CASE("two roundings stay two") {
       stages_of({kConv + node("qc", "quantize", "conv") + node("q", "quantize", "qc"), "\"q\""})
           .at("fuse-relu");
   CHECK(summary(program) == "conv2d conv -> qc; requantize q -> q");
+}
+
+TEST_CASE("what makes codes by a scale is not fused with what widens them for sums") {
+  // The concat needs the codes of q in 32 bits, like the sums beside them.
+  const ir::Program program =
+      stages_of({kConv + node("t", "leaky_relu", "conv") + node("q", "quantize", "t") +
+                     R"(,{"name":"c","op":"concat","inputs":["q","conv"],"attrs":{"dim":1}})",
+                 "\"c\""})
+          .at("fuse-relu");
+  CHECK(summary(program) ==
+        "conv2d conv -> conv; requantize q -> q; requantize q -> q; move c -> c");
 }
 
 TEST_CASE("resolve-flatten costs nothing before a linear layer, also through elementwise nodes") {
@@ -164,7 +175,7 @@ TEST_CASE("resolve-flatten transposes for a decimal per feature") {
   const std::string flat = kConv + node("qc", "quantize", "conv") + node("f", "flatten", "qc");
   CHECK(summary(stages_of({flat + node("qf", "quantize", "f") + linear("qf"), "\"fc\""})
                     .at("plan-memory")) ==
-        "conv2d conv -> qc; transpose f -> f; requantize qf -> qf; linear fc -> fc");
+        "conv2d conv -> qc; move f -> f; requantize qf -> qf; linear fc -> fc");
 }
 
 TEST_CASE("a flatten that is an output takes over its input, or copies what must stay") {
@@ -173,7 +184,7 @@ TEST_CASE("a flatten that is an output takes over its input, or copies what must
   CHECK(summary(taken) == "conv2d conv -> f");
   CHECK(taken.values.at(taken.outputs.at(0)).shape == ir::Shape{2, 2, 2, 1});
   CHECK(summary(stages_of({flat, "\"qc\",\"f\""}).at("plan-memory")) ==
-        "conv2d conv -> qc; transpose f -> f");
+        "conv2d conv -> qc; move f -> f");
 }
 
 TEST_CASE("operators that do nothing vanish, but an output keeps its name") {

@@ -52,7 +52,7 @@ TEST_CASE("every pass, the plan and the runtime keep every code of random networ
     for (const ir::Op& op : stages.front().second.ops)
       if (std::holds_alternative<ir::Flatten>(op.kind)) ++kept_flatten;
     for (const ir::Op& op : compiled.program.ops)
-      if (std::holds_alternative<ir::Transpose>(op.kind)) ++transposed;
+      if (std::holds_alternative<ir::Move>(op.kind)) ++transposed;
 
     for (const int corner : {0, 1, 2}) {
       CAPTURE(corner);

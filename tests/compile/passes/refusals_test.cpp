@@ -64,28 +64,28 @@ TEST_CASE("a weight without quantize is refused") {
                 {"layer 'conv1'", "weight is not quantized"});
 }
 
-TEST_CASE("an operator that trains but has no exact lowering is refused by name") {
-  const auto check = [](const std::string& op, const std::string& inputs,
-                        const std::string& attributes) {
-    check_refused(
-        graph_text(fmt::format(R"({{"name":"node1","op":"{}","inputs":[{}],"attrs":{{{}}}}})", op,
-                               inputs, attributes),
-                   "node1"),
-        [](StateBuilder&) {}, {"layer 'node1'", "'" + op + "'"});
+TEST_CASE("a float bias may feed a quantize node or be an output, and nothing else") {
+  const auto fill = [](StateBuilder& s) {
+    s.floats("conv1.weight", {1, 1, 2, 2}, {1, 1, 1, 1});
+    s.floats("conv1.bias", {1}, {0.3F});
+    s.quantize("conv1.quantize.", {0}, 8);
+    s.floats("conv2.weight", {1, 1, 1, 1}, {1});
+    s.quantize("conv2.quantize.", {0}, 8);
   };
-  check("add", R"("input","input")", "");
-  check("avg_pool2d", R"("input")", R"("kernel_size":2)");
-  check("pixel_shuffle", R"("input")", R"("upscale_factor":1)");
-}
-
-TEST_CASE("a float bias is refused, with a hint") {
-  check_refused(graph_text(conv(R"({"type":"quantize","channelwise":-1})", ""), "conv1"),
-                [](StateBuilder& s) {
-                  s.floats("conv1.weight", {1, 1, 2, 2}, {1, 1, 1, 1});
-                  s.floats("conv1.bias", {1}, {0.3F});
-                  s.quantize("conv1.quantize.", {0}, 8);
-                },
-                {"layer 'conv1'", "bias is a float", "bias_bits"});
+  const std::string biased = conv(R"({"type":"quantize","channelwise":-1})", "");
+  const std::string conv2 =
+      R"(,{"name":"conv2","op":"conv2d","inputs":["conv1"],"attrs":{"in_channels":1,"out_channels":1,"kernel_size":1,"bias":false},"wrap":[{"type":"quantize","channelwise":-1}]})";
+  check_refused(graph_text(biased + conv2, "conv2"), fill,
+                {"layer 'conv2'", "input 'conv1' is not quantized", "put a quantize node before"});
+  const Compiled compiled = compile(graph_text(biased, "conv1"), [](StateBuilder& s) {
+    s.floats("conv1.weight", {1, 1, 2, 2}, {1, 1, 1, 1});
+    s.floats("conv1.bias", {1}, {0.3F});
+    s.quantize("conv1.quantize.", {0}, 8);
+  });
+  const ir::Value& output = compiled.program.values.at(compiled.program.outputs.at(0));
+  CHECK(output.exact);
+  CHECK(output.offsets == std::vector<float>{0.3F});
+  CHECK(test::run_plan(compiled.plan, {{1, 2, 3, 4}}).at("conv1") == std::vector<std::int64_t>{10});
 }
 
 TEST_CASE("an accumulator cannot feed a layer, directly or through relu, pooling, prune, dropout") {
@@ -118,6 +118,18 @@ TEST_CASE("an accumulator cannot feed a layer, directly or through relu, pooling
                   },
                   {"layer 'conv2': its input '" + between.last + "' is not quantized", "conv1"});
   }
+  // What an argmax gives is no accumulator of a layer before it.
+  check_refused(
+      graph_text(
+          conv() + node("a", "argmax", "conv1") +
+              R"(,{"name":"conv2","op":"conv2d","inputs":["a"],"attrs":{"in_channels":1,"out_channels":1,"kernel_size":1,"bias":false},"wrap":[{"type":"quantize","channelwise":-1}]})",
+          "conv2"),
+      [](StateBuilder& s) {
+        conv_state(s, {1, 1, 1, 1});
+        s.floats("conv2.weight", {1, 1, 1, 1}, {1});
+        s.quantize("conv2.quantize.", {0}, 8);
+      },
+      {"layer 'conv2': its input 'a' is not quantized; put"});
   const std::string linear =
       node("f", "flatten", "conv1") +
       R"(,{"name":"fc","op":"linear","inputs":["f"],"attrs":{"in_features":1,"out_features":1,"bias":false},"wrap":[{"type":"quantize","channelwise":-1}]})";
@@ -173,7 +185,7 @@ TEST_CASE("weights are rounded in float32 by the mode of their quantize, and sat
   }
 }
 
-TEST_CASE("weights that need more than 16 bits after alignment are refused by channel") {
+TEST_CASE("weights that need more than 32 bits after alignment are refused by channel") {
   // Two input channels of the weight with decimals far apart.
   const std::string json = graph_text(
       R"({"name":"fc","op":"linear","inputs":["input"],"attrs":{"in_features":2,"out_features":1,"bias":false},"wrap":[{"type":"quantize","channelwise":1}]})",
@@ -184,11 +196,14 @@ TEST_CASE("weights that need more than 16 bits after alignment are refused by ch
       s.quantize("fc.quantize.", {0, far}, 8);
     };
   };
-  check_refused(json, state(1.0F, 15), {"layer 'fc'", "output channel 0", "needs 17 bits"});
+  check_refused(json, state(1.0F, 31), {"layer 'fc'", "output channel 0", "needs 33 bits"});
   check_refused(json, state(100.0F, 60), {"layer 'fc'", "output channel 0", "needs 68 bits"});
   CHECK(compile(json, state(1.0F, 14)).plan.size() > 0);
-  CHECK(compile(json, state(-1.0F, 15)).plan.size() > 0);  // -2^15 fits
-  CHECK(compile(json, state(0.0F, 60)).plan.size() > 0);   // a zero weight asks for no grid
+  CHECK(compile(json, state(-1.0F, 15)).plan.size() > 0);  // -2^15 fits into 16 bits
+  // 2^15 does not, and is multiplied in 64 bits; the sum fits into 32.
+  CHECK(test::run_plan(compile(json, state(1.0F, 15)).plan, {{3, 5}}).at("fc") ==
+        std::vector<std::int64_t>{3 * (1 << 15) + 5});
+  CHECK(compile(json, state(0.0F, 60)).plan.size() > 0);  // a zero weight asks for no grid
 }
 
 TEST_CASE("a bias that needs more than 32 bits after alignment is refused") {
@@ -216,7 +231,7 @@ TEST_CASE("a bias that float32 cannot hold is refused") {
       {"layer 'conv1'", "bias 0", "saturates at 26 bits"});
 }
 
-TEST_CASE("a sum that could leave 32 bits is refused with the bits it needs") {
+TEST_CASE("a sum that could leave 32 bits is no output, and is refused with the bits it needs") {
   const auto json = [](int features) {
     return graph_text(
         fmt::format(
@@ -235,8 +250,8 @@ TEST_CASE("a sum that could leave 32 bits is refused with the bits it needs") {
   };
   // 2 * 32767 * 32768 = 2^31 - 65536: one step of weight more is 2^31 - 32768, two are 2^31.
   CHECK(compile(json(2), state(2, 32767.0F)).plan.size() > 0);
-  check_refused(json(3), state(3, 32767.0F), {"layer 'fc'", "output channel 1", "needs 33 bits"});
-  check_refused(json(3), state(3, 2.0F), {"layer 'fc'", "output channel 1", "needs 33 bits"});
+  check_refused(json(3), state(3, 32767.0F), {"layer 'fc'", "up to 33 bits", "quantize node"});
+  check_refused(json(3), state(3, 2.0F), {"layer 'fc'", "up to 33 bits", "quantize node"});
   CHECK(compile(json(3), state(3, 1.0F)).plan.size() > 0);
 }
 
@@ -308,29 +323,41 @@ TEST_CASE("shifts beyond what plans hold are exact or refused") {
     CHECK(output(quantized_to(decimal, "floor", {0, 0, 0, 0}), 5) == 0);
 }
 
-TEST_CASE("a prune mask of another size is refused, also with strict = false") {
-  for (const char* strict : {"true", "false"}) {
-    const std::string json = graph_text(
-        conv() + fmt::format(
-                     R"(,{{"name":"p","op":"prune","inputs":["conv1"],"attrs":{{"strict":{}}}}})",
-                     strict),
-        "p");
-    for (const std::vector<std::int64_t>& shape :
-         {std::vector<std::int64_t>{1, 2, 1}, std::vector<std::int64_t>{1},
-          std::vector<std::int64_t>{1, 1}})
-      check_refused(json,
-                    [&](StateBuilder& s) {
-                      conv_state(s, {1, 1, 1, 1});
-                      s.prune("p.", shape,
-                              std::vector<std::uint8_t>(
-                                  shape.size() == 3 ? std::size_t{2} : std::size_t{1}, 1));
-                    },
-                    {"layer 'p'", "mask has shape"});
-    CHECK(compile(json, [](StateBuilder& s) {
-            conv_state(s, {1, 1, 1, 1});
-            s.prune("p.", {1, 1, 1}, {1});
-          }).plan.size() > 0);
-  }
+TEST_CASE("a prune mask of another size is refused with strict = true") {
+  const std::string json = graph_text(
+      conv() + R"(,{"name":"p","op":"prune","inputs":["conv1"],"attrs":{"strict":true}})", "p");
+  for (const std::vector<std::int64_t>& shape :
+       {std::vector<std::int64_t>{1, 2, 1}, std::vector<std::int64_t>{1},
+        std::vector<std::int64_t>{1, 1}})
+    check_refused(json,
+                  [&](StateBuilder& s) {
+                    conv_state(s, {1, 1, 1, 1});
+                    s.prune("p.", shape,
+                            std::vector<std::uint8_t>(
+                                shape.size() == 3 ? std::size_t{2} : std::size_t{1}, 1));
+                  },
+                  {"layer 'p'", "mask has shape"});
+  CHECK(compile(json, [](StateBuilder& s) {
+          conv_state(s, {1, 1, 1, 1});
+          s.prune("p.", {1, 1, 1}, {1});
+        }).plan.size() > 0);
+}
+
+TEST_CASE("a prune mask of another size is repeated and centred with strict = false") {
+  // Along the width of 5 the mask (1,0) fits twice, from position 0 on; position 4 is kept.
+  const std::string json =
+      graph_text(R"({"name":"p","op":"prune","inputs":["input"],"attrs":{"strict":false}})", "p",
+                 R"("shape":[1,2,5],"bits":8,"decimal":0)");
+  const auto pruned = [&](const std::vector<std::int64_t>& shape,
+                          const std::vector<std::uint8_t>& mask) {
+    const Compiled compiled = compile(json, [&](StateBuilder& s) { s.prune("p.", shape, mask); });
+    return test::run_plan(compiled.plan, {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}}).at("p");
+  };
+  CHECK(pruned({1, 1, 2}, {1, 0}) == std::vector<std::int64_t>{1, 0, 3, 0, 5, 6, 0, 8, 0, 10});
+  // A mask of 3 fits once, centred at 1.
+  CHECK(pruned({1, 1, 3}, {0, 0, 1}) == std::vector<std::int64_t>{1, 0, 0, 4, 5, 6, 0, 0, 9, 10});
+  // One that is larger than the input prunes nothing.
+  CHECK(pruned({1, 3, 1}, {0, 0, 0}) == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
 }
 
 TEST_CASE(
@@ -398,6 +425,68 @@ TEST_CASE("a network may have several inputs, and one that nobody reads") {
   const auto run = test::run_plan(compiled.plan, {{-7, 9}, {1, 2, 3, 4, 5}, {-8, 0, 7}});
   CHECK(run.at("ra") == std::vector<std::int64_t>{0, 9});
   CHECK(run.at("rb") == std::vector<std::int64_t>{0, 0, 7});
+}
+
+TEST_CASE("a float function on sums of more than 32 bits is refused") {
+  // 4 * 32767 * 32768 needs 33 bits.
+  const std::string fc =
+      R"({"name":"fc","op":"linear","inputs":["input"],"attrs":{"in_features":4,"out_features":1,"bias":false},"wrap":[{"type":"quantize","channelwise":-1,"bits":16}]})";
+  for (const char* op : {"sigmoid", "tanh", "relu6", "leaky_relu"}) {
+    CAPTURE(op);
+    const std::string json = graph_text(
+        fc +
+            fmt::format(
+                R"(,{{"name":"f","op":"{}","inputs":["fc"]}},{{"name":"q","op":"quantize","inputs":["f"],"attrs":{{"channelwise":-1}}}})",
+                op),
+        "q", R"("shape":[4],"bits":16,"decimal":0)");
+    check_refused(json,
+                  [](StateBuilder& s) {
+                    s.floats("fc.weight", {1, 4}, {32767, 32767, 32767, 32767});
+                    s.quantize("fc.quantize.", {0}, 16);
+                    s.quantize("q.", {0}, 8);
+                  },
+                  {"layer 'f'", "bits"});
+  }
+}
+
+TEST_CASE("what a state dict or an attribute holds cannot crash the compiler") {
+  const auto prune = [](const std::vector<std::int64_t>& shape) {
+    return [=](StateBuilder& s) {
+      s.prune("p.", shape, std::vector<std::uint8_t>(shape.empty() ? 1 : 0, 1));
+    };
+  };
+  const std::string masked =
+      graph_text(R"({"name":"p","op":"prune","inputs":["input"],"attrs":{"strict":false}})", "p");
+  CHECK_THROWS_AS(compile(masked, prune({})), InputError);
+  CHECK_THROWS_AS(compile(masked, prune({0, 1, 1})), InputError);
+  // The product of these sizes is 64 modulo 2^64.
+  check_refused(
+      graph_text(
+          R"({"name":"r","op":"reshape","inputs":["input"],"attrs":{"shape":[107367629,536903681,320]}})",
+          "r", R"("shape":[64],"bits":8,"decimal":0)"),
+      [](StateBuilder&) {}, {"layer 'r'"});
+  const Compiled sliced = compile(
+      graph_text(
+          R"({"name":"s","op":"slice","inputs":["input"],"attrs":{"dim":1,"step":1099511627776}})",
+          "s", R"("shape":[3,2,2],"bits":8,"decimal":0)"),
+      [](StateBuilder&) {});
+  CHECK(test::run_plan(sliced.plan, {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}}).at("s") ==
+        std::vector<std::int64_t>{1, 2, 3, 4});
+}
+
+TEST_CASE("an output with a float bias may be an output twice") {
+  const std::string nodes = conv(R"({"type":"quantize","channelwise":-1})", "") +
+                            R"(,{"name":"d","op":"identity","inputs":["conv1"]})";
+  const std::string json = fmt::format(
+      R"({{"format":"lockstep-graph","version":1,"name":"t","inputs":[{{"name":"input","shape":[1,2,2],"bits":8,"decimal":0}}],"nodes":[{}],"outputs":["conv1","d"]}})",
+      nodes);
+  const Compiled compiled = compile(json, [](StateBuilder& s) {
+    s.floats("conv1.weight", {1, 1, 2, 2}, {1, 1, 1, 1});
+    s.floats("conv1.bias", {1}, {0.3F});
+    s.quantize("conv1.quantize.", {0}, 8);
+  });
+  for (const ir::ValueId id : compiled.program.outputs)
+    CHECK(compiled.program.values.at(id).offsets == std::vector<float>{0.3F});
 }
 
 }  // namespace

@@ -1,0 +1,10 @@
+// Transposed one-dimensional convolution: a two-dimensional one of height 1.
+#include "compile/ops/convolution.h"
+
+namespace lockstep::ops {
+
+NodeValue lower_conv_transpose1d(Lowering& lowering) {
+  return lower_transposed_convolution(lowering);
+}
+
+}  // namespace lockstep::ops

@@ -1,0 +1,81 @@
+// Values of single operators after lowering, worked out by hand.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "compile/compile.h"
+#include "compile/ir/ir.h"
+#include "tests/compile/random_network.h"
+
+namespace lockstep {
+namespace {
+
+using Codes = std::vector<std::int64_t>;
+
+struct Result {
+  ir::Value value;
+  Codes codes;
+};
+
+// The only output of the lowered network for one input of `shape`, with 8 bits and decimal 0.
+Result run(const std::string& shape, const std::string& nodes, const std::string& output,
+           test::StateBuilder state, const Codes& input) {
+  const Graph graph = parse_graph(
+      fmt::format(
+          R"({{"format":"lockstep-graph","version":1,"name":"t","inputs":[{{"name":"x","shape":[{}],"bits":8,"decimal":0}}],"nodes":[{}],"outputs":["{}"]}})",
+          shape, nodes, output),
+      "t");
+  ir::Program program;
+  compile_network(graph, state.take(), {.after_pass = [&](std::string_view pass, const auto& p) {
+                    if (pass == "lower") program = p;
+                  }});
+  return {program.values.at(program.outputs.at(0)),
+          ir::evaluate(program, {input}).at(program.outputs.at(0))};
+}
+
+TEST_CASE("relu6 clamps the codes of each channel at 6 on that channel's grid") {
+  test::StateBuilder state;
+  state.quantize("q.", {0, 1, -1}, 8);
+  const Result result =
+      run("3, 3",
+          R"({"name":"q","op":"quantize","inputs":["x"]},{"name":"r","op":"relu6","inputs":["q"]})",
+          "r", std::move(state), {5, 6, 7, 5, 60, -1, 5, 60, -9});
+  CHECK(result.value.exact);
+  CHECK(result.value.decimals == std::vector<int>{0, 1, -1});
+  CHECK(result.codes == Codes{5, 6, 6, 10, 12, 0, 2, 3, 0});
+}
+
+TEST_CASE("a reshape keeps the order of the elements, whatever the sizes") {
+  for (const auto& [in, out] : {std::pair("4, 6", "6, 4"),
+                                {"6, 4", "4, 6"},
+                                {"3, 1, 7", "7, 3, 1"},
+                                {"2, 3, 4", "8, 3"},
+                                {"24", "4, 2, 3"},
+                                {"5, 6, 2", "4, 15"},
+                                {"4, 15", "3, 4, 5"},
+                                {"4, 3, 5", "10, 6"}}) {
+    CAPTURE(in);
+    CAPTURE(out);
+    Codes codes(60);
+    std::iota(codes.begin(), codes.end(), 1);
+    const Graph shape = parse_graph(
+        fmt::format(
+            R"({{"format":"lockstep-graph","version":1,"name":"t","inputs":[{{"name":"x","shape":[{}],"bits":8,"decimal":0}}],"nodes":[{{"name":"r","op":"relu","inputs":["x"]}}],"outputs":["r"]}})",
+            in),
+        "t");
+    std::int64_t elements = 1;
+    for (const std::int64_t size : shape.inputs[0].shape) elements *= size;
+    codes.resize(static_cast<std::size_t>(elements));
+    const Result result =
+        run(in,
+            fmt::format(R"({{"name":"r","op":"reshape","inputs":["x"],"attrs":{{"shape":[{}]}}}})",
+                        out),
+            "r", {}, codes);
+    CHECK(result.codes == codes);
+  }
+}
+
+}  // namespace
+}  // namespace lockstep
