@@ -1,5 +1,6 @@
 #include "compile/backends/c_source/c_text.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "compile/support/error.h"
@@ -42,10 +43,21 @@ std::string_view c_type(ir::ElementType type) {
       return "int8_t";
     case ir::ElementType::kInt16:
       return "int16_t";
+    case ir::ElementType::kUInt8:
+      return "uint8_t";
+    case ir::ElementType::kInt64:
+      return "int64_t";
     case ir::ElementType::kInt32:
       break;
   }
   return "int32_t";
+}
+
+std::string_view narrowest_type(const std::vector<std::int64_t>& elements) {
+  LOCKSTEP_ASSERT(!elements.empty());
+  const auto [lo, hi] = std::minmax_element(elements.begin(), elements.end());
+  const int bits = ir::bits_to_hold(*lo, *hi);
+  return bits <= 8 ? "int8_t" : bits <= 16 ? "int16_t" : bits <= 32 ? "int32_t" : "int64_t";
 }
 
 std::string c_integer(std::int64_t value) {
@@ -75,11 +87,17 @@ std::string plus(std::string_view a, std::string_view b) {
   return fmt::format("{} + {}", a, b);
 }
 
+std::string plus(std::string_view a, std::int64_t b) { return plus(a, fmt::format("{}", b)); }
+
 std::string times(std::string_view a, std::int64_t factor) {
   if (a == "0" || factor == 0) return "0";
   if (factor == 1) return std::string(a);
   return a.find(' ') == std::string_view::npos ? fmt::format("{} * {}", a, factor)
                                                : fmt::format("({}) * {}", a, factor);
+}
+
+std::string address(std::string_view array, std::string_view index) {
+  return index == "0" ? std::string(array) : fmt::format("&{}[{}]", array, index);
 }
 
 std::string upper(std::string_view prefix) {

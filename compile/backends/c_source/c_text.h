@@ -38,8 +38,9 @@ class CText {
 };
 
 std::string_view c_type(ir::ElementType type);  // "int8_t", ...
-std::string c_integer(
-    std::int64_t value);  // a literal of type int32_t; INT32_MIN has none by itself
+// The narrowest of int8_t, ..., int64_t that holds all of `elements`.
+std::string_view narrowest_type(const std::vector<std::int64_t>& elements);
+std::string c_integer(std::int64_t value);  // a literal; INT32_MIN has none by itself
 std::string c_string(
     std::string_view text);  // quoted; whatever is not plain ASCII as octal escapes
 std::string in_comment(std::string_view text);  // with whatever could end a comment replaced
@@ -47,7 +48,12 @@ std::string in_comment(std::string_view text);  // with whatever could end a com
 // Integer expressions without what changes nothing: plus("x", "0") is "x", times("x + y", 3) is "(x
 // + y) * 3".
 std::string plus(std::string_view a, std::string_view b);
+std::string plus(std::string_view a, std::int64_t b);
 std::string times(std::string_view a, std::int64_t factor);
+
+// A pointer to element `index` of `array`. The index is one integer expression, so that no pointer
+// ever leaves the array on the way.
+std::string address(std::string_view array, std::string_view index);
 
 // The macro prefix: "net" gives "NET".
 std::string upper(std::string_view prefix);

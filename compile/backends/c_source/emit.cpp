@@ -2,12 +2,14 @@
 #include "compile/backends/c_source/emit.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "compile/backends/c_source/arith_text.h"
 #include "compile/backends/c_source/c_text.h"
 #include "compile/backends/c_source/functions.h"
 #include "compile/backends/c_source/selftest.h"
 #include "compile/support/error.h"
+#include "intrt/plan_format.h"
 
 namespace lockstep::backends {
 namespace {
@@ -34,9 +36,10 @@ void require_identifier(const std::string& prefix) {
 std::string format_text(const Value& value) {
   const auto [lo, hi] = std::minmax_element(value.decimals.begin(), value.decimals.end());
   return fmt::format(
-      "{}: {} [{}][{}][{}] (H, W, C), {} bits, decimal {}", in_comment(value.node),
+      "{}: {} [{}][{}][{}] (H, W, C), {} bits, decimal {}{}", in_comment(value.node),
       c_type(value.type()), value.shape.h, value.shape.w, value.shape.c, value.bits,
-      *lo == *hi ? fmt::format("{}", *lo) : fmt::format("{} to {} by channel", *lo, *hi));
+      *lo == *hi ? fmt::format("{}", *lo) : fmt::format("{} to {} by channel", *lo, *hi),
+      value.offsets.empty() ? "" : "; add its offset to each value");
 }
 
 std::string header(const Program& program, const CFacts& facts, std::string_view prefix) {
@@ -71,15 +74,22 @@ std::string header(const Program& program, const CFacts& facts, std::string_view
   text.line("#define {}_OUTPUT_COUNT {}u", name, program.outputs.size());
   text.blank();
   text.line("typedef struct {{");
+  text.line("const char *name;                 /* the graph node or input that this belongs to */");
   text.line(
-      "const char *name;                 /* the graph node or input whose value this holds */");
-  text.line("uint8_t type;                     /* 1: int8_t, 2: int16_t, 3: int32_t */");
-  text.line("uint8_t bits;                     /* codes lie in [-2^(bits-1), 2^(bits-1)-1] */");
+      "uint8_t type;                     /* 1: int8_t, 2: int16_t, 3: int32_t, 4: uint8_t */");
+  text.line(
+      "uint8_t bits;                     /* codes lie in [-2^(bits-1), 2^(bits-1)-1]; uint8_t: "
+      "0..255 */");
   text.line("uint8_t logical_rank;             /* 1: [C*H*W], 2: [C,W], 3: [C,H,W] */");
   text.line("uint8_t decimal_count;            /* 1: per tensor, 0: one decimal per channel */");
   text.line("uint32_t channels, height, width; /* stored HWC, channel fastest */");
   text.line("uint32_t arena_offset;");
   text.line("const int8_t *decimals;           /* value = code * 2^-decimal */");
+  text.line(
+      "const uint32_t *offsets;          /* 0, or bits of a float32 per channel, to be added */");
+  text.line(
+      "uint8_t flags;                    /* 1: input, 2: output, 4: holds exactly the value of "
+      "`name` */");
   text.line("}} {}_tensor;", prefix);
   text.blank();
   text.line("extern const {0}_tensor {0}_tensors[{1}_TENSOR_COUNT];", prefix, name);
@@ -105,20 +115,44 @@ std::string header(const Program& program, const CFacts& facts, std::string_view
   return text.take();
 }
 
+// Bit patterns, since generated C has no floating point; the numbers stand beside them.
+void emit_offsets(CText& text, const std::vector<float>& offsets, std::string_view name) {
+  text.line("static const uint32_t {}[{}] = {{", name, offsets.size());
+  for (std::size_t i = 0; i < offsets.size(); ++i)
+    text.line("0x{:08x}u{} /* {} */", std::bit_cast<std::uint32_t>(offsets[i]),
+              i + 1 < offsets.size() ? "," : "", offsets[i]);
+  text.line("}};");
+}
+
+// As in a plan.
+unsigned tensor_flags(const Program& program, ValueId id) {
+  const auto is_in = [id](const std::vector<ValueId>& ids) {
+    return std::find(ids.begin(), ids.end(), id) != ids.end();
+  };
+  return (is_in(program.inputs) ? INTRT_TENSOR_INPUT : 0U) |
+         (is_in(program.outputs) ? INTRT_TENSOR_OUTPUT : 0U) |
+         (program.values[id].exact ? INTRT_TENSOR_NAMED : 0U);
+}
+
 void emit_tensors(CText& text, const Program& program, std::string_view prefix) {
   for (ValueId id = 0; id < program.values.size(); ++id) {
     const std::vector<int>& decimals = program.values[id].decimals;
     text.array("int8_t", fmt::format("{}_decimals{}", prefix, id),
                {decimals.begin(), decimals.end()});
   }
+  for (ValueId id = 0; id < program.values.size(); ++id)
+    if (!program.values[id].offsets.empty())
+      emit_offsets(text, program.values[id].offsets, fmt::format("{}_offsets{}", prefix, id));
   text.blank();
   text.line("const {0}_tensor {0}_tensors[{1}_TENSOR_COUNT] = {{", prefix, upper(prefix));
   for (ValueId id = 0; id < program.values.size(); ++id) {
     const Value& value = program.values[id];
-    text.line("{{{}, {}, {}, {}, {}, {}u, {}u, {}u, {}u, {}_decimals{}}},", c_string(value.node),
-              static_cast<int>(value.type()), value.bits, value.shape.logical_rank,
-              value.decimals.size() == 1 ? 1 : 0, value.shape.c, value.shape.h, value.shape.w,
-              value.arena_offset.value(), prefix, id);
+    text.line("{{{}, {}, {}, {}, {}, {}u, {}u, {}u, {}u, {}_decimals{}, {}, {}}},",
+              c_string(value.node), static_cast<int>(value.type()), value.bits,
+              value.shape.logical_rank, value.decimals.size() == 1 ? 1 : 0, value.shape.c,
+              value.shape.h, value.shape.w, value.arena_offset.value(), prefix, id,
+              value.offsets.empty() ? "0" : fmt::format("{}_offsets{}", prefix, id),
+              tensor_flags(program, id));
   }
   text.line("}};");
   text.line("const uint16_t {}_inputs[{}_INPUT_COUNT] = {{{}}};", prefix, upper(prefix),
@@ -131,6 +165,8 @@ std::string network(const Program& program, std::string_view prefix) {
   CText text;
   text.line("/* Network '{}'; see {}.h. */", in_comment(program.name), prefix);
   text.line("#include \"{}.h\"", prefix);
+  text.blank();
+  text.line("#include <string.h>");
   text.blank();
   text.verbatim(kArithText);
   text.blank();
@@ -146,21 +182,25 @@ std::string network(const Program& program, std::string_view prefix) {
   text.blank();
   emit_tensors(text, program, prefix);
 
-  std::vector<std::string> functions;
+  std::vector<std::vector<FunctionCall>> calls;
   for (std::size_t i = 0; i < program.ops.size(); ++i)
-    functions.push_back(emit_function(text, program, i, prefix));
+    calls.push_back(emit_function(text, program, i, prefix));
 
-  const auto address = [&](ValueId id) {
+  const auto place = [&](ValueId id) {
     return fmt::format("(void *)(base + {}u)", program.values[id].arena_offset.value());
   };
   text.blank();
   text.line("void {}_run(void *arena) {{", prefix);
   text.line("uint8_t *const base = (uint8_t *)arena;");
-  for (const ValueId id : program.inputs) text.line("LOCKSTEP_OBSERVE({}u, {});", id, address(id));
+  for (const ValueId id : program.inputs) text.line("LOCKSTEP_OBSERVE({}u, {});", id, place(id));
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
-    text.line("{}({}, {});", functions[i], address(op.input), address(op.output));
-    text.line("LOCKSTEP_OBSERVE({}u, {});", op.output, address(op.output));
+    for (const FunctionCall& call : calls[i]) {
+      std::string inputs;
+      for (const ValueId id : call.inputs) inputs += place(id) + ", ";
+      text.line("{}({}{});", call.function, inputs, place(op.output));
+    }
+    text.line("LOCKSTEP_OBSERVE({}u, {});", op.output, place(op.output));
   }
   text.line("}}");
   return text.take();

@@ -2,20 +2,31 @@
 //
 // Shapes are literals, so that a C compiler can unroll and strength-reduce. Sums run over
 // contiguous memory; several output channels are summed at once, so that each input code is loaded
-// once for all of them. Where padding cuts a window, the cut is made outside the inner loop.
+// once for all of them. Where padding cuts a window, the cut is made outside the inner loop; what
+// needs a division is a table, made here.
+//
+// functions/ has one file per family of operators; functions.cpp finds the one for an op.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "compile/backends/c_source/c_text.h"
 #include "compile/ir/ir.h"
 
 namespace lockstep::backends {
 
-// Appends the constants and the function of `op`, and returns the function's name. It takes a
-// pointer to the input and one to the output.
-std::string emit_function(CText& text, const ir::Program& program, std::size_t op_index,
-                          std::string_view prefix);
+// FUNCTION(pointer to each of `inputs`, pointer to the output)
+struct FunctionCall {
+  std::string function;
+  std::vector<ir::ValueId> inputs;
+};
+
+// Appends the constants and the function of `op`, and returns the calls that run it, in order: one,
+// except for a move of very many inputs.
+std::vector<FunctionCall> emit_function(CText& text, const ir::Program& program,
+                                        std::size_t op_index, std::string_view prefix);
 
 }  // namespace lockstep::backends

@@ -17,7 +17,7 @@ constexpr std::uint32_t kSeed = 2463534242;  // Marsaglia, Xorshift RNGs, 2003
 
 // The codes of one input in (H,W,C) order, as fill() in the C text makes them.
 std::vector<std::int64_t> make_input(const Value& value, int which, std::uint32_t& state) {
-  const Range limits = code_limits(value.bits);
+  const Range limits = code_limits(value);
   std::vector<std::int64_t> codes(static_cast<std::size_t>(value.shape.count()));
   for (std::int64_t& code : codes) {
     state ^= state << 13;
@@ -59,12 +59,6 @@ std::vector<std::int64_t> answers(const Program& program) {
   return result;
 }
 
-ElementType widest_output(const Program& program) {
-  ElementType widest = ElementType::kInt8;
-  for (const ValueId id : program.outputs) widest = std::max(widest, program.values[id].type());
-  return widest;
-}
-
 constexpr std::string_view kBody = R"(
 /* Element i of a tensor. */
 static int32_t load(const PREFIX_tensor *tensor, const uint8_t *arena, uint32_t i) {
@@ -79,6 +73,7 @@ static int32_t load(const PREFIX_tensor *tensor, const uint8_t *arena, uint32_t 
     memcpy(&code, data + 2 * (size_t)i, sizeof code);
     return code;
   }
+  if (tensor->type == 4) return data[i];
   {
     int32_t code;
     memcpy(&code, data + 4 * (size_t)i, sizeof code);
@@ -91,6 +86,8 @@ static void store(const PREFIX_tensor *tensor, uint8_t *arena, uint32_t i, int32
   if (tensor->type == 1) {
     const int8_t code = (int8_t)value;
     memcpy(data + i, &code, sizeof code);
+  } else if (tensor->type == 4) {
+    data[i] = (uint8_t)value;
   } else {
     const int16_t code = (int16_t)value;
     memcpy(data + 2 * (size_t)i, &code, sizeof code);
@@ -103,7 +100,7 @@ static uint32_t element_count(const PREFIX_tensor *tensor) {
 
 /* Case 0: pseudo-random codes (Marsaglia's xorshift), 1: the lowest code, 2: the highest. */
 static uint32_t fill(const PREFIX_tensor *tensor, uint8_t *arena, int which, uint32_t state) {
-  const int32_t lowest = -((int32_t)1 << (tensor->bits - 1));
+  const int32_t lowest = tensor->type == 4 ? 0 : -((int32_t)1 << (tensor->bits - 1));
   const uint32_t codes = (uint32_t)1 << tensor->bits;
   uint32_t i;
   for (i = 0; i < element_count(tensor); ++i) {
@@ -172,7 +169,8 @@ std::string emit_selftest(const Program& program, std::string_view prefix) {
   text.line("#include <string.h>");
   text.blank();
   text.line("/* All outputs of all cases, as they lie in memory. */");
-  text.array(c_type(widest_output(program)), "answers", answers(program));
+  const std::vector<std::int64_t> known = answers(program);
+  text.array(narrowest_type(known), "answers", known);
   std::string body(kBody);
   body = replaced(std::move(body), "CASES", std::to_string(kCases));
   body = replaced(std::move(body), "SEED", std::to_string(kSeed));

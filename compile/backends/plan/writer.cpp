@@ -7,6 +7,8 @@
 #include <cstring>
 #include <limits>
 
+#include "compile/backends/plan/bytes.h"
+#include "compile/backends/plan/post_record.h"
 #include "compile/backends/weights.h"
 #include "compile/support/error.h"
 #include "intrt/intrt.h"
@@ -16,17 +18,6 @@ namespace {
 
 using namespace ir;
 
-std::uint32_t u32(std::int64_t x) {
-  LOCKSTEP_ASSERT(x >= 0 && x <= std::numeric_limits<std::uint32_t>::max());
-  return static_cast<std::uint32_t>(x);
-}
-
-std::int8_t i8(int x) {
-  LOCKSTEP_ASSERT(x >= std::numeric_limits<std::int8_t>::min() &&
-                  x <= std::numeric_limits<std::int8_t>::max());
-  return static_cast<std::int8_t>(x);
-}
-
 std::uint32_t operator_code(std::string_view name) {
 #define INTRT_OP(code, op) \
   if (name == #op) return code;
@@ -34,35 +25,6 @@ std::uint32_t operator_code(std::string_view name) {
 #undef INTRT_OP
   LOCKSTEP_ASSERT(false);
 }
-
-// The bytes so far. Integers are little endian because the machine is: intrt refuses others.
-class Bytes {
- public:
-  std::uint32_t append(const void* data, std::size_t size, std::size_t alignment) {
-    bytes_.resize((bytes_.size() + alignment - 1) / alignment * alignment);
-    const std::size_t offset = bytes_.size();
-    bytes_.resize(offset + size);
-    if (size > 0) std::memcpy(bytes_.data() + offset, data, size);
-    return u32(static_cast<std::int64_t>(offset));
-  }
-  template <typename T>
-  std::uint32_t append_all(const std::vector<T>& elements, std::size_t alignment = alignof(T)) {
-    return append(elements.data(), elements.size() * sizeof(T), alignment);
-  }
-  std::uint32_t append_text(const std::string& text) {
-    return append(text.c_str(), text.size() + 1, 1);
-  }
-  template <typename T>
-  void overwrite(std::size_t offset, const T& record) {
-    std::memcpy(bytes_.data() + offset, &record, sizeof record);
-  }
-  std::size_t size() const { return bytes_.size(); }
-  const std::byte* data() const { return bytes_.data(); }
-  std::vector<std::byte> take() { return std::move(bytes_); }
-
- private:
-  std::vector<std::byte> bytes_;
-};
 
 class Writer {
  public:
@@ -79,23 +41,23 @@ class Writer {
     header.name_offset = bytes_.append_text(program_.name);
 
     const std::vector<intrt_tensor_record> tensors = tensor_records();
-    header.tensor_count = u32(static_cast<std::int64_t>(tensors.size()));
+    header.tensor_count = size32(tensors.size());
     header.tensors_offset = bytes_.append_all(tensors);
 
     std::vector<std::uint32_t> op_offsets;
     for (const Op& op : program_.ops) op_offsets.push_back(write_op(op));
-    header.op_count = u32(static_cast<std::int64_t>(op_offsets.size()));
+    header.op_count = size32(op_offsets.size());
     header.ops_offset = bytes_.append_all(op_offsets);
-    header.input_count = u32(static_cast<std::int64_t>(program_.inputs.size()));
+    header.input_count = size32(program_.inputs.size());
     header.inputs_offset = write_ids(program_.inputs);
-    header.output_count = u32(static_cast<std::int64_t>(program_.outputs.size()));
+    header.output_count = size32(program_.outputs.size());
     header.outputs_offset = write_ids(program_.outputs);
 
     if (bytes_.size() > std::numeric_limits<std::uint32_t>::max())
       throw InputError(
           fmt::format("network '{}': its plan would have {} bytes, but plans have at most 4 GiB",
                       program_.name, bytes_.size()));
-    header.total_bytes = u32(static_cast<std::int64_t>(bytes_.size()));
+    header.total_bytes = size32(bytes_.size());
     bytes_.overwrite(0, header);
     header.crc32 = intrt_plan_crc32(bytes_.data(), bytes_.size());
     bytes_.overwrite(0, header);
@@ -119,13 +81,15 @@ class Writer {
       record.width = u32(value.shape.w);
       record.arena_offset = u32(value.arena_offset.value());
       record.decimals_offset = bytes_.append_all(decimals);
-      record.decimal_count = u32(static_cast<std::int64_t>(decimals.size()));
+      record.decimal_count = size32(decimals.size());
       record.type = static_cast<std::uint8_t>(value.type());
       record.bits = static_cast<std::uint8_t>(value.bits);
       record.logical_rank = static_cast<std::uint8_t>(value.shape.logical_rank);
-      record.flags = static_cast<std::uint8_t>(
-          (is_in(program_.inputs) ? INTRT_TENSOR_INPUT : 0U) |
-          (is_in(program_.outputs) ? INTRT_TENSOR_OUTPUT : 0U) | INTRT_TENSOR_NAMED);
+      record.flags =
+          static_cast<std::uint8_t>((is_in(program_.inputs) ? INTRT_TENSOR_INPUT : 0U) |
+                                    (is_in(program_.outputs) ? INTRT_TENSOR_OUTPUT : 0U) |
+                                    (value.exact ? INTRT_TENSOR_NAMED : 0U));
+      if (!value.offsets.empty()) record.offsets_offset = bytes_.append_all(value.offsets);
       records.push_back(record);
     }
     return records;
@@ -133,12 +97,15 @@ class Writer {
 
   std::uint32_t write_ids(const std::vector<ValueId>& ids) {
     std::vector<std::uint32_t> indices;
-    for (const ValueId id : ids) indices.push_back(u32(static_cast<std::int64_t>(id)));
+    for (const ValueId id : ids) indices.push_back(size32(id));
     return bytes_.append_all(indices);
   }
 
-  std::uint32_t write_weights(const xt::xarray<std::int32_t>& weights) {
-    if (weight_type(weights) == ElementType::kInt8)
+  std::uint32_t write_weights(const xt::xarray<std::int32_t>& weights, ElementType type) {
+    if (type == ElementType::kInt32)
+      return bytes_.append_all(std::vector<std::int32_t>(weights.begin(), weights.end()),
+                               INTRT_PLAN_ALIGNMENT);
+    if (type == ElementType::kInt8)
       return bytes_.append_all(std::vector<std::int8_t>(weights.begin(), weights.end()),
                                INTRT_PLAN_ALIGNMENT);
     return bytes_.append_all(std::vector<std::int16_t>(weights.begin(), weights.end()),
@@ -151,26 +118,8 @@ class Writer {
                              INTRT_PLAN_ALIGNMENT);
   }
 
-  intrt_post_record write_post(const Post& post) {
-    intrt_post_record record{};
-    record.kind = INTRT_POST_NONE;
-    if (post.requantize) {
-      const Requantize& requantize = *post.requantize;
-      std::vector<std::int8_t> shifts;
-      for (const int shift : requantize.shifts) shifts.push_back(i8(shift));
-      record.kind = INTRT_POST_SHIFT;
-      record.rounding = static_cast<std::uint8_t>(requantize.rounding);
-      record.lo = requantize.lo;
-      record.hi = requantize.hi;
-      record.shifts_offset = bytes_.append_all(shifts);
-      record.shift_count = u32(static_cast<std::int64_t>(shifts.size()));
-    }
-    if (!post.mask.empty()) record.mask_offset = bytes_.append_all(pack_mask(post.mask));
-    return record;
-  }
-
-  template <typename Params>
-  static void set_window(Params& params, const Window& window) {
+  template <typename Params, typename Shape>
+  static void set_kernel(Params& params, const Shape& window) {
     params.kernel_h = u32(window.kernel[0]);
     params.kernel_w = u32(window.kernel[1]);
     params.stride_h = u32(window.stride[0]);
@@ -179,8 +128,32 @@ class Writer {
     params.dilation_w = u32(window.dilation[1]);
     params.pad_top = u32(window.pad[0]);
     params.pad_left = u32(window.pad[1]);
+  }
+  template <typename Params>
+  static void set_window(Params& params, const Window& window) {
+    set_kernel(params, window);
     params.pad_bottom = u32(window.pad[2]);
     params.pad_right = u32(window.pad[3]);
+  }
+  template <typename Params, typename Kind>
+  void set_sum(Params& params, const Op& op, const Kind& kind) {
+    const ElementType type = weight_type(kind.weights, kind.wide);
+    params.weight_type = static_cast<std::uint32_t>(type);
+    params.weights_offset = write_weights(kind.weights, type);
+    params.bias_offset = write_bias(kind.bias);
+    params.post = write_post(bytes_, kind.wide ? wide_post(op, kind.post) : kind.post);
+  }
+
+  // Accumulators of 64 bits need a post-op. One that clamps to the output's limits, which they are
+  // proved not to leave, changes nothing.
+  Post wide_post(const Op& op, Post post) const {
+    const Range limits = code_limits(program_.values[op.output].bits);
+    if (post.is_none())
+      post.function = Requantize{.shifts = {0},
+                                 .rounding = Rounding::kFloor,
+                                 .lo = static_cast<std::int32_t>(limits.lo),
+                                 .hi = static_cast<std::int32_t>(limits.hi)};
+    return post;
   }
 
   // The op record, with `params` after it.
@@ -197,12 +170,9 @@ class Writer {
     record.code = operator_code(op_name(op.kind));
     record.record_bytes = sizeof record;
     record.name_offset = bytes_.append_text(op.node);
-    record.output = u32(static_cast<std::int64_t>(op.output));
-    const std::vector<ValueId> inputs = op.inputs();
-    LOCKSTEP_ASSERT(inputs.size() <= std::size(record.inputs));
-    record.input_count = u32(static_cast<std::int64_t>(inputs.size()));
-    for (std::size_t i = 0; i < inputs.size(); ++i)
-      record.inputs[i] = u32(static_cast<std::int64_t>(inputs[i]));
+    record.output = size32(op.output);
+    record.input_count = size32(op.inputs.size());
+    record.inputs_offset = write_ids(op.inputs);
     return record;
   }
 
@@ -213,18 +183,19 @@ class Writer {
     intrt_conv2d_params params{};
     set_window(params, conv.window);
     params.groups = u32(conv.groups);
-    params.weight_type = static_cast<std::uint32_t>(weight_type(conv.weights));
-    params.weights_offset = write_weights(conv.weights);
-    params.bias_offset = write_bias(conv.bias);
-    params.post = write_post(conv.post);
+    set_sum(params, op, conv);
+    return write_record(op, params);
+  }
+  std::uint32_t write(const Op& op, const ConvTranspose2d& conv) {
+    intrt_conv_transpose2d_params params{};
+    set_kernel(params, conv);
+    params.groups = u32(conv.groups);
+    set_sum(params, op, conv);
     return write_record(op, params);
   }
   std::uint32_t write(const Op& op, const Linear& linear) {
     intrt_linear_params params{};
-    params.weight_type = static_cast<std::uint32_t>(weight_type(linear.weights));
-    params.weights_offset = write_weights(linear.weights);
-    params.bias_offset = write_bias(linear.bias);
-    params.post = write_post(linear.post);
+    set_sum(params, op, linear);
     return write_record(op, params);
   }
   std::uint32_t write(const Op& op, const MaxPool2d& pool) {
@@ -232,19 +203,80 @@ class Writer {
     set_window(params, pool.window);
     return write_record(op, params);
   }
-  std::uint32_t write(const Op& op, const RequantizeOp& requantize) {
-    intrt_requantize_params params{};
-    params.post = write_post(requantize.post);
+  std::uint32_t write(const Op& op, const AvgPool2d& pool) {
+    intrt_avg_pool2d_params params{};
+    params.rows_offset = write_spans(pool.rows);
+    params.columns_offset = write_spans(pool.columns);
+    params.post = write_post(bytes_, pool.post);
     return write_record(op, params);
   }
-  std::uint32_t write(const Op&, const Flatten&) { LOCKSTEP_ASSERT(false); }
-  std::uint32_t write(const Op& op, const Transpose&) {
+  std::uint32_t write(const Op& op, const Add& add) {
+    std::vector<std::int32_t> multipliers = add.multipliers[0];
+    multipliers.insert(multipliers.end(), add.multipliers[1].begin(), add.multipliers[1].end());
+    intrt_add_params params{};
+    params.multipliers_offset = bytes_.append_all(multipliers);
+    params.post = write_post(bytes_, add.post);
+    return write_record(op, params);
+  }
+  std::uint32_t write(const Op& op, const Mul& mul) {
+    intrt_mul_params params{};
+    params.post = write_post(bytes_, mul.post);
+    return write_record(op, params);
+  }
+  std::uint32_t write(const Op& op, const RequantizeOp& requantize) {
+    intrt_requantize_params params{};
+    params.post = write_post(bytes_, requantize.post);
+    return write_record(op, params);
+  }
+  std::uint32_t write(const Op& op, const Table& table) {
+    std::vector<std::int16_t> entries;
+    for (const auto& one : table.tables) entries.insert(entries.end(), one.begin(), one.end());
+    intrt_table_params params{};
+    params.table_count = size32(table.tables.size());
+    if (table.tables.size() > 1)
+      params.tables_offset = bytes_.append_all(table.table_of, alignof(std::uint32_t));
+    params.entries_offset =
+        program_.values[op.output].type() == ElementType::kInt8
+            ? bytes_.append_all(std::vector<std::int8_t>(entries.begin(), entries.end()),
+                                INTRT_PLAN_ALIGNMENT)
+            : bytes_.append_all(entries, INTRT_PLAN_ALIGNMENT);
+    params.mask_offset = write_mask(bytes_, table.mask);
+    return write_record(op, params);
+  }
+  std::uint32_t write(const Op& op, const Move& move) {
+    std::vector<intrt_move_piece> pieces;
+    for (const MovePiece& piece : move.pieces) {
+      intrt_move_piece record{};
+      record.input = size32(piece.input);
+      record.in_first = u32(piece.in_first);
+      record.out_first = u32(piece.out_first);
+      for (std::size_t k = 0; k < piece.count.size(); ++k) {
+        record.count[k] = u32(piece.count[k]);
+        record.in_step[k] = i32(piece.in_step[k]);
+        record.out_step[k] = u32(piece.out_step[k]);
+      }
+      pieces.push_back(record);
+    }
+    intrt_move_params params{};
+    params.piece_count = size32(pieces.size());
+    params.pieces_offset = bytes_.append_all(pieces);
+    return write_record(op, params);
+  }
+  std::uint32_t write(const Op& op, const ArgMax&) {
     const intrt_op_record record = head(op);
     return bytes_.append(&record, sizeof record, alignof(intrt_op_record));
   }
+  std::uint32_t write(const Op&, const Flatten&) { LOCKSTEP_ASSERT(false); }
+
+  std::uint32_t write_spans(const std::vector<PoolSpan>& spans) {
+    std::vector<intrt_pool_span> records;
+    for (const PoolSpan& span : spans)
+      records.push_back({u32(span.begin), u32(span.end), u32(span.multiplier)});
+    return bytes_.append_all(records);
+  }
 
   const Program& program_;
-  Bytes bytes_;
+  PlanBytes bytes_;
 };
 
 // The runtime refuses what would take too long to check or to run; that is a property of the
@@ -256,6 +288,10 @@ void require_accepted(const Program& program, const std::vector<std::byte>& byte
   if (status == INTRT_ERROR_WORK && failed_op < program.ops.size())
     throw InputError(fmt::format("layer '{}': the runtime refuses it: {}",
                                  program.ops[failed_op].node, intrt_status_text(status)));
+  if (status == INTRT_ERROR_WORK)
+    throw InputError(fmt::format(
+        "network '{}': the runtime refuses its {} inputs and {} outputs: {}", program.name,
+        program.inputs.size(), program.outputs.size(), intrt_status_text(status)));
   LOCKSTEP_ASSERT(status == INTRT_OK);
   LOCKSTEP_ASSERT(intrt_arena_bytes(&plan) == program.arena_bytes);
 }
@@ -263,6 +299,9 @@ void require_accepted(const Program& program, const std::vector<std::byte>& byte
 }  // namespace
 
 std::vector<std::byte> write_plan(const Program& program) {
+  if (program.values.size() > INTRT_MAX_COUNT)
+    throw InputError(fmt::format("network '{}': it has {} tensors, but plans hold at most {}",
+                                 program.name, program.values.size(), INTRT_MAX_COUNT));
   std::vector<std::byte> bytes = Writer(program).write();
   require_accepted(program, bytes);
   return bytes;

@@ -1,157 +1,20 @@
 // Generated C compiles without a warning, is free of undefined behaviour, and computes the codes of
-// the IR at every visible tensor: with gcc at -O0 and -O3, and with clang at -O2 under its
-// sanitizers.
+// the IR at every visible tensor.
 #include <doctest/doctest.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "compile/compile.h"
 #include "compile/support/error.h"
 #include "compile/support/files.h"
+#include "tests/compile/backends/run_c.h"
 #include "tests/compile/random_network.h"
 #include "tests/support/golden_net.h"
 
 namespace lockstep {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr const char* kWarnings =
-    "-std=c99 -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes "
-    "-pedantic -Werror ";
-constexpr const char* kCompilers[] = {
-    "gcc -O0 ",
-    "gcc -O3 ",
-    "clang -O2 -fsanitize=address,undefined -fno-sanitize-recover=all ",
-};
-
-// Writes each observed tensor to stdout: its index, then its bytes.
-constexpr const char* kObserver = R"(
-#include <stdio.h>
-#include <stdlib.h>
-#include "PREFIX.h"
-static void observe(unsigned tensor, const void *data) {
-  const PREFIX_tensor *t = &PREFIX_tensors[tensor];
-  const size_t size = (size_t)1 << (t->type - 1);
-  fwrite(&tensor, sizeof tensor, 1, stdout);
-  fwrite(data, size, (size_t)t->channels * t->height * t->width, stdout);
-}
-#define LOCKSTEP_OBSERVE(tensor, data) observe(tensor, data)
-#include "PREFIX.c"
-int main(void) {
-  /* Of exactly the declared size, so that the sanitizer sees one byte too many. */
-  unsigned char *arena = (unsigned char *)aligned_alloc(16, PREFIX_ARENA_BYTES);
-  unsigned i;
-  for (;;) {
-    for (i = 0; i < UPPER_INPUT_COUNT; ++i) {
-      const PREFIX_tensor *t = &PREFIX_tensors[PREFIX_inputs[i]];
-      const size_t count = (size_t)t->channels * t->height * t->width;
-      if (fread(arena + t->arena_offset, (size_t)1 << (t->type - 1), count, stdin) != count) {
-        free(arena);
-        return 0;
-      }
-    }
-    PREFIX_run(arena);
-  }
-}
-)";
-
-std::string replaced(std::string text, std::string_view word, std::string_view by) {
-  for (std::size_t at = text.find(word); at != std::string::npos;
-       at = text.find(word, at + by.size()))
-    text.replace(at, word.size(), by);
-  return text;
-}
-
-// A folder of its own, gone afterwards.
-class Folder {
- public:
-  Folder() {
-    std::string pattern = (fs::temp_directory_path() / "lockstep-c-XXXXXX").string();
-    REQUIRE(mkdtemp(pattern.data()) != nullptr);
-    path_ = pattern;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-void run(const fs::path& folder, const std::string& command) {
-  CAPTURE(command);
-  const int status =
-      std::system(("cd " + folder.string() + " && " + command + " 2>errors").c_str());
-  std::string errors;
-  if (status != 0) errors = read_text_file(folder / "errors");
-  CHECK_MESSAGE(status == 0, errors);
-}
-
-void append(std::vector<std::byte>& bytes, const ir::Value& value,
-            const std::vector<std::int64_t>& codes) {
-  for (std::int64_t i = 0; i < value.shape.count(); ++i) {
-    const std::int64_t code = codes[static_cast<std::size_t>(ir::logical_index(value.shape, i))];
-    const auto* first = reinterpret_cast<const std::byte*>(&code);  // little endian
-    bytes.insert(bytes.end(), first, first + value.element_bytes());
-  }
-}
-
-// What the observer prints for one sample.
-std::vector<std::byte> expected_observations(const ir::Program& program,
-                                             const std::vector<std::vector<std::int64_t>>& inputs) {
-  const auto codes = ir::evaluate(program, inputs);
-  std::vector<std::byte> bytes;
-  const auto observe = [&](ir::ValueId id) {
-    const auto index = static_cast<std::uint32_t>(id);
-    const auto* first = reinterpret_cast<const std::byte*>(&index);
-    bytes.insert(bytes.end(), first, first + sizeof index);
-    append(bytes, program.values[id], codes[id]);
-  };
-  for (const ir::ValueId id : program.inputs) observe(id);
-  for (const ir::Op& op : program.ops) observe(op.output);
-  return bytes;
-}
-
-void check_c(const Compiled& compiled, const std::string& prefix,
-             const std::vector<std::vector<std::vector<std::int64_t>>>& samples) {
-  const Folder folder;
-  for (const CSourceFile& file : emit_c(compiled, {.prefix = prefix}))
-    write_file_atomically(folder.path() / file.name, file.text);
-  std::string upper = prefix;
-  for (char& c : upper) c = static_cast<char>(std::toupper(c));
-  std::string observer = replaced(kObserver, "PREFIX_ARENA", upper + "_ARENA");
-  observer = replaced(replaced(std::move(observer), "UPPER", upper), "PREFIX", prefix);
-  write_file_atomically(folder.path() / "observer.c", observer);
-
-  std::vector<std::byte> input, expected;
-  for (const auto& sample : samples) {
-    for (std::size_t i = 0; i < sample.size(); ++i)
-      append(input, compiled.program.values[compiled.program.inputs[i]], sample[i]);
-    const auto observed = expected_observations(compiled.program, sample);
-    expected.insert(expected.end(), observed.begin(), observed.end());
-  }
-  write_file_atomically(folder.path() / "input", input);
-
-  for (const std::string compiler : kCompilers) {
-    CAPTURE(compiler);
-    run(folder.path(), compiler + kWarnings + "-DLOCKSTEP_SELFTEST_MAIN " + prefix + ".c " +
-                           prefix + "_selftest.c -o selftest");
-    run(folder.path(), "./selftest > selftest.out");
-    CHECK(read_text_file(folder.path() / "selftest.out") == prefix + ": self test passed\n");
-    run(folder.path(), compiler + "-std=c11 observer.c -o observer");
-    run(folder.path(), "./observer < input > output");
-    CHECK(read_file(folder.path() / "output") == expected);
-  }
-}
+using test::check_c;
+using test::Folder;
+using test::run;
 
 TEST_CASE("C of random networks computes the codes of the IR at every tensor") {
   int checked = 0;
@@ -171,7 +34,7 @@ TEST_CASE("C of random networks computes the codes of the IR at every tensor") {
     for (const int corner : {0, 1, 2})
       samples.push_back(test::input_codes(network.graph, seed, corner));
     samples.push_back(test::input_codes(network.graph, seed + 1, 0));
-    check_c(compiled, "net", samples);
+    check_c(compiled.program, emit_c(compiled, {}), "net", samples);
   }
 }
 
@@ -183,7 +46,7 @@ TEST_CASE("C of a recorded network computes the codes of the IR at every tensor"
       compile_network(variant.graph, state, {.keep_layers = true, .after_pass = {}});
   std::vector<std::vector<std::vector<std::int64_t>>> samples;
   for (const int corner : {0, 1, 2}) samples.push_back(test::input_codes(variant.graph, 7, corner));
-  check_c(compiled, "lenet", samples);
+  check_c(compiled.program, emit_c(compiled, {.prefix = "lenet"}), "lenet", samples);
 }
 
 TEST_CASE("the self test of generated C fails when a weight is another") {
