@@ -63,6 +63,8 @@ GoldenVariant read_variant(const json& topology, const std::string& file, const 
     const std::string codes_key = key("int." + node);
     variant.codes[node] = {io.at(codes_key).shape, integers(io, codes_key),
                            decimals(io, "decimal." + node)};
+    const std::string value_key = key("float." + node);
+    variant.values[node] = io.at(value_key).floats(value_key);
   }
   const std::string output_key = key("output_acc_int");
   if (const Tensor* const output = io.find(output_key)) {
@@ -76,7 +78,7 @@ GoldenVariant read_variant(const json& topology, const std::string& file, const 
 }  // namespace
 
 std::filesystem::path golden_folder() {
-  if (const char* const folder = std::getenv("LOCKSTEP_GOLDEN_DIR")) return folder;
+  if (const char* const folder = std::getenv("LOCKSTEP_NETS_DIR")) return folder;
   return std::filesystem::path(LOCKSTEP_TEST_DATA) / "golden" / "nets";
 }
 

@@ -1,5 +1,5 @@
 // The recorded networks in tests/golden/nets: what QSPARSE computed, for comparison with what
-// Lockstep does. The environment variable LOCKSTEP_GOLDEN_DIR names another folder of such
+// Lockstep does. The environment variable LOCKSTEP_NETS_DIR names another folder of such
 // networks.
 #pragma once
 
@@ -33,7 +33,9 @@ struct GoldenVariant {
   Graph graph;  // topology.json through parse_graph
   GoldenCodes input;
   std::map<std::string, GoldenCodes> codes;  // by quantize node: every one of them
-  std::optional<GoldenOutput> output;        // absent where the recorder could not be exact
+  // The float32 value of each of them, as QSPARSE computed it; row-major with the batch in front.
+  std::map<std::string, std::vector<float>> values;
+  std::optional<GoldenOutput> output;  // absent where the recorder could not be exact
 };
 
 struct GoldenNet {
