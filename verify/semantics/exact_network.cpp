@@ -17,9 +17,49 @@ struct Row {
 };
 
 constexpr Row kOperators[] = {
-    {"conv2d", make_conv2d},         {"linear", make_linear},     {"relu", make_relu},
-    {"max_pool2d", make_max_pool2d}, {"flatten", make_flatten},   {"dropout", make_identity},
-    {"identity", make_identity},     {"quantize", make_quantize}, {"prune", make_prune},
+    {"conv1d", make_convolution},
+    {"conv2d", make_convolution},
+    {"conv_transpose1d", make_transposed_convolution},
+    {"conv_transpose2d", make_transposed_convolution},
+    {"linear", make_linear},
+    {"batch_norm1d", make_batch_norm},
+    {"batch_norm2d", make_batch_norm},
+    {"relu", make_relu},
+    {"relu6", make_relu6},
+    {"leaky_relu", make_float_function},
+    {"hard_sigmoid", make_float_function},
+    {"hard_swish", make_float_function},
+    {"tanh", make_float_function},
+    {"sigmoid", make_float_function},
+    {"gelu", make_float_function},
+    {"silu", make_float_function},
+    {"elu", make_float_function},
+    {"softplus", make_float_function},
+    {"max_pool1d", make_max_pool},
+    {"max_pool2d", make_max_pool},
+    {"avg_pool1d", make_avg_pool},
+    {"avg_pool2d", make_avg_pool},
+    {"adaptive_avg_pool1d", make_avg_pool},
+    {"adaptive_avg_pool2d", make_avg_pool},
+    {"add", make_add},
+    {"sub", make_add},
+    {"mul", make_mul},
+    {"flatten", make_flatten},
+    {"reshape", make_reshape},
+    {"transpose", make_transpose},
+    {"concat", make_concat},
+    {"slice", make_slice},
+    {"pad", make_pad},
+    {"pixel_shuffle", make_pixel_shuffle},
+    {"pixel_unshuffle", make_pixel_unshuffle},
+    {"upsample", make_upsample},
+    {"argmax", make_argmax},
+    {"softmax", make_softmax},
+    {"log_softmax", make_softmax},
+    {"dropout", make_identity},
+    {"identity", make_identity},
+    {"quantize", make_quantize},
+    {"prune", make_prune},
 };
 
 OperatorMaker find_maker(const Node& node) {
@@ -56,6 +96,22 @@ void check_input(const GraphInput& input, const Format& format, const TensorCode
                                    code, input.bits, format.lo, format.hi));
 }
 
+// softmax and log_softmax keep the order of the channels, and that is all that the integer path
+// keeps of them: nothing but an output may follow.
+void require_output_follows(const Graph& graph, const Node& softmax) {
+  std::vector<std::string_view> behind = {softmax.name};
+  for (const Node& node : graph.nodes)
+    for (const std::string& input : node.inputs) {
+      if (std::ranges::find(behind, input) == behind.end()) continue;
+      if (node.op != "identity" && node.op != "dropout")
+        throw InputError(fmt::format(
+            "layer '{}': {} is supported only on the way to an output, but layer '{}' ({}) reads "
+            "it; remove it, or make it the last layer",
+            softmax.name, softmax.op, node.name, node.op));
+      behind.push_back(node.name);
+    }
+}
+
 }  // namespace
 
 ExactNetwork::ExactNetwork(const Graph& graph, const Parameters& parameters) : graph_(graph) {
@@ -65,30 +121,54 @@ ExactNetwork::ExactNetwork(const Graph& graph, const Parameters& parameters) : g
   }
   for (const Node& node : graph.nodes) {
     const OperatorMaker make = find_maker(node);
-    LOCKSTEP_ASSERT(node.inputs.size() == 1);
-    operators_.push_back(make(node, parameters.of(node), format(node.inputs[0])));
+    if (make == make_softmax) require_output_follows(graph, node);
+    std::vector<const Format*> formats;
+    for (const std::string& input : node.inputs) formats.push_back(&format(input));
+    operators_.push_back(make(node, parameters.of(node), formats));
     index_[node.name] = operators_.size() - 1;
   }
+}
+
+const ExactOperator* ExactNetwork::find(std::string_view node) const {
+  const auto found = index_.find(node);
+  return found == index_.end() ? nullptr : operators_[found->second].get();
 }
 
 const Format& ExactNetwork::format(std::string_view name) const {
   const auto input = inputs_.find(name);
   if (input != inputs_.end()) return input->second;
-  const auto node = index_.find(name);
-  LOCKSTEP_ASSERT(node != index_.end());
-  return operators_[node->second]->format();
+  const ExactOperator* const node = find(name);
+  LOCKSTEP_ASSERT(node != nullptr);
+  return node->format();
 }
 
 const LinearConstants* ExactNetwork::constants(std::string_view node) const {
-  const auto found = index_.find(node);
-  return found == index_.end() ? nullptr : operators_[found->second]->constants();
+  const ExactOperator* const found = find(node);
+  return found == nullptr ? nullptr : found->constants();
 }
 
-void ExactNetwork::run_node(std::string_view node, std::span<const std::int64_t> input,
+const Format* ExactNetwork::sums(std::string_view node) const {
+  const ExactOperator* const found = find(node);
+  return found == nullptr ? nullptr : found->sums();
+}
+
+const Format& ExactNetwork::base_format(const ExactBase& base) const {
+  if (!base.sums) return format(base.node);
+  const Format* const result = sums(base.node);
+  LOCKSTEP_ASSERT(result != nullptr);
+  return *result;
+}
+
+std::span<const MovedElement> ExactNetwork::moves(std::string_view node) const {
+  const ExactOperator* const found = find(node);
+  return found == nullptr ? std::span<const MovedElement>{} : found->moves();
+}
+
+void ExactNetwork::run_node(std::string_view node, std::span<const Values> inputs,
                             std::span<std::int64_t> output) const {
-  const auto found = index_.find(node);
-  LOCKSTEP_ASSERT(found != index_.end());
-  operators_[found->second]->run(input, output);
+  const ExactOperator* const found = find(node);
+  LOCKSTEP_ASSERT(found != nullptr);
+  found->run(inputs, output);
 }
 
 NodeValues ExactNetwork::evaluate(const Batch& batch, std::int64_t samples) const {
@@ -103,9 +183,8 @@ NodeValues ExactNetwork::evaluate(const Batch& batch, std::int64_t samples) cons
   }
   struct Step {
     const ExactOperator* op;
-    const TensorCodes* input;
+    std::vector<const TensorCodes*> inputs;
     TensorCodes* output;
-    std::size_t input_count, output_count;
   };
   std::vector<Step> steps;
   for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
@@ -114,18 +193,23 @@ NodeValues ExactNetwork::evaluate(const Batch& batch, std::int64_t samples) cons
     TensorCodes& output = values[node.name];
     output.shape = result.shape;
     output.decimals = result.decimals;
-    const auto output_count = static_cast<std::size_t>(result.element_count());
-    output.codes.resize(output_count * static_cast<std::size_t>(samples));
-    steps.push_back({operators_[n].get(), &values.find(node.inputs[0])->second, &output,
-                     static_cast<std::size_t>(format(node.inputs[0]).element_count()),
-                     output_count});
+    output.real = result.real;
+    output.codes.resize(static_cast<std::size_t>(result.element_count() * samples));
+    std::vector<const TensorCodes*> inputs;
+    for (const std::string& input : node.inputs) inputs.push_back(&values.find(input)->second);
+    steps.push_back({operators_[n].get(), std::move(inputs), &output});
   }
+  const auto sample_of = [](auto& tensor, std::int64_t s) {
+    const auto count = static_cast<std::size_t>(tensor.element_count());
+    return std::span(tensor.codes).subspan(static_cast<std::size_t>(s) * count, count);
+  };
   share_range(samples, [&](std::int64_t first, std::int64_t last) {
-    for (auto s = static_cast<std::size_t>(first); s < static_cast<std::size_t>(last); ++s)
-      for (const Step& step : steps)
-        step.op->run(
-            std::span(step.input->codes).subspan(s * step.input_count, step.input_count),
-            std::span(step.output->codes).subspan(s * step.output_count, step.output_count));
+    for (std::int64_t s = first; s < last; ++s)
+      for (const Step& step : steps) {
+        std::vector<Values> inputs;
+        for (const TensorCodes* const input : step.inputs) inputs.push_back(sample_of(*input, s));
+        step.op->run(inputs, sample_of(*step.output, s));
+      }
   });
   return values;
 }

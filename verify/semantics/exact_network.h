@@ -19,7 +19,7 @@ namespace lockstep::verify {
 
 class ExactNetwork {
  public:
-  // Keeps references to both. InputError where the network has no exact integer meaning.
+  // Keeps references to both. InputError where the network has no exact meaning.
   ExactNetwork(const Graph& graph, const Parameters& parameters);
 
   const Graph& graph() const { return graph_; }
@@ -28,10 +28,22 @@ class ExactNetwork {
   // The integer weights of a linear operator; nullptr for every other node.
   const LinearConstants* constants(std::string_view node) const;
 
-  // One node on the codes of one sample, wherever they come from. They must lie in the range of its
-  // input's format.
-  void run_node(std::string_view node, std::span<const std::int64_t> input,
+  // What a node computes before float functions of its own (ExactBase::sums); nullptr where there
+  // is none.
+  const Format* sums(std::string_view node) const;
+  // The format of a base of a real value.
+  const Format& base_format(const ExactBase& base) const;
+  // Where each element of a moving node comes from; see ExactOperator::moves.
+  std::span<const MovedElement> moves(std::string_view node) const;
+
+  // One node on the values of one sample, wherever they come from, one entry per input. They must
+  // lie in the range of its inputs' formats.
+  void run_node(std::string_view node, std::span<const Values> inputs,
                 std::span<std::int64_t> output) const;
+  // The same for a node with one input.
+  void run_node(std::string_view node, Values input, std::span<std::int64_t> output) const {
+    run_node(node, std::span(&input, 1), output);
+  }
 
   // Every node and input, for every sample. InputError for inputs of another shape, another number
   // of samples, or with codes outside the declared range. Two threads share the samples; the result
@@ -39,6 +51,8 @@ class ExactNetwork {
   NodeValues evaluate(const Batch& batch, std::int64_t samples) const;
 
  private:
+  const ExactOperator* find(std::string_view node) const;  // nullptr when there is no such node
+
   const Graph& graph_;
   std::map<std::string, Format, std::less<>> inputs_;
   std::vector<OperatorPointer> operators_;  // one per node, in execution order

@@ -13,15 +13,15 @@ class Flatten final : public ExactOperator {
     format_ = input;
     format_.shape = {input.element_count()};
   }
-  void run(std::span<const std::int64_t> input, std::span<std::int64_t> output) const override {
-    std::copy(input.begin(), input.end(), output.begin());
+  void run(std::span<const Values> inputs, std::span<std::int64_t> output) const override {
+    std::ranges::copy(inputs[0], output.begin());
   }
 };
 
 }  // namespace
 
-OperatorPointer make_flatten(const Node&, const NodeParameters&, const Format& input) {
-  return std::make_unique<Flatten>(input);
+OperatorPointer make_flatten(const Node&, const NodeParameters&, Formats inputs) {
+  return std::make_unique<Flatten>(*inputs[0]);
 }
 
 }  // namespace lockstep::verify

@@ -2,14 +2,15 @@
 #include <fmt/format.h>
 
 #include "compile/support/error.h"
-#include "verify/semantics/operators.h"
+#include "verify/semantics/linear_sum.h"
 
 namespace lockstep::verify {
 namespace {
 
-class Linear final : public ExactOperator {
+class Linear final : public LinearSum {
  public:
   Linear(const Node& node, const NodeParameters& parameters, const Format& input) {
+    require_exact(input, node.inputs[0], node.name);
     const std::int64_t in_features = node.integer("in_features");
     const std::int64_t out_features = node.integer("out_features");
     if (input.shape != std::vector<std::int64_t>{in_features})
@@ -21,18 +22,18 @@ class Linear final : public ExactOperator {
       throw InputError(fmt::format("layer '{}': weight of shape {}, but its attributes say {}",
                                    node.name, shape_text(parameters.weight_shape),
                                    shape_text(weight_shape)));
-    constants_ =
-        derive_linear_constants(node, parameters, input.magnitude(),
-                                [&](std::int64_t, std::int64_t k) { return input.decimal(k); });
-    format_.shape = {out_features};
-    format_.decimals = constants_.accumulator_decimals;
-    format_.lo = -constants_.largest_sum;
-    format_.hi = constants_.largest_sum;
+    constants_ = derive_linear_constants(
+        node, parameters, input.magnitude(),
+        {.outputs = out_features,
+         .fan_in = in_features,
+         .stored = [=](std::int64_t o, std::int64_t k) { return o * in_features + k; },
+         .input_decimal = [&](std::int64_t, std::int64_t k) { return input.decimal(k); },
+         .input_range = [&](std::int64_t, std::int64_t k) { return input.range(k); }});
+    set_formats(node, {out_features});
   }
 
-  const LinearConstants* constants() const override { return &constants_; }
-
-  void run(std::span<const std::int64_t> input, std::span<std::int64_t> output) const override {
+ private:
+  void run_sums(Values input, std::span<std::int64_t> output) const override {
     for (std::size_t o = 0; o < output.size(); ++o) {
       const std::int64_t* weights = constants_.aligned_weights.data() + o * input.size();
       std::int64_t sum = constants_.aligned_bias.empty() ? 0 : constants_.aligned_bias[o];
@@ -40,16 +41,12 @@ class Linear final : public ExactOperator {
       output[o] = sum;
     }
   }
-
- private:
-  LinearConstants constants_;
 };
 
 }  // namespace
 
-OperatorPointer make_linear(const Node& node, const NodeParameters& parameters,
-                            const Format& input) {
-  return std::make_unique<Linear>(node, parameters, input);
+OperatorPointer make_linear(const Node& node, const NodeParameters& parameters, Formats inputs) {
+  return std::make_unique<Linear>(node, parameters, *inputs[0]);
 }
 
 }  // namespace lockstep::verify

@@ -48,8 +48,7 @@ int weight_decimal(const QuantizeParameters& quantize, std::int64_t axis,
       .decimals[static_cast<std::size_t>((index / stride) % shape[static_cast<std::size_t>(axis)])];
 }
 
-void derive_weights(const Node& node, const NodeParameters& parameters,
-                    const std::function<int(std::int64_t, std::int64_t)>& input_decimal,
+void derive_weights(const Node& node, const NodeParameters& parameters, const WeightOrder& order,
                     LinearConstants& result) {
   const QuantizeSpec* spec = node.weight_quantize();
   if (spec == nullptr || !parameters.weight_quantize)
@@ -68,29 +67,33 @@ void derive_weights(const Node& node, const NodeParameters& parameters,
   std::vector<std::uint8_t> keep(parameters.weight.size(), 1);
   if (parameters.weight_mask) keep = spread_mask(*parameters.weight_mask, shape, node.name);
 
-  result.outputs = shape[0];
-  result.fan_in = static_cast<std::int64_t>(parameters.weight.size()) / result.outputs;
+  result.outputs = order.outputs;
+  result.fan_in = order.fan_in;
+  LOCKSTEP_ASSERT(order.outputs * order.fan_in ==
+                  static_cast<std::int64_t>(parameters.weight.size()));
   result.weights.reserve(parameters.weight.size());
   result.product_decimals.reserve(parameters.weight.size());
-  for (std::size_t i = 0; i < parameters.weight.size(); ++i) {
-    const auto index = static_cast<std::int64_t>(i);
-    const int decimal = weight_decimal(quantize, axis, shape, index);
-    const std::int64_t code =
-        quantize_real(parameters.weight[i], decimal, quantize.bits, spec->rounding);
-    result.weights.push_back(keep[i] != 0 ? code : 0);
-    result.product_decimals.push_back(decimal +
-                                      input_decimal(index / result.fan_in, index % result.fan_in));
-  }
+  for (std::int64_t o = 0; o < order.outputs; ++o)
+    for (std::int64_t k = 0; k < order.fan_in; ++k) {
+      const std::int64_t index = order.stored(o, k);
+      const auto i = static_cast<std::size_t>(index);
+      const int decimal = weight_decimal(quantize, axis, shape, index);
+      const std::int64_t code =
+          quantize_real(parameters.weight[i], decimal, quantize.bits, spec->rounding);
+      result.weights.push_back(keep[i] != 0 ? code : 0);
+      result.product_decimals.push_back(decimal + order.input_decimal(o, k));
+    }
 }
 
 void derive_bias(const Node& node, const NodeParameters& parameters, LinearConstants& result) {
   if (parameters.bias.empty()) return;
-  if (!parameters.bias_quantize)
-    throw InputError(
-        fmt::format("layer '{}': the bias is a float (bias_bits is not set in its quantize), so "
-                    "the layer has no exact "
-                    "integer meaning",
-                    node.name));
+  if (!parameters.bias_quantize) {
+    if (static_cast<std::int64_t>(parameters.bias.size()) != result.outputs)
+      throw InputError(fmt::format("layer '{}': {} biases, but {} output channels", node.name,
+                                   parameters.bias.size(), result.outputs));
+    result.float_bias = parameters.bias;
+    return;
+  }
   const QuantizeParameters& quantize = *parameters.bias_quantize;
   const std::size_t count = parameters.bias.size();
   if (static_cast<std::int64_t>(count) != result.outputs ||
@@ -120,13 +123,28 @@ int finest_decimal(const LinearConstants& constants, std::size_t channel, std::s
                            constants.product_decimals.begin() + static_cast<std::ptrdiff_t>(last));
 }
 
+// No more than the sum of magnitudes that was found to fit before.
+CodeRange sum_range(const LinearConstants& constants, const WeightOrder& order, std::int64_t o) {
+  CodeRange sum;
+  if (!constants.aligned_bias.empty())
+    sum.lo = sum.hi = constants.aligned_bias[static_cast<std::size_t>(o)];
+  for (std::int64_t k = 0; k < order.fan_in; ++k) {
+    const std::int64_t weight =
+        constants.aligned_weights[static_cast<std::size_t>(o * order.fan_in + k)];
+    if (weight == 0) continue;
+    const CodeRange input = order.input_range(o, k);
+    sum.lo += std::min(weight * input.lo, weight * input.hi);
+    sum.hi += std::max(weight * input.lo, weight * input.hi);
+  }
+  return sum;
+}
+
 }  // namespace
 
-LinearConstants derive_linear_constants(
-    const Node& node, const NodeParameters& parameters, std::int64_t input_magnitude,
-    const std::function<int(std::int64_t, std::int64_t)>& input_decimal) {
+LinearConstants derive_linear_constants(const Node& node, const NodeParameters& parameters,
+                                        std::int64_t input_magnitude, const WeightOrder& order) {
   LinearConstants result;
-  derive_weights(node, parameters, input_decimal, result);
+  derive_weights(node, parameters, order, result);
   derive_bias(node, parameters, result);
 
   result.float32_is_exact = true;
@@ -157,6 +175,7 @@ LinearConstants derive_linear_constants(
       sum += static_cast<Int128>(magnitude(aligned));
     }
     if (sum > kLargest) refuse_width(node);
+    result.sum_ranges.push_back(sum_range(result, order, o));
     const auto total = static_cast<std::int64_t>(sum);
     result.largest_sum = std::max(result.largest_sum, total);
     if (total != 0 && (total >> std::countr_zero(used_bits)) >= kFloat32Steps)

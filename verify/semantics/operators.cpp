@@ -1,53 +1,36 @@
-// What several operators share: shapes, windows and masks.
+// What several operators share: windows and masks.
 #include "verify/semantics/operators.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "compile/support/error.h"
+#include "verify/semantics/index.h"
 
 namespace lockstep::verify {
-namespace {
-
-constexpr std::int64_t kMostElements = std::int64_t{1} << 28;
-
-}  // namespace
-
-std::int64_t Format::element_count() const {
-  std::int64_t count = 1;
-  for (const std::int64_t extent : shape) count *= extent;
-  return count;
-}
-
-std::vector<int> channel_decimals(const Format& format, const std::string& layer) {
-  const std::int64_t channels = format.shape.at(0);
-  const std::int64_t plane = format.element_count() / channels;
-  std::vector<int> result;
-  for (std::int64_t c = 0; c < channels; ++c) {
-    result.push_back(format.decimal(c * plane));
-    for (std::int64_t i = 1; i < plane; ++i)
-      if (format.decimal(c * plane + i) != result.back())
-        throw InputError(
-            fmt::format("layer '{}': the decimals of its input vary inside channel {} ({} and {}); "
-                        "they must be the same "
-                        "within a channel",
-                        layer, c, result.back(), format.decimal(c * plane + i)));
-  }
-  return result;
-}
-
-HeightWidth height_width(const Node& node, std::string_view attribute) {
+HeightWidth height_width(const Node& node, std::string_view attribute, std::int64_t neutral) {
   const std::vector<std::int64_t>& values = node.integers(attribute);
   LOCKSTEP_ASSERT(values.size() == 1 || values.size() == 2);
-  return {values.front(), values.back()};
+  if (values.size() == 1) return {neutral, values[0]};
+  return {values[0], values[1]};
+}
+
+HeightWidth spatial_extent(const Node& node, std::span<const std::int64_t> shape,
+                           std::size_t spatial_axes) {
+  if (shape.size() != spatial_axes + 1)
+    throw InputError(fmt::format("layer '{}': input of shape {}, but {} takes {}", node.name,
+                                 shape_text(shape), node.op,
+                                 spatial_axes == 1 ? "[C, L]" : "[C, H, W]"));
+  return spatial_axes == 1 ? HeightWidth{1, shape[1]} : HeightWidth{shape[1], shape[2]};
 }
 
 SlidingWindow sliding_window(const Node& node) {
-  return {.kernel = height_width(node, "kernel_size"),
-          .stride = height_width(node, "stride"),
-          .padding = height_width(node, "padding"),
-          .dilation = height_width(node, "dilation"),
-          .ceil_mode = node.attributes.contains("ceil_mode") && node.flag("ceil_mode")};
+  const bool has_dilation = node.attributes.contains("dilation");
+  return {.kernel = height_width(node, "kernel_size", 1),
+          .stride = height_width(node, "stride", 1),
+          .padding = height_width(node, "padding", 0),
+          .dilation = has_dilation ? height_width(node, "dilation", 1) : HeightWidth{1, 1},
+          .ceil_mode = node.attributes.contains("ceil_mode") && node.flag("ceil_mode"),
+          .axes = node.integers("kernel_size").size()};
 }
 
 namespace {
@@ -75,18 +58,6 @@ HeightWidth output_extent(const Node& node, const SlidingWindow& window, HeightW
                          window.padding.width, window.dilation.width, window.ceil_mode)};
 }
 
-void require_countable(const std::string& layer, std::span<const std::int64_t> shape) {
-  std::int64_t left = kMostElements;  // divided, because a product could overflow
-  for (const std::int64_t extent : shape) left = extent > 0 ? left / extent : left;
-  if (left == 0)
-    throw InputError(fmt::format("layer '{}': shape {} has too many elements; at most 2^28 allowed",
-                                 layer, shape_text(shape)));
-}
-
-std::string shape_text(std::span<const std::int64_t> shape) {
-  return fmt::format("[{}]", fmt::join(shape, ", "));
-}
-
 std::vector<std::uint8_t> spread_mask(const MaskParameters& mask,
                                       std::span<const std::int64_t> shape,
                                       const std::string& layer) {
@@ -108,6 +79,40 @@ std::vector<std::uint8_t> spread_mask(const MaskParameters& mask,
       stride *= static_cast<std::size_t>(mask.shape[d]);
     }
     result[i] = mask.keep[source];
+  }
+  return result;
+}
+
+std::vector<std::uint8_t> prune_mask(const Node& node, const MaskParameters& mask,
+                                     std::span<const std::int64_t> shape) {
+  if (!node.prune || node.prune->strict) return spread_mask(mask, shape, node.name);
+  if (mask.shape.size() != shape.size())
+    throw InputError(fmt::format("layer '{}': mask of shape {} on a tensor of shape {}", node.name,
+                                 shape_text(mask.shape), shape_text(shape)));
+  // Along each axis as many whole masks as fit, in the middle.
+  std::vector<std::int64_t> covered, first;
+  std::size_t count = 1;
+  bool fits = true;
+  for (std::size_t d = 0; d < shape.size(); ++d) {
+    covered.push_back(shape[d] / mask.shape[d] * mask.shape[d]);
+    first.push_back((shape[d] - covered[d]) / 2);
+    fits = fits && covered[d] > 0;
+    count *= at(shape[d]);
+  }
+  std::vector<std::uint8_t> result(count, 1);
+  for (std::size_t i = 0; fits && i < count; ++i) {
+    auto rest = static_cast<std::int64_t>(i);
+    std::int64_t source = 0, stride = 1;
+    bool inside = true;
+    for (std::size_t d = shape.size(); d-- > 0;) {
+      const std::int64_t index = rest % shape[d] - first[d];
+      rest /= shape[d];
+      inside = inside && index >= 0 && index < covered[d];
+      if (!inside) break;
+      source += index % mask.shape[d] * stride;
+      stride *= mask.shape[d];
+    }
+    if (inside) result[i] = mask.keep[at(source)];
   }
   return result;
 }

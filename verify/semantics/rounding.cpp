@@ -3,26 +3,45 @@
 #include <algorithm>
 #include <cmath>
 
+#include "compile/support/error.h"
+
 namespace lockstep::verify {
 
-std::int64_t quantize_real(float value, int decimal, int bits, Rounding rounding) {
-  // A float32 has 24 significant bits and |decimal| <= 64, so the product is exact in a double.
-  const double scaled = std::ldexp(static_cast<double>(value), decimal);
-  double rounded = std::floor(scaled);
-  const double fraction = scaled - rounded;
+namespace {
+
+// round(x) of a double that is no NaN.
+double rounded(double x, Rounding rounding) {
+  double result = std::floor(x);
+  const double fraction = x - result;
   switch (rounding) {
     case Rounding::kTowardZero:
-      if (scaled < 0 && fraction > 0) rounded += 1;
+      if (x < 0 && fraction > 0) result += 1;
       break;
     case Rounding::kFloor:
       break;
     case Rounding::kHalfEven:
-      if (fraction > 0.5 || (fraction == 0.5 && std::fmod(rounded, 2.0) != 0)) rounded += 1;
+      if (fraction > 0.5 || (fraction == 0.5 && std::fmod(result, 2.0) != 0)) result += 1;
       break;
   }
+  return result;
+}
+
+}  // namespace
+
+std::int64_t quantize_real(float value, int decimal, int bits, Rounding rounding) {
+  // A float32 has 24 significant bits and |decimal| <= 64, so the product is exact in a double.
+  const double scaled = std::ldexp(static_cast<double>(value), decimal);
   const double lo = static_cast<double>(lowest_code(bits));
   const double hi = static_cast<double>(highest_code(bits));
-  return static_cast<std::int64_t>(std::clamp(rounded, lo, hi));
+  return static_cast<std::int64_t>(std::clamp(rounded(scaled, rounding), lo, hi));
+}
+
+std::int64_t quantize_float(float value, int decimal, Rounding rounding, std::int64_t lo,
+                            std::int64_t hi) {
+  const float scaled = value * std::ldexp(1.0F, decimal);
+  LOCKSTEP_ASSERT(std::fabs(scaled) < 0x1p31F);
+  const auto code = static_cast<std::int64_t>(rounded(static_cast<double>(scaled), rounding));
+  return std::clamp(code, lo, hi);
 }
 
 namespace {

@@ -18,6 +18,11 @@ constexpr std::int64_t highest_code(int bits) { return (std::int64_t{1} << (bits
 // clamp(round(value * 2^decimal)) to codes of `bits` bits. `value` is finite.
 std::int64_t quantize_real(float value, int decimal, int bits, Rounding rounding);
 
+// clamp(round(fl(value * 2^decimal))), the product being one of float32: what a quantize node makes
+// of a real value. Requires a product that is a number below 2^31 in magnitude.
+std::int64_t quantize_float(float value, int decimal, Rounding rounding, std::int64_t lo,
+                            std::int64_t hi);
+
 // clamp(round(code / 2^drop), lo, hi), exactly, for every code and every drop; a negative drop
 // multiplies.
 std::int64_t requantize_code(std::int64_t code, int drop, Rounding rounding, std::int64_t lo,

@@ -14,10 +14,11 @@
 
 namespace lockstep::verify {
 
-// Every node's value for every sample: exact codes and decimals. For linear operators this is the
-// accumulator on its common grid (decimals per element). InputError with the layer's name where the
-// network has no exact integer meaning (a float bias, an unquantized weight) or an int64 would
-// overflow.
+// Every node's value for every sample: exact codes and decimals, or float32 numbers where float
+// functions made them. For linear operators this is the accumulator on its common grid (decimals
+// per element), with a float bias the float32 sum. InputError with the layer's name where the
+// network has no exact meaning (an unquantized weight, real values that feed a layer) or an int64
+// would overflow.
 using NodeValues = std::map<std::string, TensorCodes, std::less<>>;
 NodeValues evaluate_exactly(const Graph& graph, const Parameters& parameters, const Batch& batch,
                             std::int64_t samples);

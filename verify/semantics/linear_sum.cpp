@@ -1,0 +1,51 @@
+#include "verify/semantics/linear_sum.h"
+
+#include <algorithm>
+
+#include "verify/semantics/aligned.h"
+#include "verify/semantics/index.h"
+
+namespace lockstep::verify {
+
+void LinearSum::set_formats(const Node& node, std::vector<std::int64_t> shape) {
+  Format& sums = sums_format_;
+  sums.shape = std::move(shape);
+  const std::int64_t channels = sums.shape[0];
+  const std::int64_t plane = sums.element_count() / channels;
+  std::vector<CodeRange> ranges;
+  for (std::int64_t c = 0; c < channels; ++c) {
+    sums.decimals.insert(sums.decimals.end(), at(plane), constants_.accumulator_decimals[at(c)]);
+    ranges.insert(ranges.end(), at(plane), constants_.sum_ranges[at(c)]);
+  }
+  set_ranges(sums, std::move(ranges));
+  format_ = sums;
+  if (constants_.float_bias.empty()) return;
+
+  std::vector<FloatStep> steps;
+  for (const float bias : constants_.float_bias) steps.push_back({FloatFunction::kAdd, bias});
+  format_ = append_steps(sums, node.name, node.name, steps);
+  for (ExactBase& base : format_.bases) base.sums = true;
+}
+
+void LinearSum::run(std::span<const Values> inputs, std::span<std::int64_t> output) const {
+  run_sums(inputs[0], output);
+  if (constants_.float_bias.empty()) return;
+  const std::size_t plane = output.size() / constants_.float_bias.size();
+  for (std::size_t i = 0; i < output.size(); ++i) {
+    const float sum = enter_float(output[i], sums_format_.decimal(static_cast<std::int64_t>(i)));
+    output[i] = real_to_bits(sum + constants_.float_bias[i / plane]);
+  }
+}
+
+std::vector<CodeRange> channel_ranges_with_zero(const Format& format) {
+  const std::int64_t channels = format.shape.at(0);
+  const std::int64_t plane = format.element_count() / channels;
+  std::vector<CodeRange> result(at(channels));
+  for (std::int64_t e = 0; e < format.element_count(); ++e) {
+    CodeRange& range = result[at(e / plane)];
+    range = {std::min(range.lo, format.range(e).lo), std::max(range.hi, format.range(e).hi)};
+  }
+  return result;
+}
+
+}  // namespace lockstep::verify
