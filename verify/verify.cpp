@@ -44,9 +44,8 @@ std::string unstable_text(const ExactNetwork& network, const UnstableNodes& unst
 // Only where the constants are proved and the C agreed: probes rest on the first, and are of no use
 // without the second. On the fastest code of the first compiler, of the host if that is a target:
 // the constants are the same in all.
-std::optional<ProbeResult> probe_c(const ExactNetwork& network, const OpenPlan& plan,
-                                   const ConstantsResult& constants, const DifferentialResult& run,
-                                   const Options& options) {
+std::optional<ProbeResult> probe_c(const OpenPlan& plan, const ConstantsResult& constants,
+                                   const DifferentialResult& run, const Options& options) {
   if (!options.c_folder || options.c_probes == 0 || run.samples == 0 || constants.refuted ||
       constants.unknown || run.first_divergence || !run.failures.empty())
     return std::nullopt;
@@ -55,7 +54,7 @@ std::optional<ProbeResult> probe_c(const ExactNetwork& network, const OpenPlan& 
   auto target = std::ranges::find_if(
       targets, [](const CTarget& one) { return !one.cortex_m4 && one.optimization == "-O3"; });
   if (target == targets.end()) target = targets.begin();
-  return run_layer_probes(network, plan, constants.held, *target, program, options);
+  return run_layer_probes(plan, constants.held, *target, program, options);
 }
 
 std::string coverage_text(const ProbeReport& report) {
@@ -64,7 +63,7 @@ std::string coverage_text(const ProbeReport& report) {
   if (report.most_uncovered > 0)
     text += fmt::format(", {} of layer '{}' not", report.most_uncovered, report.worst_layer);
   for (const std::string& node : report.not_probed)
-    text += fmt::format("; layer '{}' not probed", node);
+    text += fmt::format("; no weight of layer '{}', whose function rises and falls", node);
   return text;
 }
 
@@ -114,7 +113,7 @@ Report verify_plan(const Graph& graph, const StateDict& state, std::span<const B
                                  constants.checked));
   const DifferentialResult run = run_differential(network, plan, data, options);
 
-  const std::optional<ProbeResult> probes = probe_c(network, plan, constants, run, options);
+  const std::optional<ProbeResult> probes = probe_c(plan, constants, run, options);
   if (probes && options.progress)
     options.progress(fmt::format("{}: {} probes, {}", probes->report.path, probes->report.probes,
                                  coverage_text(probes->report)));

@@ -37,11 +37,14 @@ struct Unknown {
 using Verdict = std::variant<Proved, Refuted, Unknown>;
 
 // Codes of one graph tensor for several samples, PyTorch's axis order without the batch: element
-// i of sample s is codes[s * element_count + i]; value = code * 2^-decimals[i or channel].
+// i of sample s is codes[s * element_count + i]; value = code * 2^-decimals[i or channel]. A real
+// tensor, the result of float functions, has the bit patterns of its float32 values in place of
+// codes; inputs are never real.
 struct TensorCodes {
   std::vector<std::int64_t> shape;  // without batch
   std::vector<int> decimals;        // 1, or one per element
   std::vector<std::int64_t> codes;
+  bool real = false;
   std::int64_t element_count() const;
 };
 
@@ -93,12 +96,13 @@ struct PathReport {  // one row of the table that verify prints
 // Probes of generated C: each of its operators alone, on inputs of its own (docs/verification.md).
 struct ProbeReport {
   std::string path;          // "C gcc -O3 layer probes"
-  std::int64_t probes = 0;   // inputs that every operator had, but for those in not_probed
+  std::int64_t probes = 0;   // inputs that every operator had
   std::int64_t weights = 0;  // weights and biases of which some wrong value may change a code
   std::int64_t covered = 0;  // those of which every such value would have been found (coverage.h)
   std::string worst_layer;   // with the most that are not covered; empty when there is none
   std::int64_t most_uncovered = 0;
-  // Operators, by their first node, that read accumulators on another grid than the canonical one.
+  // Operators with weights, by their first node, whose probes were not aimed and whose weights do
+  // not count: the function behind their sums both rises and falls.
   std::vector<std::string> not_probed;
 };
 

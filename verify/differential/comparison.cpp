@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 
 #include "verify/semantics/rounding.h"
 
@@ -13,6 +15,34 @@ namespace {
 std::string code_text(std::int64_t code, int decimal) {
   return fmt::format("{} * 2^{}", code, -decimal);
 }
+
+// A value of the exact semantics.
+std::string value_text(const Format& format, std::int64_t element, std::int64_t code) {
+  return format.real ? fmt::format("{:.9g}", real_from_bits(code))
+                     : code_text(code, format.decimal(element));
+}
+
+// What a reader of the tensor gets: the code on its grid, and with an offset one float32 addition.
+struct Found {
+  const VisibleTensor& tensor;
+  std::int64_t element, code;
+
+  bool has_offset() const { return !tensor.offsets.empty(); }
+  float real() const {
+    const std::int64_t plane = std::int64_t{tensor.height} * tensor.width;
+    return enter_float(code, tensor.decimal(element)) +
+           tensor.offsets[static_cast<std::size_t>(element / plane)];
+  }
+  bool equals(const Format& format, std::int64_t expected) const {
+    if (has_offset() || format.real)
+      return has_offset() && format.real && real() == real_from_bits(expected);
+    return same_value(code, tensor.decimal(element), expected, format.decimal(element));
+  }
+  std::string text() const {
+    const std::string text = code_text(code, tensor.decimal(element));
+    return has_offset() ? fmt::format("{}, with its offset {:.9g}", text, real()) : text;
+  }
+};
 
 std::string place_text(const Format& format, std::int64_t element) {
   if (format.shape.size() == 3) {
@@ -54,6 +84,8 @@ void Comparison::compare_codes(const Observations& seen, const NodeValues& exact
                                std::int64_t first_sample) {
   for (std::size_t t = 0; t < seen.tensors.size(); ++t) {
     const VisibleTensor& tensor = seen.tensors[t];
+    // A step on the way to the value of its node: the readers' readers show whether it was right.
+    if (!tensor.named && tensor.offsets.empty()) continue;
     const auto expected = exact.find(tensor.name);
     if (expected == exact.end()) {
       refute(tensor.name, "the graph has no such node");
@@ -72,11 +104,10 @@ void Comparison::compare_codes(const Observations& seen, const NodeValues& exact
     for (std::int64_t s = 0; s < seen.samples; ++s)
       for (std::int64_t e = 0; e < count; ++e) {
         const auto i = static_cast<std::size_t>(s * count + e);
-        const int found_decimal = tensor.decimal(e);
-        if (same_value(seen.codes[t][i], found_decimal, reference[i], format.decimal(e))) continue;
+        const Found found = {tensor, e, seen.codes[t][i]};
+        if (found.equals(format, reference[i])) continue;
         report_.differing += 1;
-        note({tensor.name, e, s * count + e, first_sample + s},
-             code_text(seen.codes[t][i], found_decimal), exact);
+        note({tensor.name, e, s * count + e, first_sample + s}, found.text(), exact);
       }
     report_.values += count * seen.samples;
   }
@@ -99,14 +130,14 @@ void Comparison::compare_floats(const std::string& node, std::span<const float> 
       const auto i = static_cast<std::size_t>(s * count + e);
       // A code beyond 2^53 may round here, but then it is no float32 either, unless it is a
       // multiple of a large power of two, and then it does not round.
-      const double expected = std::ldexp(static_cast<double>(reference[i]), -format.decimal(e));
-      if (static_cast<double>(values[i]) == expected) continue;
+      if (static_cast<double>(values[i]) == value_of(format, e, reference[i])) continue;
       report_.differing += 1;
-      note({node, e, s * count + e, first_sample + s},
-           fmt::format("{:.9g} = {:.9g} * 2^{}", values[i],
-                       std::ldexp(static_cast<double>(values[i]), format.decimal(e)),
-                       -format.decimal(e)),
-           exact);
+      std::string found = fmt::format("{:.9g}", values[i]);
+      if (!format.real)
+        found += fmt::format(" = {:.9g} * 2^{}",
+                             std::ldexp(static_cast<double>(values[i]), format.decimal(e)),
+                             -format.decimal(e));
+      note({node, e, s * count + e, first_sample + s}, found, exact);
     }
   report_.values += count * samples;
   report_.tensors = static_cast<std::int64_t>(seen_.size());
@@ -129,8 +160,8 @@ void Comparison::note(const Place& place, const std::string& found, const NodeVa
       order, place.node,
       fmt::format("{}: layer '{}', {}, sample {} ({}): expected {}, found {}{}", report_.path,
                   place.node, place_text(format, place.element), place.sample,
-                  sample_name_(place.sample), code_text(expected, format.decimal(place.element)),
-                  found, accumulator_text(place, exact))};
+                  sample_name_(place.sample), value_text(format, place.element, expected), found,
+                  accumulator_text(place, exact))};
 }
 
 // The accumulator that the element comes from: back through operators that keep every element in
@@ -138,12 +169,14 @@ void Comparison::note(const Place& place, const std::string& found, const NodeVa
 std::string Comparison::accumulator_text(const Place& place, const NodeValues& exact) const {
   const Node* node = network_.graph().find_node(place.node);
   const Node* quantize = nullptr;
+  constexpr std::array<std::string_view, 6> kInPlace = {"quantize", "relu",     "prune",
+                                                        "dropout",  "identity", "flatten"};
   while (node != nullptr && network_.constants(node->name) == nullptr) {
-    if (node->op == "max_pool2d") return "";
+    if (std::ranges::find(kInPlace, node->op) == kInPlace.end()) return "";
     if (node->op == "quantize") quantize = node;
     node = network_.graph().find_node(node->inputs[0]);
   }
-  if (node == nullptr) return "";
+  if (node == nullptr || network_.format(node->name).real) return "";
   std::string text = fmt::format(
       "; accumulator {} of layer '{}'",
       exact.find(node->name)->second.codes[static_cast<std::size_t>(place.index)], node->name);

@@ -8,6 +8,7 @@
 #include "compile/support/error.h"
 #include "verify/differential/c_runner.h"
 #include "verify/differential/inputs.h"
+#include "verify/differential/output_names.h"
 
 namespace lockstep::verify {
 namespace {
@@ -222,8 +223,10 @@ class Run {
   // Every quantize node, every tensor that the plan shows, and the outputs.
   std::vector<std::string> nodes_for_float() const {
     std::vector<std::string> shown;
-    for (std::uint32_t t = 0; t < intrt_tensor_count(plan_.get()); ++t)
-      shown.push_back(plan_.tensor(t).name);
+    for (std::uint32_t t = 0; t < intrt_tensor_count(plan_.get()); ++t) {
+      const VisibleTensor tensor = plan_.tensor(t);
+      if (tensor.named || !tensor.offsets.empty()) shown.push_back(tensor.name);
+    }
     std::vector<std::string> names;
     for (const Node& node : network_.graph().nodes)
       if (node.op == "quantize" || std::ranges::find(shown, node.name) != shown.end() ||
@@ -257,7 +260,11 @@ class Run {
     for (std::int64_t s = 0; s < seen.samples && first + s < samples_.data_count(); ++s)
       result_.plan_predictions.push_back(argmax(elements, [&](std::int64_t i) {
         const std::int64_t code = seen.codes[output][static_cast<std::size_t>(s * elements + i)];
-        return std::ldexp(static_cast<double>(code), -tensor.decimal(i));
+        const double value = std::ldexp(static_cast<double>(code), -tensor.decimal(i));
+        if (tensor.offsets.empty()) return value;
+        const std::int64_t plane = std::int64_t{tensor.height} * tensor.width;
+        return static_cast<double>(enter_float(code, tensor.decimal(i)) +
+                                   tensor.offsets[static_cast<std::size_t>(i / plane)]);
       }));
   }
 
@@ -270,7 +277,7 @@ class Run {
           outputs[0], fmt::format("the plan has {} outputs, the graph {}", count, outputs.size()));
     for (std::uint32_t i = 0; i < count && i < outputs.size(); ++i) {
       const std::string name = plan_.tensor(intrt_output(plan_.get(), i)).name;
-      if (name != outputs[i])
+      if (!is_output_name(network_.graph(), outputs[i], name))
         comparison.refute(outputs[i], fmt::format("the plan's output {} is '{}'", i, name));
     }
   }

@@ -3,15 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
+#include "intrt/plan_format.h"
 #include "verify/semantics/rounding.h"
 
 namespace lockstep::verify {
 namespace {
 
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
 constexpr std::uint32_t kEndOfSample = 0xFFFFFFFFu;
 constexpr std::uint32_t kEnd = 0xFFFFFFFEu;
 constexpr std::uint32_t kMaxCount = 65536;        // of tensors; of a dimension, as in plans
@@ -62,9 +64,10 @@ VisibleTensor read_tensor(Reader& reader, std::uint32_t& arena_offset) {
   const std::uint32_t length = reader.u32_at_most(kMaxCount, "the length of a tensor's name");
   const std::span<const std::byte> name = reader.take(length, "a tensor's name");
   tensor.name.assign(reinterpret_cast<const char*>(name.data()), name.size());
-  const std::uint32_t type = reader.u32_at_most(3, "a tensor's type");
+  const std::uint32_t type = reader.u32_at_most(INTRT_UINT8, "a tensor's type");
   if (type == 0) throw Malformed{"its output says a tensor's type = 0"};
-  tensor.element_bytes = type == 3 ? 4 : type;
+  tensor.bytes = type == INTRT_UINT8;
+  tensor.element_bytes = tensor.bytes ? 1 : (type == INTRT_INT32 ? 4 : type);
   tensor.bits = reader.u32_at_most(tensor.element_bytes * 8, "a tensor's bits");
   tensor.logical_rank = reader.u32_at_most(3, "a tensor's rank");
   tensor.channels = dimension(reader, "a tensor's channels");
@@ -75,9 +78,15 @@ VisibleTensor read_tensor(Reader& reader, std::uint32_t& arena_offset) {
     throw Malformed{fmt::format("tensor '{}' is too large", tensor.name)};
   const std::uint32_t decimal_count = reader.u32_at_most(1, "a tensor's decimal count");
   arena_offset = reader.u32("a tensor's arena offset");
+  tensor.named = (reader.u32_at_most(7, "a tensor's flags") & INTRT_TENSOR_NAMED) != 0;
   for (const std::byte decimal :
        reader.take(decimal_count == 1 ? 1 : tensor.channels, "a tensor's decimals"))
     tensor.decimals.push_back(static_cast<std::int8_t>(decimal));
+  const std::uint32_t offsets = reader.u32_at_most(tensor.channels, "a tensor's offsets");
+  if (offsets != 0 && offsets != tensor.channels)
+    throw Malformed{fmt::format("tensor '{}' has {} offsets", tensor.name, offsets)};
+  for (std::uint32_t i = 0; i < offsets; ++i)
+    tensor.offsets.push_back(std::bit_cast<float>(reader.u32("a tensor's offsets")));
   return tensor;
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <string_view>
 
 namespace lockstep::verify {
 namespace {
@@ -18,6 +20,15 @@ std::uint64_t mix(std::uint64_t x) {
 
 enum Constant : std::int64_t { kLow, kHigh, kZero, kOne, kMinusOne, kConstants };
 constexpr const char* kConstantNames[] = {"all lowest", "all highest", "all 0", "all 1", "all -1"};
+
+// Whether each element of the result comes from the one element at its place.
+bool keeps_places(const Node& node) {
+  constexpr std::string_view kOps[] = {
+      "relu",         "relu6",    "leaky_relu", "hard_sigmoid", "hard_swish", "tanh",
+      "sigmoid",      "gelu",     "silu",       "elu",          "softplus",   "batch_norm1d",
+      "batch_norm2d", "quantize", "prune",      "flatten",      "dropout",    "identity"};
+  return std::ranges::find(kOps, node.op) != std::end(kOps);
+}
 
 }  // namespace
 
@@ -41,16 +52,17 @@ void GeneratedInputs::add_corners() {
     kinds_.push_back({Kind::kImpulse, place, "impulse"});
 }
 
-// The first linear layer, when every element of its input still is one element of a graph input.
+// The first linear layer but for transposed convolutions, when every element of its input still is
+// one element of a graph input, in its place.
 void GeneratedInputs::add_extremes() {
   const Graph& graph = network_.graph();
   const auto first = std::ranges::find_if(
       graph.nodes, [&](const Node& node) { return network_.constants(node.name) != nullptr; });
-  if (first == graph.nodes.end()) return;
+  if (first == graph.nodes.end() || first->op.starts_with("conv_transpose")) return;
   std::string source = first->inputs[0];
   for (const Node* node = graph.find_node(source); node != nullptr;
        node = graph.find_node(source)) {
-    if (node->op == "max_pool2d" || network_.constants(node->name) != nullptr) return;
+    if (!keeps_places(*node)) return;
     source = node->inputs[0];
   }
   const auto input = std::ranges::find(graph.inputs, source, &GraphInput::name);
@@ -142,15 +154,18 @@ void GeneratedInputs::fill_extreme(std::int64_t channel, bool largest, std::int6
     return;
   }
   const SlidingWindow window = sliding_window(*layer_);
-  const Format& input = network_.format(layer_->inputs[0]);
-  const Format& output = network_.format(layer_->name);
-  const std::int64_t height = input.shape[1], width = input.shape[2];
+  const auto extent_of = [&](const std::string& name) {
+    return spatial_extent(*layer_, network_.format(name).shape, window.axes);
+  };
+  const HeightWidth output = extent_of(layer_->name);
+  const HeightWidth extent = extent_of(layer_->inputs[0]);
+  const std::int64_t height = extent.height, width = extent.width;
   const std::int64_t taps = window.kernel.height * window.kernel.width;
-  const std::int64_t group_outputs = output.shape[0] / layer_->integer("groups");
+  const std::int64_t group_outputs = constants.outputs / layer_->integer("groups");
   const std::int64_t first_channel = (channel / group_outputs) * (constants.fan_in / taps);
   std::vector<std::uint8_t> taken(static_cast<std::size_t>(height * width), 0);
-  for (std::int64_t y = 0; y < output.shape[1]; ++y)
-    for (std::int64_t x = 0; x < output.shape[2]; ++x) {
+  for (std::int64_t y = 0; y < output.height; ++y)
+    for (std::int64_t x = 0; x < output.width; ++x) {
       const auto place = [&](std::int64_t tap) -> std::int64_t {  // in one plane; -1 in the padding
         const std::int64_t row = y * window.stride.height +
                                  (tap / window.kernel.width) * window.dilation.height -

@@ -62,6 +62,9 @@ std::optional<TableDifference> first_difference(const NetTable& plan, const NetT
     compare("height", expected.height, found.height);
     compare("width", expected.width, found.width);
     compare("decimals", expected.decimals, found.decimals);
+    compare("flag 'named'", expected.named, found.named);
+    compare("raw bytes", expected.bytes, found.bytes);
+    compare("offsets", expected.offsets, found.offsets);
     compare("arena offset", plan.arena_offsets[t], c.arena_offsets[t]);
   }
   differences.compare(whole, "number of tensors", plan.tensors.size(), c.tensors.size());

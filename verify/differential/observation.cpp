@@ -37,6 +37,7 @@ int VisibleTensor::decimal(std::int64_t logical) const {
 }
 
 void decode_tensor(const VisibleTensor& tensor, const std::byte* data, std::int64_t* codes) {
+  if (tensor.bytes) return decode<std::uint8_t>(tensor, data, codes);
   switch (tensor.element_bytes) {
     case 1:
       return decode<std::int8_t>(tensor, data, codes);
@@ -49,6 +50,7 @@ void decode_tensor(const VisibleTensor& tensor, const std::byte* data, std::int6
 }
 
 void encode_tensor(const VisibleTensor& tensor, const std::int64_t* codes, std::byte* data) {
+  if (tensor.bytes) return encode<std::uint8_t>(tensor, codes, data);
   switch (tensor.element_bytes) {
     case 1:
       return encode<std::int8_t>(tensor, codes, data);

@@ -17,6 +17,11 @@ struct VisibleTensor {
   std::uint32_t logical_rank = 3;
   std::uint32_t channels = 1, height = 1, width = 1;
   std::vector<int> decimals;  // 1, or one per channel
+  // The path claims that it holds exactly the value of `name`; else it is a step on the way there.
+  bool named = true;
+  bool bytes = false;  // raw bytes 0..255
+  // Empty, or one per channel: the value is fl(code * 2^-decimal) + offset.
+  std::vector<float> offsets;
 
   std::int64_t element_count() const {
     return std::int64_t{channels} * std::int64_t{height} * std::int64_t{width};

@@ -102,6 +102,9 @@ VisibleTensor OpenPlan::tensor(std::uint32_t index) const {
   tensor.height = info.height;
   tensor.width = info.width;
   tensor.decimals.assign(info.decimals, info.decimals + info.decimal_count);
+  tensor.named = (info.flags & INTRT_TENSOR_NAMED) != 0;
+  tensor.bytes = info.type == INTRT_UINT8;
+  if (info.offsets != nullptr) tensor.offsets.assign(info.offsets, info.offsets + info.channels);
   return tensor;
 }
 

@@ -149,12 +149,16 @@ bool Aim::aim_at(std::int64_t channel, const std::vector<Met>& met, std::uint64_
   if (first == last && one_in != 0) return false;
   std::int64_t target = coin(random) ? lo : hi;  // where no threshold is in reach
   if (first != last) {
-    const std::int64_t code = between(first + 1, last, random);
-    std::int64_t below = lo;  // the output of `below` is less than `code`, that of `target` is not
+    // One of the codes behind the first, and the least sum that has come as far.
+    const bool rising = layer_.is_rising(channel);
+    const std::int64_t code =
+        rising ? between(first + 1, last, random) : between(last, first - 1, random);
+    std::int64_t below = lo;
     target = hi;
     while (target - below > 1) {
       const std::int64_t middle = below + (target - below) / 2;
-      (layer_.output_code(channel, middle) < code ? below : target) = middle;
+      const std::int64_t reached = layer_.output_code(channel, middle);
+      ((rising ? reached < code : reached > code) ? below : target) = middle;
     }
     if (coin(random)) target = below;
   }

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kBiasBits = 32;
 // Further than a wrong bias, or a wrong weight at any input code, moves a sum.
-constexpr std::int64_t kBeyond = std::int64_t{1} << 33;
+constexpr std::int64_t kBeyond = std::int64_t{1} << 50;
 
 // The smallest d in [1, most] for which changes(d), which stays true once it is; most + 1: none.
 template <typename Changes>
@@ -32,13 +32,21 @@ std::int64_t divide_up(std::int64_t dividend, std::int64_t divisor) {
 
 }  // namespace
 
-LinearProbe::LinearProbe(PlanOp op, const VisibleTensor& input, const VisibleTensor& output,
+bool LinearProbe::can_probe(const PlanOp& op, const VisibleTensor& output) {
+  for (std::int64_t c = 0; c < output.channels; ++c)
+    if (PlanFunction::post(op.post, c).direction() == Direction::kUnknown) return false;
+  return true;
+}
+
+LinearProbe::LinearProbe(const PlanOp& op, const VisibleTensor& input, const VisibleTensor& output,
                          const ElementFacts& input_facts)
-    : op_(std::move(op)),
+    : op_(op),
       reach_(reach_of(op_, input, output)),
       facts_(input_facts),
       channels_(output.channels),
       plane_(output.element_count() / output.channels) {
+  for (std::int64_t c = 0; c < channels_; ++c)
+    functions_.push_back(PlanFunction::post(op_.post, c));
   const std::int64_t numbers = reach_.fan_in + 1;
   rows_.resize(at(channels_ * numbers));
   missing_.resize(rows_.size());
@@ -140,12 +148,6 @@ std::int64_t LinearProbe::sum(std::span<const std::int64_t> codes, std::int64_t 
   reach_.each(channel, position,
               [&](std::int64_t k, std::int64_t element) { sum += row[k] * codes[at(element)]; });
   return sum;
-}
-
-std::int64_t LinearProbe::output_code(std::int64_t channel, std::int64_t accumulator) const {
-  const PlanPost& post = op_.post;
-  if (post.kind == INTRT_POST_NONE) return accumulator;
-  return requantize_code(accumulator, post.shift(channel), post.rounding, post.lo, post.hi);
 }
 
 Distances LinearProbe::distances(std::int64_t channel, std::int64_t accumulator) const {

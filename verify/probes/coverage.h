@@ -1,11 +1,11 @@
-// Which wrong weights probes would find out. What follows a sum never decreases, so a weight that
-// is too high by more changes an output code wherever one that is too high by less does, as long as
-// the sum stays within 32 bits. Per weight and direction there is a least wrong value that can
-// change a code: mostly the next one, further away where no sum comes near a threshold. The weight
-// is covered once some probe has a code that changes with the least one upwards, and some probe one
-// that changes with the least one downwards: then every wrong value that can change a code, for any
-// input, is found. Worked out from the sum and its distance to the next threshold; nothing is run
-// again.
+// Which wrong weights probes would find out. What follows a sum never decreases, or never
+// increases, so a weight that is too high by more changes an output code wherever one that is too
+// high by less does, as long as the sum stays within 32 bits. Per weight and direction there is a
+// least wrong value that can change a code: mostly the next one, further away where no sum comes
+// near a threshold. The weight is covered once some probe has a code that changes with the least
+// one upwards, and some probe one that changes with the least one downwards: then every wrong value
+// that can change a code, for any input, is found. Worked out from the sum and its distance to the
+// next threshold; nothing is run again.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "verify/proof/plan_check.h"
+#include "verify/proof/plan_function.h"
 #include "verify/proof/plan_reader.h"
 #include "verify/proof/reach.h"
 
@@ -37,11 +38,14 @@ struct Jump {
   std::int64_t size = 0, code = 0;
 };
 
-// A convolution or linear layer of the plan. Codes are in (C,H,W) order, weights as in reach.h with
-// the bias last.
+// A convolution, a transposed one or a linear layer of the plan. Codes are in (C,H,W) order,
+// weights as in reach.h with the bias last.
 class LinearProbe {
  public:
-  LinearProbe(PlanOp op, const VisibleTensor& input, const VisibleTensor& output,
+  // Whether what follows the sums of a weighted operator never turns back, in each channel.
+  static bool can_probe(const PlanOp& op, const VisibleTensor& output);
+  // Requires can_probe. Keeps a reference to `op`.
+  LinearProbe(const PlanOp& op, const VisibleTensor& input, const VisibleTensor& output,
               const ElementFacts& input_facts);
 
   const PlanOp& op() const { return op_; }
@@ -62,7 +66,12 @@ class LinearProbe {
   std::vector<Met> met(std::int64_t channel, std::int64_t position) const;
   std::int64_t sum(std::span<const std::int64_t> codes, std::int64_t channel,
                    std::int64_t position) const;
-  std::int64_t output_code(std::int64_t channel, std::int64_t accumulator) const;
+  std::int64_t output_code(std::int64_t channel, std::int64_t accumulator) const {
+    return functions_[static_cast<std::size_t>(channel)].apply(accumulator);
+  }
+  bool is_rising(std::int64_t channel) const {
+    return functions_[static_cast<std::size_t>(channel)].direction() == Direction::kRising;
+  }
   Surroundings surroundings(std::int64_t channel, std::int64_t position) const;
   // Of number `k`, which meets an element of codes in [lo, hi] (the bias: {1, 1}) at a position
   // with these surroundings.
@@ -108,7 +117,8 @@ class LinearProbe {
                     std::int64_t position);
   void cover(std::int64_t channel, std::int64_t k, std::int64_t code, const Distances& distance);
 
-  PlanOp op_;
+  const PlanOp& op_;
+  std::vector<PlanFunction> functions_;  // per channel
   Reach reach_;
   ElementFacts facts_;
   std::int64_t channels_, plane_;

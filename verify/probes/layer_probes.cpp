@@ -7,11 +7,10 @@
 #include <random>
 
 #include "verify/differential/c_build.h"
-#include "verify/differential/comparison.h"
 #include "verify/differential/harness_stream.h"
 #include "verify/probes/aim.h"
 #include "verify/probes/coverage.h"
-#include "verify/proof/wiring.h"
+#include "verify/probes/op_runner.h"
 #include "verify/semantics/index.h"
 
 namespace lockstep::verify {
@@ -26,26 +25,25 @@ constexpr std::int64_t kEmulatedMultiplications = std::int64_t{500'000'000};
 
 class LayerProbes {
  public:
-  LayerProbes(const ExactNetwork& network, const OpenPlan& plan,
-              const std::vector<ElementFacts>& held, const CTarget& target, const Options& options)
-      : network_(network),
-        table_(plan_table(plan)),
+  LayerProbes(const OpenPlan& plan, const std::vector<ElementFacts>& held, const CTarget& target,
+              const Options& options)
+      : table_(plan_table(plan)),
         held_(held),
         target_(target),
         most_(target.cortex_m4 ? std::min(options.c_probes, kEmulatedProbes) : options.c_probes),
         random_(options.seed) {
     order_ = table_.inputs;
     for (std::uint32_t k = 0; k < intrt_op_count(plan.get()); ++k) {
-      const PlanOp op = read_op(plan, k);
+      operators_.emplace_back(read_op(plan, k), table_.tensors);
+      const PlanOp& op = operators_.back().op();
+      const VisibleTensor& output = table_.tensors[op.output];
       order_.push_back(op.output);
-      const Chain chain = find_chain(network.graph(), op, table_.tensors[op.output]);
-      if (reads_canonical_grid(op, chain))
-        operators_.push_back({op, chain});
-      else
+      if (!op.is_weighted()) continue;
+      if (!LinearProbe::can_probe(op, output)) {
         result_.report.not_probed.push_back(op.node);
-      if (op.code != PlanOp::kConv2d && op.code != PlanOp::kLinear) continue;
-      layers_.emplace_back(op, table_.tensors[op.inputs[0]], table_.tensors[op.output],
-                           held[op.inputs[0]]);
+        continue;
+      }
+      layers_.emplace_back(op, table_.tensors[op.inputs[0]], output, held[op.inputs[0]]);
       aims_.emplace_back(layers_.back());
     }
     for (const VisibleTensor& tensor : table_.tensors) codes_per_probe_ += tensor.element_count();
@@ -71,11 +69,6 @@ class LayerProbes {
   }
 
  private:
-  struct Operator {
-    PlanOp op;
-    Chain chain;
-  };
-
   bool is_done() const {
     if (made_ >= most_) return true;
     return made_ >= kRandomProbes && std::none_of(aims_.begin(), aims_.end(),
@@ -127,40 +120,25 @@ class LayerProbes {
       return;
     }
     for (std::int64_t p = 0; p < count; ++p)
-      for (const Operator& one : operators_)
+      for (const OpRunner& one : operators_)
         if (!result_.refuted) compare(one, probes[at(p)], *parsed.seen, p);
     result_.report.probes += count;
   }
 
-  // Accumulators may lie on another grid than the canonical one, which the semantics take.
-  bool reads_canonical_grid(const PlanOp& op, const Chain& chain) const {
-    const VisibleTensor& input = table_.tensors[op.inputs[0]];
-    const Format& format = network_.format(chain.front()->inputs[0]);
-    for (std::int64_t e = 0; e < input.element_count(); ++e)
-      if (input.decimal(e) != format.decimal(e)) return false;
-    return true;
-  }
-
   // What the operator made of the codes that it was given.
-  void compare(const Operator& one, const Probe& probe, const Observations& seen, std::int64_t p) {
-    const std::uint32_t source = one.op.inputs[0];
-    const VisibleTensor& output = table_.tensors[one.op.output];
-    std::vector<std::int64_t> codes = probe[source];
-    for (const Node* node : one.chain) {
-      std::vector<std::int64_t> next(at(network_.format(node->name).element_count()));
-      network_.run_node(node->name, codes, next);
-      codes = std::move(next);
-    }
-    const Format& result = network_.format(output.name);
+  void compare(const OpRunner& one, const Probe& probe, const Observations& seen, std::int64_t p) {
+    const std::uint32_t target = one.op().output;
+    const VisibleTensor& output = table_.tensors[target];
+    const std::vector<std::int64_t> expected = one.run(probe);
     for (std::int64_t e = 0; e < output.element_count(); ++e) {
-      const std::int64_t found = seen.codes[one.op.output][at(p * output.element_count() + e)];
-      if (same_value(found, output.decimal(e), codes[at(e)], result.decimal(e))) continue;
+      const std::int64_t found = seen.codes[target][at(p * output.element_count() + e)];
+      if (found == expected[at(e)]) continue;
+      const int decimal = output.decimal(e);
       result_.refuted = Refuted{
-          one.op.node,
+          one.op().node,
           fmt::format("{}: layer '{}', {} of '{}', probe {}: expected {} * 2^{}, found {} * 2^{}",
-                      result_.report.path, one.op.node, place_text(output, e), output.name,
-                      result_.report.probes + p, codes[at(e)], -result.decimal(e), found,
-                      -output.decimal(e))};
+                      result_.report.path, one.op().node, place_text(output, e), output.name,
+                      result_.report.probes + p, expected[at(e)], -decimal, found, -decimal)};
       return;
     }
   }
@@ -176,25 +154,24 @@ class LayerProbes {
     }
   }
 
-  const ExactNetwork& network_;
   NetTable table_;
   const std::vector<ElementFacts>& held_;
   const CTarget& target_;
   std::int64_t most_, made_ = 0, codes_per_probe_ = 0;
   std::mt19937_64 random_;
   std::vector<std::uint32_t> order_;  // tensors as the C reports them
-  std::vector<Operator> operators_;
-  std::deque<LinearProbe> layers_;  // aims_ refer to them
+  std::deque<OpRunner> operators_;
+  std::deque<LinearProbe> layers_;  // refer to operators_; aims_ refer to them
   std::vector<Aim> aims_;
   ProbeResult result_;
 };
 
 }  // namespace
 
-ProbeResult run_layer_probes(const ExactNetwork& network, const OpenPlan& plan,
-                             const std::vector<ElementFacts>& held, const CTarget& target,
-                             const CProgram& program, const Options& options) {
-  return LayerProbes(network, plan, held, target, options).run(program);
+ProbeResult run_layer_probes(const OpenPlan& plan, const std::vector<ElementFacts>& held,
+                             const CTarget& target, const CProgram& program,
+                             const Options& options) {
+  return LayerProbes(plan, held, target, options).run(program);
 }
 
 }  // namespace lockstep::verify

@@ -2,11 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "verify/proof/elementwise.h"
 #include "verify/proof/memory_plan.h"
 #include "verify/proof/moving.h"
 #include "verify/proof/plan_check.h"
 #include "verify/proof/plan_reader.h"
-#include "verify/proof/post_processing.h"
+#include "verify/proof/pooling.h"
 #include "verify/proof/tensors.h"
 #include "verify/proof/weights.h"
 #include "verify/proof/wiring.h"
@@ -15,20 +16,30 @@ namespace lockstep::verify {
 namespace {
 
 void check_op(PlanCheck& check, const PlanOp& op) {
-  const Chain chain = check_wiring(check, op);
-  const VisibleTensor& input = check.tensors[op.inputs[0]];
-  const VisibleTensor& output = check.tensors[op.output];
+  check_wiring(check, op);
   switch (op.code) {
     case PlanOp::kConv2d:
-      return check_conv2d(check, op, chain, input, output);
+      return check_conv2d(check, op);
+    case PlanOp::kConvTranspose2d:
+      return check_conv_transpose2d(check, op);
     case PlanOp::kLinear:
-      return check_linear(check, op, chain, input, output);
+      return check_linear(check, op);
     case PlanOp::kMaxPool2d:
-      return check_max_pool2d(check, op, chain, input, output);
+      return check_max_pool2d(check, op);
+    case PlanOp::kAvgPool2d:
+      return check_avg_pool2d(check, op);
     case PlanOp::kRequantize:
-      return check_requantize(check, op, chain, input, output);
+      return check_requantize(check, op);
+    case PlanOp::kTable:
+      return check_table(check, op);
+    case PlanOp::kAdd:
+      return check_add(check, op);
+    case PlanOp::kMul:
+      return check_mul(check, op);
+    case PlanOp::kArgMax:
+      return check_argmax(check, op);
     default:
-      return check_transpose(check, op, chain, input, output);
+      return check_move(check, op);
   }
 }
 

@@ -1,13 +1,14 @@
-// Obligation 5: every number of a plan is what graph and state dict say. Graph and plan are walked
-// together: an operator of the plan names the first graph node that it computes, a tensor the node
-// whose value it holds. Wiring, shapes, formats, weights (in the plan's physical order), biases,
-// geometry, masks and the memory plan are re-derived and compared number by number. What a shift, a
-// rounding and a clamp do is compared as a function: at every accumulator that can occur.
+// Obligation 5: every number of a plan is what graph and state dict say. The plan is followed
+// symbolically: each element of each tensor is some element of the graph (terms.h) on some grid,
+// and an operator must turn what its inputs hold into what the graph demands of its output. Wiring,
+// shapes, formats, weights (in the plan's physical order), biases, geometry, masks and the memory
+// plan are re-derived and compared number by number. What a post-op or a table does is compared as
+// a function: at every accumulator or code that can occur.
 //
-// A plan may put the accumulators of a channel on another power-of-two grid than the canonical one,
-// as long as weights, bias and shift agree about it; and a number that provably changes nothing
-// (a weight of a channel that is pruned away, a limit that no accumulator reaches) may be
-// anything.
+// A plan may put codes and accumulators of a channel on another power-of-two grid than the
+// canonical one, as long as weights, bias and post-op agree about it; and a number that provably
+// changes nothing (a weight of a channel that is pruned away, a limit that no accumulator reaches)
+// may be anything.
 #pragma once
 
 #include <cstdint>

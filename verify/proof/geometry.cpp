@@ -2,12 +2,14 @@
 
 namespace lockstep::verify {
 
-void expect_map(PlanCheck& check, const PlanOp& op, const Chain& chain,
-                const VisibleTensor& input) {
-  const std::vector<std::int64_t>& shape = check.network.format(chain.front()->inputs[0]).shape;
-  check.expect<std::int64_t>(op.node, "channels of its input", shape.at(0), input.channels);
-  check.expect<std::int64_t>(op.node, "height of its input", shape.at(1), input.height);
-  check.expect<std::int64_t>(op.node, "width of its input", shape.at(2), input.width);
+void expect_map(PlanCheck& check, const PlanOp& op, const VisibleTensor& tensor,
+                const std::string& node, const std::string& which) {
+  const std::vector<std::int64_t>& shape = check.network.format(node).shape;
+  check.expect<std::int64_t>(op.node, "channels of its " + which, shape.at(0), tensor.channels);
+  check.expect<std::int64_t>(op.node, "height of its " + which, shape.size() == 3 ? shape[1] : 1,
+                             tensor.height);
+  check.expect<std::int64_t>(op.node, "width of its " + which, shape.size() == 1 ? 1 : shape.back(),
+                             tensor.width);
 }
 
 void check_window(PlanCheck& check, const PlanOp& op, const Node& node, HeightWidth pad_end) {

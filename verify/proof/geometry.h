@@ -9,9 +9,11 @@
 
 namespace lockstep::verify {
 
-// Throws Difference unless `input` has the shape of the map that the graph gives the first node.
-// A convolution or pooling reads the map itself, not some other view of it.
-void expect_map(PlanCheck& check, const PlanOp& op, const Chain& chain, const VisibleTensor& input);
+// Throws Difference unless `tensor`, the operator's input or output as `which` says, has the shape
+// of the map that the graph gives `node`. Convolutions and poolings work on the map itself, not on
+// some other view of it.
+void expect_map(PlanCheck& check, const PlanOp& op, const VisibleTensor& tensor,
+                const std::string& node, const std::string& which);
 
 // Throws Difference. `pad_end`: how far the windows reach behind the input, height and width.
 void check_window(PlanCheck& check, const PlanOp& op, const Node& node, HeightWidth pad_end);

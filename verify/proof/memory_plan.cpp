@@ -16,12 +16,16 @@ struct Life {
   std::int64_t begin = 0, end = 0;  // bytes in the arena
 };
 
-// The output of operator `op` may lie on its input when every element is read before its place is
-// written.
-bool works_in_place(const PlanOp& op, const Life& input, const Life& output,
-                    std::uint32_t input_bytes, std::uint32_t output_bytes) {
-  return op.code == PlanOp::kRequantize && input.last == output.first &&
-         input.begin == output.begin && output_bytes <= input_bytes;
+// The output of operator `op` may lie on an input of its own when every element is read before its
+// place is written.
+bool works_in_place(const PlanOp& op, const OpenPlan& plan, std::uint32_t input,
+                    const std::vector<Life>& lives) {
+  const bool element_by_element = op.code == PlanOp::kRequantize || op.code == PlanOp::kTable ||
+                                  op.code == PlanOp::kAdd || op.code == PlanOp::kMul;
+  const VisibleTensor from = plan.tensor(input), to = plan.tensor(op.output);
+  return element_by_element && from.channels == to.channels && from.height == to.height &&
+         from.width == to.width && lives[input].last == lives[op.output].first &&
+         lives[input].begin == lives[op.output].begin && to.element_bytes <= from.element_bytes;
 }
 
 }  // namespace
@@ -59,10 +63,10 @@ std::int64_t check_memory_plan(const OpenPlan& plan) {
       const std::int64_t meeting = std::max(one.first, other.first);
       if (meeting >= 0) {
         const PlanOp op = read_op(plan, static_cast<std::uint32_t>(meeting));
-        if (op.inputs.size() == 1 && op.inputs[0] == a && op.output == b)
-          allowed = works_in_place(op, one, other, first.element_bytes, second.element_bytes);
-        if (op.inputs.size() == 1 && op.inputs[0] == b && op.output == a)
-          allowed = works_in_place(op, other, one, second.element_bytes, first.element_bytes);
+        const std::uint32_t source = op.output == b ? a : b;
+        if ((op.output == a || op.output == b) &&
+            std::ranges::find(op.inputs, source) != op.inputs.end())
+          allowed = works_in_place(op, plan, source, lives);
       }
       if (!allowed)
         throw Difference{

@@ -1,8 +1,9 @@
 // No live tensor overlaps another in the arena.
 //
 // An input lives from the start until its last reader has run; another tensor from the operator
-// that makes it until its last reader has run; outputs live to the end. A requantization may write
-// over its input in place when that dies with it, element for element.
+// that makes it until its last reader has run; outputs live to the end. An operator that works
+// element by element (requantize, table, add, mul) may write over an input of the output's shape in
+// place when that dies with it.
 #pragma once
 
 #include "verify/differential/plan_runner.h"

@@ -28,9 +28,10 @@ std::vector<Wide> read_array(const OpenPlan& plan, std::size_t offset, std::size
 
 void read_weights(const OpenPlan& plan, std::uint32_t type, std::uint32_t offset, std::size_t count,
                   PlanOp& op) {
-  op.weight_bits = type == INTRT_INT8 ? 8 : 16;
-  op.weights = type == INTRT_INT8 ? read_array<std::int8_t, std::int64_t>(plan, offset, count)
-                                  : read_array<std::int16_t, std::int64_t>(plan, offset, count);
+  op.weight_bits = type == INTRT_INT8 ? 8 : (type == INTRT_INT16 ? 16 : 32);
+  op.weights = type == INTRT_INT8    ? read_array<std::int8_t, std::int64_t>(plan, offset, count)
+               : type == INTRT_INT16 ? read_array<std::int16_t, std::int64_t>(plan, offset, count)
+                                     : read_array<std::int32_t, std::int64_t>(plan, offset, count);
 }
 
 std::vector<std::int64_t> read_bias(const OpenPlan& plan, std::uint32_t offset, std::size_t count) {
@@ -43,6 +44,38 @@ static_assert(static_cast<int>(Rounding::kTowardZero) == INTRT_ROUND_TOWARD_ZERO
               static_cast<int>(Rounding::kFloor) == INTRT_ROUND_FLOOR &&
               static_cast<int>(Rounding::kHalfEven) == INTRT_ROUND_HALF_EVEN);
 
+std::vector<PlanScale> read_scales(const OpenPlan& plan, const intrt_post_record& record,
+                                   std::size_t channels) {
+  std::vector<PlanScale> scales(channels);
+  const auto wide = [](auto value) { return static_cast<std::int64_t>(value); };
+  for (std::size_t c = 0; c < channels; ++c) {
+    PlanScale& scale = scales[c];
+    scale.multiplier = wide(read_record<std::int32_t>(plan, record.multipliers_offset + 4 * c));
+    scale.addend = read_record<std::int64_t>(plan, record.addends_offset + 8 * c);
+    scale.shift = read_record<std::int8_t>(plan, record.shifts_offset + c);
+    scale.lo = wide(read_record<std::int16_t>(plan, record.limits_offset + 4 * c));
+    scale.hi = wide(read_record<std::int16_t>(plan, record.limits_offset + 4 * c + 2));
+    if (record.starts_offset == 0) continue;
+    const std::size_t first = read_record<std::uint32_t>(plan, record.starts_offset + 4 * c);
+    const std::size_t last = read_record<std::uint32_t>(plan, record.starts_offset + 4 * c + 4);
+    if (first == last) continue;
+    scale.thresholds = read_array<std::int32_t, std::int64_t>(
+        plan, record.thresholds_offset + 4 * first, last - first);
+    scale.codes = read_array<std::int16_t, std::int64_t>(
+        plan, record.codes_offset + 2 * (first + c), last - first + 1);
+  }
+  return scales;
+}
+
+std::vector<std::uint8_t> read_mask(const OpenPlan& plan, std::uint32_t offset,
+                                    const VisibleTensor& output) {
+  std::vector<std::uint8_t> keep;
+  if (offset == 0) return keep;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(output.element_count()); ++i)
+    keep.push_back(plan.bytes()[offset + i / 8] >> (i % 8) & 1U);
+  return keep;
+}
+
 PlanPost read_post(const OpenPlan& plan, const intrt_post_record& record,
                    const VisibleTensor& output) {
   PlanPost post;
@@ -52,63 +85,145 @@ PlanPost read_post(const OpenPlan& plan, const intrt_post_record& record,
   post.hi = record.hi;
   if (record.kind == INTRT_POST_SHIFT)
     post.shifts = read_array<std::int8_t, int>(plan, record.shifts_offset, record.shift_count);
-  if (record.mask_offset != 0)
-    for (std::size_t i = 0; i < static_cast<std::size_t>(output.element_count()); ++i)
-      post.keep.push_back(plan.bytes()[record.mask_offset + i / 8] >> (i % 8) & 1U);
+  if (record.kind == INTRT_POST_SCALE) post.scales = read_scales(plan, record, output.channels);
+  post.keep = read_mask(plan, record.mask_offset, output);
   return post;
 }
 
 template <typename Params>
 PlanWindow read_window(const Params& params) {
-  return {params.kernel_h,   params.kernel_w, params.stride_h, params.stride_w,   params.dilation_h,
-          params.dilation_w, params.pad_top,  params.pad_left, params.pad_bottom, params.pad_right};
+  PlanWindow window = {.kernel_h = params.kernel_h,
+                       .kernel_w = params.kernel_w,
+                       .stride_h = params.stride_h,
+                       .stride_w = params.stride_w,
+                       .dilation_h = params.dilation_h,
+                       .dilation_w = params.dilation_w,
+                       .pad_top = params.pad_top,
+                       .pad_left = params.pad_left};
+  if constexpr (requires { params.pad_bottom; }) {
+    window.pad_bottom = params.pad_bottom;
+    window.pad_right = params.pad_right;
+  }
+  return window;
+}
+
+template <typename Params>
+void read_convolution(const OpenPlan& plan, std::size_t offset, const VisibleTensor& input,
+                      const VisibleTensor& output, PlanOp& op) {
+  const auto params = read_record<Params>(plan, offset);
+  op.window = read_window(params);
+  op.groups = params.groups;
+  read_weights(plan, params.weight_type, params.weights_offset,
+               std::size_t{output.channels} * params.kernel_h * params.kernel_w *
+                   (input.channels / params.groups),
+               op);
+  op.bias = read_bias(plan, params.bias_offset, output.channels);
+  op.post = read_post(plan, params.post, output);
+}
+
+std::vector<PlanSpan> read_spans(const OpenPlan& plan, std::size_t offset, std::size_t count) {
+  std::vector<PlanSpan> spans;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto span = read_record<intrt_pool_span>(plan, offset + i * sizeof(intrt_pool_span));
+    spans.push_back({span.begin, span.end, span.multiplier});
+  }
+  return spans;
+}
+
+void read_table(const OpenPlan& plan, const intrt_table_params& params, const VisibleTensor& input,
+                const VisibleTensor& output, PlanOp& op) {
+  op.table.table_of.assign(output.channels, 0);
+  if (params.tables_offset != 0)
+    op.table.table_of =
+        read_array<std::uint16_t, std::size_t>(plan, params.tables_offset, output.channels);
+  const std::size_t entries = std::size_t{1} << input.bits;
+  for (std::size_t t = 0; t < params.table_count; ++t) {
+    const std::size_t offset = params.entries_offset + t * entries * output.element_bytes;
+    op.table.entries.push_back(output.element_bytes == 1
+                                   ? read_array<std::int8_t, std::int64_t>(plan, offset, entries)
+                                   : read_array<std::int16_t, std::int64_t>(plan, offset, entries));
+  }
+  op.post.keep = read_mask(plan, params.mask_offset, output);
+}
+
+std::vector<PlanPiece> read_pieces(const OpenPlan& plan, const intrt_move_params& params) {
+  std::vector<PlanPiece> pieces;
+  for (std::size_t i = 0; i < params.piece_count; ++i) {
+    const auto record =
+        read_record<intrt_move_piece>(plan, params.pieces_offset + i * sizeof(intrt_move_piece));
+    PlanPiece piece = {record.input, record.in_first, record.out_first, {}, {}, {}};
+    for (std::size_t k = 0; k < 4; ++k) {
+      piece.count[k] = record.count[k];
+      piece.in_step[k] = record.in_step[k];
+      piece.out_step[k] = record.out_step[k];
+    }
+    pieces.push_back(piece);
+  }
+  return pieces;
 }
 
 }  // namespace
 
 PlanOp read_op(const OpenPlan& plan, std::uint32_t index) {
   const intrt_op_record* record = intrt_op(plan.get(), index);
-  const std::size_t params_offset =
+  const std::size_t params =
       static_cast<std::size_t>(reinterpret_cast<const std::uint8_t*>(record) - plan.bytes()) +
       sizeof(intrt_op_record);
   PlanOp op;
   op.code = record->code;
   op.node = reinterpret_cast<const char*>(plan.bytes() + record->name_offset);
   op.output = record->output;
-  op.inputs.assign(record->inputs, record->inputs + record->input_count);
-  if (op.inputs.size() != 1)
-    throw NotUnderstood{
-        fmt::format("operator '{}' of the plan has {} inputs", op.node, op.inputs.size())};
+  op.inputs =
+      read_array<std::uint32_t, std::uint32_t>(plan, record->inputs_offset, record->input_count);
   const VisibleTensor input = plan.tensor(op.inputs[0]), output = plan.tensor(op.output);
   switch (op.code) {
-    case PlanOp::kConv2d: {
-      const auto params = read_record<intrt_conv2d_params>(plan, params_offset);
-      op.window = read_window(params);
-      op.groups = params.groups;
-      const std::size_t count = std::size_t{output.channels} * params.kernel_h * params.kernel_w *
-                                (input.channels / params.groups);
-      read_weights(plan, params.weight_type, params.weights_offset, count, op);
-      op.bias = read_bias(plan, params.bias_offset, output.channels);
-      op.post = read_post(plan, params.post, output);
+    case PlanOp::kConv2d:
+      read_convolution<intrt_conv2d_params>(plan, params, input, output, op);
       break;
-    }
+    case PlanOp::kConvTranspose2d:
+      read_convolution<intrt_conv_transpose2d_params>(plan, params, input, output, op);
+      break;
     case PlanOp::kLinear: {
-      const auto params = read_record<intrt_linear_params>(plan, params_offset);
+      const auto linear = read_record<intrt_linear_params>(plan, params);
       const auto outputs = static_cast<std::size_t>(output.element_count());
-      read_weights(plan, params.weight_type, params.weights_offset,
+      read_weights(plan, linear.weight_type, linear.weights_offset,
                    outputs * static_cast<std::size_t>(input.element_count()), op);
-      op.bias = read_bias(plan, params.bias_offset, outputs);
-      op.post = read_post(plan, params.post, output);
+      op.bias = read_bias(plan, linear.bias_offset, outputs);
+      op.post = read_post(plan, linear.post, output);
       break;
     }
     case PlanOp::kMaxPool2d:
-      op.window = read_window(read_record<intrt_max_pool2d_params>(plan, params_offset));
+      op.window = read_window(read_record<intrt_max_pool2d_params>(plan, params));
+      break;
+    case PlanOp::kAvgPool2d: {
+      const auto pool = read_record<intrt_avg_pool2d_params>(plan, params);
+      op.rows = read_spans(plan, pool.rows_offset, output.height);
+      op.columns = read_spans(plan, pool.columns_offset, output.width);
+      op.post = read_post(plan, pool.post, output);
+      break;
+    }
+    case PlanOp::kAdd: {
+      const auto add = read_record<intrt_add_params>(plan, params);
+      for (std::size_t i = 0; i < 2; ++i)
+        op.multipliers[i] = read_array<std::int32_t, std::int64_t>(
+            plan, add.multipliers_offset + i * output.channels * sizeof(std::int32_t),
+            output.channels);
+      op.post = read_post(plan, add.post, output);
+      break;
+    }
+    case PlanOp::kMul:
+      op.post = read_post(plan, read_record<intrt_mul_params>(plan, params).post, output);
       break;
     case PlanOp::kRequantize:
-      op.post =
-          read_post(plan, read_record<intrt_requantize_params>(plan, params_offset).post, output);
+      op.post = read_post(plan, read_record<intrt_requantize_params>(plan, params).post, output);
       break;
-    case PlanOp::kTranspose:
+    case PlanOp::kTable:
+      read_table(plan, read_record<intrt_table_params>(plan, params), input, output, op);
+      break;
+    case PlanOp::kMove:
+      op.pieces = read_pieces(plan, read_record<intrt_move_params>(plan, params));
+      break;
+    case PlanOp::kArgMax:
       break;
     default:
       throw NotUnderstood{

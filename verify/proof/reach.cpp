@@ -1,19 +1,23 @@
 #include "verify/proof/reach.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "verify/semantics/index.h"
+#include "verify/semantics/rounding.h"
 
 namespace lockstep::verify {
 
 Reach reach_of(const PlanOp& op, const VisibleTensor& input, const VisibleTensor& output) {
   if (op.code == PlanOp::kLinear)
     return {.fan_in = input.element_count(),
+            .transposed = false,
             .window = {},
             .group_outputs = output.element_count(),
             .group_inputs = input.element_count()};
   const std::int64_t group_inputs = input.channels / op.groups;
   return {.fan_in = group_inputs * op.window.kernel_h * op.window.kernel_w,
+          .transposed = op.code == PlanOp::kConvTranspose2d,
           .window = op.window,
           .group_outputs = output.channels / op.groups,
           .group_inputs = group_inputs,
@@ -29,6 +33,14 @@ std::int64_t weight_index(const PlanOp& op, const VisibleTensor& input, std::int
   // [O][kh][kw][I] from [O][I][kh][kw]
   const std::int64_t taps = op.window.kernel_h * op.window.kernel_w;
   return (output_channel * taps + k % taps) * (input.channels / op.groups) + k / taps;
+}
+
+bool is_scaled(std::int64_t expected, std::int64_t found, int finer) {
+  if (expected == 0 || found == 0) return expected == found;
+  if (std::abs(finer) > 62) return false;
+  Int128 a = expected, b = found;
+  (finer > 0 ? a : b) *= Int128{1} << std::abs(finer);
+  return a == b;
 }
 
 SumRange sum_range(std::span<const std::int64_t> row, const Reach& reach, const ElementFacts& input,

@@ -1,5 +1,5 @@
-// The tensors of a plan: each has the name of a graph node or input and that node's shape, width
-// and decimals; the network's inputs and outputs are the graph's.
+// The tensors of a plan: each has the name of a graph node or input and that node's shape; the
+// network's inputs and outputs are the graph's.
 #pragma once
 
 #include "verify/proof/plan_check.h"
@@ -8,6 +8,11 @@ namespace lockstep::verify {
 
 // Throws Difference. Fills `made` with the inputs, and `held` with their declared ranges.
 void check_tensors(PlanCheck& check);
+
+// What a named tensor claims to hold at `element` (in (C,H,W) order): the value of its node, or
+// with offsets the exact integers behind that. Throws Difference where the claim itself is wrong:
+// other offsets, or a real value without.
+Term target_of(PlanCheck& check, std::uint32_t tensor, std::int64_t element);
 
 // Throws Difference unless the tensor puts `element` (in (C,H,W) order) on the grid `expected`.
 void expect_decimal(const VisibleTensor& tensor, std::int64_t element, int expected);

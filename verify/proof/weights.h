@@ -6,15 +6,13 @@
 
 #include "verify/proof/plan_check.h"
 #include "verify/proof/plan_reader.h"
-#include "verify/proof/wiring.h"
 
 namespace lockstep::verify {
 
 // Each throws Difference, or NotUnderstood: geometry, every weight and bias, 32 bits for every
 // accumulator, then what is done with the sums. Fills `held` of the output.
-void check_conv2d(PlanCheck& check, const PlanOp& op, const Chain& chain,
-                  const VisibleTensor& input, const VisibleTensor& output);
-void check_linear(PlanCheck& check, const PlanOp& op, const Chain& chain,
-                  const VisibleTensor& input, const VisibleTensor& output);
+void check_conv2d(PlanCheck& check, const PlanOp& op);
+void check_conv_transpose2d(PlanCheck& check, const PlanOp& op);
+void check_linear(PlanCheck& check, const PlanOp& op);
 
 }  // namespace lockstep::verify

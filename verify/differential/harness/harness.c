@@ -53,7 +53,7 @@ static int get_u32(uint32_t* value) {
 
 static uint32_t tensor_bytes(uint32_t tensor) {
   const NET(_tensor)* info = &NET(_tensors)[tensor];
-  const uint32_t element_bytes = info->type == 1u ? 1u : info->type == 2u ? 2u : 4u;
+  const uint32_t element_bytes = info->type == 3u ? 4u : info->type == 2u ? 2u : 1u;
   return info->channels * info->height * info->width * element_bytes;
 }
 
@@ -71,13 +71,16 @@ static void put_tensor_info(uint32_t tensor) {
   put_u32(info->width);
   put_u32(info->decimal_count);
   put_u32(info->arena_offset);
+  put_u32(info->flags);
   put(info->decimals, info->decimal_count == 1u ? 1u : info->channels);
+  put_u32(info->offsets != 0 ? info->channels : 0u);
+  if (info->offsets != 0) put(info->offsets, info->channels * 4u);
 }
 
 static void put_header(uint32_t samples) {
   uint32_t i;
   put("LKSTREAM", 8u);
-  put_u32(2u);
+  put_u32(3u);
   put_u32(samples);
   put_u32((uint32_t)NET_UPPER(_ARENA_BYTES));
   put_u32(NET_UPPER(_TENSOR_COUNT));

@@ -1,0 +1,118 @@
+#include "verify/proof/graph_function.h"
+
+#include <algorithm>
+
+#include "compile/support/error.h"
+#include "verify/semantics/rounding.h"
+
+namespace lockstep::verify {
+namespace {
+
+using Kind = GraphStep::Kind;
+
+Direction reversed(Direction direction) {
+  switch (direction) {
+    case Direction::kRising:
+      return Direction::kFalling;
+    case Direction::kFalling:
+      return Direction::kRising;
+    default:
+      return Direction::kUnknown;
+  }
+}
+
+// The cap of a relu6 on the grid of what it acts on.
+std::int64_t cap_code(const GraphStep& step, int decimal) {
+  const std::optional<std::int64_t> code = on_grid(step.cap, 0, decimal);
+  LOCKSTEP_ASSERT(code.has_value());
+  return *code;
+}
+
+}  // namespace
+
+std::optional<std::int64_t> on_grid(std::int64_t code, int from, int to) {
+  if (code == 0 || from == to) return code;
+  if (to < from) {
+    if (from - to > 62) return std::nullopt;
+    const std::int64_t step = std::int64_t{1} << (from - to);
+    if (code % step != 0) return std::nullopt;
+    return code / step;
+  }
+  if (to - from > 62) return std::nullopt;
+  const Int128 wide = static_cast<Int128>(code) * (Int128{1} << (to - from));
+  if (wide > INT64_MAX || wide < INT64_MIN) return std::nullopt;
+  return static_cast<std::int64_t>(wide);
+}
+
+GraphFunction::GraphFunction(Steps steps, int decimal)
+    : steps_(std::move(steps)), decimal_(decimal), result_decimal_(decimal) {
+  for (const GraphStep* step : steps_) {
+    if (step->kind == Kind::kQuantize) result_decimal_ = step->decimal;
+    if (step->kind != Kind::kReal) continue;
+    const Monotony monotony = step->functions.monotony();
+    if (monotony.never_decreases) continue;
+    direction_ = monotony.never_increases ? reversed(direction_) : Direction::kUnknown;
+  }
+}
+
+ExactValue GraphFunction::apply(std::int64_t code) const {
+  int decimal = decimal_;
+  bool real = false;
+  float number = 0;
+  for (const GraphStep* step : steps_) {
+    switch (step->kind) {
+      case Kind::kRelu:
+        code = std::max<std::int64_t>(code, 0);
+        break;
+      case Kind::kCap:
+        code = std::clamp<std::int64_t>(code, 0, cap_code(*step, decimal));
+        break;
+      case Kind::kReal:
+        number = apply_to_code(step->functions, code, decimal);
+        real = true;
+        break;
+      case Kind::kQuantize: {
+        const std::int64_t lo = lowest_code(step->bits), hi = highest_code(step->bits);
+        code = real ? quantize_float(number, step->decimal, step->rounding, lo, hi)
+                    : requantize_code(code, decimal - step->decimal, step->rounding, lo, hi);
+        decimal = step->decimal;
+        real = false;
+        break;
+      }
+    }
+  }
+  LOCKSTEP_ASSERT(!real);
+  return {code, decimal};
+}
+
+std::optional<std::int64_t> GraphFunction::apply(std::int64_t code, int decimal) const {
+  const ExactValue value = apply(code);
+  return on_grid(value.code, value.decimal, decimal);
+}
+
+std::optional<std::vector<PostStep>> GraphFunction::shifts(int decimal) const {
+  std::vector<PostStep> shifts;
+  int now = decimal_;
+  for (const GraphStep* step : steps_) {
+    switch (step->kind) {
+      case Kind::kRelu:
+        shifts.push_back({0, Rounding::kTowardZero, 0, INT64_MAX});
+        break;
+      case Kind::kCap:
+        shifts.push_back({0, Rounding::kTowardZero, 0, cap_code(*step, now)});
+        break;
+      case Kind::kReal:
+        return std::nullopt;
+      case Kind::kQuantize:
+        shifts.push_back({now - step->decimal, step->rounding, lowest_code(step->bits),
+                          highest_code(step->bits)});
+        now = step->decimal;
+        break;
+    }
+  }
+  if (decimal < now || decimal - now > 30) return std::nullopt;
+  if (decimal > now) shifts.push_back({now - decimal, Rounding::kTowardZero, INT64_MIN, INT64_MAX});
+  return shifts;
+}
+
+}  // namespace lockstep::verify
