@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <memory>
 #include <random>
 
 #include "tests/verify/quiet_network.h"
@@ -42,6 +43,7 @@ bool shows(const verify::LinearProbe& layer, const std::vector<Codes>& probes, s
 
 // A layer before any probe, and the layer after all of `probes`.
 struct Probed {
+  std::unique_ptr<verify::PlanOp> op;  // the others refer to it
   verify::LinearProbe before, after;
   std::vector<Codes> probes;
 };
@@ -54,8 +56,10 @@ std::vector<Probed> probe_layers(const Recorded& net, int aimed) {
   REQUIRE(!constants.refuted);
   std::vector<Probed> layers;
   for (std::uint32_t i = 0; i < intrt_op_count(plan.get()); ++i) {
-    const verify::PlanOp op = verify::read_op(plan, i);
+    auto kept = std::make_unique<verify::PlanOp>(verify::read_op(plan, i));
+    const verify::PlanOp& op = *kept;
     if (op.weights.empty()) continue;
+    REQUIRE(verify::LinearProbe::can_probe(op, plan.tensor(op.output)));
     const verify::ElementFacts& facts = constants.held[op.inputs[0]];
     verify::LinearProbe layer(op, plan.tensor(op.inputs[0]), plan.tensor(op.output), facts);
     const verify::LinearProbe before = layer;
@@ -74,7 +78,7 @@ std::vector<Probed> probe_layers(const Recorded& net, int aimed) {
       layer.add(codes);
       probes.push_back(std::move(codes));
     }
-    layers.push_back({before, std::move(layer), std::move(probes)});
+    layers.push_back({std::move(kept), before, std::move(layer), std::move(probes)});
   }
   return layers;
 }

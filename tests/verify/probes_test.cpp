@@ -24,7 +24,7 @@ verify::ProbeResult probe(const Emitted& emitted, std::int64_t most = 2048) {
   verify::Options options = emitted.options();
   options.c_probes = most;
   const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::seconds(60)};
-  return verify::run_layer_probes(network, plan, constants.held, kQuickTarget, program, options);
+  return verify::run_layer_probes(plan, constants.held, kQuickTarget, program, options);
 }
 
 // The places of the numbers of an array of the C.
@@ -168,4 +168,18 @@ TEST_CASE("a wrong weight of a channel that is 0 for every input is found where 
   CHECK(few.weights == all.weights);
   CHECK(few.covered < few.weights);
   CHECK(few.worst_layer == "fc");
+}
+
+TEST_CASE("probes of scales, transposed convolutions, sums, moves and tables agree") {
+  for (const char* name : {"bn_netpq", "float_bias_default", "gan_convtranspose", "residual_add",
+                           "superres_pixelshuffle", "conv1d_wave"}) {
+    CAPTURE(name);
+    const Emitted emitted(name);
+    const verify::ProbeResult result = probe(emitted, 96);
+    REQUIRE_MESSAGE(result.failure.empty(), result.failure);
+    if (result.refuted) FAIL(result.refuted->first_difference);
+    CHECK(result.report.probes >= 32);
+    CHECK(result.report.covered > 0);
+    CHECK(result.report.not_probed.empty());
+  }
 }

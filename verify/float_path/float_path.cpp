@@ -1,18 +1,15 @@
-// The canonical float path: what LibTorch computes in eval mode, in float32, in this order of
-// operations: convolution or matrix product with the fake-quantized, masked weight; then the
-// fake-quantized bias with one rounding; then whatever nodes follow. Written from
-// docs/arithmetic.md with LibTorch's own operators, apart from what trains the network and from the
-// exact integer semantics.
+// The canonical float path: what LibTorch computes in eval mode, in float32, in the order of
+// operations that docs/arithmetic.md gives. What a node computes is in layers.h; this runs the
+// nodes.
 #include <ATen/Context.h>
 #include <fmt/format.h>
 #include <torch/torch.h>
 
 #include <cmath>
-#include <functional>
 #include <map>
 
-#include "compile/checkpoint/parameters.h"
 #include "compile/support/error.h"
+#include "verify/float_path/layers.h"
 #include "verify/verify.h"
 
 namespace lockstep::verify {
@@ -20,99 +17,12 @@ namespace {
 
 using torch::Tensor;
 
-// 2^(sign * decimal) for each decimal, shaped so that it broadcasts along `axis` of a tensor of
-// rank `rank`.
-Tensor powers_of_two(const std::vector<int>& decimals, int sign, std::int64_t axis,
-                     std::int64_t rank) {
-  std::vector<float> values;
-  for (const int decimal : decimals) values.push_back(std::ldexp(1.0F, sign * decimal));
-  const Tensor flat = torch::tensor(values, torch::kFloat32);
-  if (decimals.size() == 1) return flat;
-  std::vector<std::int64_t> shape(static_cast<std::size_t>(rank), 1);
-  shape[static_cast<std::size_t>(axis)] = static_cast<std::int64_t>(decimals.size());
-  return flat.reshape(shape);
-}
-
-// clamp(round(x * 2^decimal)) * 2^-decimal. Every product is exact: it moves an exponent.
-Tensor fake_quantize(const Tensor& x, const QuantizeParameters& quantize, Rounding rounding,
-                     std::int64_t axis) {
-  const Tensor scaled = x * powers_of_two(quantize.decimals, 1, axis, x.dim());
-  const Tensor rounded = rounding == Rounding::kTowardZero ? torch::trunc(scaled)
-                         : rounding == Rounding::kFloor    ? torch::floor(scaled)
-                                                           : torch::round(scaled);  // half to even
-  const double highest = std::ldexp(1.0, quantize.bits - 1);
-  const Tensor codes = torch::clamp(rounded, -highest, highest - 1);
-  return codes * powers_of_two(quantize.decimals, -1, axis, x.dim());
-}
-
-Tensor mask_tensor(const MaskParameters& mask) {
-  std::vector<float> keep(mask.keep.begin(), mask.keep.end());
-  return torch::tensor(keep, torch::kFloat32).reshape(mask.shape);
-}
-
-// A node as a function of its input.
-using Layer = std::function<Tensor(const Tensor&)>;
-
-Tensor effective_weight(const Node& node, const NodeParameters& parameters) {
-  Tensor weight =
-      torch::tensor(parameters.weight, torch::kFloat32).reshape(parameters.weight_shape);
-  if (parameters.weight_mask) weight = weight * mask_tensor(*parameters.weight_mask);
-  if (const QuantizeSpec* spec = node.weight_quantize();
-      spec != nullptr && parameters.weight_quantize)
-    weight = fake_quantize(weight, *parameters.weight_quantize, spec->rounding, spec->channelwise);
-  return weight;
-}
-
-// Undefined without a bias; one value per output channel otherwise.
-Tensor effective_bias(const Node& node, const NodeParameters& parameters) {
-  if (parameters.bias.empty()) return {};
-  const Tensor bias = torch::tensor(parameters.bias, torch::kFloat32);
-  if (!parameters.bias_quantize) return bias;
-  return fake_quantize(bias, *parameters.bias_quantize, node.weight_quantize()->rounding, 0);
-}
-
-Layer make_conv2d(const Node& node, const NodeParameters& parameters) {
-  const Tensor weight = effective_weight(node, parameters);
-  Tensor bias = effective_bias(node, parameters);
-  if (bias.defined()) bias = bias.reshape({1, -1, 1, 1});
-  return [weight, bias, stride = node.integers("stride"), padding = node.integers("padding"),
-          dilation = node.integers("dilation"), groups = node.integer("groups")](const Tensor& x) {
-    const Tensor sum = torch::conv2d(x, weight, {}, stride, padding, dilation, groups);
-    return bias.defined() ? sum + bias : sum;
-  };
-}
-
-Layer make_linear(const Node& node, const NodeParameters& parameters) {
-  const Tensor weight = effective_weight(node, parameters);
-  const Tensor bias = effective_bias(node, parameters);
-  return [weight, bias](const Tensor& x) {
-    const Tensor sum = torch::matmul(x, weight.t());
-    return bias.defined() ? sum + bias : sum;
-  };
-}
-
-Layer make_max_pool2d(const Node& node) {
-  return [kernel = node.integers("kernel_size"), stride = node.integers("stride"),
-          padding = node.integers("padding"), dilation = node.integers("dilation"),
-          ceil_mode = node.flag("ceil_mode")](const Tensor& x) {
-    return torch::max_pool2d(x, kernel, stride, padding, dilation, ceil_mode);
-  };
-}
-
 Layer make_layer(const Node& node, const NodeParameters& parameters) {
-  if (node.op == "conv2d") return make_conv2d(node, parameters);
-  if (node.op == "linear") return make_linear(node, parameters);
-  if (node.op == "max_pool2d") return make_max_pool2d(node);
-  if (node.op == "relu") return [](const Tensor& x) { return torch::relu(x); };
-  if (node.op == "flatten") return [](const Tensor& x) { return torch::flatten(x, 1); };
-  if (node.op == "dropout" || node.op == "identity") return [](const Tensor& x) { return x; };
-  if (node.op == "prune")
-    return [mask = mask_tensor(*parameters.mask)](const Tensor& x) { return x * mask; };
-  if (node.op == "quantize")
-    return [quantize = *parameters.quantize, rounding = node.quantize->rounding,
-            axis = node.quantize->channelwise](const Tensor& x) {
-      return fake_quantize(x, quantize, rounding, axis);
-    };
+  if (Layer layer = make_weighted_layer(node, parameters)) return layer;
+  if (Layer layer = make_sparse_layer(node, parameters)) return layer;
+  if (Layer layer = make_function_layer(node)) return layer;
+  if (Layer layer = make_window_layer(node)) return layer;
+  if (Layer layer = make_move_layer(node)) return layer;
   throw InputError(
       fmt::format("layer '{}': the float path knows no operator '{}'", node.name, node.op));
 }
@@ -148,8 +58,10 @@ class TorchFloatPath final : public FloatPath {
       values[graph_.inputs[i].name] = input_tensor(batch.at(i), samples);
     for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
       const Node& node = graph_.nodes[n];
+      std::vector<Tensor> inputs;
+      for (const std::string& name : node.inputs) inputs.push_back(values.at(name));
       try {
-        values[node.name] = layers_[n](values.at(node.inputs.at(0)));
+        values[node.name] = layers_[n](inputs);
       } catch (const c10::Error& error) {
         throw InputError(
             fmt::format("layer '{}': LibTorch: {}", node.name, first_line(error.msg())));
