@@ -14,10 +14,28 @@ namespace {
 
 bool is_batch_norm(const Node& node) { return !schema_of(node).normalized_channels.empty(); }
 
-// Does the operator compute new values, rather than pick or move those that it gets?
+bool is_one_of(const Node& node, std::initializer_list<std::string_view> ops) {
+  return std::ranges::count(ops, node.op) > 0;
+}
+
+// An activation that leaves the grid of its input; a relu stays on it.
+bool is_function(const Node& node) {
+  return is_one_of(node, {"relu6", "leaky_relu", "hard_sigmoid", "hard_swish", "tanh", "sigmoid",
+                          "silu", "gelu", "elu", "softplus"});
+}
+
+// Does the operator compute new values, rather than pick or move those that it gets? A concat
+// does: it brings its inputs to one grid.
 bool makes_values(const Node& node) {
-  return schema_of(node).weight_shape != nullptr || is_batch_norm(node) || node.op == "add" ||
-         node.op == "avg_pool2d";
+  return schema_of(node).weight_shape != nullptr || is_batch_norm(node) || is_function(node) ||
+         is_one_of(node, {"add", "sub", "mul", "concat", "avg_pool1d", "avg_pool2d",
+                          "adaptive_avg_pool1d", "adaptive_avg_pool2d"}) ||
+         (node.op == "upsample" && node.choice("mode") == "bilinear");
+}
+
+// May the operator stand between the last value and an output, which then stands for that value?
+bool only_names(const Node& node) {
+  return is_one_of(node, {"softmax", "log_softmax", "argmax", "identity", "dropout"});
 }
 
 void require_float(const Graph& graph) {
@@ -50,6 +68,7 @@ class Conversion {
     graph_.nodes.clear();
     std::vector<bool> ends(old.size());
     for (std::size_t i = 0; i < old.size(); ++i) ends[i] = ends_here(old, i);
+    const std::set<std::string> last_values = values_of_outputs(old);
     for (std::size_t i = 0; i < old.size(); ++i) {
       Node node = std::move(old[i]);
       const std::string name = node.name;
@@ -58,7 +77,7 @@ class Conversion {
       graph_.nodes.push_back(std::move(node));
       if (excluded || !ends[i]) continue;
       std::string last = name;
-      if (policy_.prune_activations && std::ranges::count(graph_.outputs, name) == 0)
+      if (policy_.prune_activations && !last_values.contains(name))
         last = append("prune", name, last);
       if (policy_.quantize_activations) last = append("quantize", name, last);
       for (std::size_t k = i + 1; k < old.size(); ++k)
@@ -69,7 +88,15 @@ class Conversion {
   }
 
  private:
-  // A value that only its batch norm or its relu reads is not finished yet.
+  // Outputs, and what softmax, argmax and their like make them of.
+  std::set<std::string> values_of_outputs(const std::vector<Node>& nodes) const {
+    std::set<std::string> values(graph_.outputs.begin(), graph_.outputs.end());
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node)
+      if (values.contains(node->name) && only_names(*node)) values.insert(node->inputs.at(0));
+    return values;
+  }
+
+  // A value that only its batch norm or its activation reads is not finished yet.
   bool ends_here(const std::vector<Node>& nodes, std::size_t i) const {
     if (nodes[i].op == "relu") {
       const auto source = std::ranges::find(nodes, nodes[i].inputs.at(0), &Node::name);
@@ -78,14 +105,15 @@ class Conversion {
     return makes_values(nodes[i]) && goes_on_in(nodes, nodes[i]) == nullptr;
   }
 
-  // The batch norm or relu that finishes the value of `node`; nullptr when there is none, or when
-  // one of the two is excluded.
+  // The batch norm or activation that goes on with the value of `node`; nullptr when there is none,
+  // or when one of the two is excluded.
   const Node* goes_on_in(const std::vector<Node>& nodes, const Node& node) const {
     if (!makes_values(node) || excluded_.contains(node.name)) return nullptr;
     const Node* const reader = only_reader(nodes, graph_.outputs, node.name);
     if (reader == nullptr) return nullptr;
     if (is_batch_norm(*reader)) return reader;
-    return reader->op == "relu" && !excluded_.contains(reader->name) ? reader : nullptr;
+    const bool is_activation = reader->op == "relu" || is_function(*reader);
+    return is_activation && !excluded_.contains(reader->name) ? reader : nullptr;
   }
 
   void wrap_weight(Node& node) const {

@@ -28,13 +28,14 @@ struct ConversionPolicy {
 ConversionPolicy read_policy(const std::filesystem::path& path);
 ConversionPolicy parse_policy(std::string_view json, const std::string& name_for_errors);
 
-// Weights are pruned first and quantized then. Behind each convolution, linear layer, addition and
-// average pooling (behind its batch norm and its relu, where those are its only readers) come a
-// prune node, except where the value is an output, and a quantize node, named NAME_prune and
-// NAME_quantize after the node that they follow; readers and outputs are moved to the last. Behind
-// a relu, because what the relu sets to 0 is what pruning should take first. InputError names a
-// node that is quantized or pruned already, an excluded one that does not exist, and a name that is
-// taken.
+// Weights are pruned first and quantized then. Behind each operator that computes new values (a
+// convolution, linear layer, sum, difference, product, concat, average pooling, bilinear upsampling
+// or activation function), and behind its batch norm and its activation where those are its only
+// readers, come a prune node and a quantize node, named NAME_prune and NAME_quantize after the node
+// that they follow; readers and outputs are moved to the last. No prune node comes where the value
+// is an output, or becomes one by a softmax, log_softmax or argmax. Behind a relu, because what the
+// relu sets to 0 is what pruning should take first. InputError names a node that is quantized or
+// pruned already, an excluded one that does not exist, and a name that is taken.
 Graph convert_graph(Graph graph, const ConversionPolicy& policy);
 
 }  // namespace lockstep::train

@@ -37,7 +37,7 @@ std::map<std::string, std::vector<std::int64_t>> value_shapes(Network& network) 
 }
 
 void require_class_outputs(Network& network, const datasets::Dataset& dataset) {
-  const std::string& output = network.graph().outputs.at(0);
+  const std::string& output = network.class_scores_name();
   const std::vector<std::int64_t> shape = value_shapes(network).at(output);
   if (shape.size() != 2)
     throw InputError(
@@ -81,7 +81,7 @@ std::int64_t count_recognized(Network& network, const datasets::Images& images, 
     const Batch batch = gather(
         images, network.graph().inputs.at(0),
         std::span(all).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)));
-    correct += count_correct(network.forward({batch.images}).at(0), batch.labels);
+    correct += count_correct(network.class_scores({batch.images}), batch.labels);
   }
   return correct;
 }

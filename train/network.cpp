@@ -8,20 +8,12 @@
 
 #include "compile/graph/shapes.h"
 #include "compile/support/error.h"
+#include "train/class_scores.h"
 #include "train/linear_quantize.h"
 #include "train/sparse_log.h"
 
 namespace lockstep::train {
 namespace {
-
-// The node after which `value` is not read any more; the number of nodes for an output.
-std::size_t last_reader(const Graph& graph, const std::string& value) {
-  if (std::ranges::count(graph.outputs, value) > 0) return graph.nodes.size();
-  std::size_t last = 0;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i)
-    if (std::ranges::count(graph.nodes[i].inputs, value) > 0) last = i;
-  return last;
-}
 
 // LibTorch's own messages may have many lines.
 InputError explained(const Node& node, const c10::Error& error) {
@@ -39,7 +31,8 @@ std::vector<M*> layers_of(const torch::nn::Module& root) {
 
 }  // namespace
 
-Network::Network(Graph graph, std::uint64_t seed) : graph_(std::move(graph)) {
+Network::Network(Graph graph, std::uint64_t seed)
+    : graph_(std::move(graph)), class_scores_name_(train::class_scores_name(graph_)) {
   infer_shapes(graph_, fmt::format("graph '{}'", graph_.name));
   torch::manual_seed(seed);
   const LogCapture capture([&](LogKind kind, const std::string& line) {
@@ -56,11 +49,20 @@ Network::Network(Graph graph, std::uint64_t seed) : graph_(std::move(graph)) {
     // Registered by number: a node's name may hold characters that LibTorch does not allow.
     if (step.op.module) register_module(std::to_string(i), step.op.module);
     for (const std::string& input : node.inputs)
-      if (last_reader(graph_, input) == i) step.finished_inputs.push_back(input);
+      if (last_reader(input) == i) step.finished_inputs.push_back(input);
     steps_.push_back(std::move(step));
   }
   require_distinct_keys();
   fuse_nodes();
+}
+
+std::size_t Network::last_reader(const std::string& value) const {
+  if (value == class_scores_name_ || std::ranges::count(graph_.outputs, value) > 0)
+    return graph_.nodes.size();
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+    if (std::ranges::count(graph_.nodes[i].inputs, value) > 0) last = i;
+  return last;
 }
 
 // A node named 'conv.quantize' would share keys with the quantizer that wraps the weight of 'conv'.
@@ -84,7 +86,7 @@ void Network::fuse_nodes() {
     if (i + 1 >= steps_.size()) return false;
     const std::string& value = graph_.nodes[i].name;
     const std::vector<std::string>& next = graph_.nodes[i + 1].inputs;
-    return next.size() == 1 && next[0] == value && last_reader(graph_, value) == i + 1;
+    return next.size() == 1 && next[0] == value && last_reader(value) == i + 1;
   };
   const auto op_of = [&](std::size_t i) { return std::string_view(graph_.nodes[i].op); };
   for (std::size_t i = 0; i < steps_.size(); ++i) {
@@ -128,6 +130,16 @@ void Network::move_to(torch::Device device) {
 
 std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& inputs,
                                             const Observer& observe) {
+  return run(inputs, graph_.outputs, observe);
+}
+
+torch::Tensor Network::class_scores(const std::vector<torch::Tensor>& inputs) {
+  return run(inputs, {class_scores_name_}, {}).at(0);
+}
+
+std::vector<torch::Tensor> Network::run(const std::vector<torch::Tensor>& inputs,
+                                        const std::vector<std::string>& wanted,
+                                        const Observer& observe) {
   LOCKSTEP_ASSERT(inputs.size() == graph_.inputs.size());
   const LogCapture capture([&](LogKind, const std::string& line) { events_.push_back(line); });
   std::map<std::string, torch::Tensor, std::less<>> values;
@@ -150,7 +162,7 @@ std::vector<torch::Tensor> Network::forward(const std::vector<torch::Tensor>& in
     values[graph_.nodes[next - 1].name] = std::move(y);
   }
   std::vector<torch::Tensor> outputs;
-  for (const std::string& name : graph_.outputs) outputs.push_back(values.at(name));
+  for (const std::string& name : wanted) outputs.push_back(values.at(name));
   return outputs;
 }
 

@@ -34,6 +34,9 @@ class Network : public torch::nn::Module {
   using Observer = std::function<void(const Node& node, const torch::Tensor& value)>;
   std::vector<torch::Tensor> forward(const std::vector<torch::Tensor>& inputs,
                                      const Observer& observe = {});
+  // The value that the loss and the accuracy look at (class_scores.h), as forward computes it.
+  torch::Tensor class_scores(const std::vector<torch::Tensor>& inputs);
+  const std::string& class_scores_name() const { return class_scores_name_; }
 
   // Every state-dict entry, in order. The tensors share memory with the network.
   std::vector<StateEntry> state() const;
@@ -65,11 +68,18 @@ class Network : public torch::nn::Module {
     torch::Tensor run(const torch::Tensor& input) const;
   };
 
+  // `wanted`: outputs and the class scores.
+  std::vector<torch::Tensor> run(const std::vector<torch::Tensor>& inputs,
+                                 const std::vector<std::string>& wanted, const Observer& observe);
+  // The node after which `value` is not read any more; the number of nodes when a caller may want
+  // it.
+  std::size_t last_reader(const std::string& value) const;
   void require_distinct_keys() const;
   void fuse_nodes();
   const Fused* fused_from(std::size_t node) const;  // nullptr: none begins there
 
   Graph graph_;
+  std::string class_scores_name_;
   torch::Device device_ = torch::kCPU;
   std::vector<Step> steps_;  // one per node
   std::vector<Fused> fused_;

@@ -14,6 +14,7 @@
 #include "train/announcement.h"
 #include "train/batches.h"
 #include "train/checkpoint.h"
+#include "train/class_scores.h"
 #include "train/device.h"
 #include "train/evaluation.h"
 #include "train/network.h"
@@ -61,6 +62,7 @@ class Training {
     total_steps_ = recipe_.epochs * steps_per_epoch_;
     if (trainable_.empty())
       throw InputError(fmt::format("graph '{}' has nothing to train", graph.name));
+    require_gradients(graph);
     start_state(graph);
     if (group_ != nullptr) join_group();
     if (!options.weights.empty())
@@ -199,7 +201,7 @@ class Training {
     const Batch batch = batches_.batch(state_.step, my_share(count));
     std::optional<SharedBatch> shared_batch;
     if (group_ != nullptr) shared_batch.emplace(head_of_shared_batch(*group_, count));
-    const torch::Tensor logits = network_.forward({batch.images}).at(0);
+    const torch::Tensor logits = network_.class_scores({batch.images});
     torch::Tensor loss = torch::nn::functional::cross_entropy(
         logits, torch::tensor(batch.labels, torch::kInt64).to(logits.device()),
         torch::nn::functional::CrossEntropyFuncOptions().label_smoothing(recipe_.label_smoothing));

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "compile/graph/shapes.h"
@@ -117,6 +118,63 @@ TEST_CASE("a relu that alone reads a value finishes it, unless one of the two is
         std::vector<std::string>{"a(input)", "ra(a)", "b(ra)", "b_prune(b)", "b_quantize(b_prune)",
                                  "rb(b_quantize)", "sum(b_quantize,rb)", "sum_prune(sum)",
                                  "sum_quantize(sum_prune)", "last(sum_quantize)"});
+}
+
+TEST_CASE(
+    "activation functions go on with a value, sums and concats make one, and logits are not "
+    "pruned") {
+  const Graph graph = parse_graph(R"({"format": "lockstep-graph", "version": 1, "name": "net",
+ "inputs": [{"name": "input", "shape": [4, 8, 8]}],
+ "nodes": [
+  {"name": "c", "op": "conv2d", "inputs": ["input"],
+   "attrs": {"in_channels": 4, "out_channels": 4, "kernel_size": 1}},
+  {"name": "bn", "op": "batch_norm2d", "inputs": ["c"], "attrs": {"num_features": 4}},
+  {"name": "swish", "op": "hard_swish", "inputs": ["bn"]},
+  {"name": "gate", "op": "sigmoid", "inputs": ["swish"]},
+  {"name": "scaled", "op": "mul", "inputs": ["swish", "gate"]},
+  {"name": "both", "op": "concat", "inputs": ["scaled", "input"]},
+  {"name": "less", "op": "sub", "inputs": ["both", "both"]},
+  {"name": "six", "op": "relu6", "inputs": ["less"]},
+  {"name": "up", "op": "upsample", "inputs": ["six"], "attrs": {"scale_factor": 2}},
+  {"name": "finer", "op": "upsample", "inputs": ["up"], "attrs": {"scale_factor": 2, "mode": "bilinear"}},
+  {"name": "mean", "op": "adaptive_avg_pool2d", "inputs": ["finer"], "attrs": {"output_size": 1}},
+  {"name": "flat", "op": "flatten", "inputs": ["mean"]},
+  {"name": "fc", "op": "linear", "inputs": ["flat"], "attrs": {"in_features": 8, "out_features": 3}},
+  {"name": "same", "op": "identity", "inputs": ["fc"]},
+  {"name": "p", "op": "softmax", "inputs": ["same"]}],
+ "outputs": ["p"]})",
+                                  "net.json");
+  const Graph converted = convert_graph(
+      graph, {.prune_activations = PruneSpec{}, .exclude = {"gate", "scaled", "mean"}});
+  CHECK(wiring(converted) == std::vector<std::string>{"c(input)",
+                                                      "bn(c)",
+                                                      "swish(bn)",
+                                                      "swish_prune(swish)",
+                                                      "swish_quantize(swish_prune)",
+                                                      "gate(swish_quantize)",
+                                                      "scaled(swish_quantize,gate)",
+                                                      "both(scaled,input)",
+                                                      "both_prune(both)",
+                                                      "both_quantize(both_prune)",
+                                                      "less(both_quantize,both_quantize)",
+                                                      "six(less)",
+                                                      "six_prune(six)",
+                                                      "six_quantize(six_prune)",
+                                                      "up(six_quantize)",
+                                                      "finer(up)",
+                                                      "finer_prune(finer)",
+                                                      "finer_quantize(finer_prune)",
+                                                      "mean(finer_quantize)",
+                                                      "flat(mean)",
+                                                      "fc(flat)",
+                                                      "fc_quantize(fc)",
+                                                      "same(fc_quantize)",
+                                                      "p(same)"});
+  CHECK(converted.outputs == std::vector<std::string>{"p"});
+  const std::vector<std::string> all = wiring(convert_graph(graph, {}));
+  for (const std::string node : {"gate_quantize(gate)", "scaled_quantize(scaled)",
+                                 "mean_quantize(mean)", "up(six_quantize)"})
+    CHECK_MESSAGE(std::ranges::count(all, node) == 1, node);
 }
 
 TEST_CASE("null switches a part off, and the output channels of a transposed weight are axis 1") {

@@ -1,4 +1,5 @@
 // Training as a whole, on generated data and a small graph: what it writes and what it refuses.
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -266,6 +267,43 @@ TEST_CASE("a network that ends in too few values, or in none per class, is refus
   Graph cut = small_graph();
   cut.outputs = {"code"};
   CHECK(contains(error(cut), "layer 'code': the first output has shape [4, 6, 6]"));
+}
+
+TEST_CASE("a last softmax, log_softmax or argmax changes nothing about training") {
+  const TemporaryFolder folder;
+  TrainOptions options = options_for(folder.path());
+  options.recipe.epochs = 1;
+  options.recipe.label_smoothing = 0.1;
+  const TrainResult plain = train_network(small_graph(), options);
+  CHECK(plain.test_accuracy > 0.3);  // ten classes
+  for (const std::string op : {"softmax", "log_softmax", "argmax"}) {
+    CAPTURE(op);
+    Graph graph = small_graph();
+    lockstep::Node node;
+    node.name = "last";
+    node.op = op;
+    node.inputs = {"logits"};
+    node.attributes["dim"] = std::vector<std::int64_t>{1};
+    graph.nodes.push_back(node);
+    graph.outputs = {"last"};
+    const TrainResult result = train_network(graph, options);
+    CHECK(result.state_sha256 == plain.state_sha256);
+    CHECK(result.test_accuracy == plain.test_accuracy);
+  }
+}
+
+TEST_CASE("an argmax that the classes are computed from is refused, since it has no gradient") {
+  const TemporaryFolder folder;
+  Graph graph = small_graph();
+  for (lockstep::Node& node : graph.nodes)
+    if (node.name == "drop") {
+      node.op = "argmax";
+      node.attributes = {{"dim", std::vector<std::int64_t>{1}}};
+    }
+  const auto fc = std::ranges::find(graph.nodes, std::string("fc"), &lockstep::Node::name);
+  fc->attributes["in_features"] = std::vector<std::int64_t>{1};
+  CHECK(contains(input_error_of([&] { train_network(graph, options_for(folder.path())); }),
+                 "layer 'drop': argmax has no gradient, so no layer before it can train"));
 }
 
 TEST_CASE("a learning rate that explodes is reported with a layer, not trained on") {
