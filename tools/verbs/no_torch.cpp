@@ -23,6 +23,7 @@ std::span<const Verb> verbs() {
       {"run", kRunSummary, add_run},
       {"inspect", kInspectSummary, add_inspect},
       {"bench", kBenchSummary, add_bench},
+      {"zoo", kZooSummary, add_zoo},
   };
   return kVerbs;
 }

@@ -39,5 +39,7 @@ inline constexpr const char* kVerifySummary =
 inline constexpr const char* kRunSummary = "Run a plan on the codes or numbers of a .npy file";
 inline constexpr const char* kInspectSummary = "Show what a state dict, graph or plan holds";
 inline constexpr const char* kBenchSummary = "Measure the latency of a plan on this machine";
+inline constexpr const char* kZooSummary =
+    "List well-known networks, write one to train or compile";
 
 }  // namespace lockstep::cli
