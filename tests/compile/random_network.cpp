@@ -277,6 +277,23 @@ void StateBuilder::prune(const std::string& prefix, std::vector<std::int64_t> sh
   floats(prefix + "_cur_sparsity", {1}, {0.5F});
 }
 
+void StateBuilder::batch_norm(const std::string& prefix, const std::vector<float>& weight,
+                              const std::vector<float>& bias,
+                              const std::vector<float>& running_mean,
+                              const std::vector<float>& running_var) {
+  const std::vector<std::int64_t> shape = {static_cast<std::int64_t>(weight.size())};
+  floats(prefix + "weight", shape, weight);
+  floats(prefix + "bias", shape, bias);
+  floats(prefix + "running_mean", shape, running_mean);
+  floats(prefix + "running_var", shape, running_var);
+  state_.add(prefix + "num_batches_tracked", tensor<std::int64_t>(Dtype::kInt64, {}, {100}));
+}
+
+void StateBuilder::unused_quantize(const std::string& prefix) {
+  for (const char* entry : {"decimal", "_n_updates", "bits", "_quantized"})
+    state_.add(prefix + entry, tensor<std::int32_t>(Dtype::kInt32, {}, {-1}));
+}
+
 Network random_network(std::uint64_t seed) { return Maker(seed).make(); }
 
 std::vector<std::vector<std::int64_t>> input_codes(const Graph& graph, std::uint64_t seed,
@@ -287,7 +304,10 @@ std::vector<std::vector<std::int64_t>> input_codes(const Graph& graph, std::uint
     const std::int64_t half = std::int64_t{1} << (input.bits - 1);
     std::vector<std::int64_t> codes(static_cast<std::size_t>(product(input.shape)));
     for (std::int64_t& code : codes)
-      code = corner == 1 ? -half : corner == 2 ? half - 1 : random.between(-half, half - 1);
+      code = corner == 1                         ? -half
+             : corner == 2                       ? half - 1
+             : corner == 3 && !random.chance(15) ? 0
+                                                 : random.between(-half, half - 1);
     inputs.push_back(std::move(codes));
   }
   return inputs;

@@ -30,6 +30,11 @@ class StateBuilder {
   void quantize(const std::string& prefix, const std::vector<int>& decimals, int bits);
   void prune(const std::string& prefix, std::vector<std::int64_t> shape,
              const std::vector<std::uint8_t>& mask);
+  void batch_norm(const std::string& prefix, const std::vector<float>& weight,
+                  const std::vector<float>& bias, const std::vector<float>& running_mean,
+                  const std::vector<float>& running_var);
+  // QSPARSE's -1 for the entries of a quantize that never saw data.
+  void unused_quantize(const std::string& prefix);
   StateDict take() { return std::move(state_); }
 
  private:
@@ -47,7 +52,7 @@ struct Network {
 Network random_network(std::uint64_t seed);
 
 // Codes of every input of `graph`: pseudo-random, or all lowest (corner 1), or all highest (corner
-// 2).
+// 2), or mostly zeros (corner 3).
 std::vector<std::vector<std::int64_t>> input_codes(const Graph& graph, std::uint64_t seed,
                                                    int corner);
 

@@ -27,6 +27,8 @@ inline std::vector<std::int64_t> logical_codes(const intrt_tensor& tensor, const
     std::int64_t code = 0;
     if (tensor.type == INTRT_INT8) {
       code = *reinterpret_cast<const std::int8_t*>(element);
+    } else if (tensor.type == INTRT_UINT8) {
+      code = *reinterpret_cast<const std::uint8_t*>(element);
     } else if (tensor.type == INTRT_INT16) {
       std::int16_t narrow = 0;
       std::memcpy(&narrow, element, sizeof narrow);
