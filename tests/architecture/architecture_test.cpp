@@ -39,7 +39,8 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"verify", {"compile/support", "compile/graph", "compile/checkpoint", "intrt"}},
     {"tools",
      {"compile", "compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "intrt",
-      "train", "train/datasets", "verify"}},
+      "train", "train/datasets", "verify", "tools/zoo"}},
+    {"tools/zoo", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
     {"tools/bench", {"compile/support", "compile/graph", "train"}},
 };
 

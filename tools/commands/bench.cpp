@@ -39,9 +39,10 @@ std::vector<Input> random_inputs(const OpenPlan& plan) {
     const intrt_tensor tensor = plan.tensor(index);
     Input input{index, std::vector<std::int32_t>(tensor.element_count)};
     const auto codes = std::uint64_t{1} << tensor.bits;
+    const std::int64_t lowest =
+        tensor.type == INTRT_UINT8 ? 0 : -static_cast<std::int64_t>(codes / 2);
     for (std::int32_t& code : input.codes)
-      code = static_cast<std::int32_t>(static_cast<std::int64_t>(random() % codes) -
-                                       static_cast<std::int64_t>(codes / 2));
+      code = static_cast<std::int32_t>(static_cast<std::int64_t>(random() % codes) + lowest);
     inputs.push_back(std::move(input));
   }
   return inputs;

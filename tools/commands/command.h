@@ -25,5 +25,6 @@ Action add_inspect(CLI::App& verb);
 Action add_run(CLI::App& verb);
 Action add_train(CLI::App& verb);
 Action add_verify(CLI::App& verb);
+Action add_zoo(CLI::App& verb);
 
 }  // namespace lockstep::cli

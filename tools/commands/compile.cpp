@@ -22,7 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct CompileArguments {
-  fs::path graph, weights, out, c_folder;
+  fs::path graph, weights, out, c_folder, dot;
   std::string prefix = "net";
   std::string print_after;
   bool keep_layers = false;
@@ -76,6 +76,30 @@ std::string table_text(const Compiled& compiled) {
   return table.to_text();
 }
 
+std::string pass_table_text(const std::vector<PassReport>& passes) {
+  using enum Table::Align;
+  Table table({{"after pass", kLeft},
+               {"operators", kRight},
+               {"MACs", kRight},
+               {"nonzero MACs", kRight},
+               {"weight bytes", kRight},
+               {"RAM bytes", kRight}});
+  for (const PassReport& row : passes)
+    table.add_row({row.pass, fmt::to_string(row.ops), fmt::to_string(row.macs),
+                   fmt::to_string(row.nonzero_macs), fmt::to_string(row.weight_bytes),
+                   fmt::to_string(row.live_bytes)});
+  return table.to_text();
+}
+
+nlohmann::ordered_json to_json(const PassReport& row) {
+  return {{"pass", row.pass},
+          {"operators", row.ops},
+          {"macs", row.macs},
+          {"nonzero_macs", row.nonzero_macs},
+          {"weight_bytes", row.weight_bytes},
+          {"live_bytes", row.live_bytes}};
+}
+
 nlohmann::ordered_json to_json(const OperatorReport& row) {
   return {{"macs", row.macs},
           {"nonzero_macs", row.nonzero_macs},
@@ -88,6 +112,7 @@ int compile(const CompileArguments& arguments) {
   check(arguments);
   Outputs outputs({arguments.graph, arguments.weights});
   outputs.claim(arguments.out);
+  if (!arguments.dot.empty()) outputs.claim(arguments.dot);
   if (!arguments.c_folder.empty()) {
     outputs.make_folder(arguments.c_folder);
     for (const char* suffix : {".c", ".h", "_selftest.c"})
@@ -113,11 +138,15 @@ int compile(const CompileArguments& arguments) {
       write_file_atomically(path, file.text);
       c_files.push_back(path.string());
     }
+  if (!arguments.dot.empty()) write_file_atomically(arguments.dot, ir::to_dot(compiled.program));
   write_file_atomically(arguments.out, compiled.plan);
 
   console.print(table_text(compiled));
-  console.print(fmt::format("\narena  {} bytes\nplan   {} bytes  {}", compiled.arena_bytes,
-                            compiled.plan.size(), arguments.out.string()));
+  console.print("\n" + pass_table_text(compiled.passes));
+  console.print(
+      fmt::format("\narena  {} bytes, at least {} are needed at once\nplan   {} bytes  {}",
+                  compiled.arena_bytes, compiled.passes.back().live_bytes, compiled.plan.size(),
+                  arguments.out.string()));
   for (const std::string& file : c_files) console.print(fmt::format("C      {}", file));
 
   nlohmann::ordered_json operators = nlohmann::ordered_json::array();
@@ -126,11 +155,14 @@ int compile(const CompileArguments& arguments) {
     entry.update(to_json(row));
     operators.push_back(std::move(entry));
   }
+  nlohmann::ordered_json passes = nlohmann::ordered_json::array();
+  for (const PassReport& row : compiled.passes) passes.push_back(to_json(row));
   console.print_json({{"plan", arguments.out.string()},
                       {"plan_bytes", compiled.plan.size()},
                       {"arena_bytes", compiled.arena_bytes},
                       {"c_files", c_files},
                       {"operators", std::move(operators)},
+                      {"passes", std::move(passes)},
                       {"total", to_json(total(compiled.operators))}});
   outputs.keep();
   return kExitOk;
@@ -154,6 +186,8 @@ Action add_compile(CLI::App& verb) {
   verb.add_option("--print-after", arguments->print_after,
                   "Print the program after this pass, or after all")
       ->type_name("PASS");
+  add_path(verb, "--dot", arguments->dot, "Write a picture of the program for Graphviz, too",
+           "graph.dot");
   add_output_options(verb, arguments->output);
   return [arguments] { return compile(*arguments); };
 }

@@ -58,6 +58,7 @@ Samples read_samples(const fs::path& file, const intrt_tensor& tensor) {
   samples.codes = input_codes(file.string(), array,
                               {.name = tensor.name,
                                .bits = static_cast<int>(tensor.bits),
+                               .bytes = tensor.type == INTRT_UINT8,
                                .decimals = decimals,
                                .elements_per_channel = std::size_t{tensor.height} * tensor.width});
   return samples;
@@ -158,13 +159,16 @@ nlohmann::ordered_json write_recordings(const OpenPlan& plan, std::int64_t sampl
                                  .values = std::move(recording.codes)};
     array.shape.insert(array.shape.begin(), samples);
     write_npy(recording.file, array);
-    console.print(fmt::format("{}: '{}' {} int32", recording.file.string(), tensor.name,
-                              shape_text(array.shape)));
+    const std::vector<float> offsets = offsets_of(tensor);
+    console.print(fmt::format("{}: '{}' {} int32{}", recording.file.string(), tensor.name,
+                              shape_text(array.shape),
+                              offsets.empty() ? "" : ", values need their offsets (--json)"));
     files.push_back(
         {{"file", recording.file.string()},
          {"tensor", tensor.name},
          {"shape", array.shape},
-         {"decimals", std::vector<int>(tensor.decimals, tensor.decimals + tensor.decimal_count)}});
+         {"decimals", std::vector<int>(tensor.decimals, tensor.decimals + tensor.decimal_count)},
+         {"offsets", offsets}});
   }
   return files;
 }
@@ -219,7 +223,8 @@ Action add_run(CLI::App& verb) {
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb.add_option("--output", options->outputs,
-                  "Output codes, int32 (N,C,H,W); value = code * 2^-decimal; once per output")
+                  "Output codes, int32 (N,C,H,W); value = code * 2^-decimal, + offset where --json "
+                  "gives offsets; once per output")
       ->type_name("[NAME=]Y.npy")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

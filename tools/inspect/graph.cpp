@@ -31,6 +31,7 @@ std::string text_of(const AttributeValue& value) {
   if (const auto* integers = std::get_if<std::vector<std::int64_t>>(&value))
     return fmt::format("{}", fmt::join(*integers, "x"));
   if (const bool* flag = std::get_if<bool>(&value)) return *flag ? "yes" : "no";
+  if (const auto* choice = std::get_if<std::string>(&value)) return *choice;
   return fmt::format("{:g}", std::get<double>(value));
 }
 

@@ -1,11 +1,12 @@
-// The tensors and operators of a plan, as the runtime sees them.
+// The tensors and operators of a plan and its memory, as the runtime sees them.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstring>
+#include <tuple>
 
 #include "tools/inspect/inspect.h"
+#include "tools/inspect/plan_operator.h"
 #include "tools/support/open_plan.h"
 #include "tools/support/table.h"
 
@@ -13,124 +14,175 @@ namespace lockstep::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using enum Table::Align;
 
-const char* operator_name(std::uint32_t code) {
-  switch (code) {
-#define INTRT_OP(value, name) \
-  case value:                 \
-    return #name;
-#include "intrt/op_list.def"
-#undef INTRT_OP
+const char* type_name(std::uint32_t type) {
+  switch (type) {
+    case INTRT_INT8:
+      return "int8";
+    case INTRT_INT16:
+      return "int16";
+    case INTRT_UINT8:
+      return "uint8";
     default:
-      return "unknown";  // intrt_open has refused such a plan
+      return "int32";
   }
 }
 
-const char* type_name(std::uint32_t type) {
-  return type == INTRT_INT8 ? "int8" : type == INTRT_INT16 ? "int16" : "int32";
-}
-
-std::string flags_text(std::uint32_t flags) {
+// What a tensor is for; "base": not its node's value, but what float functions are still to be
+// applied to.
+std::string role_text(const intrt_tensor& tensor) {
   std::string text;
-  const auto add = [&](std::uint32_t flag, const char* name) {
-    if ((flags & flag) != 0) text += (text.empty() ? "" : ", ") + std::string(name);
+  const auto add = [&](bool is, const char* name) {
+    if (is) text += (text.empty() ? "" : ", ") + std::string(name);
   };
-  add(INTRT_TENSOR_INPUT, "input");
-  add(INTRT_TENSOR_OUTPUT, "output");
-  add(INTRT_TENSOR_NAMED, "visible");
+  add((tensor.flags & INTRT_TENSOR_INPUT) != 0, "input");
+  add((tensor.flags & INTRT_TENSOR_OUTPUT) != 0, "output");
+  add((tensor.flags & INTRT_TENSOR_NAMED) != 0, "visible");
+  add((tensor.flags & INTRT_TENSOR_NAMED) == 0, "base");
+  add(tensor.offsets != nullptr, "offsets");
   return text;
 }
 
-std::string decimals_text(std::span<const int> decimals) {
-  const auto [lo, hi] = std::ranges::minmax(decimals);
+std::vector<int> decimals_of(const intrt_tensor& tensor) {
+  return {tensor.decimals, tensor.decimals + tensor.decimal_count};
+}
+
+std::string decimals_text(const intrt_tensor& tensor) {
+  const auto [lo, hi] = std::ranges::minmax(decimals_of(tensor));
   return lo == hi ? fmt::format("{}", lo) : fmt::format("{} to {}", lo, hi);
 }
 
-template <typename Params>
-Params params_of(const intrt_op_record* record) {
-  Params params;  // copied: nothing promises its alignment to C++
-  std::memcpy(&params, record + 1, sizeof params);
-  return params;
+// The operators between which a tensor's memory is its own. An input is there before the first, an
+// output stays after the last.
+struct Lifetime {
+  std::uint32_t tensor;
+  std::uint32_t offset;
+  std::uint64_t bytes;
+  std::int64_t first = -1, last = -1;
+};
+
+std::vector<Lifetime> lifetimes(const PlanFile& plan, const std::vector<PlanOperator>& operators) {
+  std::vector<Lifetime> result;
+  for (std::uint32_t i = 0; i < intrt_tensor_count(plan.plan()); ++i) {
+    const intrt_tensor tensor = plan.tensor(i);
+    result.push_back({i, plan.tensor_record(i).arena_offset,
+                      std::uint64_t{tensor.element_count} * tensor.element_bytes});
+  }
+  for (std::size_t step = 0; step < operators.size(); ++step) {
+    const auto at = static_cast<std::int64_t>(step);
+    result[operators[step].output].first = result[operators[step].output].last = at;
+    for (const std::uint32_t input : operators[step].inputs) result[input].last = at;
+  }
+  return result;
 }
 
-// Weights and biases.
-std::uint64_t weight_bytes(const PlanFile& plan, const intrt_op_record* op) {
-  const auto bytes_of = [](std::uint32_t type) { return type == INTRT_INT8 ? 1u : 2u; };
-  const std::uint64_t inputs = plan.tensor(op->inputs[0]).channels;
-  const std::uint64_t outputs = plan.tensor(op->output).channels;
-  const auto bias_bytes = [&](std::uint32_t offset) { return offset == 0 ? 0 : 4 * outputs; };
-  const std::string_view name = operator_name(op->code);
-  if (name == "conv2d") {
-    const auto params = params_of<intrt_conv2d_params>(op);
-    return outputs * params.kernel_h * params.kernel_w * (inputs / params.groups) *
-               bytes_of(params.weight_type) +
-           bias_bytes(params.bias_offset);
+struct Listing {
+  Table table;
+  Json json = Json::array();
+};
+
+Listing list_tensors(const PlanFile& plan, const std::vector<Lifetime>& memory) {
+  Listing listing{Table({{"tensor", kRight},
+                         {"node", kLeft},
+                         {"type", kLeft},
+                         {"bits", kRight},
+                         {"shape", kLeft},
+                         {"decimals", kLeft},
+                         {"role", kLeft}})};
+  for (const Lifetime& life : memory) {
+    const intrt_tensor tensor = plan.tensor(life.tensor);
+    listing.table.add_row({fmt::to_string(life.tensor), tensor.name, type_name(tensor.type),
+                           fmt::to_string(tensor.bits), shape_text(logical_shape(tensor)),
+                           decimals_text(tensor), role_text(tensor)});
+    listing.json.push_back({{"node", tensor.name},
+                            {"type", type_name(tensor.type)},
+                            {"bits", tensor.bits},
+                            {"shape", logical_shape(tensor)},
+                            {"decimals", decimals_of(tensor)},
+                            {"offsets", offsets_of(tensor)},
+                            {"bytes", life.bytes},
+                            {"arena_offset", life.offset},
+                            {"first_step", life.first < 0 ? Json() : Json(life.first)},
+                            {"last_step", life.last < 0 ? Json() : Json(life.last)},
+                            {"input", (tensor.flags & INTRT_TENSOR_INPUT) != 0},
+                            {"output", (tensor.flags & INTRT_TENSOR_OUTPUT) != 0},
+                            {"visible", (tensor.flags & INTRT_TENSOR_NAMED) != 0}});
   }
-  if (name == "linear") {
-    const auto params = params_of<intrt_linear_params>(op);
-    return outputs * plan.tensor(op->inputs[0]).element_count * bytes_of(params.weight_type) +
-           bias_bytes(params.bias_offset);
+  return listing;
+}
+
+Listing list_operators(const PlanFile& plan, const std::vector<PlanOperator>& operators) {
+  Listing listing{Table({{"step", kRight},
+                         {"operator", kLeft},
+                         {"node", kLeft},
+                         {"inputs", kLeft},
+                         {"output", kRight},
+                         {"shape", kLeft},
+                         {"bits", kRight},
+                         {"decimals", kLeft},
+                         {"post-op", kLeft},
+                         {"weight bytes", kRight}})};
+  for (std::size_t step = 0; step < operators.size(); ++step) {
+    const PlanOperator& op = operators[step];
+    const intrt_tensor output = plan.tensor(op.output);
+    listing.table.add_row({fmt::to_string(step), op.name, op.node,
+                           fmt::format("{}", fmt::join(op.inputs, ", ")), fmt::to_string(op.output),
+                           shape_text(logical_shape(output)), fmt::to_string(output.bits),
+                           decimals_text(output), op.post, fmt::to_string(op.weight_bytes)});
+    listing.json.push_back({{"operator", op.name},
+                            {"node", op.node},
+                            {"inputs", op.inputs},
+                            {"output", op.output},
+                            {"shape", logical_shape(output)},
+                            {"bits", output.bits},
+                            {"decimals", decimals_of(output)},
+                            {"post", op.post_json},
+                            {"weight_bytes", op.weight_bytes}});
   }
-  return 0;
+  return listing;
+}
+
+// By place in memory, then by time.
+Table arena_map(const PlanFile& plan, std::vector<Lifetime> memory) {
+  std::ranges::sort(memory, [](const Lifetime& a, const Lifetime& b) {
+    return std::tie(a.offset, a.first, a.tensor) < std::tie(b.offset, b.first, b.tensor);
+  });
+  Table table({{"offset", kRight},
+               {"bytes", kRight},
+               {"first step", kRight},
+               {"last step", kRight},
+               {"tensor", kRight},
+               {"node", kLeft}});
+  for (const Lifetime& life : memory) {
+    const intrt_tensor tensor = plan.tensor(life.tensor);
+    const bool is_input = (tensor.flags & INTRT_TENSOR_INPUT) != 0,
+               is_output = (tensor.flags & INTRT_TENSOR_OUTPUT) != 0;
+    table.add_row({fmt::to_string(life.offset), fmt::to_string(life.bytes),
+                   is_input ? "input" : fmt::to_string(life.first),
+                   is_output       ? "output"
+                   : life.last < 0 ? "input"
+                                   : fmt::to_string(life.last),
+                   fmt::to_string(life.tensor), tensor.name});
+  }
+  return table;
 }
 
 }  // namespace
 
 void inspect_plan(const std::filesystem::path& path, Console& console) {
-  using enum Table::Align;
   const PlanFile plan(path);
-
-  Table tensors({{"tensor", kRight},
-                 {"node", kLeft},
-                 {"type", kLeft},
-                 {"bits", kRight},
-                 {"shape", kLeft},
-                 {"decimals", kLeft},
-                 {"arena bytes", kRight},
-                 {"role", kLeft}});
-  Json tensor_list = Json::array();
-  for (std::uint32_t i = 0; i < intrt_tensor_count(plan.plan()); ++i) {
-    const intrt_tensor tensor = plan.tensor(i);
-    const std::vector<int> decimals(tensor.decimals, tensor.decimals + tensor.decimal_count);
-    const std::uint64_t bytes = std::uint64_t{tensor.element_count} * tensor.element_bytes;
-    tensors.add_row({fmt::to_string(i), tensor.name, type_name(tensor.type),
-                     fmt::to_string(tensor.bits), shape_text(logical_shape(tensor)),
-                     decimals_text(decimals), fmt::to_string(bytes), flags_text(tensor.flags)});
-    tensor_list.push_back({{"node", tensor.name},
-                           {"type", type_name(tensor.type)},
-                           {"bits", tensor.bits},
-                           {"shape", logical_shape(tensor)},
-                           {"decimals", decimals},
-                           {"bytes", bytes},
-                           {"input", (tensor.flags & INTRT_TENSOR_INPUT) != 0},
-                           {"output", (tensor.flags & INTRT_TENSOR_OUTPUT) != 0},
-                           {"visible", (tensor.flags & INTRT_TENSOR_NAMED) != 0}});
-  }
-
-  Table operators({{"step", kRight},
-                   {"operator", kLeft},
-                   {"node", kLeft},
-                   {"inputs", kLeft},
-                   {"output", kRight},
-                   {"weight bytes", kRight}});
-  Json operator_list = Json::array();
-  for (std::uint32_t i = 0; i < intrt_op_count(plan.plan()); ++i) {
-    const intrt_op_record* op = intrt_op(plan.plan(), i);
-    const std::vector<std::uint32_t> inputs(op->inputs, op->inputs + op->input_count);
-    const char* const node = plan.op_node(i);
-    operators.add_row({fmt::to_string(i), operator_name(op->code), node,
-                       fmt::format("{}", fmt::join(inputs, ", ")), fmt::to_string(op->output),
-                       fmt::to_string(weight_bytes(plan, op))});
-    operator_list.push_back({{"operator", operator_name(op->code)},
-                             {"node", node},
-                             {"inputs", inputs},
-                             {"output", op->output},
-                             {"weight_bytes", weight_bytes(plan, op)}});
-  }
+  std::vector<PlanOperator> operators;
+  for (std::uint32_t i = 0; i < intrt_op_count(plan.plan()); ++i)
+    operators.push_back(plan_operator(plan, i));
+  const std::vector<Lifetime> memory = lifetimes(plan, operators);
+  Listing tensor_list = list_tensors(plan, memory);
+  Listing operator_list = list_operators(plan, operators);
 
   const char* const network = intrt_network_name(plan.plan());
-  console.print(tensors.to_text());
-  console.print("\n" + operators.to_text());
+  console.print(tensor_list.table.to_text());
+  console.print("\n" + operator_list.table.to_text());
+  console.print("\n" + arena_map(plan, memory).to_text());
   console.print(fmt::format("\n{}: plan {} bytes, arena {} bytes", network, plan.bytes().size(),
                             plan.arena_bytes()));
   console.print_json({{"kind", "plan"},
@@ -138,8 +190,8 @@ void inspect_plan(const std::filesystem::path& path, Console& console) {
                       {"network", network},
                       {"plan_bytes", plan.bytes().size()},
                       {"arena_bytes", plan.arena_bytes()},
-                      {"tensors", std::move(tensor_list)},
-                      {"operators", std::move(operator_list)}});
+                      {"tensors", std::move(tensor_list.json)},
+                      {"operators", std::move(operator_list.json)}});
 }
 
 }  // namespace lockstep::cli

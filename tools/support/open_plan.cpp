@@ -33,6 +33,8 @@ void with_type(const intrt_tensor& tensor, Void* data, const Visit& visit) {
       return as(std::int8_t{});
     case INTRT_INT16:
       return as(std::int16_t{});
+    case INTRT_UINT8:
+      return as(std::uint8_t{});
     default:
       LOCKSTEP_ASSERT(tensor.type == INTRT_INT32);
       return as(std::int32_t{});
@@ -53,6 +55,16 @@ PlanFile::PlanFile(const std::filesystem::path& path)
 
 OpenPlan::OpenPlan(const std::filesystem::path& path) : PlanFile(path) {
   arena_.resize((std::size_t{arena_bytes()} + sizeof(Block) - 1) / sizeof(Block));
+}
+
+intrt_tensor_record PlanFile::tensor_record(std::uint32_t index) const {
+  intrt_plan_header header;
+  std::memcpy(&header, bytes_.data(), sizeof header);
+  LOCKSTEP_ASSERT(index < header.tensor_count);
+  intrt_tensor_record record;
+  std::memcpy(&record, bytes_.data() + header.tensors_offset + index * sizeof record,
+              sizeof record);
+  return record;
 }
 
 const char* PlanFile::op_node(std::uint32_t op) const {
@@ -80,6 +92,13 @@ std::vector<std::int64_t> logical_shape(const intrt_tensor& tensor) {
 
 std::string shape_text(std::span<const std::int64_t> shape) {
   return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+}
+
+std::vector<float> offsets_of(const intrt_tensor& tensor) {
+  if (tensor.offsets == nullptr) return {};
+  std::vector<float> offsets(tensor.channels);
+  std::memcpy(offsets.data(), tensor.offsets, offsets.size() * sizeof(float));
+  return offsets;
 }
 
 void store_codes(const intrt_tensor& tensor, std::span<const std::int32_t> codes, void* data) {

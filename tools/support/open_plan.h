@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <span>
 #include <string>
@@ -26,7 +27,16 @@ class PlanFile {
   std::uint32_t arena_bytes() const { return intrt_arena_bytes(&plan_); }
 
   intrt_tensor tensor(std::uint32_t index) const { return intrt_tensor_info(&plan_, index); }
+  intrt_tensor_record tensor_record(std::uint32_t index) const;
   const char* op_node(std::uint32_t op) const;  // the graph node that operator `op` computes
+
+  // `count` elements at `offset`, which an operator's record names.
+  template <typename T>
+  std::vector<T> array(std::uint32_t offset, std::size_t count) const {
+    std::vector<T> elements(count);
+    if (count > 0) std::memcpy(elements.data(), bytes_.data() + offset, count * sizeof(T));
+    return elements;
+  }
 
  private:
   std::string path_;
@@ -54,6 +64,10 @@ class OpenPlan : public PlanFile {
 // Shape without the batch as PyTorch sees it: [C*H*W], [C,W] or [C,H,W].
 std::vector<std::int64_t> logical_shape(const intrt_tensor& tensor);
 std::string shape_text(std::span<const std::int64_t> shape);  // "(1, 28, 28)"
+
+// What is to be added to the values of an output, per channel; mostly empty. A value is
+// fl(code * 2^-decimal) + offset in float32.
+std::vector<float> offsets_of(const intrt_tensor& tensor);
 
 // The codes of one sample between the runtime's memory and (C,H,W) order; `codes` has
 // tensor.element_count elements. Codes must fit the tensor's type.

@@ -1,0 +1,155 @@
+#include "tools/inspect/plan_operator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "intrt/arith.h"
+
+namespace lockstep::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char* operator_name(std::uint32_t code) {
+  switch (code) {
+#define INTRT_OP(value, name) \
+  case value:                 \
+    return #name;
+#include "intrt/op_list.def"
+#undef INTRT_OP
+    default:
+      return "unknown";  // intrt_open has refused such a plan
+  }
+}
+
+const char* rounding_name(std::uint32_t rounding) {
+  return rounding == INTRT_ROUND_TOWARD_ZERO ? "toward_zero"
+         : rounding == INTRT_ROUND_FLOOR     ? "floor"
+                                             : "half_even";
+}
+
+template <typename Params>
+Params params_of(const intrt_op_record* record) {
+  Params params;  // copied: nothing promises its alignment to C++
+  std::memcpy(&params, record + 1, sizeof params);
+  return params;
+}
+
+void add_word(std::string& text, const std::string& word) {
+  if (!word.empty()) text += (text.empty() ? "" : ", ") + word;
+}
+
+struct Described {
+  std::string text;
+  Json json = Json::object();
+};
+
+Described describe_shift(const PlanFile& plan, const intrt_post_record& post) {
+  const auto shifts = plan.array<std::int8_t>(post.shifts_offset, post.shift_count);
+  const auto [lo, hi] = std::minmax_element(shifts.begin(), shifts.end());
+  const std::string range = *lo == *hi ? fmt::format("{}", *lo) : fmt::format("{}..{}", *lo, *hi);
+  return {fmt::format("shift {} {}, clamp {}..{}", range, rounding_name(post.rounding), post.lo,
+                      post.hi),
+          {{"kind", "shift"},
+           {"shifts", {*lo, *hi}},
+           {"rounding", rounding_name(post.rounding)},
+           {"clamp", {post.lo, post.hi}}}};
+}
+
+// How many channels are a product each, and how many look up the step that they lie on.
+Described describe_scale(const PlanFile& plan, const intrt_post_record& post,
+                         std::uint32_t channels) {
+  std::uint32_t with_steps = 0, thresholds = 0;
+  if (post.starts_offset != 0) {
+    const auto starts = plan.array<std::uint32_t>(post.starts_offset, channels + 1);
+    for (std::uint32_t c = 0; c < channels; ++c) with_steps += starts[c] < starts[c + 1] ? 1 : 0;
+    thresholds = starts[channels];
+  }
+  const std::uint32_t multiplied = channels - with_steps;
+  std::string text;
+  if (multiplied > 0)
+    add_word(text, fmt::format("{} multiply {}", multiplied, rounding_name(post.rounding)));
+  if (with_steps > 0)
+    add_word(text, fmt::format("{} with steps ({} thresholds)", with_steps, thresholds));
+  return {"scale: " + text,
+          {{"kind", "scale"},
+           {"multiply", multiplied},
+           {"rounding", rounding_name(post.rounding)},
+           {"with_steps", with_steps},
+           {"thresholds", thresholds}}};
+}
+
+Described describe_post(const PlanFile& plan, const intrt_post_record& post,
+                        const intrt_tensor& output) {
+  Described described;
+  if (post.kind == INTRT_POST_SHIFT) described = describe_shift(plan, post);
+  if (post.kind == INTRT_POST_SCALE) described = describe_scale(plan, post, output.channels);
+  if (post.kind == INTRT_POST_NONE) described.json["kind"] = "none";
+  if (post.mask_offset != 0) add_word(described.text, "mask");
+  described.json["mask"] = post.mask_offset != 0;
+  return described;
+}
+
+std::uint64_t bytes_of(std::uint32_t weight_type) {
+  return weight_type == INTRT_INT8 ? 1 : weight_type == INTRT_INT16 ? 2 : 4;
+}
+
+}  // namespace
+
+PlanOperator plan_operator(const PlanFile& plan, std::uint32_t index) {
+  const intrt_op_record* record = intrt_op(plan.plan(), index);
+  PlanOperator op{.name = operator_name(record->code),
+                  .node = plan.op_node(index),
+                  .inputs = plan.array<std::uint32_t>(record->inputs_offset, record->input_count),
+                  .output = record->output,
+                  .post = {},
+                  .post_json = {}};
+  const intrt_tensor input = plan.tensor(op.inputs.front()), output = plan.tensor(op.output);
+
+  const auto weights = [&](const auto& params, std::uint64_t per_output) {
+    op.weight_bytes = output.channels * per_output * bytes_of(params.weight_type) +
+                      (params.bias_offset == 0 ? 0 : std::uint64_t{4} * output.channels);
+  };
+  const auto window = [&](const auto& params) {
+    weights(params,
+            std::uint64_t{params.kernel_h} * params.kernel_w * (input.channels / params.groups));
+    return params.post;
+  };
+  std::optional<intrt_post_record> post;
+  Described described;
+  if (op.name == "conv2d") post = window(params_of<intrt_conv2d_params>(record));
+  if (op.name == "conv_transpose2d")
+    post = window(params_of<intrt_conv_transpose2d_params>(record));
+  if (op.name == "linear") {
+    const auto params = params_of<intrt_linear_params>(record);
+    weights(params, input.element_count);
+    post = params.post;
+  }
+  if (op.name == "avg_pool2d") post = params_of<intrt_avg_pool2d_params>(record).post;
+  if (op.name == "requantize") post = params_of<intrt_requantize_params>(record).post;
+  if (op.name == "add") post = params_of<intrt_add_params>(record).post;
+  if (op.name == "mul") post = params_of<intrt_mul_params>(record).post;
+  if (op.name == "table") {
+    const auto params = params_of<intrt_table_params>(record);
+    described.text =
+        fmt::format("{} table{}{}", params.table_count, params.table_count == 1 ? "" : "s",
+                    params.mask_offset == 0 ? "" : ", mask");
+    described.json = {
+        {"kind", "table"}, {"tables", params.table_count}, {"mask", params.mask_offset != 0}};
+  }
+  if (op.name == "move") {
+    const auto params = params_of<intrt_move_params>(record);
+    described.text =
+        fmt::format("{} piece{}", params.piece_count, params.piece_count == 1 ? "" : "s");
+    described.json = {{"kind", "move"}, {"pieces", params.piece_count}};
+  }
+  if (post) described = describe_post(plan, *post, output);
+  op.post = described.text.empty() ? "-" : described.text;
+  if (!described.json.empty()) op.post_json = std::move(described.json);
+  return op;
+}
+
+}  // namespace lockstep::cli

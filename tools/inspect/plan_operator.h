@@ -1,0 +1,27 @@
+// One operator of a plan, decoded for people and for --json.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tools/support/open_plan.h"
+
+namespace lockstep::cli {
+
+struct PlanOperator {
+  std::string name;                   // as in op_list.def
+  std::string node;                   // the graph node that it computes
+  std::vector<std::uint32_t> inputs;  // tensors
+  std::uint32_t output = 0;
+  std::uint64_t weight_bytes = 0;  // weights and biases
+  // What it does to its accumulators or codes on their way out; tables and copies, too. "-":
+  // nothing.
+  std::string post;
+  nlohmann::ordered_json post_json;  // null where `post` is "-"
+};
+
+PlanOperator plan_operator(const PlanFile& plan, std::uint32_t index);
+
+}  // namespace lockstep::cli
