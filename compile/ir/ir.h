@@ -26,6 +26,10 @@ namespace lockstep::ir {
 
 using ValueId = std::size_t;
 
+// The widest codes that operators multiply; the widest integers that memory holds. A float32 holds
+// every integer of kExactFloatBits bits.
+inline constexpr int kMostCodeBits = 16, kMostStoredBits = 32, kExactFloatBits = 25;
+
 struct Range {  // inclusive
   std::int64_t lo = 0, hi = 0;
   bool operator==(const Range&) const = default;
@@ -231,6 +235,9 @@ struct Program {
   Layout layout = Layout::kLogical;  // of weights and masks; kPhysical after assign-layout
   std::int64_t arena_bytes = 0;      // after plan-memory
 };
+
+// Leaves codes of at most `bits` bits, at most 32, as they are: shift 0, the limits of the bits.
+Requantize identity_requantize(int bits);
 
 std::string_view op_name(const OpKind& kind);  // as in op_list.def; "flatten" for Flatten
 

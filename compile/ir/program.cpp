@@ -109,6 +109,15 @@ Range code_limits(const Value& value) {
   return value.bytes ? Range{0, 255} : code_limits(value.bits);
 }
 
+Requantize identity_requantize(int bits) {
+  LOCKSTEP_ASSERT(bits <= kMostStoredBits);
+  const Range limits = code_limits(bits);
+  return {.shifts = {0},
+          .rounding = Rounding::kTowardZero,
+          .lo = static_cast<std::int32_t>(limits.lo),
+          .hi = static_cast<std::int32_t>(limits.hi)};
+}
+
 int bits_to_hold(std::int64_t lo, std::int64_t hi) {
   const auto width = [](std::int64_t x) {
     return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(x < 0 ? ~x : x))) + 1;

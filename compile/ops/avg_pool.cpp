@@ -63,13 +63,7 @@ NodeValue emit_mean(Lowering& lowering, Windows rows, Windows columns) {
   std::vector<int> decimals = input.decimals;
   if (shifts)
     for (int& decimal : decimals) decimal += std::countr_zero(static_cast<std::uint64_t>(divisor));
-  if (bits <= 16) {
-    const ir::Range limits = ir::code_limits(bits);
-    pool.post.function = ir::Requantize{.shifts = {0},
-                                        .rounding = Rounding::kTowardZero,
-                                        .lo = static_cast<std::int32_t>(limits.lo),
-                                        .hi = static_cast<std::int32_t>(limits.hi)};
-  }
+  if (bits <= ir::kMostCodeBits) pool.post.function = ir::identity_requantize(bits);
   NodeValue result{
       .id = lowering.emit(
           std::move(pool), {lowering.input().id},

@@ -34,13 +34,7 @@ NodeValue emit_exact(Lowering& lowering, Kind kind, const ir::Shape& shape,
   if (bits > 32)
     lowering.refuse(fmt::format(
         "its {} need {} bits, but accumulators have 32; put quantize nodes before it", what, bits));
-  if (bits <= 16) {
-    const ir::Range limits = ir::code_limits(bits);
-    kind.post.function = ir::Requantize{.shifts = {0},
-                                        .rounding = Rounding::kTowardZero,
-                                        .lo = static_cast<std::int32_t>(limits.lo),
-                                        .hi = static_cast<std::int32_t>(limits.hi)};
-  }
+  if (bits <= ir::kMostCodeBits) kind.post.function = ir::identity_requantize(bits);
   return {.id = lowering.emit(std::move(kind), inputs,
                               {.shape = shape, .bits = bits, .decimals = std::move(decimals)}),
           .pending = {},

@@ -11,7 +11,7 @@
 namespace lockstep::ops {
 namespace {
 
-constexpr int kWeightBits = 16, kAccumulatorBits = 32;
+constexpr int kWeightBits = 16, kAccumulatorBits = ir::kMostStoredBits;
 // Where these do not suffice, the runtime multiplies wide weights into 64 bits.
 constexpr int kWideWeightBits = 32, kWideAccumulatorBits = 63;
 constexpr int kLeastAccumulatorBits = 17;  // fewer would be codes
@@ -203,19 +203,6 @@ AlignedWeights align_weights(const Lowering& lowering, const WeightLayout& layou
   return aligned;
 }
 
-namespace {
-
-// What brings sums that are held in 64 bits to the 32 that suffice for them.
-ir::Requantize narrowing(int bits) {
-  const ir::Range limits = ir::code_limits(bits);
-  return {.shifts = {0},
-          .rounding = Rounding::kTowardZero,
-          .lo = static_cast<std::int32_t>(limits.lo),
-          .hi = static_cast<std::int32_t>(limits.hi)};
-}
-
-}  // namespace
-
 NodeValue emit_sum(Lowering& lowering, ir::OpKind kind, const ir::Shape& shape,
                    AlignedWeights aligned) {
   const bool is_float = !aligned.float_bias.empty();
@@ -239,7 +226,8 @@ NodeValue emit_sum(Lowering& lowering, ir::OpKind kind, const ir::Shape& shape,
       [&](auto& op) {
         if constexpr (requires { op.wide; }) {
           op.wide = wide_weights || bits > kAccumulatorBits;
-          if (op.wide && bits <= kAccumulatorBits) op.post.function = narrowing(bits);
+          // The post-op brings sums that are held in 64 bits to the 32 that suffice for them.
+          if (op.wide && bits <= kAccumulatorBits) op.post.function = ir::identity_requantize(bits);
         }
       },
       kind);

@@ -13,7 +13,8 @@ namespace lockstep::ops {
 namespace {
 
 constexpr std::int64_t kMaxElements = std::int64_t{1} << 28;
-constexpr int kCodeBits = 16, kAccumulatorBits = 32;
+using ir::kMostCodeBits;
+using ir::kMostStoredBits;
 
 }  // namespace
 
@@ -43,7 +44,7 @@ void Lowering::require_exact(std::size_t k) const {
 
 void Lowering::require_codes(std::size_t k) const {
   require_exact(k);
-  if (value(k).bits <= kCodeBits) return;
+  if (value(k).bits <= kMostCodeBits) return;
   const std::string& origin = accumulator_origin(input(k).id);
   refuse(fmt::format("its input '{}' is not quantized{}; put a quantize node before this layer",
                      node_.inputs.at(k),
@@ -104,11 +105,8 @@ ir::ValueId Lowering::emit(ir::OpKind kind, const std::vector<ir::ValueId>& inpu
 
 ir::ValueId Lowering::copy_of(ir::ValueId id, std::vector<int> shifts, int bits,
                               std::vector<int> decimals) {
-  const ir::Range limits = ir::code_limits(bits);
-  const ir::Requantize requantize{.shifts = ir::collapse(std::move(shifts)),
-                                  .rounding = Rounding::kTowardZero,
-                                  .lo = static_cast<std::int32_t>(limits.lo),
-                                  .hi = static_cast<std::int32_t>(limits.hi)};
+  ir::Requantize requantize = ir::identity_requantize(bits);
+  requantize.shifts = ir::collapse(std::move(shifts));
   const ir::Shape shape = value_of(id).shape;
   const std::string node = value_of(id).node;
   const ir::ValueId copy =
@@ -128,9 +126,15 @@ ir::ValueId Lowering::refine(ir::ValueId id, const std::vector<int>& decimals) {
     LOCKSTEP_ASSERT(finer >= 0);
     shifts.push_back(-finer);
     // Beyond 32 bits it is refused below, so shifts stay in what plans hold.
-    bits = std::max(bits, value.bits + std::min(finer, kAccumulatorBits));
+    bits = std::max(bits, value.bits + std::min(finer, kMostStoredBits));
   }
-  const int most = value.bits <= kCodeBits ? kCodeBits : kAccumulatorBits;
+  if (value.bits > kMostStoredBits)
+    refuse(
+        fmt::format("its input '{}' holds sums of {} bits, but memory holds {}; put a quantize "
+                    "node before this "
+                    "layer",
+                    value.node, value.bits, kMostStoredBits));
+  const int most = value.bits <= kMostCodeBits ? kMostCodeBits : kMostStoredBits;
   if (bits > most)
     refuse(fmt::format(
         "the codes of '{}' brought to one grid need {} bits, but there are {}; let the quantize "
@@ -158,11 +162,11 @@ void require_plan_size(const Lowering& lowering, const ir::Shape& shape) {
 }
 
 NodeValue append(const Lowering& lowering, const std::vector<FloatStep>& steps) {
-  if (lowering.value().bits > kAccumulatorBits)
+  if (lowering.value().bits > kMostStoredBits)
     lowering.refuse(fmt::format(
         "its input holds sums of {} bits, but a float function takes at most {}; use fewer bits of "
         "the input or weight before it, or put a quantize node before this layer",
-        lowering.value().bits, kAccumulatorBits));
+        lowering.value().bits, kMostStoredBits));
   NodeValue result = lowering.input();
   const auto channels = static_cast<std::size_t>(lowering.value().shape.c);
   LOCKSTEP_ASSERT(steps.size() == 1 || steps.size() == channels);

@@ -83,9 +83,8 @@ std::optional<Pending> move_pending(const Lowering& lowering, const ir::Move& mo
     }
   if (!any) return std::nullopt;
   // Among floats a sum becomes a float, which must hold it.
-  constexpr int kExactFloatBits = 25;  // a sign and 24 bits
   for (std::size_t k = 0; k < lowering.input_count(); ++k)
-    if (!lowering.input(k).pending && lowering.value(k).bits > kExactFloatBits)
+    if (!lowering.input(k).pending && lowering.value(k).bits > ir::kExactFloatBits)
       lowering.refuse(fmt::format(
           "its input '{}' has sums of {} bits, more than float32 holds, among values to which '{}' "
           "still applies a float function; put a quantize node before this layer",
@@ -127,7 +126,7 @@ std::optional<Pending> move_pending(const Lowering& lowering, const ir::Move& mo
 NodeValue move(Lowering& lowering, const ir::Shape& shape, const std::vector<Copy>& copies) {
   require_plan_size(lowering, shape);
   for (std::size_t k = 0; k < lowering.input_count(); ++k)
-    if (lowering.value(k).bits > 32)
+    if (lowering.value(k).bits > ir::kMostStoredBits)
       lowering.refuse(fmt::format(
           "its input '{}' holds sums of {} bits, but memory holds 32; put a quantize node before "
           "this layer",

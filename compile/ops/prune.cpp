@@ -43,8 +43,10 @@ std::vector<std::uint8_t> spread_mask(const Lowering& lowering, const MaskParame
     fits =
         fits && extent[axis] >= 1 && (!strict || extent[axis] == size[axis] || extent[axis] == 1);
   if (!fits)
-    lowering.refuse(fmt::format("its mask has shape [{}], but its input has shape {}",
-                                fmt::join(mask.shape, ", "), lowering.shape_text()));
+    lowering.refuse(
+        fmt::format("its mask has shape [{}], but its input has shape {}; strict = false would "
+                    "repeat a mask of the right rank",
+                    fmt::join(mask.shape, ", "), lowering.shape_text()));
   std::array<std::vector<std::int64_t>, 3> at;
   for (std::size_t axis = 0; axis < 3; ++axis) at[axis] = mask_indices(size[axis], extent[axis]);
   std::vector<std::uint8_t> keep;
@@ -71,13 +73,7 @@ NodeValue lower_prune(Lowering& lowering) {
   }
   const ir::Value input = lowering.value();
   ir::Post post{.function = {}, .mask = std::move(keep)};
-  if (input.bits <= 16) {
-    const ir::Range all = ir::code_limits(input.bits);
-    post.function = ir::Requantize{.shifts = {0},
-                                   .rounding = Rounding::kTowardZero,
-                                   .lo = static_cast<std::int32_t>(all.lo),
-                                   .hi = static_cast<std::int32_t>(all.hi)};
-  }
+  if (input.bits <= ir::kMostCodeBits) post.function = ir::identity_requantize(input.bits);
   result.id = lowering.emit(ir::RequantizeOp{std::move(post)}, {result.id},
                             {.shape = input.shape, .bits = input.bits, .decimals = input.decimals});
   return result;

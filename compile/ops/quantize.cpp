@@ -38,7 +38,8 @@ ChannelShift prove_wide_shift(const Lowering& lowering, std::int64_t channel, in
 ChannelShift prove_shift(const Lowering& lowering, std::int64_t channel, int shift,
                          Rounding rounding) {
   const ir::Range range = lowering.value().ranges.at(static_cast<std::size_t>(channel));
-  if (lowering.value().bits > 32) return prove_wide_shift(lowering, channel, shift);
+  if (lowering.value().bits > ir::kMostStoredBits)
+    return prove_wide_shift(lowering, channel, shift);
   // The float path converts to int32 before it clamps; a positive overflow there gives the lowest
   // code.
   if (shift_exactly(range.hi, shift, rounding) >= std::int64_t{1} << 31)
@@ -215,8 +216,8 @@ NodeValue quantize_pending(Lowering& lowering, const std::vector<int>& decimals)
                          decimals[c], bits, spec.rounding});
     monotone &= direction(pending.chains[c]) != Direction::kNeither;
   }
-  constexpr int kTableBits = 8, kCodeBits = 16;
-  if (input.bytes || input.bits <= kTableBits || (!monotone && input.bits <= kCodeBits))
+  constexpr int kTableBits = 8;
+  if (input.bytes || input.bits <= kTableBits || (!monotone && input.bits <= ir::kMostCodeBits))
     return quantize_by_table(lowering, functions, decimals);
 
   const AlikeChannels alike = group_channels(functions, input);

@@ -4,7 +4,7 @@
 namespace lockstep::ops {
 
 NodeValue emit_clamp(Lowering& lowering, std::int64_t hi) {
-  if (lowering.value().bits > 32)
+  if (lowering.value().bits > ir::kMostStoredBits)
     lowering.refuse(
         "its input holds sums of more than 32 bits, which only a quantize node may read; put the "
         "quantize node before this layer");

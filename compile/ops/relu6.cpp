@@ -10,8 +10,6 @@
 namespace lockstep::ops {
 namespace {
 
-constexpr int kCodeBits = 16, kExactFloatBits = 25;  // a sign and 24 bits
-
 // A limit for each channel of codes.
 NodeValue clamp_channels(Lowering& lowering) {
   const ir::Value input = lowering.value();
@@ -45,8 +43,8 @@ NodeValue lower_relu6(Lowering& lowering) {
       return emit_clamp(lowering, static_cast<std::int64_t>(std::min(
                                       std::ldexp(6.0, input.decimal(0)),
                                       static_cast<double>(ir::code_limits(input.bits).hi))));
-    if (input.bits <= kCodeBits) return clamp_channels(lowering);
-    if (input.bits > kExactFloatBits)
+    if (input.bits <= ir::kMostCodeBits) return clamp_channels(lowering);
+    if (input.bits > ir::kExactFloatBits)
       lowering.refuse(
           "its input holds sums of more than 24 bits on a different grid for each channel; put a "
           "quantize node before it");

@@ -122,13 +122,7 @@ NodeValue bilinear(Lowering& lowering, const Pair& scale) {
     lowering.refuse(fmt::format("its sums need {} bits, but accumulators have 32",
                                 ir::bits_to_hold(-magnitude, magnitude)));
   const int bits = std::max(2, input.bits + finer);
-  if (bits <= 16) {
-    const ir::Range limits = ir::code_limits(bits);
-    conv.post.function = ir::Requantize{.shifts = {0},
-                                        .rounding = Rounding::kTowardZero,
-                                        .lo = static_cast<std::int32_t>(limits.lo),
-                                        .hi = static_cast<std::int32_t>(limits.hi)};
-  }
+  if (bits <= ir::kMostCodeBits) conv.post.function = ir::identity_requantize(bits);
   return {.id = lowering.emit(std::move(conv), {padded},
                               {.shape = shape,
                                .bits = bits <= 16 ? bits : ir::bits_to_hold(-magnitude, magnitude),

@@ -50,13 +50,7 @@ ir::ValueId keep_as(ir::Program& program, ir::ValueId id, const std::string& nam
   ir::Value& value = program.values[id];
   if (value.node != name && value.keep) {
     ir::Post post;
-    if (value.bits <= 16) {
-      const ir::Range all = ir::code_limits(value.bits);
-      post.function = ir::Requantize{.shifts = {0},
-                                     .rounding = Rounding::kTowardZero,
-                                     .lo = static_cast<std::int32_t>(all.lo),
-                                     .hi = static_cast<std::int32_t>(all.hi)};
-    }
+    if (value.bits <= ir::kMostCodeBits) post.function = ir::identity_requantize(value.bits);
     ir::Value copy = value;
     copy.node = name;
     copy.keep = true;

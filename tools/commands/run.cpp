@@ -163,12 +163,11 @@ nlohmann::ordered_json write_recordings(const OpenPlan& plan, std::int64_t sampl
     console.print(fmt::format("{}: '{}' {} int32{}", recording.file.string(), tensor.name,
                               shape_text(array.shape),
                               offsets.empty() ? "" : ", values need their offsets (--json)"));
-    files.push_back(
-        {{"file", recording.file.string()},
-         {"tensor", tensor.name},
-         {"shape", array.shape},
-         {"decimals", std::vector<int>(tensor.decimals, tensor.decimals + tensor.decimal_count)},
-         {"offsets", offsets}});
+    files.push_back({{"file", recording.file.string()},
+                     {"tensor", tensor.name},
+                     {"shape", array.shape},
+                     {"decimals", axis_decimals(tensor)},
+                     {"offsets", offsets}});
   }
   return files;
 }

@@ -44,12 +44,8 @@ std::string role_text(const intrt_tensor& tensor) {
   return text;
 }
 
-std::vector<int> decimals_of(const intrt_tensor& tensor) {
-  return {tensor.decimals, tensor.decimals + tensor.decimal_count};
-}
-
 std::string decimals_text(const intrt_tensor& tensor) {
-  const auto [lo, hi] = std::ranges::minmax(decimals_of(tensor));
+  const auto [lo, hi] = std::ranges::minmax(axis_decimals(tensor));
   return lo == hi ? fmt::format("{}", lo) : fmt::format("{} to {}", lo, hi);
 }
 
@@ -99,7 +95,7 @@ Listing list_tensors(const PlanFile& plan, const std::vector<Lifetime>& memory) 
                             {"type", type_name(tensor.type)},
                             {"bits", tensor.bits},
                             {"shape", logical_shape(tensor)},
-                            {"decimals", decimals_of(tensor)},
+                            {"decimals", axis_decimals(tensor)},
                             {"offsets", offsets_of(tensor)},
                             {"bytes", life.bytes},
                             {"arena_offset", life.offset},
@@ -136,7 +132,7 @@ Listing list_operators(const PlanFile& plan, const std::vector<PlanOperator>& op
                             {"output", op.output},
                             {"shape", logical_shape(output)},
                             {"bits", output.bits},
-                            {"decimals", decimals_of(output)},
+                            {"decimals", axis_decimals(output)},
                             {"post", op.post_json},
                             {"weight_bytes", op.weight_bytes}});
   }

@@ -94,6 +94,15 @@ std::string shape_text(std::span<const std::int64_t> shape) {
   return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
 }
 
+std::vector<int> axis_decimals(const intrt_tensor& tensor) {
+  std::vector<int> decimals(tensor.decimals, tensor.decimals + tensor.decimal_count);
+  const std::size_t positions = std::size_t{tensor.height} * tensor.width;
+  if (decimals.size() == 1 || tensor.logical_rank != 1 || positions == 1) return decimals;
+  std::vector<int> per_element;
+  for (const int decimal : decimals) per_element.insert(per_element.end(), positions, decimal);
+  return per_element;
+}
+
 std::vector<float> offsets_of(const intrt_tensor& tensor) {
   if (tensor.offsets == nullptr) return {};
   std::vector<float> offsets(tensor.channels);

@@ -65,6 +65,10 @@ class OpenPlan : public PlanFile {
 std::vector<std::int64_t> logical_shape(const intrt_tensor& tensor);
 std::string shape_text(std::span<const std::int64_t> shape);  // "(1, 28, 28)"
 
+// The decimals along the first axis of the tensor as PyTorch sees it: one, or one per index. A
+// flattened feature map has one for each element.
+std::vector<int> axis_decimals(const intrt_tensor& tensor);
+
 // What is to be added to the values of an output, per channel; mostly empty. A value is
 // fl(code * 2^-decimal) + offset in float32.
 std::vector<float> offsets_of(const intrt_tensor& tensor);
