@@ -13,4 +13,5 @@ run(${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR} -G Ninja -DCMAKE_BUILD_TYPE
   -DLOCKSTEP_WITH_TORCH=OFF -DCMAKE_DISABLE_FIND_PACKAGE_Torch=ON
   -DCMAKE_C_COMPILER_LAUNCHER=${C_LAUNCHER} -DCMAKE_CXX_COMPILER_LAUNCHER=${CXX_LAUNCHER})
 run(${CMAKE_COMMAND} --build ${WORK_DIR})
-run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK_DIR} --output-on-failure)
+# The slow ones are the same with and without LibTorch.
+run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK_DIR} --output-on-failure --label-exclude slow)
