@@ -197,9 +197,8 @@ bool spreads_over(const intrt_tensor_record& input, const intrt_tensor_record& o
 }
 
 bool WindowAxis::values_allowed() const {
-  return kernel >= 1 && kernel <= INTRT_MAX_DIM && stride >= 1 && stride <= INTRT_MAX_DIM &&
-         dilation >= 1 && dilation <= INTRT_MAX_DIM && pad_before <= INTRT_MAX_DIM &&
-         pad_after <= INTRT_MAX_DIM;
+  return dimension_allowed(kernel) && dimension_allowed(stride) && dimension_allowed(dilation) &&
+         pad_before <= INTRT_MAX_DIM && pad_after <= INTRT_MAX_DIM;
 }
 
 }  // namespace intrt

@@ -98,6 +98,9 @@ intrt_status check_accumulators(Checker& checker, const AccumulatorSpec& spec,
                                 const intrt_tensor_record& input, const intrt_post_record& post,
                                 const intrt_tensor_record& output);
 
+// Of tensors, kernels, strides and dilations.
+inline bool dimension_allowed(uint32_t size) { return size >= 1 && size <= INTRT_MAX_DIM; }
+
 // Along one axis: `kernel` taps, `dilation` apart, the first at position * stride - pad_before.
 struct WindowAxis {
   uint32_t input, output, kernel, stride, dilation, pad_before, pad_after;

@@ -91,8 +91,6 @@ intrt_status check_name(Checker& checker, uint32_t offset, Name need) {
   return INTRT_OK;
 }
 
-bool dimension_allowed(uint32_t size) { return size >= 1 && size <= INTRT_MAX_DIM; }
-
 intrt_status check_tensor(Checker& checker, const intrt_tensor_record& tensor) {
   constexpr uint32_t kKnownFlags = INTRT_TENSOR_INPUT | INTRT_TENSOR_OUTPUT | INTRT_TENSOR_NAMED;
   if (!dimension_allowed(tensor.channels) || !dimension_allowed(tensor.height) ||

@@ -3,7 +3,6 @@
 // alike needs no order. Then flatten costs nothing. Only a reader with a decimal of its own per
 // position, or one that goes by places in memory, needs a real transposition.
 #include <algorithm>
-#include <optional>
 
 #include "compile/passes/pass.h"
 #include "compile/passes/rewrite.h"
@@ -13,21 +12,6 @@ namespace lockstep::passes {
 namespace {
 
 using namespace ir;
-
-// One number per channel from one per feature (C,H,W order); empty when positions of a channel
-// differ.
-std::optional<std::vector<int>> per_channel(const std::vector<int>& per_feature, const Shape& map) {
-  if (per_feature.size() == 1) return per_feature;
-  const std::int64_t positions = map.h * map.w;
-  std::vector<int> result;
-  for (std::int64_t c = 0; c < map.c; ++c) {
-    const auto first = per_feature.begin() + c * positions;
-    if (!std::all_of(first, first + positions, [&](int x) { return x == *first; }))
-      return std::nullopt;
-    result.push_back(*first);
-  }
-  return collapse(std::move(result));
-}
 
 // The vectors that stem element by element from `flattened`, itself first; empty when some reader
 // of them depends on their order in memory.
@@ -42,7 +26,8 @@ std::vector<ValueId> elementwise_region(const Program& program, ValueId flattene
   return region;
 }
 
-// What is given per feature, brought to one entry per channel; false when positions differ.
+// What is given per feature, in (C,H,W) order, brought to one entry per channel; false, and nothing
+// changed, when positions of a channel differ.
 template <typename T>
 bool make_per_channel(std::vector<T>& per_feature, const Shape& map) {
   const std::int64_t positions = map.h * map.w;
@@ -57,16 +42,20 @@ bool make_per_channel(std::vector<T>& per_feature, const Shape& map) {
   return true;
 }
 
+// Decimals or shifts, which may be one for all.
+bool make_collapsed_per_channel(std::vector<int>& per_feature, const Shape& map) {
+  if (per_feature.size() == 1) return true;
+  if (!make_per_channel(per_feature, map)) return false;
+  per_feature = collapse(std::move(per_feature));
+  return true;
+}
+
 bool adapt(Op& op, const Shape& map) {
   if (auto* table = std::get_if<Table>(&op.kind)) return make_per_channel(table->table_of, map);
   Post* post = post_of(op.kind);
   if (post == nullptr) return true;
   if (Scale* scale = post->scale()) return make_per_channel(scale->channels, map);
-  if (Requantize* r = post->requantize()) {
-    auto shifts = per_channel(r->shifts, map);
-    if (!shifts) return false;
-    r->shifts = std::move(*shifts);
-  }
+  if (Requantize* r = post->requantize()) return make_collapsed_per_channel(r->shifts, map);
   return true;
 }
 
@@ -79,9 +68,7 @@ bool view_as_map(Program& program, ValueId vector, ValueId map) {
   if (region.empty()) return false;
   for (const ValueId id : region) {
     Value& value = changed.values[id];
-    auto decimals = per_channel(value.decimals, shape);
-    if (!decimals || !value.offsets.empty()) return false;
-    value.decimals = std::move(*decimals);
+    if (!value.offsets.empty() || !make_collapsed_per_channel(value.decimals, shape)) return false;
     value.shape = {.c = shape.c, .h = shape.h, .w = shape.w, .logical_rank = 1};
   }
   for (Op& op : changed.ops)

@@ -24,7 +24,8 @@ constexpr std::int64_t kFloat32Steps = std::int64_t{1}
 
 bool is_adaptive(const Node& node) { return node.attributes.contains("output_size"); }
 
-// Spans with, in `multiplier` for now, the number of positions that the mean divides by.
+// Spans whose `multiplier` is still the number of positions that the mean divides by;
+// use_common_divisor turns it into the multiplier.
 std::vector<MeanSpan> sliding_spans(const Node& node, std::int64_t outputs, std::int64_t input,
                                     std::int64_t kernel, std::int64_t stride,
                                     std::int64_t padding) {

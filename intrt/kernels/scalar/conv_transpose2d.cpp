@@ -95,14 +95,13 @@ void convolve_transposed(const OpToRun& op) {
   }
 }
 
-bool allowed(uint32_t value) { return value >= 1 && value <= INTRT_MAX_DIM; }
-
 }  // namespace
 
 intrt_status intrt_check_conv_transpose2d(Checker& checker, const OpToCheck& op) {
   const intrt_conv_transpose2d_params& p = params_of<intrt_conv_transpose2d_params>(op.record);
-  if (!allowed(p.kernel_h) || !allowed(p.kernel_w) || !allowed(p.stride_h) ||
-      !allowed(p.stride_w) || !allowed(p.dilation_h) || !allowed(p.dilation_w) ||
+  if (!dimension_allowed(p.kernel_h) || !dimension_allowed(p.kernel_w) ||
+      !dimension_allowed(p.stride_h) || !dimension_allowed(p.stride_w) ||
+      !dimension_allowed(p.dilation_h) || !dimension_allowed(p.dilation_w) ||
       p.pad_top > INTRT_MAX_DIM || p.pad_left > INTRT_MAX_DIM || p.groups == 0)
     return INTRT_ERROR_VALUE;
   if (!multiplies(op.input) || op.input.channels % p.groups != 0 ||
