@@ -34,19 +34,7 @@ class Convolution final : public LinearSum {
     const std::int64_t in_channels = node.integer("in_channels");
     const std::int64_t out_channels = node.integer("out_channels");
     const HeightWidth extent = spatial_extent(node, input.shape, window_.axes);
-    if (input.shape[0] != in_channels)
-      throw InputError(fmt::format("layer '{}': input of shape {}, but the layer takes {} channels",
-                                   node.name, shape_text(input.shape), in_channels));
-    if (groups_ < 1 || in_channels % groups_ != 0 || out_channels % groups_ != 0)
-      throw InputError(fmt::format("layer '{}': groups = {} divides not both {} and {} channels",
-                                   node.name, groups_, in_channels, out_channels));
-    std::vector<std::int64_t> weight_shape = {out_channels, in_channels / groups_};
-    if (window_.axes == 2) weight_shape.push_back(window_.kernel.height);
-    weight_shape.push_back(window_.kernel.width);
-    if (parameters.weight_shape != weight_shape)
-      throw InputError(fmt::format("layer '{}': weight of shape {}, but its attributes say {}",
-                                   node.name, shape_text(parameters.weight_shape),
-                                   shape_text(weight_shape)));
+    require_convolution_shapes(node, parameters, input, window_, out_channels, in_channels);
     input_height_ = extent.height;
     input_width_ = extent.width;
     const HeightWidth result = output_extent(node, window_, extent);

@@ -1,5 +1,9 @@
 #include "verify/semantics/linear_sum.h"
 
+#include "compile/support/error.h"
+
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "verify/semantics/aligned.h"
@@ -35,6 +39,26 @@ void LinearSum::run(std::span<const Values> inputs, std::span<std::int64_t> outp
     const float sum = enter_float(output[i], sums_format_.decimal(static_cast<std::int64_t>(i)));
     output[i] = real_to_bits(sum + constants_.float_bias[i / plane]);
   }
+}
+
+void require_convolution_shapes(const Node& node, const NodeParameters& parameters,
+                                const Format& input, const SlidingWindow& window,
+                                std::int64_t outer, std::int64_t inner) {
+  const std::int64_t in_channels = node.integer("in_channels"),
+                     out_channels = node.integer("out_channels"), groups = node.integer("groups");
+  if (input.shape[0] != in_channels)
+    throw InputError(fmt::format("layer '{}': input of shape {}, but the layer takes {} channels",
+                                 node.name, shape_text(input.shape), in_channels));
+  if (groups < 1 || in_channels % groups != 0 || out_channels % groups != 0)
+    throw InputError(fmt::format("layer '{}': groups = {} divides not both {} and {} channels",
+                                 node.name, groups, in_channels, out_channels));
+  std::vector<std::int64_t> weight_shape = {outer, inner / groups};
+  if (window.axes == 2) weight_shape.push_back(window.kernel.height);
+  weight_shape.push_back(window.kernel.width);
+  if (parameters.weight_shape != weight_shape)
+    throw InputError(fmt::format("layer '{}': weight of shape {}, but its attributes say {}",
+                                 node.name, shape_text(parameters.weight_shape),
+                                 shape_text(weight_shape)));
 }
 
 std::vector<CodeRange> channel_ranges_with_zero(const Format& format) {

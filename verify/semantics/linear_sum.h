@@ -26,6 +26,13 @@ class LinearSum : public ExactOperator {
   Format sums_format_;
 };
 
+// What both directions of a convolution demand; the weight is [outer, inner / groups, kernel...].
+// InputError names the layer for an input of other channels, groups that do not divide both channel
+// numbers, and a weight of another shape.
+void require_convolution_shapes(const Node& node, const NodeParameters& parameters,
+                                const Format& input, const SlidingWindow& window,
+                                std::int64_t outer, std::int64_t inner);
+
 // For each channel (dimension 0) the range of its codes and 0, which padding adds.
 std::vector<CodeRange> channel_ranges_with_zero(const Format& format);
 

@@ -22,19 +22,7 @@ class TransposedConvolution final : public LinearSum {
     in_channels_ = node.integer("in_channels");
     const std::int64_t out_channels = node.integer("out_channels");
     input_ = spatial_extent(node, input.shape, window_.axes);
-    if (input.shape[0] != in_channels_)
-      throw InputError(fmt::format("layer '{}': input of shape {}, but the layer takes {} channels",
-                                   node.name, shape_text(input.shape), in_channels_));
-    if (groups_ < 1 || in_channels_ % groups_ != 0 || out_channels % groups_ != 0)
-      throw InputError(fmt::format("layer '{}': groups = {} divides not both {} and {} channels",
-                                   node.name, groups_, in_channels_, out_channels));
-    std::vector<std::int64_t> weight_shape = {in_channels_, out_channels / groups_};
-    if (window_.axes == 2) weight_shape.push_back(window_.kernel.height);
-    weight_shape.push_back(window_.kernel.width);
-    if (parameters.weight_shape != weight_shape)
-      throw InputError(fmt::format("layer '{}': weight of shape {}, but its attributes say {}",
-                                   node.name, shape_text(parameters.weight_shape),
-                                   shape_text(weight_shape)));
+    require_convolution_shapes(node, parameters, input, window_, in_channels_, out_channels);
     const HeightWidth extra = height_width(node, "output_padding", 0);
     output_ = {extent(node, input_.height, window_.stride.height, window_.padding.height,
                       window_.dilation.height, window_.kernel.height, extra.height),
