@@ -7,14 +7,6 @@ namespace intrt {
 
 namespace {
 
-// Below 2^63 for the at most 2^32 bytes of a plan.
-template <typename W>
-uint64_t sum_of_magnitudes(const W* weights, uint64_t count) {
-  uint64_t sum = 0;
-  for (uint64_t i = 0; i < count; ++i) sum += magnitude(weights[i]);
-  return sum;
-}
-
 bool is_code(int32_t x, const intrt_tensor_record& tensor) {
   return x >= code_min(tensor.bits) && x <= code_max(tensor.bits);
 }
@@ -130,51 +122,6 @@ intrt_status check_post(Checker& checker, const intrt_post_record& post,
   if (intrt_status status = check_function(checker, post, output, width); status != INTRT_OK)
     return status;
   return check_mask(checker, post.mask_offset, output);
-}
-
-intrt_status check_accumulators(Checker& checker, const AccumulatorSpec& spec,
-                                const intrt_tensor_record& input, const intrt_post_record& post,
-                                const intrt_tensor_record& output) {
-  const intrt_plan& plan = checker.plan();
-  if (spec.weight_type < INTRT_INT8 || spec.weight_type > INTRT_INT32) return INTRT_ERROR_VALUE;
-  // A row longer than the plan cannot be inside; after this the product stays below 2^48.
-  const uint32_t weight_bytes = element_bytes(spec.weight_type);
-  if (spec.row_length > plan.size ||
-      !checker.holds(spec.weights_offset, spec.rows * spec.row_length, weight_bytes,
-                     INTRT_PLAN_ALIGNMENT))
-    return INTRT_ERROR_BOUNDS;
-  if (spec.bias_offset != 0 &&
-      !checker.holds(spec.bias_offset, spec.rows, sizeof(int32_t), INTRT_PLAN_ALIGNMENT))
-    return INTRT_ERROR_BOUNDS;
-  if (!checker.spend(spec.rows * spec.row_length * weight_bytes) ||
-      !checker.spend(spec.bias_offset != 0 ? spec.rows * sizeof(int32_t) : 0))
-    return INTRT_ERROR_WORK;
-
-  const uint64_t limit = width_of(spec.weight_type) == Width::kWide
-                             ? static_cast<uint64_t>(1) << 62
-                             : accumulator_limit(post, output);
-  for (uint64_t row = 0; row < spec.rows; ++row) {
-    const uint64_t begin = row * spec.row_length;
-    uint64_t sum = 0;
-    switch (spec.weight_type) {
-      case INTRT_INT8:
-        sum = sum_of_magnitudes(object_at<int8_t>(plan, spec.weights_offset) + begin,
-                                spec.row_length);
-        break;
-      case INTRT_INT16:
-        sum = sum_of_magnitudes(object_at<int16_t>(plan, spec.weights_offset) + begin,
-                                spec.row_length);
-        break;
-      default:
-        sum = sum_of_magnitudes(object_at<int32_t>(plan, spec.weights_offset) + begin,
-                                spec.row_length);
-    }
-    const uint64_t bias =
-        spec.bias_offset == 0 ? 0 : magnitude(object_at<int32_t>(plan, spec.bias_offset)[row]);
-    // sum * 2^(bits-1) + bias <= limit, without overflow.
-    if (bias > limit || sum > (limit - bias) >> (input.bits - 1)) return INTRT_ERROR_OVERFLOW;
-  }
-  return INTRT_OK;
 }
 
 intrt_status check_same_decimals(Checker& checker, const intrt_tensor_record& input,

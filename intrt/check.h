@@ -87,16 +87,28 @@ bool spreads_over(const intrt_tensor_record& input, const intrt_tensor_record& o
 // so without a limit a tiny plan could run for days.
 constexpr uint64_t kMaxReadsPerElement = 4096;
 
-// Weights [rows][row_length] and the bias lie in the plan, and no accumulator can leave its width,
-// in any order of summation: for each row, sum |w| * 2^(input_bits-1) + |bias| <= 2^31 - 1, or 2^62
-// with weights of 32 bits; with INTRT_POST_NONE the output's own bits are the limit.
-struct AccumulatorSpec {
-  uint32_t weight_type, weights_offset, bias_offset;
-  uint64_t rows, row_length;  // rows <= INTRT_MAX_DIM, row_length < 2^56
+// How weights are kept (intrt_conv2d_params); all 0: dense, each standing for itself.
+struct WeightStorage {
+  uint32_t nonzero_offset, starts_offset, segment_count, segments_offset;
 };
-intrt_status check_accumulators(Checker& checker, const AccumulatorSpec& spec,
-                                const intrt_tensor_record& input, const intrt_post_record& post,
-                                const intrt_tensor_record& output);
+template <typename Params>
+WeightStorage storage_of(const Params& p) {
+  return {p.nonzero_offset, p.starts_offset, p.segment_count, p.segments_offset};
+}
+
+// Weights [rows][taps][inputs] and the bias lie in the plan as their storage says, and no
+// accumulator can leave its width, in any order of summation: for each row, sum |w| *
+// 2^(input_bits-1) + |bias| <= 2^31 - 1, or 2^62 with weights of 32 bits; with INTRT_POST_NONE the
+// output's own bits are the limit. With segments, w is what a weight stands for, so that no sum can
+// leave the width between two segments either.
+struct WeightSpec {
+  uint32_t weight_type, weights_offset, bias_offset;
+  uint64_t rows, taps, inputs;  // rows <= INTRT_MAX_DIM, taps * inputs < 2^56
+  WeightStorage storage;
+};
+intrt_status check_weights(Checker& checker, const WeightSpec& spec,
+                           const intrt_tensor_record& input, const intrt_post_record& post,
+                           const intrt_tensor_record& output);
 
 // Of tensors, kernels, strides and dilations.
 inline bool dimension_allowed(uint32_t size) { return size >= 1 && size <= INTRT_MAX_DIM; }

@@ -11,9 +11,9 @@ using namespace intrt;
 
 constexpr uint32_t kNoOp = UINT32_MAX;
 
-static_assert(sizeof(intrt_plan_header) == 64 && sizeof(intrt_tensor_record) == 36 &&
+static_assert(sizeof(intrt_plan_header) == 64 && sizeof(intrt_tensor_record) == 40 &&
                   sizeof(intrt_op_record) == 24 && sizeof(intrt_post_record) == 48 &&
-                  sizeof(intrt_conv2d_params) == 104 && sizeof(intrt_linear_params) == 60 &&
+                  sizeof(intrt_conv2d_params) == 120 && sizeof(intrt_linear_params) == 76 &&
                   sizeof(intrt_max_pool2d_params) == 40 && sizeof(intrt_requantize_params) == 48 &&
                   sizeof(intrt_conv_transpose2d_params) == 96 && sizeof(intrt_pool_span) == 12 &&
                   sizeof(intrt_avg_pool2d_params) == 56 && sizeof(intrt_add_params) == 52 &&
@@ -109,6 +109,10 @@ intrt_status check_tensor(Checker& checker, const intrt_tensor_record& tensor) {
     if (tensor.type != INTRT_INT32 || (tensor.flags & INTRT_TENSOR_OUTPUT) == 0)
       return INTRT_ERROR_VALUE;
     if (!checker.holds(tensor.offsets_offset, tensor.channels, 4, 4)) return INTRT_ERROR_BOUNDS;
+  }
+  if (tensor.channel_map_offset != 0) {
+    if ((tensor.flags & kEnds) != 0) return INTRT_ERROR_VALUE;
+    if (!checker.holds(tensor.channel_map_offset, tensor.channels, 2, 2)) return INTRT_ERROR_BOUNDS;
   }
   const uint32_t arena_bytes = header_of(checker.plan()).arena_bytes;
   if (tensor.arena_offset > arena_bytes || extent_bytes(tensor) > arena_bytes - tensor.arena_offset)
@@ -397,6 +401,9 @@ intrt_tensor intrt_tensor_info(const intrt_plan* plan, uint32_t tensor) {
   info.decimal_count = record.decimal_count;
   info.offsets =
       record.offsets_offset == 0 ? nullptr : object_at<float>(*plan, record.offsets_offset);
+  info.channel_map = record.channel_map_offset == 0
+                         ? nullptr
+                         : object_at<uint16_t>(*plan, record.channel_map_offset);
   return info;
 }
 

@@ -180,16 +180,17 @@ template <typename W>
 using Accumulator = typename AccumulatorOf<W>::Type;
 
 // Calls f with one element of the input's and one of the weights' type; only their types matter.
+// Narrow: weights of 8 or 16 bits.
+template <typename F>
+inline void with_narrow_types(uint32_t input_type, uint32_t weight_type, F f) {
+  if (input_type == INTRT_INT8)
+    return weight_type == INTRT_INT8 ? f(int8_t{}, int8_t{}) : f(int8_t{}, int16_t{});
+  return weight_type == INTRT_INT8 ? f(int16_t{}, int8_t{}) : f(int16_t{}, int16_t{});
+}
 template <typename F>
 inline void with_types(uint32_t input_type, uint32_t weight_type, F f) {
-  if (input_type == INTRT_INT8) {
-    if (weight_type == INTRT_INT8) return f(int8_t{}, int8_t{});
-    if (weight_type == INTRT_INT16) return f(int8_t{}, int16_t{});
-    return f(int8_t{}, int32_t{});
-  }
-  if (weight_type == INTRT_INT8) return f(int16_t{}, int8_t{});
-  if (weight_type == INTRT_INT16) return f(int16_t{}, int16_t{});
-  return f(int16_t{}, int32_t{});
+  if (weight_type != INTRT_INT32) return with_narrow_types(input_type, weight_type, f);
+  return input_type == INTRT_INT8 ? f(int8_t{}, int32_t{}) : f(int16_t{}, int32_t{});
 }
 
 // Sum of products; its order does not matter, because the check has bounded the sum of magnitudes.

@@ -6,6 +6,7 @@
 
 #include "tests/intrt/exact.h"
 #include "tests/intrt/mixed_network.h"
+#include "tests/intrt/stored_network.h"
 
 namespace {
 
@@ -113,8 +114,10 @@ TEST_CASE(
   CHECK(refused > 1000);
 }
 
-TEST_CASE("with the checksum repaired, the mixed network with a byte changed behaves likewise") {
-  AlignedBytes bytes(mixed_network());
+namespace {
+
+void edit_bytes(const std::vector<std::uint8_t>& original_bytes) {
+  AlignedBytes bytes(original_bytes);
   std::mt19937 random(3);
   std::size_t opened = 0, refused = 0;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
@@ -134,6 +137,13 @@ TEST_CASE("with the checksum repaired, the mixed network with a byte changed beh
   MESSAGE("opened and ran: ", opened, ", refused: ", refused);
   CHECK(opened > 1000);
   CHECK(refused > 1000);
+}
+
+}  // namespace
+
+TEST_CASE("with the checksum repaired, other networks with a byte changed behave likewise") {
+  edit_bytes(mixed_network());
+  edit_bytes(stored_network());
 }
 
 namespace {
@@ -177,4 +187,5 @@ void edit_fields(const std::vector<std::uint8_t>& original) {
 TEST_CASE("with the checksum repaired, random edits of whole fields are refused or run in bounds") {
   edit_fields(small_network());
   edit_fields(mixed_network());
+  edit_fields(stored_network());
 }

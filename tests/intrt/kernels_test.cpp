@@ -1,16 +1,17 @@
 // The multiplying kernels of every variant against loops over PyTorch's (C,H,W) order in 64 bits:
 // many random geometries, element types, widths, post records and masks. A failure prints the seed.
-#include "tests/intrt/kernel_cases.h"
+#include "tests/intrt/stored_weights.h"
 
 using namespace lockstep::testing;
 
-TEST_CASE("conv2d equals the definition for random geometries, types and post records") {
+TEST_CASE("conv2d equals the definition for random geometries, storage, types and post records") {
   for (std::uint64_t seed = 1; seed <= 4000; ++seed) {
     CAPTURE(seed);
     Random random(seed);
     const Axis down = random_axis(random), across = random_axis(random);
     const std::int64_t groups = random.one_in(2) ? 1 : random.between(2, 5);
-    const std::int64_t group_inputs = random.between(1, groups == 1 ? 17 : 4);
+    const std::int64_t group_inputs =
+        random.one_in(4) ? random.pick({8, 16, 32}) : random.between(1, groups == 1 ? 17 : 4);
     const std::int64_t group_outputs = random.between(1, groups == 1 ? 9 : 3);
     const std::int64_t outputs = groups * group_outputs;
     const Format in_format = random_format(random, false), out_format = random_format(random, true);
@@ -18,15 +19,10 @@ TEST_CASE("conv2d equals the definition for random geometries, types and post re
     const Logical input =
         random_codes(random, groups * group_inputs, down.input, across.input, in_format.bits);
 
-    const std::int64_t terms = group_inputs * down.kernel * across.kernel;
     const std::int64_t largest_bias = random.one_in(3) ? 0 : random.between(1, 1 << 20);
-    const std::int64_t w_max = largest_weight(weight_type, in_format.bits, terms, largest_bias);
-    const bool ends_only = random.one_in(3);
-    const auto weight = [&] {
-      return ends_only ? random.pick({-w_max, w_max}) : random.between(-w_max, w_max);
-    };
-    std::vector<std::int64_t> weights(static_cast<std::size_t>(outputs * terms));  // [O][kh][kw][I]
-    for (std::int64_t& w : weights) w = weight();
+    const StoredWeights weights = random_weights(random, random_storage(random, weight_type),
+                                                 {weight_type, outputs, down.kernel * across.kernel,
+                                                  group_inputs, in_format.bits, largest_bias});
     std::vector<std::int32_t> bias;
     for (std::int64_t o = 0; largest_bias != 0 && o < outputs; ++o)
       bias.push_back(static_cast<std::int32_t>(random.between(-largest_bias, largest_bias)));
@@ -45,9 +41,7 @@ TEST_CASE("conv2d equals the definition for random geometries, types and post re
                 const std::int64_t ix =
                     x * across.stride - across.pad_before + kx * across.dilation;
                 if (!input.holds(iy, ix)) continue;
-                const std::int64_t w =
-                    ((o * down.kernel + ky) * across.kernel + kx) * group_inputs + i;
-                acc += weights[static_cast<std::size_t>(w)] *
+                acc += weights.effective[weights.at(o, ky * across.kernel + kx, i)] *
                        input.at(o / group_outputs * group_inputs + i, iy, ix);
               }
           expected.at(o, y, x) = acc;
@@ -70,7 +64,7 @@ TEST_CASE("conv2d equals the definition for random geometries, types and post re
     p.pad_right = static_cast<std::uint32_t>(across.pad_after);
     p.groups = static_cast<std::uint32_t>(groups);
     p.weight_type = weight_type;
-    p.weights_offset = builder.weights(weights, weight_type);
+    store_weights(builder, p, weights);
     if (!bias.empty()) p.bias_offset = builder.array(bias, 16);
     p.post = post_record(builder, post, expected);
     builder.op(k_conv2d, from, to, p);
@@ -188,7 +182,7 @@ TEST_CASE("conv_transpose2d with the largest strides, dilations and paddings sta
         check_plan(builder.finish(), {input}, expected);
       }
 }
-TEST_CASE("linear equals the definition for random sizes, types and post records") {
+TEST_CASE("linear equals the definition for random sizes, storage, types and post records") {
   for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
     CAPTURE(seed);
     Random random(seed);
@@ -199,9 +193,10 @@ TEST_CASE("linear equals the definition for random sizes, types and post records
     const auto terms = static_cast<std::int64_t>(input.codes.size());
     const std::int64_t outputs = random.between(1, 20);
     const std::int64_t largest_bias = random.one_in(3) ? 0 : random.between(1, 1 << 20);
-    const std::int64_t w_max = largest_weight(weight_type, in_format.bits, terms, largest_bias);
-    std::vector<std::int64_t> weights(static_cast<std::size_t>(outputs * terms));  // physical order
-    for (std::int64_t& w : weights) w = random.one_in(2) ? w_max : random.between(-w_max, w_max);
+    const Storage storage = random_storage(random, weight_type);
+    const std::int64_t taps = storage == Storage::kSparse ? 1 : input.height * input.width;
+    const StoredWeights weights = random_weights(
+        random, storage, {weight_type, outputs, taps, terms / taps, in_format.bits, largest_bias});
     std::vector<std::int32_t> bias;
     for (std::int64_t o = 0; largest_bias != 0 && o < outputs; ++o)
       bias.push_back(static_cast<std::int32_t>(random.between(-largest_bias, largest_bias)));
@@ -213,7 +208,7 @@ TEST_CASE("linear equals the definition for random sizes, types and post records
       for (std::int64_t c = 0; c < input.channels; ++c)
         for (std::int64_t y = 0; y < input.height; ++y)
           for (std::int64_t x = 0; x < input.width; ++x)
-            acc += input.at(c, y, x) * weights[static_cast<std::size_t>(
+            acc += input.at(c, y, x) * weights.effective[static_cast<std::size_t>(
                                            o * terms + (y * input.width + x) * input.channels + c)];
       expected.at(o, 0, 0) = acc;
     }
@@ -224,7 +219,7 @@ TEST_CASE("linear equals the definition for random sizes, types and post records
     const std::uint32_t to = builder.output(spec_of(expected, out_format));
     intrt_linear_params p{};
     p.weight_type = weight_type;
-    p.weights_offset = builder.weights(weights, weight_type);
+    store_weights(builder, p, weights);
     if (!bias.empty()) p.bias_offset = builder.array(bias, 16);
     p.post = post_record(builder, post, expected);
     builder.op(k_linear, from, to, p);

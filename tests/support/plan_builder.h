@@ -63,6 +63,7 @@ struct TensorSpec {
   std::uint8_t flags = 0;
   std::int64_t arena_offset = -1;  // -1: behind everything placed so far
   std::vector<float> offsets = {};
+  std::vector<std::uint16_t> channel_map = {};
 };
 
 class PlanBuilder {
@@ -100,6 +101,7 @@ class PlanBuilder {
     record.decimals_offset = array(spec.decimals);
     record.decimal_count = static_cast<std::uint32_t>(spec.decimals.size());
     if (!spec.offsets.empty()) record.offsets_offset = array(spec.offsets);
+    if (!spec.channel_map.empty()) record.channel_map_offset = array(spec.channel_map);
     record.type = spec.type;
     record.bits = spec.bits;
     record.logical_rank = spec.logical_rank;

@@ -63,6 +63,8 @@ typedef struct {
   const int8_t* decimals;
   uint32_t decimal_count; /* 1, or channels */
   const float* offsets;   /* one per channel, to be added to the values; null: none */
+  /* which channel of the graph node each channel is; null: all of them, in order */
+  const uint16_t* channel_map;
 } intrt_tensor;
 
 /* Called after the operator that made `tensor` has run, while its data is valid. Inputs are

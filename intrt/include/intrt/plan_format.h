@@ -1,4 +1,4 @@
-/* The bytes of a plan, version 2. docs/plan-format.md says the same in prose.
+/* The bytes of a plan, version 3. docs/plan-format.md says the same in prose.
  *
  * Little endian; every offset counts bytes from the start of the plan; 0 means "none" where that is
  * allowed. Records are 4-byte aligned, weights and biases 16-byte aligned. The plan itself must lie
@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #define INTRT_PLAN_MAGIC "LOCKSTEP"
-#define INTRT_PLAN_VERSION 2u
+#define INTRT_PLAN_VERSION 3u
 #define INTRT_PLAN_ALIGNMENT 16u
 #define INTRT_ARENA_ALIGNMENT 16u
 
@@ -50,7 +50,8 @@ typedef struct {
 /* intrt_tensor_record.flags */
 #define INTRT_TENSOR_INPUT 1u
 #define INTRT_TENSOR_OUTPUT 2u
-#define INTRT_TENSOR_NAMED 4u /* holds exactly the value of the graph node `name` */
+#define INTRT_TENSOR_NAMED \
+  4u /* holds exactly the value of the graph node `name`: its listed channels */
 
 typedef struct {
   uint32_t name_offset; /* NUL-terminated UTF-8: the graph node or input whose value this is */
@@ -62,6 +63,10 @@ typedef struct {
    * addition that the reader makes: the float bias of an output that nothing quantizes. Only on
    * outputs of type INTRT_INT32. The runtime never reads them. */
   uint32_t offsets_offset;
+  /* uint16_t[channels], 0: all of them, in order. Which channel of the graph node each channel is:
+   * what is not listed is dead or constant and is neither computed nor stored. All different. Not
+   * on inputs or outputs of the network. The runtime never reads them. */
+  uint32_t channel_map_offset;
   uint8_t type;         /* INTRT_INT8, ... */
   uint8_t bits;         /* codes lie in [-2^(bits-1), 2^(bits-1)-1]; INTRT_UINT8: 8, 0..255 */
   uint8_t logical_rank; /* 1: [C*H*W], 2: [C, L] with L = width, height = 1; 3: [C, H, W] */
@@ -110,6 +115,21 @@ typedef struct {
   uint32_t inputs_offset; /* uint32_t[input_count]: tensor indices */
 } intrt_op_record;
 
+/* Input channels begin .. end - 1 of each group, where begin is the end of the segment before.
+ * Before a segment's products are added, the sum so far is multiplied by 2^shift. */
+typedef struct {
+  uint32_t end;   /* rising; that of the last segment: input channels / groups */
+  uint32_t shift; /* 0..30; of the first segment 0 */
+} intrt_segment;
+
+/* How conv2d and linear keep their weights.
+ *   dense   (nonzero_offset 0): weights of all places, row by row.
+ *   sparse  (nonzero_offset != 0): only weights whose bit is set, in the same order; those of row o
+ *           are numbers starts[o] .. starts[o+1] - 1.
+ *   segments (segment_count != 0): a weight w of a segment stands for w * 2^(sum of the shifts of
+ *           all later segments). The bias is added last. Dense only; accumulators of 32 bits only.
+ */
+
 /* acc[o,y,x] = bias[o] + sum over i,ky,kx of in[g*I+i, y*sy - pt + ky*dy, x*sx - pl + kx*dx] *
  * w[o,ky,kx,i] with 0 outside the input; g = o / (O / groups), I = input channels / groups. */
 typedef struct {
@@ -117,8 +137,13 @@ typedef struct {
   uint32_t pad_top, pad_left, pad_bottom, pad_right;
   uint32_t groups;
   uint32_t weight_type;    /* INTRT_INT8, INTRT_INT16 or INTRT_INT32 */
-  uint32_t weights_offset; /* [O][kernel_h][kernel_w][I] */
+  uint32_t weights_offset; /* [O][kernel_h][kernel_w][I]; see above */
   uint32_t bias_offset;    /* int32_t[O]; 0: none */
+  uint32_t nonzero_offset; /* [O][kernel_h][kernel_w][ceil(I/8)] bytes: bit i%8 of byte i/8 says
+                              that weight i is stored; 0: all are */
+  uint32_t starts_offset;  /* uint32_t[O + 1], from 0; 0 where nonzero_offset is 0 */
+  uint32_t segment_count;
+  uint32_t segments_offset; /* intrt_segment[segment_count]; 0 where that is 0 */
   intrt_post_record post;
 } intrt_conv2d_params;
 
@@ -138,8 +163,12 @@ typedef struct {
 /* acc[o] = bias[o] + sum over k of in[k] * w[o,k], k in the physical order of the input. */
 typedef struct {
   uint32_t weight_type;
-  uint32_t weights_offset; /* [O][K] */
+  uint32_t weights_offset; /* [O][K]; see above */
   uint32_t bias_offset;    /* int32_t[O]; 0: none */
+  uint32_t nonzero_offset; /* [O][ceil(K/8)] bytes, as of conv2d; 0: all are stored */
+  uint32_t starts_offset;
+  uint32_t segment_count; /* of input channels, at every place of the input */
+  uint32_t segments_offset;
   intrt_post_record post;
 } intrt_linear_params;
 

@@ -1,7 +1,7 @@
 // Convolution over HWC codes. Each output pixel clips the window to the input once, so the inner
 // loop runs over taps and channels that are there, in one contiguous piece where dilation and
 // groups allow.
-#include "intrt/kernels/kernel.h"
+#include "intrt/kernels/scalar/convolution.h"
 
 namespace {
 
@@ -17,53 +17,41 @@ bool output_fits(const WindowAxis& axis) {
 
 template <typename X, typename W>
 void convolve(const OpToRun& op) {
-  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
+  const Convolution conv(op);
+  const intrt_conv2d_params& p = conv.p;
   const PostOp post(op, p.post);
   const X* input = static_cast<const X*>(op.input_data);
   const W* weights = object_at<W>(op.plan, p.weights_offset);
   const int32_t* bias = p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset);
-
-  const size_t channels = op.input.channels;
-  const size_t group_inputs = channels / p.groups;
-  const uint32_t group_outputs = op.output.channels / p.groups;
-  const size_t row_length = p.kernel_h * p.kernel_w * group_inputs;
-  const bool contiguous = p.groups == 1 && p.dilation_w == 1;
-  const int32_t height = static_cast<int32_t>(op.input.height);
-  const int32_t width = static_cast<int32_t>(op.input.width);
-  const int32_t kernel_h = static_cast<int32_t>(p.kernel_h);
-  const int32_t kernel_w = static_cast<int32_t>(p.kernel_w);
-  const int32_t dilation_h = static_cast<int32_t>(p.dilation_h);
-  const int32_t dilation_w = static_cast<int32_t>(p.dilation_w);
+  const size_t row_length = p.kernel_h * p.kernel_w * conv.group_inputs;
 
   size_t element = 0;
   for (uint32_t oy = 0; oy < op.output.height; ++oy) {
-    const int32_t y0 = static_cast<int32_t>(oy * p.stride_h) - static_cast<int32_t>(p.pad_top);
-    const Taps rows(y0, dilation_h, kernel_h, height);
+    const int32_t y0 = conv.first_row(oy);
+    const Taps rows = conv.rows_inside(y0);
     for (uint32_t ox = 0; ox < op.output.width; ++ox) {
-      const int32_t x0 = static_cast<int32_t>(ox * p.stride_w) - static_cast<int32_t>(p.pad_left);
-      const Taps columns(x0, dilation_w, kernel_w, width);
-      const size_t taps =
-          columns.end > columns.first ? static_cast<size_t>(columns.end - columns.first) : 0;
-      uint32_t group = 0, left_in_group = group_outputs;
+      const int32_t x0 = conv.first_column(ox);
+      const Taps columns = conv.columns_inside(x0);
+      const size_t taps = count(columns);
+      uint32_t group = 0, left_in_group = conv.group_outputs;
       for (uint32_t o = 0; o < op.output.channels; ++o, ++element) {
         if (left_in_group == 0) {
           ++group;
-          left_in_group = group_outputs;
+          left_in_group = conv.group_outputs;
         }
         --left_in_group;
         Accumulator<W> acc = bias == nullptr ? 0 : bias[o];
         for (int32_t ky = rows.first; taps != 0 && ky < rows.end; ++ky) {
-          const size_t y = static_cast<size_t>(y0 + ky * dilation_h);
-          const size_t x = static_cast<size_t>(x0 + columns.first * dilation_w);
-          const X* in = input + (y * op.input.width + x) * channels + group * group_inputs;
+          const X* in = input + conv.element(y0, ky, x0, columns.first, group);
           const W* w = weights + o * row_length +
                        (static_cast<size_t>(ky) * p.kernel_w + static_cast<size_t>(columns.first)) *
-                           group_inputs;
-          if (contiguous) {
-            acc += dot(in, w, taps * channels);
+                           conv.group_inputs;
+          if (conv.contiguous) {
+            acc += dot(in, w, taps * conv.channels);
           } else {
             for (size_t tap = 0; tap < taps; ++tap)
-              acc += dot(in + tap * p.dilation_w * channels, w + tap * group_inputs, group_inputs);
+              acc += dot(in + tap * p.dilation_w * conv.channels, w + tap * conv.group_inputs,
+                         conv.group_inputs);
           }
         }
         post.store(element, o, acc);
@@ -84,14 +72,17 @@ intrt_status intrt_check_conv2d(Checker& checker, const OpToCheck& op) {
   if (intrt_status status = check_post(checker, p.post, op.output, width_of(p.weight_type));
       status != INTRT_OK)
     return status;
-  const uint64_t row_length =
-      static_cast<uint64_t>(p.kernel_h) * p.kernel_w * (op.input.channels / p.groups);
-  return check_accumulators(
-      checker, {p.weight_type, p.weights_offset, p.bias_offset, op.output.channels, row_length},
+  return check_weights(
+      checker,
+      {p.weight_type, p.weights_offset, p.bias_offset, op.output.channels,
+       static_cast<uint64_t>(p.kernel_h) * p.kernel_w, op.input.channels / p.groups, storage_of(p)},
       op.input, p.post, op.output);
 }
 
 void intrt_scalar_conv2d(const OpToRun& op) {
-  with_types(op.input.type, params_of<intrt_conv2d_params>(op.record).weight_type,
+  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
+  if (p.nonzero_offset != 0) return convolve_sparse(op);
+  if (p.segment_count != 0) return convolve_segments(op);
+  with_types(op.input.type, p.weight_type,
              [&op](auto x, auto w) { convolve<decltype(x), decltype(w)>(op); });
 }

@@ -111,11 +111,11 @@ intrt_status intrt_check_conv_transpose2d(Checker& checker, const OpToCheck& op)
       status != INTRT_OK)
     return status;
   // Each output position searches and adds at most once for each of its weights.
-  const uint64_t row_length =
-      static_cast<uint64_t>(p.kernel_h) * p.kernel_w * (op.input.channels / p.groups);
-  return check_accumulators(
-      checker, {p.weight_type, p.weights_offset, p.bias_offset, op.output.channels, row_length},
-      op.input, p.post, op.output);
+  return check_weights(checker,
+                       {p.weight_type, p.weights_offset, p.bias_offset, op.output.channels,
+                        static_cast<uint64_t>(p.kernel_h) * p.kernel_w,
+                        op.input.channels / p.groups, WeightStorage{}},
+                       op.input, p.post, op.output);
 }
 
 void intrt_scalar_conv_transpose2d(const OpToRun& op) {
