@@ -21,7 +21,13 @@ struct Move {
   std::int64_t shift_y, shift_x, crop_y, crop_x;
 };
 
-std::int64_t lowest_code(const GraphInput& input) { return -(std::int64_t{1} << (input.bits - 1)); }
+// Of what an input is fed with: codes, or bytes.
+std::int64_t lowest_code(const GraphInput& input) {
+  return input.raw ? 0 : -(std::int64_t{1} << (input.bits - 1));
+}
+std::int64_t highest_code(const GraphInput& input) {
+  return input.raw ? 255 : (std::int64_t{1} << (input.bits - 1)) - 1;
+}
 
 // -most .. most
 std::int64_t offset(Random& random, std::int64_t most) { return random.below(2 * most + 1) - most; }
@@ -53,11 +59,10 @@ void require_augmentable(const AugmentationSpec& spec, const GraphInput& input) 
   };
   below_size("shift", spec.shift);
   below_size("crop_padding", spec.crop_padding);
-  const std::int64_t lo = lowest_code(input);
-  if (spec.fill && (*spec.fill < lo || *spec.fill >= -lo))
-    throw InputError(
-        fmt::format("augmentation: fill = {}, but the codes of input '{}' are {} to {}", *spec.fill,
-                    input.name, lo, -lo - 1));
+  const std::int64_t lo = lowest_code(input), hi = highest_code(input);
+  if (spec.fill && (*spec.fill < lo || *spec.fill > hi))
+    throw InputError(fmt::format("augmentation: fill = {}, but the {} of input '{}' are {} to {}",
+                                 *spec.fill, input.raw ? "bytes" : "codes", input.name, lo, hi));
 }
 
 void augment(const AugmentationSpec& spec, const GraphInput& input, Random random,

@@ -1,5 +1,5 @@
-// Random changes of training images, on their input codes, so that every value stays one that the
-// chip can see.
+// Random changes of training images, on their input codes or raw bytes, so that every value stays
+// one that the chip can see.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +19,13 @@ struct AugmentationSpec {
   // Cuts the image at random from one that has this many more rows and columns on every side, all
   // of them `fill`.
   std::int64_t crop_padding = 0;
-  std::optional<std::int64_t> fill = {};  // a code; empty: the lowest one, which is a black pixel
+  std::optional<std::int64_t> fill = {};  // a code or byte; empty: the lowest, a black pixel
   bool is_off() const { return flip <= 0 && shift == 0 && crop_padding == 0; }
   bool operator==(const AugmentationSpec&) const = default;
 };
 
 // InputError unless the spec fits the input: an image of shape [C, H, W], H and W above shift and
-// crop_padding, and a fill within the input's bits. An empty spec fits everything.
+// crop_padding, and a fill that the input can be fed with. An empty spec fits everything.
 void require_augmentable(const AugmentationSpec& spec, const GraphInput& input);
 
 // Writes the changed `image` to `target`, both row-major in the shape of an input that

@@ -5,6 +5,7 @@
 #include <functional>
 #include <utility>
 
+#include "compile/graph/raw_bytes.h"
 #include "compile/support/error.h"
 #include "train/seed_streams.h"
 
@@ -23,11 +24,18 @@ Batch assemble(const datasets::Images& source, const GraphInput& input,
   batch.images = torch::empty(shape, torch::kFloat32);
   const auto size = static_cast<std::size_t>(batch.images.numel() / shape[0]);
   const float step = std::ldexp(1.0f, -static_cast<int>(input.decimal));
+  // Of a raw input: what its bytes become, one table or one per channel.
+  const std::vector<std::vector<std::int16_t>> tables =
+      input.raw ? codes_of_bytes(input) : std::vector<std::vector<std::int16_t>>();
+  const std::size_t plane = tables.size() < 2 ? size : size / tables.size();
   float* target = batch.images.data_ptr<float>();
   for (const std::int64_t index : indices) {
     const auto at = static_cast<std::size_t>(index);
-    for (const std::int16_t code : change(index, Codes(source.codes).subspan(at * size, size)))
+    std::size_t i = 0;
+    for (std::int16_t code : change(index, Codes(source.codes).subspan(at * size, size))) {
+      if (!tables.empty()) code = tables[i++ / plane][static_cast<std::size_t>(code)];
       *target++ = static_cast<float>(code) * step;
+    }
     batch.labels.push_back(source.labels[at]);
   }
   return batch;

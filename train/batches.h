@@ -17,7 +17,7 @@
 namespace lockstep::train {
 
 struct Batch {
-  torch::Tensor images;              // float32, exactly code * 2^-decimal
+  torch::Tensor images;              // float32, exactly code * 2^-decimal; of bytes, of their codes
   std::vector<std::int64_t> labels;  // one per image
 };
 

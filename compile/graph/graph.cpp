@@ -81,6 +81,11 @@ void add_spec(ordered_json& json, const PruneSpec& spec, bool /*is_wrap*/) {
                                           : ordered_json("unstructured");
 }
 
+// One number for all channels, or a list.
+ordered_json numbers_json(const std::vector<double>& values) {
+  return values.size() == 1 ? ordered_json(values[0]) : ordered_json(values);
+}
+
 ordered_json node_json(const Node& node) {
   ordered_json json = {{"name", node.name}, {"op", node.op}, {"inputs", node.inputs}};
   ordered_json attributes = attributes_json(node);
@@ -148,10 +153,14 @@ std::string to_json(const Graph& graph) {
   text += fmt::format(" \"name\": {},\n \"inputs\": [", ordered_json(graph.name).dump());
   std::string_view separator = "\n  ";
   for (const GraphInput& input : graph.inputs) {
-    const ordered_json json = {{"name", input.name},
-                               {"shape", input.shape},
-                               {"bits", input.bits},
-                               {"decimal", input.decimal}};
+    ordered_json json = {{"name", input.name},
+                         {"shape", input.shape},
+                         {"bits", input.bits},
+                         {"decimal", input.decimal}};
+    if (input.raw)
+      json["raw"] = {{"scale", numbers_json(input.raw->scale)},
+                     {"mean", numbers_json(input.raw->mean)},
+                     {"std", numbers_json(input.raw->std)}};
     text += fmt::format("{}{}", separator, json.dump());
     separator = ",\n  ";
   }

@@ -75,12 +75,23 @@ struct Node {
   bool operator==(const Node&) const = default;
 };
 
+// What the bytes of a raw input mean: byte b of channel c (dimension 0) is the number
+// (b * scale[c] - mean[c]) / std[c], in the operations of docs/arithmetic.md, "Raw bytes". Each
+// member has one entry, or one per channel. Scale and std are positive.
+struct RawBytes {
+  std::vector<double> scale = {1.0 / 255.0}, mean = {0.0}, std = {1.0};
+  bool operator==(const RawBytes&) const = default;
+};
+
 // A network input: codes of `bits` bits at `decimal` (per tensor), without the batch dimension.
+// With `raw` the network is fed bytes; their numbers, quantized toward zero, are the codes, and the
+// name stands for those codes (raw_bytes.h).
 struct GraphInput {
   std::string name;
   std::vector<std::int64_t> shape;
   std::int64_t bits = 8;
   std::int64_t decimal = 7;
+  std::optional<RawBytes> raw = {};
   bool operator==(const GraphInput&) const = default;
 };
 

@@ -8,6 +8,7 @@
 #include "compile/graph/fields.h"
 #include "compile/graph/graph.h"
 #include "compile/graph/op_schema.h"
+#include "compile/graph/raw_bytes.h"
 #include "compile/graph/specs.h"
 #include "compile/support/error.h"
 #include "compile/support/files.h"
@@ -241,6 +242,16 @@ GraphInput parse_input(const json& value, const std::string& file, std::size_t i
     input.shape.push_back(fields.to_integer(dim, "shape", 1, kMaxDim));
   fields.read_integer("bits", input.bits, 2, 16);
   fields.read_integer("decimal", input.decimal, -kMaxDecimal, kMaxDecimal);
+  if (const json* const found = fields.find("raw")) {
+    Fields raw(*found, fmt::format("{}: raw", fields.owner()), "it");
+    input.raw = parse_raw_bytes(raw, input.shape.front());
+    raw.refuse_unknown_members();
+    try {
+      codes_of_bytes(input);
+    } catch (const InputError& error) {
+      throw InputError(fmt::format("{}: {}", file, error.what()));
+    }
+  }
   fields.refuse_unknown_members();
   return input;
 }

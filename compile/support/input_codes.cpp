@@ -55,14 +55,21 @@ std::vector<std::int32_t> input_codes(const std::string& file, const AnyNpyArray
     for (const std::int64_t code : integers->values) {
       if (code < limits.lo || code > limits.hi)
         throw InputError(fmt::format(
-            "{}: element {} is {}, but input '{}' takes codes from {} to {}{}", file,
-            position_text(integers->shape, codes.size()), code, format.name, limits.lo, limits.hi,
-            format.bits == 8 && code > 0 && code < 256 ? " (subtract 128 from unsigned pixels)"
-                                                       : ""));
+            "{}: element {} is {}, but input '{}' takes {} from {} to {}{}", file,
+            position_text(integers->shape, codes.size()), code, format.name,
+            format.bytes ? "bytes" : "codes", limits.lo, limits.hi,
+            format.bits == 8 && !format.bytes && code > 0 && code < 256
+                ? " (for unsigned pixels declare \"raw\" in graph.json, or subtract 128)"
+                : ""));
       codes.push_back(static_cast<std::int32_t>(code));
     }
     return codes;
   }
+  if (format.bytes)
+    throw InputError(fmt::format(
+        "{}: element type float32, but input '{}' takes raw bytes, integers from 0 to 255, which "
+        "the network normalises by itself",
+        file, format.name));
   const auto& numbers = std::get<NpyArray<float>>(array);
   codes.reserve(numbers.values.size());
   for (std::size_t i = 0; i < numbers.values.size(); ++i) {

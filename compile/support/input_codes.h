@@ -12,7 +12,7 @@ namespace lockstep {
 struct InputFormat {
   std::string name;    // the input's, for messages
   int bits = 8;        // 2 to 32
-  bool bytes = false;  // codes are 0 to 255, whatever `bits`
+  bool bytes = false;  // raw bytes: integers from 0 to 255, whatever `bits`, and no real numbers
   // One, or one per channel; element i belongs to channel i / elements_per_channel, which counts on
   // from sample to sample.
   std::vector<int> decimals;

@@ -143,3 +143,21 @@ TEST_CASE("what does not fit the input is refused") {
   CHECK(contains(error({.crop_padding = 1, .fill = 128}, {1, 9, 9}),
                  "fill = 128, but the codes of input 'input' are -128 to 127"));
 }
+
+TEST_CASE("around an image of raw bytes lies byte 0, or a fill that is a byte") {
+  GraphInput input = input_of({1, 3, 3});
+  input.raw.emplace();
+  input.bits = 4;
+  const Codes image(9, 200);
+  std::set<std::int16_t> seen;
+  for (std::uint64_t seed = 0; seed < 20; ++seed)
+    for (const std::int16_t byte : augmented({.crop_padding = 2}, input, seed, image))
+      seen.insert(byte);
+  CHECK(seen == std::set<std::int16_t>{0, 200});
+  const auto error = [&](std::int64_t fill) {
+    return input_error_of([&] { require_augmentable({.crop_padding = 1, .fill = fill}, input); });
+  };
+  CHECK(error(255) == "(no error)");
+  CHECK(contains(error(256), "fill = 256, but the bytes of input 'input' are 0 to 255"));
+  CHECK(contains(error(-1), "fill = -1"));
+}

@@ -51,6 +51,14 @@ std::string policy_error(const std::string& members) {
 
 }  // namespace
 
+TEST_CASE("the normalisation of raw bytes stays") {
+  Graph graph = float_graph();
+  graph.inputs[0].raw = {.scale = {0.01}, .mean = {0.5}, .std = {0.25}};
+  const Graph converted = convert_graph(
+      graph, parse_policy(R"({"format": "lockstep-policy", "version": 1})", "p.json"));
+  CHECK(converted.inputs == graph.inputs);
+}
+
 TEST_CASE("the tutorial's network is its float twin, converted by its policy") {
   const std::filesystem::path folder =
       std::filesystem::path(LOCKSTEP_TEST_DATA).parent_path() / "docs" / "examples" / "tutorial";

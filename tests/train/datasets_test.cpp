@@ -114,6 +114,41 @@ TEST_CASE("idx: other input formats follow Q with rounding toward zero") {
   CHECK(codes(16, 40) == std::vector<std::int16_t>{-32768, -32768, 0, 32767, 32767, 32767});
 }
 
+TEST_CASE(
+    "a raw input gets bytes: those of idx as they are, whole numbers of npy, synthetic ones") {
+  GraphInput input = kInput;
+  input.bits = 6;
+  input.decimal = 3;
+  input.raw.emplace();
+  const TemporaryFolder folder;
+  fill(folder.path());
+  const Dataset data = load_dataset("idx:" + folder.path().string(), input, {});
+  REQUIRE(data.train.codes.size() == 18);
+  for (std::size_t i = 0; i < 18; ++i) CHECK(data.train.codes[i] == static_cast<int>(i * 7 & 255));
+
+  const std::string x = (folder / "x.npy").string(), y = (folder / "y.npy").string();
+  lockstep::write_npy(y, lockstep::NpyArray<std::int32_t>{.shape = {2}, .values = {0, 1}});
+  const auto images = [&](std::int32_t last) {
+    std::vector<std::int32_t> values(12, 200);
+    values.back() = last;
+    lockstep::write_npy(x,
+                        lockstep::NpyArray<std::int32_t>{.shape = {2, 1, 2, 3}, .values = values});
+    return load_dataset("npy:" + x + "," + y, input, {}).test.codes;
+  };
+  CHECK(images(255) == std::vector<std::int16_t>{200, 200, 200, 200, 200, 255});
+  for (const std::int32_t wrong : {-1, 256})
+    CHECK(contains(input_error_of([&] { images(wrong); }), "takes bytes from 0 to 255"));
+
+  input.shape = {2, 8, 8};
+  const Dataset made = load_dataset("synthetic", input, {.seed = 5});
+  const auto [lowest, highest] =
+      std::minmax_element(made.train.codes.begin(), made.train.codes.end());
+  CHECK(*lowest >= 0);
+  CHECK(*lowest < 60);
+  CHECK(*highest > 200);
+  CHECK(*highest <= 255);
+}
+
 TEST_CASE("idx: test_only leaves the training files unread") {
   const TemporaryFolder folder;
   fill(folder.path());

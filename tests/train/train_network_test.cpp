@@ -79,6 +79,26 @@ TEST_CASE("training learns, logs every step and event, and writes one state in t
   CHECK(lockstep::bind_parameters(small_graph(), pt).nodes.size() == small_graph().nodes.size());
 }
 
+TEST_CASE("a network trains on raw bytes through their normalisation") {
+  Graph graph = small_graph();
+  graph.inputs[0].raw = {.scale = {1.0 / 255.0}, .mean = {0.5}, .std = {0.5}};
+  const lockstep::datasets::Images source = {.codes = {0, 127, 128, 255}, .labels = {1}};
+  lockstep::GraphInput two = {.name = "x", .shape = {2, 2}, .bits = 8, .decimal = 6};
+  two.raw = {.scale = {1.0 / 255.0}, .mean = {0.0, 0.5}, .std = {1.0, 0.25}};
+  const std::vector<std::int64_t> first = {0};
+  const torch::Tensor values = lockstep::train::gather(source, two, first).images.flatten();
+  // 127 / 255 * 64 = 31.87; (128 / 255 - 0.5) / 0.25 * 64 = 0.50; the last saturates at 127.
+  const std::vector<float> expected = {0.0f, 31.0f / 64, 0.0f, 127.0f / 64};
+  for (std::int64_t i = 0; i < 4; ++i)
+    CHECK(values[i].item<float>() == expected[static_cast<std::size_t>(i)]);
+
+  const TemporaryFolder folder;
+  TrainOptions options = options_for(folder.path());
+  options.recipe.augmentation = {.flip = 0.5, .crop_padding = 1};
+  const TrainResult result = train_network(graph, options);
+  CHECK(result.test_accuracy > 0.4);  // ten classes
+}
+
 TEST_CASE("the state's keys come in QSPARSE's order") {
   const Network network(small_graph(), 1);
   std::vector<std::string> keys;

@@ -11,6 +11,9 @@
 // A byte p of an IDX image means the real value (p - 128) / 128; real values become codes by Q with
 // the input's bits and decimal, rounding toward zero. With bits 8 and decimal 7 the code is p -
 // 128, exactly.
+//
+// Of a graph with a raw input the codes are its bytes, 0 to 255: those of IDX images as they are,
+// and integers in .npy files.
 #pragma once
 
 #include <cstdint>

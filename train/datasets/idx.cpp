@@ -147,9 +147,13 @@ fs::path find_file(const fs::path& folder, const std::string& name) {
       fmt::format("{}: not found, neither with nor without .gz", (folder / name).string()));
 }
 
-// The code of every byte p: Q((p - 128) / 128), in integers.
+// The code of every byte p: Q((p - 128) / 128), in integers; of a raw input p itself.
 std::array<std::int16_t, 256> code_table(const GraphInput& input) {
   std::array<std::int16_t, 256> table{};
+  if (input.raw) {
+    for (std::int16_t p = 0; p < 256; ++p) table[static_cast<std::size_t>(p)] = p;
+    return table;
+  }
   const std::int64_t hi = (std::int64_t{1} << (input.bits - 1)) - 1, lo = -hi - 1;
   for (std::int64_t p = 0; p < 256; ++p) {
     std::int64_t code = p - 128;

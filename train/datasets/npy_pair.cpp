@@ -12,7 +12,7 @@
 namespace lockstep::datasets {
 namespace {
 
-// Images fit an input of at most 16 bits, so their codes do.
+// Images fit an input of at most 16 bits, or of bytes, so their codes do.
 std::vector<std::int16_t> to_codes(const std::string& file, const AnyNpyArray& array,
                                    const GraphInput& input) {
   const std::vector<std::int64_t>& shape = std::visit(
@@ -24,8 +24,9 @@ std::vector<std::int16_t> to_codes(const std::string& file, const AnyNpyArray& a
   const std::vector<std::int32_t> codes =
       input_codes(file, array,
                   {.name = input.name,
-                   .bits = static_cast<int>(input.bits),
-                   .decimals = {static_cast<int>(input.decimal)},
+                   .bits = input.raw ? 8 : static_cast<int>(input.bits),
+                   .bytes = input.raw.has_value(),
+                   .decimals = {input.raw ? 0 : static_cast<int>(input.decimal)},
                    .elements_per_channel = 1});
   return {codes.begin(), codes.end()};
 }

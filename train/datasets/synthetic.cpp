@@ -56,8 +56,18 @@ std::vector<std::int32_t> make_pattern(const Planes& p, Random& random) {
   return pattern;
 }
 
+// The codes of values from -128 to 127.
+struct Coding {
+  bool bytes;       // value + 128
+  std::int32_t hi;  // else value * (hi + 1) / 128
+  std::int16_t operator()(std::int32_t value) const {
+    return static_cast<std::int16_t>(bytes ? value + 128
+                                           : std::clamp(value * (hi + 1) / 128, -hi - 1, hi));
+  }
+};
+
 Images make_images(const Planes& p, const std::vector<std::vector<std::int32_t>>& patterns,
-                   std::int64_t count, std::int32_t hi, Random random) {
+                   std::int64_t count, const Coding& code, Random random) {
   Images images;
   images.codes.reserve(static_cast<std::size_t>(count * p.planes * p.height * p.width));
   for (std::int64_t i = 0; i < count; ++i) {
@@ -73,9 +83,7 @@ Images make_images(const Planes& p, const std::vector<std::vector<std::int32_t>>
           const std::int32_t base =
               pattern[static_cast<std::size_t>((plane * p.height + source_y) * p.width + source_x)];
           const auto noise = static_cast<std::int32_t>(random.below(81) - 40);
-          const std::int32_t value = std::clamp(base + noise, -128, 127);
-          images.codes.push_back(
-              static_cast<std::int16_t>(std::clamp(value * (hi + 1) / 128, -hi - 1, hi)));
+          images.codes.push_back(code(std::clamp(base + noise, -128, 127)));
         }
       }
     }
@@ -94,7 +102,8 @@ Dataset generate_synthetic(const GraphInput& input, const LoadOptions& options) 
                     input.name, fmt::join(input.shape, ", "), kMostElements));
   const std::int64_t classes = options.classes > 0 ? options.classes : 10;
   const Planes planes = planes_of(input.shape);
-  const auto hi = static_cast<std::int32_t>((1 << (input.bits - 1)) - 1);
+  const Coding coding = {.bytes = input.raw.has_value(),
+                         .hi = static_cast<std::int32_t>((1 << (input.bits - 1)) - 1)};
   Random pattern_random(mix_seed(options.seed, 1));
   std::vector<std::vector<std::int32_t>> patterns;
   for (std::int64_t c = 0; c < classes; ++c)
@@ -102,8 +111,9 @@ Dataset generate_synthetic(const GraphInput& input, const LoadOptions& options) 
   Dataset dataset;
   if (!options.test_only)
     dataset.train =
-        make_images(planes, patterns, kTrainImages, hi, Random(mix_seed(options.seed, 2)));
-  dataset.test = make_images(planes, patterns, kTestImages, hi, Random(mix_seed(options.seed, 3)));
+        make_images(planes, patterns, kTrainImages, coding, Random(mix_seed(options.seed, 2)));
+  dataset.test =
+      make_images(planes, patterns, kTestImages, coding, Random(mix_seed(options.seed, 3)));
   return dataset;
 }
 

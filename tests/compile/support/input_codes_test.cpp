@@ -17,9 +17,9 @@ std::vector<std::int32_t> codes_of(std::vector<float> values, const InputFormat&
 }
 
 template <typename T>
-std::string refusal(const NpyArray<T>& array) {
+std::string refusal(const NpyArray<T>& array, const InputFormat& format = kFormat) {
   try {
-    input_codes("x.npy", array, kFormat);
+    input_codes("x.npy", array, format);
     return "(no error)";
   } catch (const InputError& error) {
     return error.what();
@@ -65,10 +65,24 @@ TEST_CASE("integers are codes and must lie in the range") {
   CHECK(input_codes("x.npy", NpyArray<std::int64_t>{{3}, {-128, 0, 127}}, kFormat) ==
         std::vector<std::int32_t>{-128, 0, 127});
   CHECK(refusal(NpyArray<std::int64_t>{{2}, {0, 128}}) ==
-        "x.npy: element (1,) is 128, but input 'input' takes codes from -128 to 127 (subtract 128 "
-        "from unsigned pixels)");
+        "x.npy: element (1,) is 128, but input 'input' takes codes from -128 to 127 (for "
+        "unsigned pixels declare \"raw\" in graph.json, or subtract 128)");
   CHECK(refusal(NpyArray<std::int64_t>{{1}, {-129}}) ==
         "x.npy: element (0,) is -129, but input 'input' takes codes from -128 to 127");
+}
+
+TEST_CASE("a raw input takes integers from 0 to 255 and no real numbers") {
+  const InputFormat bytes{
+      .name = "input", .bits = 8, .bytes = true, .decimals = {0}, .elements_per_channel = 1};
+  CHECK(input_codes("x.npy", NpyArray<std::int64_t>{{3}, {0, 128, 255}}, bytes) ==
+        std::vector<std::int32_t>{0, 128, 255});
+  CHECK(refusal(NpyArray<std::int64_t>{{1}, {256}}, bytes) ==
+        "x.npy: element (0,) is 256, but input 'input' takes bytes from 0 to 255");
+  CHECK(refusal(NpyArray<std::int64_t>{{1}, {-1}}, bytes) ==
+        "x.npy: element (0,) is -1, but input 'input' takes bytes from 0 to 255");
+  CHECK(refusal(NpyArray<float>{{1}, {7.0f}}, bytes) ==
+        "x.npy: element type float32, but input 'input' takes raw bytes, integers from 0 to 255, "
+        "which the network normalises by itself");
 }
 
 }  // namespace lockstep::test
