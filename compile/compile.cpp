@@ -4,9 +4,9 @@
 
 #include "compile/backends/c_source/emit.h"
 #include "compile/backends/plan/writer.h"
-#include "compile/backends/weights.h"
 #include "compile/checkpoint/parameters.h"
 #include "compile/ir/buffers.h"
+#include "compile/ir/storage.h"
 #include "compile/passes/pipeline.h"
 
 namespace lockstep {
@@ -21,8 +21,7 @@ void describe_sum(OperatorReport& report, const Kind& op, const ir::Shape& map) 
   const auto zeros = static_cast<std::int64_t>(std::count(op.weights.begin(), op.weights.end(), 0));
   report.macs = count * positions;
   report.nonzero_macs = (count - zeros) * positions;
-  report.weight_bytes = count * backends::weight_element_bytes(op.weights, op.wide) +
-                        static_cast<std::int64_t>(op.bias.size()) * 4;
+  report.weight_bytes = ir::stored_weight_bytes(op) + static_cast<std::int64_t>(op.bias.size()) * 4;
   for (const ir::Accumulator& acc : op.accumulators)
     report.accumulator_bits =
         std::max(report.accumulator_bits, ir::bits_to_hold(acc.range.lo, acc.range.hi));
@@ -34,6 +33,7 @@ std::vector<OperatorReport> describe(const ir::Program& program) {
     const ir::Value& output = program.values[op.output];
     OperatorReport report{.node = op.node,
                           .op = std::string(ir::op_name(op.kind)),
+                          .table_bytes = ir::table_bytes(program, op),
                           .output_bytes = output.byte_count()};
     if (const auto* conv = std::get_if<ir::Conv2d>(&op.kind))
       describe_sum(report, *conv, output.shape);
@@ -54,6 +54,7 @@ PassReport describe_pass(std::string_view pass, const ir::Program& program) {
     report.macs += op.macs;
     report.nonzero_macs += op.nonzero_macs;
     report.weight_bytes += op.weight_bytes;
+    report.table_bytes += op.table_bytes;
   }
   return report;
 }
@@ -67,11 +68,12 @@ Compiled compile_network(const Graph& graph, const StateDict& state,
     compiled.passes.push_back(describe_pass(pass, program));
     if (options.after_pass) options.after_pass(pass, program);
   };
-  compiled.program =
-      passes::run_pipeline(graph, bind_parameters(graph, state),
-                           {.keep_layers = options.keep_layers, .after_pass = after_pass});
+  compiled.program = passes::run_pipeline(
+      graph, bind_parameters(graph, state),
+      {.keep_layers = options.keep_layers, .optimize = options.optimize, .after_pass = after_pass});
   compiled.plan = backends::write_plan(compiled.program);
   compiled.operators = describe(compiled.program);
+  compiled.storage = passes::storage_choices(compiled.program, options.optimize);
   compiled.arena_bytes = compiled.program.arena_bytes;
   return compiled;
 }

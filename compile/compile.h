@@ -17,11 +17,13 @@
 #include "compile/checkpoint/state_dict.h"
 #include "compile/graph/graph.h"
 #include "compile/ir/ir.h"
+#include "compile/passes/choose_storage.h"
 
 namespace lockstep {
 
 struct CompileOptions {
   bool keep_layers = false;  // every quantize node's codes stay visible as a tensor of their own
+  passes::Objective optimize = passes::Objective::kSpeed;  // of the weights' form in the plan
   // Called with the program after each pass, by the pass's name ("lower" first).
   std::function<void(std::string_view pass, const ir::Program&)> after_pass;
 };
@@ -31,7 +33,8 @@ struct OperatorReport {
   std::string node, op;
   std::int64_t macs = 0;          // multiply-accumulates of the dense operator
   std::int64_t nonzero_macs = 0;  // those whose weight is not zero
-  std::int64_t weight_bytes = 0;
+  std::int64_t weight_bytes = 0;  // with the bias
+  std::int64_t table_bytes = 0;   // of all other constants: shifts, masks, look-up tables, ...
   std::int64_t output_bytes = 0;
   int accumulator_bits = 0;  // bits that the proved accumulator range needs; 0: no accumulator
 };
@@ -40,7 +43,7 @@ struct OperatorReport {
 struct PassReport {
   std::string pass;
   std::int64_t ops = 0;
-  std::int64_t macs = 0, nonzero_macs = 0, weight_bytes = 0;
+  std::int64_t macs = 0, nonzero_macs = 0, weight_bytes = 0, table_bytes = 0;
   std::int64_t live_bytes = 0;  // the most bytes of values that are needed at the same time
 };
 
@@ -48,7 +51,8 @@ struct Compiled {
   ir::Program program;
   std::vector<std::byte> plan;
   std::vector<OperatorReport> operators;
-  std::vector<PassReport> passes;  // in order
+  std::vector<PassReport> passes;              // in order
+  std::vector<passes::StorageChoice> storage;  // of the layers with zero weights
   std::int64_t arena_bytes = 0;
 };
 

@@ -1,21 +1,25 @@
 #include "compile/backends/weights.h"
 
-#include <algorithm>
-
-#include "compile/support/error.h"
-
 namespace lockstep::backends {
 
-ir::ElementType weight_type(const xt::xarray<std::int32_t>& weights, bool wide) {
-  LOCKSTEP_ASSERT(weights.size() > 0);
-  if (wide) return ir::ElementType::kInt32;
-  const auto [lo, hi] = std::minmax_element(weights.begin(), weights.end());
-  return ir::bits_to_hold(*lo, *hi) <= 8 ? ir::ElementType::kInt8 : ir::ElementType::kInt16;
-}
-
-std::int64_t weight_element_bytes(const xt::xarray<std::int32_t>& weights, bool wide) {
-  const ir::ElementType type = weight_type(weights, wide);
-  return type == ir::ElementType::kInt8 ? 1 : type == ir::ElementType::kInt16 ? 2 : 4;
+SparseWeights sparse_weights(const xt::xarray<std::int32_t>& weights) {
+  const std::size_t rows = weights.shape(0), inputs = weights.shape(weights.dimension() - 1);
+  const std::size_t taps = weights.size() / rows / inputs, tap_bytes = (inputs + 7) / 8;
+  SparseWeights sparse;
+  sparse.nonzero.assign(rows * taps * tap_bytes, 0);
+  sparse.starts = {0};
+  const std::int32_t* weight = weights.data();
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t tap = 0; tap < taps; ++tap)
+      for (std::size_t i = 0; i < inputs; ++i, ++weight) {
+        if (*weight == 0) continue;
+        std::uint8_t& bits = sparse.nonzero[(row * taps + tap) * tap_bytes + i / 8];
+        bits = static_cast<std::uint8_t>(bits | (1U << (i % 8)));
+        sparse.values.push_back(*weight);
+      }
+    sparse.starts.push_back(static_cast<std::uint32_t>(sparse.values.size()));
+  }
+  return sparse;
 }
 
 std::vector<std::uint8_t> pack_mask(const std::vector<std::uint8_t>& mask) {

@@ -8,10 +8,13 @@
 
 namespace lockstep::backends {
 
-// The type of an operator's weights in a plan: int32 with wide accumulators, else the narrowest
-// that holds them all, int8 or int16.
-ir::ElementType weight_type(const xt::xarray<std::int32_t>& weights, bool wide);
-std::int64_t weight_element_bytes(const xt::xarray<std::int32_t>& weights, bool wide);
+// Weights as docs/plan-format.md stores them sparsely. `weights` are in physical order.
+struct SparseWeights {
+  std::vector<std::uint8_t> nonzero;  // a bit for each weight, every tap from a new byte on
+  std::vector<std::uint32_t> starts;  // the first value of each output channel, and their number
+  std::vector<std::int32_t> values;   // what is not 0
+};
+SparseWeights sparse_weights(const xt::xarray<std::int32_t>& weights);
 
 // One bit per element, element i in bit i % 8 of byte i / 8, unused bits 0.
 std::vector<std::uint8_t> pack_mask(const std::vector<std::uint8_t>& mask);

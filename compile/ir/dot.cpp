@@ -20,7 +20,7 @@ std::string shape_text(const Value& value) {
   const std::string size = s.logical_rank == 3   ? fmt::format("{}x{}x{}", s.c, s.h, s.w)
                            : s.logical_rank == 2 ? fmt::format("{}x{}", s.c, s.w)
                                                  : fmt::format("{}", s.count());
-  return fmt::format("{} int{}", size, value.bits);
+  return fmt::format("{} {}{}", size, value.bytes ? "uint" : "int", value.bits);
 }
 
 }  // namespace

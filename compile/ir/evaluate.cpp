@@ -46,7 +46,7 @@ void apply_post(const Run& run, const Post& post, Codes& codes) {
   apply_mask(run, post.mask, codes);
 }
 
-// Weight of output channel o, tap (ky, kx) and input channel i of its group.
+// Weight of output channel o, tap (ky, kx) and input channel i of its group, as it is stored.
 template <typename Conv>
 std::int64_t weight_at(const Conv& conv, bool logical, std::int64_t o, std::int64_t ky,
                        std::int64_t kx, std::int64_t i) {
@@ -58,6 +58,7 @@ Codes compute(const Run& run, const Conv2d& conv) {
   const auto [kh, kw] = conv.window.kernel;
   const std::int64_t in_per_group = in_shape.c / conv.groups,
                      out_per_group = out_shape.c / conv.groups;
+  const std::vector<int> shifts = weight_shifts(conv.segments, in_per_group);
   Codes out = run.empty_output();
   for (std::int64_t o = 0; o < out_shape.c; ++o) {
     const std::int64_t bias = conv.bias.empty() ? 0 : conv.bias[static_cast<std::size_t>(o)];
@@ -74,6 +75,7 @@ Codes compute(const Run& run, const Conv2d& conv) {
             if (iy < 0 || iy >= in_shape.h || ix < 0 || ix >= in_shape.w) continue;
             for (std::int64_t i = 0; i < in_per_group; ++i)
               acc += weight_at(conv, run.logical(), o, ky, kx, i) *
+                     (std::int64_t{1} << shifts[static_cast<std::size_t>(i)]) *
                      run.in()[at(in_shape, first_input + i, iy, ix)];
           }
         out[at(out_shape, o, y, x)] = acc;
@@ -112,13 +114,17 @@ Codes compute(const Run& run, const ConvTranspose2d& conv) {
 
 Codes compute(const Run& run, const Linear& linear) {
   const std::int64_t features = run.in_shape().count();
+  const std::int64_t positions = run.in_shape().h * run.in_shape().w;
+  const std::vector<int> shifts = weight_shifts(linear.segments, run.in_shape().c);
   Codes out;
   for (std::int64_t o = 0; o < run.out_shape().c; ++o) {
     const std::int32_t* weights = linear.weights.data() + o * features;
     std::int64_t acc = linear.bias.empty() ? 0 : linear.bias[static_cast<std::size_t>(o)];
     for (std::int64_t k = 0; k < features; ++k) {
       const std::int64_t element = run.logical() ? k : logical_index(run.in_shape(), k);
-      acc += weights[k] * run.in()[static_cast<std::size_t>(element)];
+      acc += weights[k] *
+             (std::int64_t{1} << shifts[static_cast<std::size_t>(element / positions)]) *
+             run.in()[static_cast<std::size_t>(element)];
     }
     out.push_back(acc);
   }

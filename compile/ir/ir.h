@@ -56,7 +56,7 @@ struct Value {
   std::vector<int> decimals;  // 1, or one per channel
   std::vector<Range> ranges;  // proved, one per channel
   bool keep = false;   // must stay visible as a tensor of its own (input, output, --keep-layers)
-  bool bytes = false;  // raw bytes 0..255 of an input; only a Table reads them
+  bool bytes = false;  // raw bytes 0..255 of an input; only a Table reads them. Not `exact`
   // True: holds exactly the value of `node`. False: what float functions of `node` (its float bias,
   // a batch norm, ...) will still be applied to, on the way to a later node.
   bool exact = true;
@@ -64,6 +64,9 @@ struct Value {
   // reader of the output makes that float32 addition. The float bias of an output that nothing
   // quantizes.
   std::vector<float> offsets;
+  // Empty: all channels of `node`, in order. Else which of them each channel is: what is missing is
+  // dead or constant, and neither computed nor stored.
+  std::vector<std::int64_t> channels = {};
   std::optional<std::int64_t> arena_offset;  // after plan-memory
 
   ElementType type() const;  // the narrowest that holds `bits`
@@ -134,9 +137,20 @@ struct Accumulator {
   bool operator==(const Accumulator&) const = default;
 };
 
+// Input channels begin .. end - 1 of each group, where begin is the end of the segment before, have
+// decimals of their own. Before a segment's products are added, the sum so far is multiplied by
+// 2^shift; so a weight stands for itself times 2 to the sum of the shifts of all later segments.
+struct Segment {
+  std::int64_t end = 0;  // rising; that of the last segment: the input channels of a group
+  int shift = 0;         // 0..30; of the first segment 0
+  bool operator==(const Segment&) const = default;
+};
+
 struct Conv2d {
   Window window;
-  bool wide = false;  // accumulators of 64 bits, weights of up to 32; else 32 and 16
+  bool wide = false;    // accumulators of 64 bits, weights of up to 32; else 32 and 16
+  bool sparse = false;  // backends store only the weights that are not 0; excludes segments
+  std::vector<Segment> segments = {};  // empty: each weight stands for itself; not with wide
   std::int64_t groups = 1;
   // Aligned to the accumulator's decimals. [O, I/groups, kh, kw], after assign-layout [O, kh, kw,
   // I/groups].
@@ -147,6 +161,8 @@ struct Conv2d {
 };
 struct Linear {
   bool wide = false;
+  bool sparse = false;                 // as of Conv2d
+  std::vector<Segment> segments = {};  // of input channels, at every place of the input
   // [O, K]; K runs over the input in (C,H,W) order, after assign-layout in (H,W,C) order.
   xt::xarray<std::int32_t> weights;
   std::vector<std::int64_t> bias;
@@ -264,6 +280,10 @@ void for_each_copy(const Move& move, F&& f) {
               p.out_first + a * p.out_step[0] + b * p.out_step[1] + c * p.out_step[2] +
                   d * p.out_step[3]);
 }
+
+// For each of `channels` input channels of a group, 2 to which power its weights stand for: 0
+// without segments.
+std::vector<int> weight_shifts(const std::vector<Segment>& segments, std::int64_t channels);
 
 // What `function` makes of an accumulator of channel c.
 // |acc| <= 2^62; a Scale needs 32 bits, and so does an acc that nothing is done to.

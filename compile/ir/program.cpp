@@ -81,6 +81,20 @@ std::vector<Accumulator>* accumulators_of(OpKind& kind) {
   return const_cast<std::vector<Accumulator>*>(accumulators_of(std::as_const(kind)));
 }
 
+std::vector<int> weight_shifts(const std::vector<Segment>& segments, std::int64_t channels) {
+  constexpr int kMost = 62;  // of a weight other than 0, 30 is beyond every accumulator
+  std::vector<int> shifts(static_cast<std::size_t>(channels), 0);
+  int later = 0;
+  std::int64_t end = channels;
+  for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
+    const std::int64_t begin = std::next(segment) == segments.rend() ? 0 : std::next(segment)->end;
+    std::fill(shifts.begin() + begin, shifts.begin() + end, later);
+    later = std::min(kMost, later + segment->shift);
+    end = begin;
+  }
+  return shifts;
+}
+
 std::int32_t apply(const PostFunction& function, std::int64_t channel, std::int64_t wide) {
   const auto acc = static_cast<std::int32_t>(wide);
   if (const auto* r = std::get_if<Requantize>(&function)) {

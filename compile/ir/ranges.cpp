@@ -28,6 +28,11 @@ std::int64_t capped_sum(std::int64_t a, std::int64_t b) {
   return std::clamp(sum, -kCap, kCap);
 }
 
+// What a weight stands for, with its shift of weight_shifts.
+std::int64_t shifted(std::int64_t weight, int shift) {
+  return capped_product(weight, std::int64_t{1} << shift);
+}
+
 // Adds weight * x, for an x of `bits` bits that is proved to lie in `input`.
 void add_product(Accumulator& acc, std::int64_t weight, Range input, int bits) {
   const std::int64_t a = capped_product(weight, input.lo), b = capped_product(weight, input.hi);
@@ -46,9 +51,10 @@ const Value& input_of(const Program& program, const Op& op, std::size_t k = 0) {
 }
 
 // The weights of a convolution, of either direction, meet the channels of one group each.
+// `shifts`: as of weight_shifts.
 template <typename Conv>
 std::vector<Accumulator> convolution_bounds(const Program& program, const Op& op, const Conv& conv,
-                                            bool may_miss_taps) {
+                                            const std::vector<int>& shifts, bool may_miss_taps) {
   const Value& input = input_of(program, op);
   const auto out_channels = static_cast<std::int64_t>(conv.weights.shape(0));
   const bool logical = program.layout == Layout::kLogical;
@@ -61,10 +67,11 @@ std::vector<Accumulator> convolution_bounds(const Program& program, const Op& op
     const std::int64_t first_input = o / (out_channels / conv.groups) * in_per_group;
     const std::int32_t* weights = conv.weights.data() + o * per_output;
     for (std::int64_t k = 0; k < per_output; ++k) {
-      const std::int64_t i = first_input + (logical ? k / taps : k % in_per_group);
-      Range range = input.ranges.at(static_cast<std::size_t>(i));
+      const std::int64_t i = logical ? k / taps : k % in_per_group;
+      Range range = input.ranges.at(static_cast<std::size_t>(first_input + i));
       if (may_miss_taps) range = hull(range, {0, 0});
-      add_product(acc, weights[k], range, input.bits);
+      add_product(acc, shifted(weights[k], shifts.at(static_cast<std::size_t>(i))), range,
+                  input.bits);
     }
     result.push_back(acc);
   }
@@ -72,11 +79,14 @@ std::vector<Accumulator> convolution_bounds(const Program& program, const Op& op
 }
 
 std::vector<Accumulator> bounds(const Program& program, const Op& op, const Conv2d& conv) {
-  return convolution_bounds(program, op, conv, conv.window.has_padding());
+  const std::int64_t group_inputs = input_of(program, op).shape.c / conv.groups;
+  return convolution_bounds(program, op, conv, weight_shifts(conv.segments, group_inputs),
+                            conv.window.has_padding());
 }
 
 std::vector<Accumulator> bounds(const Program& program, const Op& op, const ConvTranspose2d& conv) {
-  return convolution_bounds(program, op, conv, true);
+  const std::int64_t group_inputs = input_of(program, op).shape.c / conv.groups;
+  return convolution_bounds(program, op, conv, weight_shifts({}, group_inputs), true);
 }
 
 std::vector<Accumulator> bounds(const Program& program, const Op& op, const Linear& linear) {
@@ -85,13 +95,15 @@ std::vector<Accumulator> bounds(const Program& program, const Op& op, const Line
   const bool logical = program.layout == Layout::kLogical;
   const auto out_channels = static_cast<std::int64_t>(linear.weights.shape(0));
   const auto features = static_cast<std::int64_t>(linear.weights.shape(1));
+  const std::vector<int> shifts = weight_shifts(linear.segments, shape.c);
   std::vector<Accumulator> result;
   for (std::int64_t o = 0; o < out_channels; ++o) {
     Accumulator acc = start(linear.bias, static_cast<std::size_t>(o));
     const std::int32_t* weights = linear.weights.data() + o * features;
     for (std::int64_t k = 0; k < features; ++k) {
       const std::int64_t c = logical ? k / (shape.h * shape.w) : k % shape.c;
-      add_product(acc, weights[k], input.ranges.at(static_cast<std::size_t>(c)), input.bits);
+      add_product(acc, shifted(weights[k], shifts[static_cast<std::size_t>(c)]),
+                  input.ranges.at(static_cast<std::size_t>(c)), input.bits);
     }
     result.push_back(acc);
   }

@@ -22,6 +22,17 @@ std::string span_text(const std::vector<int>& numbers) {
   return *lo == *hi ? fmt::format("{}", *lo) : fmt::format("{}..{}", *lo, *hi);
 }
 
+// "0..2,5,7": rising runs as their ends.
+std::string list_text(const std::vector<std::int64_t>& numbers) {
+  std::vector<std::string> texts;
+  for (std::size_t first = 0, last = 0; first < numbers.size(); first = ++last) {
+    while (last + 1 < numbers.size() && numbers[last + 1] == numbers[last] + 1) ++last;
+    texts.push_back(first == last ? fmt::to_string(numbers[first])
+                                  : fmt::format("{}..{}", numbers[first], numbers[last]));
+  }
+  return fmt::format("{}", fmt::join(texts, ","));
+}
+
 std::string value_text(const Value& value) {
   Range range = value.ranges.at(0);
   for (const Range& r : value.ranges) range = {std::min(range.lo, r.lo), std::max(range.hi, r.hi)};
@@ -29,7 +40,8 @@ std::string value_text(const Value& value) {
       fmt::format("{} {} bits {} decimal {} range {}..{}", value.node, shape_text(value.shape),
                   value.bits, span_text(value.decimals), range.lo, range.hi);
   if (value.bytes) text += " bytes";
-  if (!value.exact) text += " pending";
+  if (!value.channels.empty()) text += fmt::format(" channels {}", list_text(value.channels));
+  if (!value.exact && !value.bytes) text += " pending";
   if (!value.offsets.empty()) text += " offsets";
   if (value.keep) text += " keep";
   if (value.arena_offset) text += fmt::format(" @{}", *value.arena_offset);
@@ -93,13 +105,25 @@ std::string sum_text(bool wide, const xt::xarray<std::int32_t>& weights,
          most_text(accumulators);
 }
 
+// How the weights are kept: " sparse", or the end and the shift of every segment.
+template <typename Kind>
+std::string storage_text(const Kind& kind) {
+  std::string text = kind.sparse ? " sparse" : "";
+  if (!kind.segments.empty()) text += " segments";
+  for (const Segment& segment : kind.segments)
+    text += fmt::format(" {}:{}", segment.end, segment.shift);
+  return text;
+}
+
 std::string parameters(const Conv2d& conv) {
   return window_text(conv.window) +
          (conv.groups == 1 ? std::string() : fmt::format(" groups {}", conv.groups)) +
-         sum_text(conv.wide, conv.weights, conv.bias, conv.accumulators) + post_text(conv.post);
+         storage_text(conv) + sum_text(conv.wide, conv.weights, conv.bias, conv.accumulators) +
+         post_text(conv.post);
 }
 std::string parameters(const Linear& linear) {
-  return sum_text(linear.wide, linear.weights, linear.bias, linear.accumulators) +
+  return storage_text(linear) +
+         sum_text(linear.wide, linear.weights, linear.bias, linear.accumulators) +
          post_text(linear.post);
 }
 std::string parameters(const MaxPool2d& pool) { return window_text(pool.window); }

@@ -2,8 +2,10 @@
 // memory plan is checked by replaying who wrote which bytes last, which shares nothing with the
 // planner's lifetimes.
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "compile/ir/ir.h"
 #include "compile/support/error.h"
@@ -25,6 +27,14 @@ constexpr Range kInt16 = {std::numeric_limits<std::int16_t>::min(),
 
 bool contains(Range outer, Range inner) { return outer.lo <= inner.lo && inner.hi <= outer.hi; }
 
+void check_channel_list(const Value& value) {
+  if (value.channels.empty()) return;
+  LOCKSTEP_ASSERT(!value.keep && std::ssize(value.channels) == value.shape.c);
+  const std::set<std::int64_t> different(value.channels.begin(), value.channels.end());
+  LOCKSTEP_ASSERT(different.size() == value.channels.size());
+  LOCKSTEP_ASSERT(*different.begin() >= 0 && *different.rbegin() < std::int64_t{INTRT_MAX_DIM});
+}
+
 void check_value(const Value& value) {
   LOCKSTEP_ASSERT(!value.node.empty());
   const Shape& shape = value.shape;
@@ -38,6 +48,7 @@ void check_value(const Value& value) {
   LOCKSTEP_ASSERT(value.ranges.size() == channels);
   LOCKSTEP_ASSERT(value.offsets.empty() || (value.offsets.size() == channels && value.keep &&
                                             value.type() == ElementType::kInt32));
+  check_channel_list(value);
   for (const Range& range : value.ranges) {
     LOCKSTEP_ASSERT(range.lo <= range.hi);
     LOCKSTEP_ASSERT(contains(code_limits(value), range));
@@ -105,6 +116,24 @@ void check_accumulators(const Kind& kind, const Program& program, const Op& op, 
   check_post(kind.post, out, width);
 }
 
+// `channels`: input channels of a group.
+void check_segments(const std::vector<Segment>& segments, std::int64_t channels) {
+  if (segments.empty()) return;
+  std::int64_t end = 0;
+  for (const Segment& segment : segments) {
+    LOCKSTEP_ASSERT(segment.end > end && segment.shift >= 0 && segment.shift <= 30);
+    end = segment.end;
+  }
+  LOCKSTEP_ASSERT(end == channels && segments.front().shift == 0);
+}
+
+// How conv2d and linear keep their weights.
+template <typename Kind>
+void check_storage(const Kind& kind, std::int64_t channels) {
+  LOCKSTEP_ASSERT(kind.segments.empty() || !(kind.sparse || kind.wide));
+  check_segments(kind.segments, channels);
+}
+
 template <typename Kind>
 void check_sum(const Kind& kind, const Program& program, const Op& op, const Value& in,
                const Value& out) {
@@ -137,6 +166,7 @@ void check_convolution(const Conv& conv, const std::array<std::int64_t, 2>& kern
 void check(const Conv2d& conv, const Program& program, const Op& op, const Value& in,
            const Value& out) {
   check_window(conv.window, in.shape, out.shape);
+  check_storage(conv, in.shape.c / conv.groups);
   check_convolution(conv, conv.window.kernel, program, op, in, out);
 }
 
@@ -153,6 +183,7 @@ void check(const Linear& linear, const Program& program, const Op& op, const Val
   LOCKSTEP_ASSERT(linear.weights.dimension() == 2);
   LOCKSTEP_ASSERT(static_cast<std::int64_t>(linear.weights.shape(1)) == in.shape.count());
   LOCKSTEP_ASSERT(out.shape.h == 1 && out.shape.w == 1);
+  check_storage(linear, in.shape.c);
   check_sum(linear, program, op, in, out);
 }
 
@@ -342,7 +373,7 @@ void validate(const Program& program) {
   for (const ValueId id : program.inputs) {
     define(id);
     const Value& value = program.values[id];
-    LOCKSTEP_ASSERT(value.keep && value.bits <= 16 && value.exact);
+    LOCKSTEP_ASSERT(value.keep && value.bits <= 16 && value.exact != value.bytes);
     for (const Range& range : value.ranges) LOCKSTEP_ASSERT(range == code_limits(value));
   }
   for (const Op& op : program.ops) {

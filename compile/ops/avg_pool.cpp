@@ -59,7 +59,8 @@ NodeValue emit_mean(Lowering& lowering, Windows rows, Windows columns) {
         "size with a power of two of positions",
         divisor, magnitude, kMostSum));
   if (bits > 32)
-    lowering.refuse(fmt::format("its sums need {} bits, but accumulators have 32", bits));
+    lowering.refuse(fmt::format("its sums need {} bits, but accumulators have 32; {}", bits,
+                                lowering.fitting_bits(bits - 32)));
   std::vector<int> decimals = input.decimals;
   if (shifts)
     for (int& decimal : decimals) decimal += std::countr_zero(static_cast<std::uint64_t>(divisor));

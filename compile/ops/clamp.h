@@ -5,7 +5,8 @@
 
 namespace lockstep::ops {
 
-// min(max(code, 0), hi) in every channel; `hi` must lie in the input's code range.
+// min(max(code, 0), hi) in every channel; `hi` must lie in the input's code range, which
+// has at most 32 bits.
 NodeValue emit_clamp(Lowering& lowering, std::int64_t hi);
 
 }  // namespace lockstep::ops

@@ -33,7 +33,9 @@ NodeValue emit_exact(Lowering& lowering, Kind kind, const ir::Shape& shape,
     bits = std::max(bits, ir::bits_to_hold(-acc.magnitude, acc.magnitude));
   if (bits > 32)
     lowering.refuse(fmt::format(
-        "its {} need {} bits, but accumulators have 32; put quantize nodes before it", what, bits));
+        "its {} need {} bits, but accumulators have 32; put quantize nodes before it: {}, and so "
+        "would fewer of '{}'",
+        what, bits, lowering.fitting_bits(bits - 32), lowering.node().inputs.at(1)));
   if (bits <= ir::kMostCodeBits) kind.post.function = ir::identity_requantize(bits);
   return {.id = lowering.emit(std::move(kind), inputs,
                               {.shape = shape, .bits = bits, .decimals = std::move(decimals)}),
@@ -55,8 +57,9 @@ NodeValue lower_sum(Lowering& lowering, int sign) {
     constexpr int kMostShift = 30;
     if (std::abs(a - b) > kMostShift)
       lowering.refuse(fmt::format(
-          "channel {}: its inputs have decimals {} and {}, which are more than {} apart", c, a, b,
-          kMostShift));
+          "channel {}: its inputs have decimals {} and {}, which are more than {} apart; let the "
+          "quantize nodes before it choose decimals that lie closer together",
+          c, a, b, kMostShift));
     add.multipliers[0].push_back(std::int32_t{1} << (decimals.back() - a));
     add.multipliers[1].push_back(sign * (std::int32_t{1} << (decimals.back() - b)));
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <limits>
 
@@ -80,6 +81,9 @@ std::vector<int> weight_decimals(const Lowering& lowering) {
   return result;
 }
 
+// The largest decimal at which x * 2^decimal stays below 2^31; x is not 0.
+int largest_decimal(float x) { return 30 - std::ilogb(x); }
+
 // The integer weights, before alignment.
 std::vector<std::int64_t> weight_codes(const Lowering& lowering, const std::vector<int>& decimals) {
   const NodeParameters& parameters = lowering.parameters();
@@ -92,8 +96,9 @@ std::vector<std::int64_t> weight_codes(const Lowering& lowering, const std::vect
         quantize_code(weight, decimals[i], parameters.weight_quantize->bits, spec.rounding);
     if (!code)
       lowering.refuse(
-          fmt::format("weight {} = {} with decimal {} leaves the 32-bit range of quantization", i,
-                      weight, decimals[i]));
+          fmt::format("weight {} = {} with decimal {} leaves the 32-bit range of quantization; a "
+                      "decimal of at most {} holds it",
+                      i, weight, decimals[i], largest_decimal(weight)));
     codes[i] = keep[i] != 0 ? *code : 0;
   }
   return codes;
@@ -112,8 +117,9 @@ std::vector<std::int64_t> bias_codes(const Lowering& lowering) {
         quantize_code(bias, decimal, quantize.bits, lowering.node().weight_quantize()->rounding);
     if (!code)
       lowering.refuse(
-          fmt::format("bias {} = {} with decimal {} leaves the 32-bit range of quantization", o,
-                      bias, decimal));
+          fmt::format("bias {} = {} with decimal {} leaves the 32-bit range of quantization; a "
+                      "decimal of at most {} holds it",
+                      o, bias, decimal, largest_decimal(bias)));
     // The float path holds the clamped code in a float32, which rounds the upper limit from 26 bits
     // on.
     if (static_cast<std::int64_t>(static_cast<float>(*code)) != *code)
@@ -133,8 +139,9 @@ std::int64_t widen(const Lowering& lowering, std::int64_t code, int shift, int b
   if (needed > bits)
     lowering.refuse(
         fmt::format("output channel {}: its {} brought to decimal {} needs {} bits, but the "
-                    "runtime has {}",
-                    channel, what, decimal, needed, bits));
+                    "runtime has {}; the finest of its products decides: let the decimals of its "
+                    "input's channels (or of its weight and bias) lie {} closer together",
+                    channel, what, decimal, needed, bits, needed - bits));
   return code == 0 ? 0 : code * (std::int64_t{1} << shift);
 }
 
@@ -170,7 +177,10 @@ AlignedWeights align_weights(const Lowering& lowering, const WeightLayout& layou
     const std::int64_t first_input = o / (layout.outputs / layout.groups) * group_inputs;
     for (std::int64_t k = 0; k < row; ++k) {
       const auto at = static_cast<std::size_t>(stored_at(layout, taps, o, k / taps, k % taps));
-      codes[static_cast<std::size_t>(k)] = stored_codes[at];
+      // What is always 0 asks for no grid.
+      const bool meets_zero =
+          input.ranges.at(static_cast<std::size_t>(first_input + k / taps)) == ir::Range{0, 0};
+      codes[static_cast<std::size_t>(k)] = meets_zero ? 0 : stored_codes[at];
       exponents[static_cast<std::size_t>(k)] = decimals[at] + input.decimal(first_input + k / taps);
     }
     // A weight of zero has every decimal. When all are zero any grid will do, so the widest choice
@@ -215,8 +225,10 @@ NodeValue emit_sum(Lowering& lowering, ir::OpKind kind, const ir::Shape& shape,
     if (needed > most_bits)
       lowering.refuse(fmt::format(
           "output channel {}: its sum can reach {} and needs {} bits, but accumulators have {}{}; "
-          "fewer bits of its input or weight would fit",
-          o, magnitude, needed, most_bits, is_float ? " where a float bias follows" : ""));
+          "{}, "
+          "or {} bits less of its weight",
+          o, magnitude, needed, most_bits, is_float ? " where a float bias follows" : "",
+          lowering.fitting_bits(needed - most_bits), needed - most_bits));
     bits = std::max(bits, needed);
   }
   const bool wide_weights =

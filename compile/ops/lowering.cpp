@@ -63,6 +63,16 @@ const std::string& Lowering::accumulator_origin(ir::ValueId id) const {
   return program_.values[id].node;
 }
 
+std::string Lowering::fitting_bits(int excess, std::size_t k) const {
+  constexpr int kLeastBits = 2;
+  const int bits = value(k).bits;
+  if (bits - excess < kLeastBits)
+    return fmt::format("no width of its input '{}' would fit: it has {} bits, {} too many",
+                       node_.inputs.at(k), bits, excess);
+  return fmt::format("{} bits of its input '{}' would fit (it has {})", bits - excess,
+                     node_.inputs.at(k), bits);
+}
+
 std::string Lowering::shape_text(std::size_t k) const {
   const ir::Shape& shape = value(k).shape;
   if (shape.logical_rank == 3) return fmt::format("[{}, {}, {}]", shape.c, shape.h, shape.w);

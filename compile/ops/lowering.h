@@ -37,6 +37,9 @@ struct NodeValue {
   // The node is a softmax: only the order of the channels is kept, which is that of node
   // `order_of`. Nothing but an output may read it. Empty otherwise.
   std::string order_of;
+  // A relu is still to be applied to sums of more than 32 bits. Nothing but a quantize node, whose
+  // limits it becomes, may read them.
+  bool rectified = false;
 };
 
 // One node on its way into the program.
@@ -62,6 +65,9 @@ class Lowering {
 
   // The shape of an input as PyTorch sees it: "[C, H, W]".
   std::string shape_text(std::size_t k = 0) const;
+
+  // Advice where a sum or product has `excess` bits too many: how many bits an input may have.
+  std::string fitting_bits(int excess, std::size_t k = 0) const;
 
   // Bounds of the sums that an op would make of `inputs`.
   std::vector<ir::Accumulator> bounds(const ir::OpKind& kind,

@@ -26,13 +26,16 @@ struct ChannelShift {
 
 // Accumulators of 64 bits, which plans shift right by at most 62.
 ChannelShift prove_wide_shift(const Lowering& lowering, std::int64_t channel, int shift) {
-  const std::int64_t hi = lowering.value().ranges.at(static_cast<std::size_t>(channel)).hi;
+  const auto [lo, hi] = lowering.value().ranges.at(static_cast<std::size_t>(channel));
+  if (lo == 0 && hi == 0) return {0};  // stays 0
   if (shift >= 0 && shift <= INTRT_WIDE_SHIFT_MAX && hi >> shift < std::int64_t{1} << 31)
     return {shift};
   lowering.refuse(fmt::format(
       "channel {}: its sums of {} bits reach {} and need a shift by {}, but such sums are shifted "
-      "by 0 to {} into less than 32 bits",
-      channel, lowering.value().bits, hi, shift, INTRT_WIDE_SHIFT_MAX));
+      "by 0 to {} into less than 32 bits; a decimal of {} to {} would fit",
+      channel, lowering.value().bits, hi, shift, INTRT_WIDE_SHIFT_MAX,
+      lowering.value().decimal(channel) - INTRT_WIDE_SHIFT_MAX,
+      lowering.value().decimal(channel) - std::max(0, ir::bits_to_hold(0, hi) - 32)));
 }
 
 ChannelShift prove_shift(const Lowering& lowering, std::int64_t channel, int shift,
@@ -45,8 +48,9 @@ ChannelShift prove_shift(const Lowering& lowering, std::int64_t channel, int shi
   if (shift_exactly(range.hi, shift, rounding) >= std::int64_t{1} << 31)
     lowering.refuse(
         fmt::format("channel {}: its codes reach {} and are shifted left by {}, which leaves "
-                    "the 32-bit range of quantization",
-                    channel, range.hi, -shift));
+                    "the 32-bit range of quantization; a decimal of at most {} would fit",
+                    channel, range.hi, -shift,
+                    lowering.value().decimal(channel) + 32 - ir::bits_to_hold(0, range.hi)));
   if (shift < INTRT_SHIFT_MIN) return {INTRT_SHIFT_MIN};  // zero stays, all else saturates low
   if (shift <= INTRT_SHIFT_MAX) return {shift};
 
@@ -61,8 +65,9 @@ ChannelShift prove_shift(const Lowering& lowering, std::int64_t channel, int shi
   if (wanted == image(INTRT_SHIFT_MAX) && same_between) return {INTRT_SHIFT_MAX};
   lowering.refuse(
       fmt::format("channel {}: its codes lie in {}..{} and need a shift by {}, but plans "
-                  "shift by at most {}",
-                  channel, range.lo, range.hi, shift, INTRT_SHIFT_MAX));
+                  "shift by at most {}; a decimal of at least {} would fit",
+                  channel, range.lo, range.hi, shift, INTRT_SHIFT_MAX,
+                  lowering.value().decimal(channel) - INTRT_SHIFT_MAX));
 }
 
 // The decimal of every channel of the result.
@@ -99,10 +104,13 @@ NodeValue quantize_exact(Lowering& lowering, const std::vector<int>& decimals) {
   }
   if (!any_zero) mask.clear();
   const ir::Range limits = ir::code_limits(bits);
-  ir::Post post{.function = ir::Requantize{.shifts = ir::collapse(std::move(shifts)),
-                                           .rounding = spec.rounding,
-                                           .lo = static_cast<std::int32_t>(limits.lo),
-                                           .hi = static_cast<std::int32_t>(limits.hi)},
+  ir::Post post{.function =
+                    ir::Requantize{
+                        .shifts = ir::collapse(std::move(shifts)),
+                        .rounding = spec.rounding,
+                        // Rounding is monotone and keeps zero.
+                        .lo = lowering.input().rectified ? 0 : static_cast<std::int32_t>(limits.lo),
+                        .hi = static_cast<std::int32_t>(limits.hi)},
                 .mask = std::move(mask)};
   return {.id = lowering.emit(ir::RequantizeOp{std::move(post)}, {lowering.input().id},
                               {.shape = input.shape, .bits = bits, .decimals = decimals}),
@@ -129,7 +137,7 @@ std::int32_t defined_code(const Lowering& lowering, std::int64_t channel, const 
   if (!result)
     lowering.refuse(fmt::format(
         "channel {}: the value {} of its input leaves the 32-bit range of quantization at decimal "
-        "{}",
+        "{}; a smaller decimal would fit",
         channel, static_cast<double>(apply(code.chain, enter(acc, code.base_decimal))),
         code.decimal));
   return static_cast<std::int32_t>(*result);

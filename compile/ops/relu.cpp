@@ -4,10 +4,6 @@
 namespace lockstep::ops {
 
 NodeValue emit_clamp(Lowering& lowering, std::int64_t hi) {
-  if (lowering.value().bits > ir::kMostStoredBits)
-    lowering.refuse(
-        "its input holds sums of more than 32 bits, which only a quantize node may read; put the "
-        "quantize node before this layer");
   const ir::Value input = lowering.value();
   const ir::Requantize clamp{.shifts = {0},
                              .rounding = Rounding::kTowardZero,
@@ -23,6 +19,11 @@ NodeValue emit_clamp(Lowering& lowering, std::int64_t hi) {
 NodeValue lower_relu(Lowering& lowering) {
   if (lowering.input().pending)
     return append(lowering, {{.kind = FloatStep::Kind::kRelu, .a = 0.0F, .b = 0.0F}});
+  if (lowering.value().bits > ir::kMostStoredBits) {
+    NodeValue result = lowering.input();
+    result.rectified = true;
+    return result;
+  }
   return emit_clamp(lowering, ir::code_limits(lowering.value().bits).hi);
 }
 

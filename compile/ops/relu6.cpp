@@ -39,6 +39,10 @@ NodeValue lower_relu6(Lowering& lowering) {
   const bool on_grid =
       std::ranges::all_of(input.decimals, [](int decimal) { return decimal >= kCoarsest; });
   if (!lowering.input().pending && on_grid) {
+    if (input.bits > ir::kMostStoredBits)
+      lowering.refuse(
+          "its input holds sums of more than 32 bits, which only a quantize node may read; put the "
+          "quantize node before this layer");
     if (input.decimals.size() == 1)
       return emit_clamp(lowering, static_cast<std::int64_t>(std::min(
                                       std::ldexp(6.0, input.decimal(0)),

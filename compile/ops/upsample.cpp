@@ -119,8 +119,10 @@ NodeValue bilinear(Lowering& lowering, const Pair& scale) {
   for (const ir::Accumulator& acc : lowering.bounds(conv, {padded}))
     magnitude = std::max(magnitude, acc.magnitude);
   if (ir::bits_to_hold(-magnitude, magnitude) > 32)
-    lowering.refuse(fmt::format("its sums need {} bits, but accumulators have 32",
-                                ir::bits_to_hold(-magnitude, magnitude)));
+    lowering.refuse(
+        fmt::format("its sums need {} bits, but accumulators have 32; {}",
+                    ir::bits_to_hold(-magnitude, magnitude),
+                    lowering.fitting_bits(ir::bits_to_hold(-magnitude, magnitude) - 32)));
   const int bits = std::max(2, input.bits + finer);
   if (bits <= ir::kMostCodeBits) conv.post.function = ir::identity_requantize(bits);
   return {.id = lowering.emit(std::move(conv), {padded},

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 
+#include "compile/graph/raw_bytes.h"
 #include "compile/ops/lowering.h"
 #include "compile/support/error.h"
 #include "intrt/plan_format.h"
@@ -42,6 +43,41 @@ ir::Value input_value(const GraphInput& input) {
                        std::int64_t{1} << 28));
   value.ranges.assign(static_cast<std::size_t>(value.shape.c), ir::code_limits(value.bits));
   return value;
+}
+
+// The codes of a raw input are a table of its bytes. Both values carry the input's name: the bytes
+// as what is still to become its value, the codes as its value.
+ir::ValueId lower_raw_bytes(ir::Program& program, const GraphInput& input, bool keep_codes) {
+  ir::Value codes = input_value(input);
+  codes.keep = keep_codes;
+  ir::Value bytes = codes;
+  bytes.keep = true;
+  bytes.bytes = true;
+  bytes.exact = false;
+  bytes.bits = 8;
+  bytes.decimals = {0};
+  bytes.ranges.assign(bytes.ranges.size(), ir::code_limits(bytes));
+
+  ir::Table table;
+  std::map<std::vector<std::int16_t>, std::uint16_t> known;
+  std::vector<std::uint16_t> numbers;  // one, or one per channel
+  for (const std::vector<std::int16_t>& entries : codes_of_bytes(input)) {
+    const auto [found, is_new] =
+        known.try_emplace(entries, static_cast<std::uint16_t>(table.tables.size()));
+    if (is_new) table.tables.push_back(entries);
+    numbers.push_back(found->second);
+  }
+  if (numbers.size() == 1) numbers.assign(static_cast<std::size_t>(codes.shape.c), numbers.front());
+  table.table_of = std::move(numbers);
+
+  const ir::ValueId bytes_id = program.values.size(), codes_id = bytes_id + 1;
+  program.inputs.push_back(bytes_id);
+  program.values.push_back(std::move(bytes));
+  program.values.push_back(std::move(codes));
+  ir::Op op{.node = input.name, .inputs = {bytes_id}, .output = codes_id, .kind = std::move(table)};
+  program.values[codes_id].ranges = ir::output_ranges(program, op);
+  program.ops.push_back(std::move(op));
+  return codes_id;
 }
 
 // The value of node `name` as a kept value of that name. Operators that do nothing (dropout) share
@@ -88,6 +124,17 @@ void attach_offsets(ir::Value& value, const ops::Pending& pending, const std::st
   value.exact = true;
 }
 
+// `input` is the relu of sums that only a quantize node can read.
+void require_quantize_next(const Node& node, const std::string& input) {
+  constexpr std::string_view kMayRead[] = {"quantize", "relu", "prune", "dropout", "identity"};
+  if (std::find(std::begin(kMayRead), std::end(kMayRead), node.op) == std::end(kMayRead))
+    throw InputError(
+        fmt::format("layer '{}': its input '{}' holds sums of more than 32 bits, which only a "
+                    "quantize node may "
+                    "read; put a quantize node before this layer",
+                    node.name, input));
+}
+
 }  // namespace
 
 ir::Program lower(const Graph& graph, const Parameters& parameters, bool keep_layers) {
@@ -95,6 +142,11 @@ ir::Program lower(const Graph& graph, const Parameters& parameters, bool keep_la
   program.name = graph.name;
   std::map<std::string, ops::NodeValue, std::less<>> values;
   for (const GraphInput& input : graph.inputs) {
+    if (input.raw) {
+      values[input.name] = {
+          .id = lower_raw_bytes(program, input, keep_layers), .pending = {}, .order_of = {}};
+      continue;
+    }
     values[input.name] = {.id = program.values.size(), .pending = {}, .order_of = {}};
     program.inputs.push_back(program.values.size());
     program.values.push_back(input_value(input));
@@ -106,6 +158,8 @@ ir::Program lower(const Graph& graph, const Parameters& parameters, bool keep_la
                                    node.name, node.op));
     std::vector<ops::NodeValue> inputs;
     for (const std::string& name : node.inputs) inputs.push_back(values.at(name));
+    for (std::size_t k = 0; k < inputs.size(); ++k)
+      if (inputs[k].rectified) require_quantize_next(node, node.inputs[k]);
     ops::Lowering lowering(program, node, parameters.of(node), std::move(inputs));
     values[node.name] = lower_node(lowering);
     if (keep_layers && node.op == "quantize") program.values[values[node.name].id].keep = true;
@@ -116,6 +170,9 @@ ir::Program lower(const Graph& graph, const Parameters& parameters, bool keep_la
     if (graph.find_input(name) != nullptr)
       throw InputError(fmt::format("output '{}': a network input is no output", name));
     const std::string& order_of = values.at(name).order_of;
+    if (values.at(name).rectified)
+      throw InputError(fmt::format(
+          "output '{}': it holds sums of more than 32 bits; put a quantize node behind it", name));
     outputs.push_back(order_of.empty() ? name : order_of);
     if (graph.find_input(outputs.back()) != nullptr)
       throw InputError(fmt::format("output '{}': a network input is no output", name));

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "compile/ir/ir.h"
+#include "compile/passes/storage_cost.h"
 
 namespace lockstep::passes {
 
@@ -24,6 +25,18 @@ ir::Program fuse_requantize(ir::Program program);
 
 // Folds a relu into the clamp of the op that makes its input.
 ir::Program fuse_relu(ir::Program program);
+
+// Turns a move that puts zeros around a feature map into the padding of the convolutions that read
+// it.
+ir::Program fold_pad(ir::Program program);
+
+// Drops channels that nothing needs and channels that are constant, everywhere at once. Needs views
+// in place of Flatten ops, and weights and masks in (C,H,W) order.
+ir::Program remove_channels(ir::Program program);
+
+// Orders channels by their decimals and gives layers segments where that is cheaper than weights
+// that were brought to the finest grid. Needs weights and masks in (C,H,W) order.
+ir::Program group_channels(ir::Program program, Objective objective);
 
 // Brings weights and masks from the order of (C,H,W) into the order in which a machine meets them,
 // (H,W,C).

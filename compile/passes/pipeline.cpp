@@ -10,13 +10,21 @@ namespace {
 
 struct Pass {
   std::string_view name;
-  ir::Program (*run)(ir::Program);
+  ir::Program (*run)(ir::Program) = nullptr;
+  ir::Program (*run_for)(ir::Program, Objective) = nullptr;  // in its place
 };
 constexpr std::string_view kLower = "lower";
 constexpr Pass kPipeline[] = {
-    {"remove-dead", remove_dead}, {"resolve-flatten", resolve_flatten},
-    {"fuse-prune", fuse_prune},   {"fuse-requantize", fuse_requantize},
-    {"fuse-relu", fuse_relu},     {"assign-layout", assign_layout},
+    {"remove-dead", remove_dead},
+    {"resolve-flatten", resolve_flatten},
+    {"fuse-prune", fuse_prune},
+    {"fuse-requantize", fuse_requantize},
+    {"fuse-relu", fuse_relu},
+    {"fold-pad", fold_pad},
+    {"remove-channels", remove_channels},
+    {"group-channels", nullptr, group_channels},
+    {"assign-layout", assign_layout},
+    {"choose-storage", nullptr, choose_storage},
     {"plan-memory", plan_memory},
 };
 
@@ -31,7 +39,8 @@ ir::Program run_pipeline(const Graph& graph, const Parameters& parameters,
   ir::Program program = lower(graph, parameters, options.keep_layers);
   finish(kLower, program);
   for (const Pass& pass : kPipeline) {
-    program = pass.run(std::move(program));
+    program = pass.run != nullptr ? pass.run(std::move(program))
+                                  : pass.run_for(std::move(program), options.optimize);
     finish(pass.name, program);
   }
   return program;

@@ -9,11 +9,13 @@
 #include "compile/checkpoint/parameters.h"
 #include "compile/graph/graph.h"
 #include "compile/ir/ir.h"
+#include "compile/passes/choose_storage.h"
 
 namespace lockstep::passes {
 
 struct PipelineOptions {
   bool keep_layers = false;
+  Objective optimize = Objective::kSpeed;
   std::function<void(std::string_view pass, const ir::Program&)> after_pass;
 };
 

@@ -41,7 +41,8 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
      {"compile", "compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "intrt",
       "train", "train/datasets", "verify", "tools/zoo"}},
     {"tools/zoo", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
-    {"tools/bench", {"compile/support", "compile/graph", "train"}},
+    {"tools/bench",
+     {"compile/support", "compile/graph", "compile/ir", "compile/backends", "intrt", "train"}},
 };
 
 std::string part_of(const std::string& path) {

@@ -302,12 +302,13 @@ std::vector<std::vector<std::int64_t>> input_codes(const Graph& graph, std::uint
   std::vector<std::vector<std::int64_t>> inputs;
   for (const GraphInput& input : graph.inputs) {
     const std::int64_t half = std::int64_t{1} << (input.bits - 1);
+    const std::int64_t lo = input.raw ? 0 : -half, hi = input.raw ? 255 : half - 1;
     std::vector<std::int64_t> codes(static_cast<std::size_t>(product(input.shape)));
     for (std::int64_t& code : codes)
-      code = corner == 1                         ? -half
-             : corner == 2                       ? half - 1
+      code = corner == 1                         ? lo
+             : corner == 2                       ? hi
              : corner == 3 && !random.chance(15) ? 0
-                                                 : random.between(-half, half - 1);
+                                                 : random.between(lo, hi);
     inputs.push_back(std::move(codes));
   }
   return inputs;

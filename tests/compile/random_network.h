@@ -51,8 +51,8 @@ struct Network {
 // any mix of decimals and bits, several readers of one value, and one or more outputs.
 Network random_network(std::uint64_t seed);
 
-// Codes of every input of `graph`: pseudo-random, or all lowest (corner 1), or all highest (corner
-// 2), or mostly zeros (corner 3).
+// Codes, or bytes, of every input of `graph`: pseudo-random, or all lowest (corner 1), or all
+// highest (corner 2), or mostly zeros (corner 3).
 std::vector<std::vector<std::int64_t>> input_codes(const Graph& graph, std::uint64_t seed,
                                                    int corner);
 

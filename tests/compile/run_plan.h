@@ -54,6 +54,21 @@ inline void store_codes(const intrt_tensor& tensor, const std::vector<std::int64
   }
 }
 
+// The codes of some channels of a tensor of `channels` channels; no list: of all.
+template <typename List>
+std::vector<std::int64_t> codes_of_channels(const std::vector<std::int64_t>& codes,
+                                            std::size_t channels, const List& list) {
+  if (list.empty()) return codes;
+  const std::size_t plane = codes.size() / channels;
+  std::vector<std::int64_t> result;
+  for (const auto c : list) {
+    const auto first =
+        codes.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(c) * plane);
+    result.insert(result.end(), first, first + static_cast<std::ptrdiff_t>(plane));
+  }
+  return result;
+}
+
 inline PlanRun run_plan(const std::vector<std::byte>& bytes,
                         const std::vector<std::vector<std::int64_t>>& inputs) {
   intrt_plan plan;

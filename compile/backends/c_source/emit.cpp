@@ -7,6 +7,7 @@
 #include "compile/backends/c_source/arith_text.h"
 #include "compile/backends/c_source/c_text.h"
 #include "compile/backends/c_source/functions.h"
+#include "compile/backends/c_source/functions/sparse.h"
 #include "compile/backends/c_source/selftest.h"
 #include "compile/support/error.h"
 #include "intrt/plan_format.h"
@@ -32,8 +33,11 @@ void require_identifier(const std::string& prefix) {
                     prefix, kMaxPrefix));
 }
 
-// "input: int8_t [28][28][1], 8 bits, decimal 7".
+// "input: int8_t [28][28][1] (H, W, C), 8 bits, decimal 7".
 std::string format_text(const Value& value) {
+  if (value.bytes)
+    return fmt::format("{}: uint8_t [{}][{}][{}] (H, W, C), raw bytes", in_comment(value.node),
+                       value.shape.h, value.shape.w, value.shape.c);
   const auto [lo, hi] = std::minmax_element(value.decimals.begin(), value.decimals.end());
   return fmt::format(
       "{}: {} [{}][{}][{}] (H, W, C), {} bits, decimal {}{}", in_comment(value.node),
@@ -87,6 +91,8 @@ std::string header(const Program& program, const CFacts& facts, std::string_view
   text.line("const int8_t *decimals;           /* value = code * 2^-decimal */");
   text.line(
       "const uint32_t *offsets;          /* 0, or bits of a float32 per channel, to be added */");
+  text.line(
+      "const uint16_t *channel_map;      /* 0: all channels of `name`, in order; else which */");
   text.line(
       "uint8_t flags;                    /* 1: input, 2: output, 4: holds exactly the value of "
       "`name` */");
@@ -143,15 +149,19 @@ void emit_tensors(CText& text, const Program& program, std::string_view prefix) 
   for (ValueId id = 0; id < program.values.size(); ++id)
     if (!program.values[id].offsets.empty())
       emit_offsets(text, program.values[id].offsets, fmt::format("{}_offsets{}", prefix, id));
+  for (ValueId id = 0; id < program.values.size(); ++id)
+    if (!program.values[id].channels.empty())
+      text.array("uint16_t", fmt::format("{}_channels{}", prefix, id), program.values[id].channels);
   text.blank();
   text.line("const {0}_tensor {0}_tensors[{1}_TENSOR_COUNT] = {{", prefix, upper(prefix));
   for (ValueId id = 0; id < program.values.size(); ++id) {
     const Value& value = program.values[id];
-    text.line("{{{}, {}, {}, {}, {}, {}u, {}u, {}u, {}u, {}_decimals{}, {}, {}}},",
+    text.line("{{{}, {}, {}, {}, {}, {}u, {}u, {}u, {}u, {}_decimals{}, {}, {}, {}}},",
               c_string(value.node), static_cast<int>(value.type()), value.bits,
               value.shape.logical_rank, value.decimals.size() == 1 ? 1 : 0, value.shape.c,
               value.shape.h, value.shape.w, value.arena_offset.value(), prefix, id,
               value.offsets.empty() ? "0" : fmt::format("{}_offsets{}", prefix, id),
+              value.channels.empty() ? "0" : fmt::format("{}_channels{}", prefix, id),
               tensor_flags(program, id));
   }
   text.line("}};");
@@ -180,6 +190,7 @@ std::string network(const Program& program, std::string_view prefix) {
   text.line("return (mask[i >> 3] >> (i & 7)) & 1;");
   text.line("}}");
   text.blank();
+  if (has_sparse_weights(program)) emit_sparse_helpers(text, prefix);
   emit_tensors(text, program, prefix);
 
   std::vector<std::vector<FunctionCall>> calls;

@@ -10,6 +10,7 @@
 #include "compile/backends/plan/bytes.h"
 #include "compile/backends/plan/post_record.h"
 #include "compile/backends/weights.h"
+#include "compile/ir/storage.h"
 #include "compile/support/error.h"
 #include "intrt/intrt.h"
 
@@ -90,6 +91,9 @@ class Writer {
                                     (is_in(program_.outputs) ? INTRT_TENSOR_OUTPUT : 0U) |
                                     (value.exact ? INTRT_TENSOR_NAMED : 0U));
       if (!value.offsets.empty()) record.offsets_offset = bytes_.append_all(value.offsets);
+      if (!value.channels.empty())
+        record.channel_map_offset = bytes_.append_all(
+            std::vector<std::uint16_t>(value.channels.begin(), value.channels.end()));
       records.push_back(record);
     }
     return records;
@@ -101,7 +105,8 @@ class Writer {
     return bytes_.append_all(indices);
   }
 
-  std::uint32_t write_weights(const xt::xarray<std::int32_t>& weights, ElementType type) {
+  template <typename Weights>
+  std::uint32_t write_weights(const Weights& weights, ElementType type) {
     if (type == ElementType::kInt32)
       return bytes_.append_all(std::vector<std::int32_t>(weights.begin(), weights.end()),
                                INTRT_PLAN_ALIGNMENT);
@@ -139,9 +144,31 @@ class Writer {
   void set_sum(Params& params, const Op& op, const Kind& kind) {
     const ElementType type = weight_type(kind.weights, kind.wide);
     params.weight_type = static_cast<std::uint32_t>(type);
-    params.weights_offset = write_weights(kind.weights, type);
+    if constexpr (requires { kind.sparse; })
+      set_storage(params, kind, type);
+    else
+      params.weights_offset = write_weights(kind.weights, type);
     params.bias_offset = write_bias(kind.bias);
     params.post = write_post(bytes_, kind.wide ? wide_post(op, kind.post) : kind.post);
+  }
+
+  // Weights of a convolution or linear operator: dense, sparse, or with segments.
+  template <typename Params, typename Kind>
+  void set_storage(Params& params, const Kind& kind, ElementType type) {
+    if (kind.sparse) {
+      const SparseWeights sparse = sparse_weights(kind.weights);
+      params.weights_offset = write_weights(sparse.values, type);
+      params.nonzero_offset = bytes_.append_all(sparse.nonzero);
+      params.starts_offset = bytes_.append_all(sparse.starts);
+      return;
+    }
+    params.weights_offset = write_weights(kind.weights, type);
+    if (kind.segments.empty()) return;
+    std::vector<intrt_segment> segments;
+    for (const Segment& segment : kind.segments)
+      segments.push_back({u32(segment.end), u32(segment.shift)});
+    params.segment_count = size32(segments.size());
+    params.segments_offset = bytes_.append_all(segments);
   }
 
   // Accumulators of 64 bits need a post-op. One that clamps to the output's limits, which they are

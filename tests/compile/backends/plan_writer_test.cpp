@@ -75,7 +75,7 @@ TEST_CASE("a plan has the version, the inputs and outputs of the operators and t
   const Bytes plan = backends::write_plan(program);
 
   const auto header = read<intrt_plan_header>(plan, 0);
-  CHECK(header.version == 2);
+  CHECK(header.version == 3);
   CHECK(header.total_bytes == plan.size());
   CHECK(read_all<std::uint32_t>(plan, header.inputs_offset, header.input_count) ==
         std::vector<std::uint32_t>{0, 1});
@@ -118,7 +118,7 @@ TEST_CASE("a tensor is named where its value is exact, and has its type and its 
   const Bytes plan = backends::write_plan(program);
 
   CHECK(tensor_of(plan, 0).type == INTRT_UINT8);
-  CHECK(tensor_of(plan, 0).flags == (INTRT_TENSOR_INPUT | INTRT_TENSOR_NAMED));
+  CHECK(tensor_of(plan, 0).flags == INTRT_TENSOR_INPUT);  // bytes are not the value
   CHECK(tensor_of(plan, 1).type == INTRT_INT16);
   CHECK(tensor_of(plan, 1).flags == 0);
   CHECK(tensor_of(plan, 1).offsets_offset == 0);
@@ -228,6 +228,45 @@ TEST_CASE("windows, spans, tables and pieces are written in the order of the for
     CHECK(written.in_step[k] == piece.in_step[k]);
     CHECK(written.out_step[k] == piece.out_step[k]);
   }
+}
+
+TEST_CASE("sparse weights and segments are written as the format says") {
+  ProgramMaker maker;
+  const Shape in{10, 1, 2, 3};
+  Conv2d conv;
+  conv.window.kernel = {1, 2};
+  conv.sparse = true;
+  conv.weights = xt::xarray<std::int32_t>::from_shape({2, 1, 2, 10});
+  conv.weights.fill(0);
+  conv.weights(0, 0, 0, 0) = 3;
+  conv.weights(0, 0, 0, 9) = -4;
+  conv.weights(0, 0, 1, 8) = 5;
+  conv.weights(1, 0, 1, 2) = 300;
+  maker.add(conv, {maker.input(in, 8)}, {2, 1, 1, 3}, 32);
+  Linear linear;
+  linear.segments = {{2, 0}, {3, 4}};
+  linear.weights = xt::xarray<std::int32_t>::from_shape({1, 3});
+  for (std::size_t i = 0; i < 3; ++i) linear.weights(0, i) = static_cast<std::int32_t>(i) + 1;
+  maker.add(linear, {maker.input({3, 1, 1, 1}, 8)}, {1, 1, 1, 1}, 32);
+  const Bytes plan = backends::write_plan(maker.finish(false));
+
+  const auto c = params_of<intrt_conv2d_params>(plan, 0);
+  CHECK(c.weight_type == INTRT_INT16);
+  CHECK(read_all<std::uint8_t>(plan, c.nonzero_offset, 8) ==
+        std::vector<std::uint8_t>{1, 2, 0, 1, 0, 0, 4, 0});
+  CHECK(read_all<std::uint32_t>(plan, c.starts_offset, 3) == std::vector<std::uint32_t>{0, 3, 4});
+  CHECK(read_all<std::int16_t>(plan, c.weights_offset, 4) ==
+        std::vector<std::int16_t>{3, -4, 5, 300});
+  CHECK(c.segment_count == 0);
+  CHECK(c.segments_offset == 0);
+
+  const auto l = params_of<intrt_linear_params>(plan, 1);
+  CHECK(l.nonzero_offset == 0);
+  CHECK(l.starts_offset == 0);
+  CHECK(l.segment_count == 2);
+  CHECK(read_all<std::uint32_t>(plan, l.segments_offset, 4) ==
+        std::vector<std::uint32_t>{2, 0, 3, 4});
+  CHECK(read_all<std::int8_t>(plan, l.weights_offset, 3) == std::vector<std::int8_t>{1, 2, 3});
 }
 
 TEST_CASE("the same program gives the same bytes") {

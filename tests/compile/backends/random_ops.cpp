@@ -5,6 +5,7 @@
 
 #include "compile/support/error.h"
 #include "intrt/arith.h"
+#include "tests/compile/backends/random_storage.h"
 
 namespace lockstep::test {
 namespace {
@@ -155,6 +156,7 @@ void conv2d(ProgramMaker& maker, Dice& dice) {
            {static_cast<std::size_t>(out.c), static_cast<std::size_t>(kh),
             static_cast<std::size_t>(kw), static_cast<std::size_t>(inputs)},
            out, bits, out_bits, kh * kw * inputs, dice);
+  store_anyhow(conv, inputs);
   maker.add(conv, {maker.input(in, bits)}, out, out_bits);
 }
 
@@ -196,6 +198,7 @@ void linear(ProgramMaker& maker, Dice& dice) {
   Linear kind;
   fill_sum(kind, {static_cast<std::size_t>(out.c), static_cast<std::size_t>(in.count())}, out, bits,
            out_bits, in.count(), dice);
+  store_anyhow(kind, in.c);
   maker.add(kind, {maker.input(in, bits)}, out, out_bits);
 }
 

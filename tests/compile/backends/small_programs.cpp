@@ -27,6 +27,7 @@ ValueId ProgramMaker::input(const Shape& shape, int bits, bool bytes) {
                              .ranges = {},
                              .keep = true,
                              .bytes = bytes,
+                             .exact = !bytes,
                              .offsets = {},
                              .arena_offset = {}});
   Value& value = program_.values.back();

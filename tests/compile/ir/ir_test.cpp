@@ -124,6 +124,23 @@ TEST_CASE("validate accepts a sound program and stops at every broken one") {
        [&](Program& p) {
          conv(p).post.mask = {1, 1, 2, 1};
        }},
+      {"segments of more channels than there are",
+       [&](Program& p) {
+         conv(p).segments = {{2, 0}};
+       }},
+      {"an empty segment",
+       [&](Program& p) {
+         conv(p).segments = {{0, 0}, {1, 0}};
+       }},
+      {"a shift before the first segment",
+       [&](Program& p) {
+         conv(p).segments = {{1, 1}};
+       }},
+      {"segments of sparse weights",
+       [&](Program& p) {
+         conv(p).segments = {{1, 0}};
+         conv(p).sparse = true;
+       }},
       {"raw accumulator in 8 bits", [&](Program& p) { conv(p).post.function = {}; }},
       {"not aligned", [](Program& p) { p.values[1].arena_offset = 17; }},
       {"beyond the arena",
@@ -195,6 +212,61 @@ TEST_CASE("proved ranges contain every code, and corners reach the bounds of a f
     hi = std::max(hi, y);
   }
   CHECK(program.values[1].ranges[0] == Range{lo, hi});
+}
+
+// A linear op over [3,1,2] whose weights lie in the order of `layout`; the segments are of
+// channels.
+Program linear_program(Layout layout, const std::vector<std::int32_t>& weights,
+                       const std::vector<Segment>& segments) {
+  Program program;
+  program.name = "linear";
+  program.layout = layout;
+  const auto value = [](const char* node, Shape shape, int bits) {
+    Value v;
+    v.node = node;
+    v.shape = shape;
+    v.bits = bits;
+    v.decimals = {0};
+    v.ranges.assign(static_cast<std::size_t>(shape.c), code_limits(bits));
+    v.keep = true;
+    return v;
+  };
+  program.values = {value("input", {3, 1, 2, 3}, 8), value("fc", {1, 1, 1, 1}, 32)};
+  Linear linear;
+  linear.weights = xt::xarray<std::int32_t>::from_shape({1, 6});
+  std::copy(weights.begin(), weights.end(), linear.weights.begin());
+  linear.segments = segments;
+  linear.bias = {1000};
+  program.ops = {{.node = "fc", .inputs = {0}, .output = 1, .kind = linear}};
+  program.inputs = {0};
+  program.outputs = {1};
+  derive_ranges(program);
+  return program;
+}
+
+TEST_CASE("a weight of a segment stands for itself times 2 to the shifts of the later ones") {
+  const std::vector<Segment> segments = {{1, 0}, {2, 3}, {3, 1}};
+  CHECK(weight_shifts(segments, 3) == std::vector<int>{4, 1, 0});
+  CHECK(weight_shifts({{2, 0}, {7, 5}}, 7) == std::vector<int>{5, 5, 0, 0, 0, 0, 0});
+  CHECK(weight_shifts({}, 2) == std::vector<int>{0, 0});
+  const struct {
+    Layout layout;
+    std::vector<std::int32_t> stored, effective;
+  } cases[] = {
+      {Layout::kLogical, {1, -2, 3, 4, -5, 6}, {16, -32, 6, 8, -5, 6}},
+      {Layout::kPhysical, {1, 3, -5, -2, 4, 6}, {16, 6, -5, -32, 8, 6}},
+  };
+  for (const auto& c : cases) {
+    const Program with = linear_program(c.layout, c.stored, segments);
+    const Program without = linear_program(c.layout, c.effective, {});
+    validate(with);
+    CHECK(*accumulators_of(with.ops[0].kind) == *accumulators_of(without.ops[0].kind));
+    const std::vector<std::vector<std::int64_t>> inputs = {{1, 10, -128, 127, 5, -6}};
+    CHECK(evaluate(with, inputs) == evaluate(without, inputs));
+    CHECK(evaluate(with, inputs)[1] ==
+          std::vector<std::int64_t>{16 - 320 - 768 + 1016 - 25 - 36 + 1000});
+    CHECK(to_text(with).find(" segments 1:0 2:3 3:1 weights") != std::string::npos);
+  }
 }
 
 TEST_CASE("bits_to_hold is the width of two's complement") {

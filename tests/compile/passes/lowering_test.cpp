@@ -47,6 +47,32 @@ TEST_CASE("relu6 clamps the codes of each channel at 6 on that channel's grid") 
   CHECK(result.codes == Codes{5, 6, 6, 10, 12, 0, 2, 3, 0});
 }
 
+TEST_CASE("a raw input is a value of bytes and a table, one for channels that are alike") {
+  const Graph graph = parse_graph(
+      R"({"format":"lockstep-graph","version":1,"name":"t",
+          "inputs":[{"name":"x","shape":[3,1,2],"bits":5,"decimal":2,
+                     "raw":{"scale":0.03125,"mean":[4,4,2]}}],
+          "nodes":[{"name":"r","op":"relu","inputs":["x"]}],"outputs":["r"]})",
+      "t");
+  ir::Program program;
+  compile_network(graph, {}, {.after_pass = [&](std::string_view pass, const auto& p) {
+                    if (pass == "lower") program = p;
+                  }});
+  CHECK(ir::to_text(program) ==
+        "program t (C,H,W order)\n"
+        "  %0 = input: x [3,1,2] bits 8 decimal 0 range 0..255 bytes keep\n"
+        "  %1 = table 'x' %0 tables 2x256: x [3,1,2] bits 5 decimal 2 range -16..15\n"
+        "  %2 = requantize 'r' %1 shift 0 toward_zero clamp 0..15: r [3,1,2] bits 5 decimal 2 "
+        "range 0..15 keep\n"
+        "  output %2\n");
+  CHECK_FALSE(program.values[0].exact);
+  // b / 32 - mean in steps of a quarter: b / 8 - 16, or b / 8 - 8.
+  CHECK(ir::evaluate(program, {{0, 135, 136, 255, 0, 255}}).at(1) == Codes{-16, 0, 1, 15, -8, 15});
+
+  const Compiled kept = compile_network(graph, {}, {.keep_layers = true, .after_pass = {}});
+  CHECK(kept.program.values[1].keep);
+}
+
 TEST_CASE("a reshape keeps the order of the elements, whatever the sizes") {
   for (const auto& [in, out] : {std::pair("4, 6", "6, 4"),
                                 {"6, 4", "4, 6"},

@@ -102,14 +102,14 @@ TEST_CASE("the text of a program shows what every pass did") {
   CHECK(ir::to_text(stages.at("plan-memory")) == R"(program t (H,W,C order, arena 32 bytes)
   %0 = input: input [1,3,3] bits 8 decimal 0 range -128..127 keep @0
   %1 = conv2d 'conv' %0 kernel 2x2 weights [2,2,2,1] nonzero 8 sum<=512 shift 1..2 toward_zero clamp 0..127 mask 4/8: r [2,2,2] bits 8 decimal -2..-1 range 0..127 @16
-  %2 = linear 'fc' %1 weights [1,8] nonzero 8 sum<=7936: fc [1] bits 17 decimal -1 range 0..7874 keep @0
+  %2 = linear 'fc' %1 weights [1,8] nonzero 4 sum<=3584: fc [1] bits 17 decimal -1 range 0..3556 keep @0
   output %2
 )");
-  // fc's weight k was doubled where its input's decimal is -2, and k was reordered from C,H,W to
-  // H,W,C.
+  // fc's weight k was doubled where its input's decimal is -2 and cleared where a mask removes its
+  // input, and k was reordered from C,H,W to H,W,C.
   const auto& weights = std::get<ir::Linear>(stages.at("plan-memory").ops.at(1).kind).weights;
   CHECK(std::vector<std::int32_t>(weights.begin(), weights.end()) ==
-        std::vector<std::int32_t>{1, 10, 2, 12, 3, 14, 4, 16});
+        std::vector<std::int32_t>{1, 10, 0, 0, 3, 14, 0, 0});
 }
 
 TEST_CASE("remove-dead drops what no output needs, and keeps quantize nodes when asked to") {
@@ -144,6 +144,35 @@ TEST_CASE("fuse-requantize reaches through relu and prune, in any order") {
     CHECK(post.requantize()->shifts == std::vector<int>{2});
     CHECK(std::count(post.mask.begin(), post.mask.end(), 1) == 4);
   }
+}
+
+TEST_CASE("fold-pad makes zeros around a map the padding of the convolutions that read it") {
+  const auto pad = [](const std::string& attrs) {
+    return fmt::format(R"({{"name":"pad","op":"pad","inputs":["input"],"attrs":{{{}}}}})", attrs);
+  };
+  const std::string conv =
+      R"(,{"name":"conv","op":"conv2d","inputs":["pad"],"attrs":{"in_channels":1,"out_channels":2,"kernel_size":[2,2],"padding":[1,0],"bias":false},"wrap":[{"type":"quantize","channelwise":-1}]})";
+  const std::string zeros = pad(R"("padding":[0,2,3,1])");  // left, right, top, bottom
+  const ir::Program folded = stages_of({zeros + conv, "\"conv\""}).at("fold-pad");
+  CHECK(summary(folded) == "conv2d conv -> conv");
+  CHECK(std::get<ir::Conv2d>(folded.ops.at(0).kind).window.pad ==
+        std::array<std::int64_t, 4>{4, 0, 2, 2});
+  const ir::Program twice =
+      stages_of(
+          {pad(R"("padding":[1,0,0,0])") +
+               R"(,{"name":"pad2","op":"pad","inputs":["pad"],"attrs":{"padding":[1,0,2,0]}},)" +
+               R"({"name":"conv","op":"conv2d","inputs":["pad2"],"attrs":{"in_channels":1,"out_channels":2,"kernel_size":[2,2],"bias":false},"wrap":[{"type":"quantize","channelwise":-1}]})",
+           "\"conv\""})
+          .at("fold-pad");
+  CHECK(summary(twice) == "conv2d conv -> conv");
+  CHECK(std::get<ir::Conv2d>(twice.ops.at(0).kind).window.pad ==
+        std::array<std::int64_t, 4>{2, 2, 0, 0});
+  // Not what fills with something else, and not where another operator reads it.
+  for (const std::string& nodes : {pad(R"("padding":[0,2,1,1],"mode":"replicate")") + conv,
+                                   zeros + conv + node("r", "relu", "pad")})
+    CHECK(summary(stages_of({nodes, nodes.ends_with("[\"pad\"]}") ? "\"conv\",\"r\"" : "\"conv\""})
+                      .at("fold-pad"))
+              .find("move pad -> pad") != std::string::npos);
 }
 
 TEST_CASE("two roundings stay two") {

@@ -157,7 +157,7 @@ TEST_CASE("a weight beyond the 32-bit range of quantization is refused") {
                   [&](StateBuilder& s) {
                     conv_state(s, {1, weight, 1, 1});
                   },
-                  {"layer 'conv1'", "weight 1 = ", "32-bit range"});
+                  {"layer 'conv1'", "weight 1 = ", "32-bit range", "decimal of at most -1 "});
   // The largest float below 2^31 saturates as any other.
   const Compiled compiled = compile(graph_text(conv(), "conv1"), [](StateBuilder& s) {
     conv_state(s, {1, 2147483520.0F, 1, 1});
@@ -196,7 +196,8 @@ TEST_CASE("weights that need more than 32 bits after alignment are refused by ch
       s.quantize("fc.quantize.", {0, far}, 8);
     };
   };
-  check_refused(json, state(1.0F, 31), {"layer 'fc'", "output channel 0", "needs 33 bits"});
+  check_refused(json, state(1.0F, 31),
+                {"layer 'fc'", "output channel 0", "needs 33 bits", "lie 1 closer together"});
   check_refused(json, state(100.0F, 60), {"layer 'fc'", "output channel 0", "needs 68 bits"});
   CHECK(compile(json, state(1.0F, 14)).plan.size() > 0);
   CHECK(compile(json, state(-1.0F, 15)).plan.size() > 0);  // -2^15 fits into 16 bits

@@ -4,6 +4,7 @@
 
 #include "compile/backends/c_source/functions/axis.h"
 #include "compile/backends/c_source/functions/families.h"
+#include "compile/backends/c_source/functions/sparse.h"
 #include "compile/backends/c_source/functions/sums.h"
 
 namespace lockstep::backends {
@@ -61,32 +62,41 @@ class Convolution : public Sums {
  private:
   void block(const std::string& first_input, std::int64_t width) {
     open_if_kept(conv_.post, width, "element");
-    start_accumulators(width);
-    if (columns_.may_be_empty())
-      text_.line("if ({} < {}) {{", columns_.first_tap("x"), columns_.end_tap("x"));
-    text_.line("for (int32_t ky = {}; ky < {}; ++ky) {{", rows_.first_tap("y"), rows_.end_tap("y"));
-    window_row(first_input, width);
-    text_.line("}}");
-    if (columns_.may_be_empty()) text_.line("}}");
+    for_each_segment(
+        conv_.segments, channels_.inputs, width,
+        [&](std::int64_t begin, std::int64_t count) { window(first_input, width, begin, count); });
     store(conv_.post, width, "element");
     close_if_kept(conv_.post, width, "element");
   }
 
-  // The products of one row of the window.
-  void window_row(const std::string& first_input, std::int64_t width) {
+  // The products of the input channels begin .. begin + count - 1 of a group.
+  void window(const std::string& first_input, std::int64_t width, std::int64_t begin,
+              std::int64_t count) {
+    if (columns_.may_be_empty())
+      text_.line("if ({} < {}) {{", columns_.first_tap("x"), columns_.end_tap("x"));
+    text_.line("for (int32_t ky = {}; ky < {}; ++ky) {{", rows_.first_tap("y"), rows_.end_tap("y"));
+    window_row(first_input, width, begin, count);
+    text_.line("}}");
+    if (columns_.may_be_empty()) text_.line("}}");
+  }
+
+  // The same of one row of the window.
+  void window_row(const std::string& first_input, std::int64_t width, std::int64_t begin,
+                  std::int64_t count) {
     const std::int64_t inputs = channels_.inputs;
     const std::int64_t row_length = rows_.kernel * columns_.kernel * inputs;
     const std::string first = columns_.first_tap("x"), end = columns_.end_tap("x");
     const auto pointers = [&](const std::string& kx) {
       text_.line("const {} *p = {};", in_type(),
                  address("in", plus(times(window_position(rows_, columns_, "ky", kx), in().shape.c),
-                                    first_input)));
+                                    plus(first_input, begin))));
       const std::string tap = plus(times("ky", columns_.kernel), kx);
-      text_.line(
-          "const {} *w = {};", weight_type_,
-          address(name_ + "_weight", plus(times("o", row_length), times(tap, inputs * width))));
+      text_.line("const {} *w = {};", weight_type_,
+                 address(name_ + "_weight", plus(times("o", row_length),
+                                                 plus(times(tap, inputs * width), begin * width))));
     };
-    if (conv_.groups == 1 && columns_.dilation == 1) {  // the taps lie side by side
+    // The taps lie side by side.
+    if (conv_.groups == 1 && columns_.dilation == 1 && count == inputs) {
       pointers(first);
       if (columns_.cut_before() || columns_.cut_after())
         add_products(fmt::format("({} - {}) * {}", end, first, inputs), width);
@@ -99,7 +109,7 @@ class Convolution : public Sums {
     if (channels_.depthwise)
       add_lanes(width);
     else
-      add_products(inputs, width);
+      add_products(count, width);
     text_.line("}}");
   }
 
@@ -235,16 +245,14 @@ class Linears : public Sums {
       : Sums(place.text, place.program, place.op_index, place.prefix), linear_(linear) {}
 
   FunctionCall emit() {
-    const std::int64_t inputs = in().shape.count();
     choose_block(linear_.post.mask, out_.shape.c);
     sum_constants(linear_, out_.shape.c);
     open();
     for_each_block("0", out_.shape.c, [&](std::int64_t width) {
       open_if_kept(linear_.post, width, "0");
-      start_accumulators(width);
-      text_.line("const {} *p = in;", in_type());
-      text_.line("const {} *w = {};", weight_type_, address(name_ + "_weight", times("o", inputs)));
-      add_products(inputs, width);
+      for_each_segment(
+          linear_.segments, in().shape.c, width,
+          [&](std::int64_t begin, std::int64_t count) { products(begin, count, width); });
       store(linear_.post, width, "0");
       close_if_kept(linear_.post, width, "0");
     });
@@ -253,12 +261,27 @@ class Linears : public Sums {
   }
 
  private:
+  // Of the input channels begin .. begin + count - 1 at all places of the input.
+  void products(std::int64_t begin, std::int64_t count, std::int64_t width) {
+    const Shape& shape = in().shape;
+    const bool all = count == shape.c;
+    if (!all)
+      text_.line("for (int32_t at = {}; at < {}; at += {}) {{", begin, shape.count(), shape.c);
+    const std::string first = all ? "0" : "at";
+    text_.line("const {} *p = {};", in_type(), address("in", first));
+    text_.line("const {} *w = {};", weight_type_,
+               address(name_ + "_weight", plus(times("o", shape.count()), times(first, width))));
+    add_products(all ? shape.count() : count, width);
+    if (!all) text_.line("}}");
+  }
+
   const Linear& linear_;
 };
 
 }  // namespace
 
 FunctionCalls emit_kind(const FunctionPlace& place, const Conv2d& conv) {
+  if (conv.sparse) return emit_sparse(place, conv);
   return {Convolution(place, conv).emit()};
 }
 
@@ -267,6 +290,7 @@ FunctionCalls emit_kind(const FunctionPlace& place, const ConvTranspose2d& conv)
 }
 
 FunctionCalls emit_kind(const FunctionPlace& place, const Linear& linear) {
+  if (linear.sparse) return emit_sparse(place, linear);
   return {Linears(place, linear).emit()};
 }
 

@@ -52,6 +52,25 @@ void Sums::weight_constants(const xt::xarray<std::int32_t>& weights,
   text_.array(weight_type_, name_ + "_weight", ordered);
 }
 
+void Sums::bias_constants(const std::vector<std::int64_t>& bias) {
+  has_bias_ = !bias.empty();
+  if (has_bias_) text_.array("int32_t", name_ + "_bias", bias);
+}
+
+void Sums::start_at_zero(std::int64_t width) {
+  for (std::int64_t j = 0; j < width; ++j) text_.line("{} acc{} = 0;", sum_type(), j);
+}
+
+void Sums::shift_accumulators(int shift, std::int64_t width) {
+  if (shift == 0) return;
+  for (std::int64_t j = 0; j < width; ++j) text_.line("acc{} *= {};", j, std::int64_t{1} << shift);
+}
+
+void Sums::add_bias(std::int64_t width) {
+  for (std::int64_t j = 0; has_bias_ && j < width; ++j)
+    text_.line("acc{} += {}_bias[{}];", j, name_, element_of("0", j));
+}
+
 void Sums::start_accumulators(std::int64_t width) {
   for (std::int64_t j = 0; j < width; ++j)
     text_.line("{} acc{} = {};", sum_type(), j,

@@ -70,11 +70,12 @@ class Sums : public Function {
   template <typename Kind>
   void sum_constants(const Kind& kind, std::int64_t outputs_per_group) {
     wide_ = kind.wide;
-    has_bias_ = !kind.bias.empty();
     weight_constants(kind.weights, outputs_per_group);
-    if (has_bias_) text_.array("int32_t", name_ + "_bias", kind.bias);
+    bias_constants(kind.bias);
     post_constants(kind.post);
   }
+  void bias_constants(const std::vector<std::int64_t>& bias);
+  // acc0.. begin with the bias.
   void start_accumulators(std::int64_t width);
   // acc0.. += the products of `count` codes from p and `count` * width weights from w.
   void add_products(std::int64_t count, std::int64_t width);
@@ -82,12 +83,38 @@ class Sums : public Function {
   // The same where each channel has a code of its own: accJ += p[J] * w[J].
   void add_lanes(std::int64_t width);
 
+  // ---- input channels of several decimals ----
+
+  // Runs `body(first input channel, their number)` for each segment, of `inputs` channels of a
+  // group in all; the body adds their products. Between two segments acc0.. move to the finer grid,
+  // and the bias comes last. Without segments all channels are one.
+  template <typename Body>
+  void for_each_segment(const std::vector<ir::Segment>& segments, std::int64_t inputs,
+                        std::int64_t width, Body&& body) {
+    if (segments.size() <= 1) {
+      start_accumulators(width);
+      return body(std::int64_t{0}, inputs);
+    }
+    start_at_zero(width);
+    std::int64_t begin = 0;
+    for (const ir::Segment& segment : segments) {
+      shift_accumulators(segment.shift, width);
+      body(begin, segment.end - begin);
+      begin = segment.end;
+    }
+    add_bias(width);
+  }
+
+  std::string_view sum_type() const { return wide_ ? "int64_t" : "int32_t"; }
+
   std::string_view weight_type_;
 
  private:
   void weight_constants(const xt::xarray<std::int32_t>& weights, std::int64_t outputs_per_group);
   void add_unrolled(std::int64_t count, std::int64_t width);
-  std::string_view sum_type() const { return wide_ ? "int64_t" : "int32_t"; }
+  void start_at_zero(std::int64_t width);
+  void shift_accumulators(int shift, std::int64_t width);
+  void add_bias(std::int64_t width);
 
   std::int64_t block_ = 1;
   bool has_bias_ = false;
