@@ -48,7 +48,8 @@ struct TensorCodes {
   std::int64_t element_count() const;
 };
 
-// Input codes of one batch; one entry per graph input, all with the same number of samples.
+// Input codes of one batch; one entry per graph input, all with the same number of samples. Of a
+// raw input its bytes, 0 to 255, with decimal 0.
 using Batch = std::vector<TensorCodes>;
 
 // The float path: LibTorch in eval mode, in the canonical order of operations (docs/arithmetic.md).

@@ -126,7 +126,7 @@ TEST_CASE("every number of the C's tables is the plan's") {
     CHECK(contains(divergence->text, "C gcc -O0: layer '" + layer + "': " + text));
   };
   // The row of tensor 4: name, type, bits, rank, decimal count, channels, height, width, offset;
-  // behind them decimals, offsets and flags.
+  // behind them decimals, offsets, channel map and flags.
   const verify::VisibleTensor& q2 = table.tensors[4];
   REQUIRE(q2.name == "q2");
   REQUIRE(q2.decimals.size() == 1);
@@ -139,7 +139,8 @@ TEST_CASE("every number of the C's tables is the plan's") {
                                         fmt::format("{}u", q2.height),
                                         fmt::format("{}u", q2.width),
                                         fmt::format("{}u", table.arena_offsets[4])};
-  const std::string text = "{" + fmt::format("{}", fmt::join(row, ", ")) + ", net_decimals4, 0, 4}";
+  const std::string text =
+      "{" + fmt::format("{}", fmt::join(row, ", ")) + ", net_decimals4, 0, 0, 4}";
   const std::vector<std::pair<std::string, std::string>> changes = {{"\"r2\"", "name"},
                                                                     {"2", "bytes per code"},
                                                                     {"7", "bits"},
@@ -156,7 +157,7 @@ TEST_CASE("every number of the C's tables is the plan's") {
     changed[field] = changes[field].first;
     emitted.write_source(
         replaced(source, "net_tensors[", text,
-                 "{" + fmt::format("{}", fmt::join(changed, ", ")) + ", net_decimals4, 0, 4}"));
+                 "{" + fmt::format("{}", fmt::join(changed, ", ")) + ", net_decimals4, 0, 0, 4}"));
     check("q2", changes[field].second + " of tensor 4: the plan says ");
   }
   emitted.write_source(replaced(source, text, ", 4}", ", 0}"));

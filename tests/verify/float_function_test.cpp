@@ -58,6 +58,8 @@ float by_definition(const FloatStep& step, float x) {
       const float scaled = times(x, a);
       return scaled > b ? x : over(fl(std::log1p(Wide{fl(std::exp(Wide{scaled}))})), a);
     }
+    case FloatFunction::kByteScale:
+      return fl(double{x} * step.scale);
   }
   return 0;
 }
@@ -94,6 +96,8 @@ const std::vector<FloatStep> kSteps = {
     {FloatFunction::kSoftplus, 0.0001F, 17},
     {FloatFunction::kSoftplus, 2, 1},
     {FloatFunction::kSoftplus, 1, -5},
+    {FloatFunction::kByteScale, 0, 0, 1.0 / 255.0},
+    {FloatFunction::kByteScale, 0, 0, 0.0123},
 };
 
 // Rising: numbers of all magnitudes up to 2^40, and unbroken runs where functions bend or saturate.

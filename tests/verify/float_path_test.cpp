@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tests/verify/recorded.h"
+#include "verify/semantics/raw_bytes.h"
 #include "verify/semantics/semantics.h"
 
 using namespace lockstep;
@@ -105,4 +106,77 @@ TEST_CASE("one float value that is off by less than a code is a difference") {
   CHECK(refuted->first_difference.find("float (LibTorch): layer 'q2', channel") == 0);
   CHECK(refuted->first_difference.find("of layer 'c2', shift") != std::string::npos);
   CHECK(!report.agreed);
+}
+
+namespace {
+
+Graph raw_graph(const std::string& raw) {
+  return parse_graph(
+      R"({"format":"lockstep-graph","version":1,"name":"raw","inputs":[
+          {"name":"image","shape":[3,16,16],"bits":9,"decimal":6,"raw":)" +
+          raw + R"(}],"nodes":[{"name":"r","op":"relu","inputs":["image"]}],"outputs":["r"]})",
+      "raw");
+}
+
+// Every byte in every channel.
+verify::TensorCodes all_bytes() {
+  verify::TensorCodes bytes{.shape = {3, 16, 16}, .decimals = {0}, .codes = {}};
+  for (std::int64_t i = 0; i < 3 * 256; ++i) bytes.codes.push_back(i % 256);
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("raw bytes become what PyTorch's ToTensor and Normalize make of them, bit for bit") {
+  const Graph graph = raw_graph(R"({"mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225]})");
+  const verify::TensorCodes bytes = all_bytes();
+  // transforms.ToTensor()
+  torch::Tensor expected =
+      torch::tensor(bytes.codes).to(torch::kUInt8).reshape({1, 3, 16, 16}).to(torch::kFloat32);
+  expected = expected.div(255);
+  // transforms.Normalize(mean, std)
+  expected = expected.sub(torch::tensor({0.485F, 0.456F, 0.406F}).reshape({1, 3, 1, 1}));
+  expected = expected.div(torch::tensor({0.229F, 0.224F, 0.225F}).reshape({1, 3, 1, 1}));
+  const verify::RawCodes codes(graph.inputs[0]);
+  const float* numbers = expected.data_ptr<float>();
+  const std::vector<std::string> nodes = {"image"};
+  const std::vector<float> values =
+      verify::make_float_path(graph, {})->run({bytes}, 1, nodes).front();
+  REQUIRE(values.size() == 768);
+  for (std::int64_t i = 0; i < 768; ++i) {
+    const auto e = static_cast<std::size_t>(i);
+    CAPTURE(i);
+    CHECK(verify::apply_to_code(codes.functions(i / 256), i % 256, 0) == numbers[e]);
+    const float code = std::clamp(std::trunc(numbers[e] * 64.0F), -256.0F, 255.0F);
+    CHECK(values[e] == code / 64.0F);
+    CHECK(static_cast<float>(codes.code(i / 256, i % 256)) == code);
+  }
+}
+
+TEST_CASE("verify agrees with the float path on raw bytes, the value of the input included") {
+  for (const char* const raw : {"{}", R"({"mean":[0.485,0.456,0.406],"std":[0.229,0.224,0.225]})",
+                                R"({"scale":[0.0173,0.02,3e-4],"mean":2.2,"std":0.7})"}) {
+    CAPTURE(raw);
+    const Graph graph = raw_graph(raw);
+    const std::vector<std::byte> plan =
+        compile_network(graph, {}, {.keep_layers = true, .after_pass = {}}).plan;
+    const auto path = verify::make_float_path(graph, {});
+    verify::Options options;
+    options.plan = plan;
+    options.float_path = path.get();
+    const verify::Batch data = {all_bytes()};
+    const verify::Report report = verify::verify_plan(graph, {}, {&data, 1}, options);
+    const auto* refuted = std::get_if<verify::Refuted>(&report.verdict);
+    CHECK_MESSAGE(refuted == nullptr, refuted->first_difference);
+    CHECK(report.agreed);
+    CHECK(report.paths.back().path == "float (LibTorch)");
+    CHECK(report.paths.back().tensors == 2);
+
+    Wrong off(verify::make_float_path(graph, {}), "image", std::ldexp(1.0F, -12));
+    options.float_path = &off;
+    const verify::Report wrong = verify::verify_plan(graph, {}, {&data, 1}, options);
+    const auto* found = std::get_if<verify::Refuted>(&wrong.verdict);
+    REQUIRE(found != nullptr);
+    CHECK(found->first_difference.find("float (LibTorch): layer 'image', channel 2") == 0);
+  }
 }

@@ -89,7 +89,12 @@ class Mutants {
       case 2: {
         const auto linear = get<intrt_linear_params>(plan_, params);
         mutate_weights(params, linear.weight_type, linear.weights_offset, linear.bias_offset,
-                       output.channels, std::size_t{input.channels} * input.height * input.width);
+                       stored_weights(linear, output.channels,
+                                      std::size_t{input.channels} * input.height * input.width),
+                       output.channels);
+        mutate_storage<intrt_linear_params>(
+            params, output.channels,
+            (std::size_t{input.channels} * input.height * input.width + 7) / 8);
         mutate_post(params + offsetof(intrt_linear_params, post), output);
         break;
       }
@@ -157,10 +162,54 @@ class Mutants {
     const auto conv = get<Params>(plan_, params);
     for (std::size_t at = 0; at < offsetof(Params, weight_type); at += 4)
       nudge<std::uint32_t>("geometry", params + at);
+    const std::size_t taps = std::size_t{conv.kernel_h} * conv.kernel_w,
+                      inputs = input.channels / conv.groups;
     mutate_weights(params + offsetof(Params, weight_type), conv.weight_type, conv.weights_offset,
-                   conv.bias_offset, output.channels,
-                   std::size_t{conv.kernel_h} * conv.kernel_w * (input.channels / conv.groups));
+                   conv.bias_offset, stored_weights(conv, output.channels, taps * inputs),
+                   output.channels);
+    if constexpr (requires { conv.nonzero_offset; })
+      mutate_storage<Params>(params, output.channels, taps * ((inputs + 7) / 8));
     mutate_post(params + offsetof(Params, post), output);
+  }
+
+  // How many weights a plan holds of `rows` rows.
+  template <typename Params>
+  std::size_t stored_weights(const Params& params, std::size_t rows, std::size_t row) const {
+    if constexpr (requires { params.nonzero_offset; })
+      if (params.nonzero_offset != 0)
+        return get<std::uint32_t>(plan_, params.starts_offset + 4 * rows);
+    return rows * row;
+  }
+
+  // Bits that move within their byte, so that their number stays right, bits that come or go,
+  // starts, segments, and the fields that say where all these are. `row_bytes`: bits of a row.
+  template <typename Params>
+  void mutate_storage(std::size_t at, std::size_t rows, std::size_t row_bytes) {
+    const auto params = get<Params>(plan_, at);
+    for (const std::size_t field :
+         {offsetof(Params, nonzero_offset), offsetof(Params, starts_offset),
+          offsetof(Params, segment_count), offsetof(Params, segments_offset)})
+      nudge<std::uint32_t>("storage field", at + field);
+    nudge_offset("storage field", at + offsetof(Params, starts_offset));
+    nudge_offset("storage field", at + offsetof(Params, segments_offset));
+    change<std::uint32_t>("storage field", at + offsetof(Params, nonzero_offset), 0);
+    if (params.nonzero_offset != 0) {
+      flip("nonzero bit", params.nonzero_offset, rows * row_bytes, 1, 20);
+      for (std::size_t n = 0; n < 60; ++n) {
+        const std::size_t place = params.nonzero_offset + random_() % (rows * row_bytes);
+        const auto bits = get<std::uint8_t>(plan_, place);
+        const auto step = static_cast<std::uint8_t>(3U << random_() % 7);
+        if ((bits & step) != 0 && (bits & step) != step)  // one of two neighbours is set
+          change<std::uint8_t>("moved bit", place, static_cast<std::uint8_t>(bits ^ step));
+      }
+      for (std::size_t row = 0; row <= std::min<std::size_t>(rows, 8); ++row)
+        nudge<std::uint32_t>("weight start", params.starts_offset + 4 * row);
+    }
+    for (std::size_t i = 0; i < std::min(params.segment_count, 8U); ++i) {
+      const std::size_t segment = params.segments_offset + i * sizeof(intrt_segment);
+      nudge<std::uint32_t>("segment end", segment + offsetof(intrt_segment, end));
+      nudge<std::uint32_t>("segment shift", segment + offsetof(intrt_segment, shift));
+    }
   }
 
   // Every field of up to 8 spans, the last among them.
@@ -236,8 +285,8 @@ class Mutants {
 
   // `fields`: weight_type, weights_offset, bias_offset.
   void mutate_weights(std::size_t fields, std::uint32_t type, std::size_t weights, std::size_t bias,
-                      std::size_t rows, std::size_t row) {
-    flip("weight", weights, rows * row, type, 60);
+                      std::size_t stored, std::size_t rows) {
+    flip("weight", weights, stored, type, 60);
     if (bias != 0) flip("bias", bias, rows, 4, 12);
     change<std::uint32_t>("weight type", fields, 3 - type);
     change<std::uint32_t>("weight offset", fields + 4, get<std::uint32_t>(plan_, fields + 4) + 16);
@@ -293,6 +342,13 @@ class Mutants {
           offsetof(intrt_tensor_record, width)})
       nudge<std::uint32_t>("shape", at + field);
     nudge<std::uint32_t>("decimal offset", at + offsetof(intrt_tensor_record, decimals_offset));
+    if (record.channel_map_offset != 0) {
+      for (std::uint32_t i = 0; i < std::min(record.channels, 8U); ++i)
+        nudge<std::uint16_t>("channel map", record.channel_map_offset + 2 * i);
+      const std::size_t field = at + offsetof(intrt_tensor_record, channel_map_offset);
+      change<std::uint32_t>("channel map", field, 0);
+      change<std::uint32_t>("channel map", field, record.channel_map_offset + 2);
+    }
     nudge<std::uint32_t>("name", at + offsetof(intrt_tensor_record, name_offset));
     for (std::uint32_t other = 0; other < header_.tensor_count; ++other)
       change<std::uint32_t>("arena offset", at + offsetof(intrt_tensor_record, arena_offset),

@@ -16,12 +16,13 @@ using namespace lockstep::test;
 
 namespace {
 
-// Kinds that can change nothing: post-processing of accumulators that do not occur, weights and
-// biases of elements that a mask removes, the width of sums that need less, whether a
-// pooling says that its value is complete, and memory that is free.
+// Kinds that can change nothing: post-processing of accumulators that do not occur, weights (and
+// which of them are stored, and what they stand for) and biases of elements that a mask removes,
+// the width of sums that need less, whether a pooling says that its value is complete, and memory
+// that is free.
 const std::set<std::string> kMayChangeNothing = {
-    "shift",  "shift offset", "lower limit",  "upper limit", "rounding",
-    "weight", "bias",         "arena offset", "bits",        "flags"};
+    "shift", "shift offset", "lower limit", "upper limit", "rounding",  "weight",
+    "bias",  "arena offset", "bits",        "flags",       "moved bit", "segment end"};
 
 }  // namespace
 

@@ -22,9 +22,10 @@ class Net {
  public:
   explicit Net(std::uint64_t seed) : random_(seed) {}
 
-  void input(const std::string& name, const std::string& shape) {
-    inputs_.push_back(
-        fmt::format(R"({{"name":"{}","shape":[{}],"bits":6,"decimal":4}})", name, shape));
+  // `raw`: the normalisation of raw bytes; empty: codes.
+  void input(const std::string& name, const std::string& shape, const std::string& raw = "") {
+    inputs_.push_back(fmt::format(R"({{"name":"{}","shape":[{}],"bits":6,"decimal":4{}}})", name,
+                                  shape, raw.empty() ? "" : R"(,"raw":)" + raw));
   }
   void node(const std::string& name, const std::string& op, const std::vector<std::string>& from,
             const std::string& attributes = "", const std::string& wrap = "") {
@@ -116,7 +117,7 @@ const std::set<std::string> kMayChangeNothing = {
     "step start",   "threshold",      "table of a channel",
     "upper limit",  "weight",         "geometry",
     "wiring",       "weight offset",  "post kind",
-    "table count",  "mask offset"};
+    "table count",  "mask offset",    "moved bit"};
 
 void check_net(Net net, const std::vector<std::string>& outputs) {
   const Graph graph = net.graph(outputs);
@@ -126,8 +127,12 @@ void check_net(Net net, const std::vector<std::string>& outputs) {
   Tally tally;
   for (const bool keep_layers : {false, true}) {
     CAPTURE(keep_layers);
-    const Bytes plan =
-        compile_network(graph, state, {.keep_layers = keep_layers, .after_pass = {}}).plan;
+    const Bytes plan = compile_network(graph, state,
+                                       {.keep_layers = keep_layers,
+                                        .optimize = keep_layers ? passes::Objective::kSize
+                                                                : passes::Objective::kSpeed,
+                                        .after_pass = {}})
+                           .plan;
     verify::Options options;
     options.plan = plan;
     options.random_samples = 200;
@@ -219,6 +224,17 @@ TEST_CASE("tables of activations") {
     net.quantize("q", "m", {3});
     check_net(std::move(net), {"q"});
   }
+}
+
+TEST_CASE("tables of raw bytes") {
+  Net net(11);
+  net.input("x", "2,2,3", R"({"mean":[0.4,0.5],"std":[0.25,0.3]})");
+  net.input("y", "2,2,3", R"({"scale":0.0078125,"mean":1})");
+  net.node("a", "add", {"x", "y"});
+  net.quantize("q", "a", {3});
+  net.prune("m", "y", {2, 2, 3});
+  net.quantize("mq", "m", {3, 4});
+  check_net(std::move(net), {"q", "mq"});
 }
 
 TEST_CASE("a function of sums that falls and rises") {

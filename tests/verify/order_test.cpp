@@ -175,6 +175,21 @@ TEST_CASE("a pooling of accumulators is understood") {
   }
 }
 
+TEST_CASE("a relu6 of sums on several grids that follows their pooling is understood") {
+  test::StateBuilder state;
+  state.floats("c.weight", {2, 1, 3, 3}, weights(18, false));
+  state.quantize("c.quantize.", {5}, 8);
+  state.quantize("q.", {4, 6}, 10);
+  state.quantize("q2.", {3}, 8);
+  const Case net = make(
+      conv("c", "input", 2) + "," + node("q", "quantize", "c", R"("channelwise":1,"bits":10)") +
+          "," + node("m", "mul", R"(q","q)") + "," + node("r", "relu6", "m") + "," +
+          node("p", "max_pool2d", "r", R"("kernel_size":2)") + "," + node("q2", "quantize", "p"),
+      "q2", std::move(state));
+  check_agreed(net);
+  CHECK(check_mutants(net) >= 2);
+}
+
 TEST_CASE("a flatten of accumulators is understood") {
   test::StateBuilder state;
   state.floats("c.weight", {2, 1, 3, 3}, weights(18, false));

@@ -1,4 +1,4 @@
-// The recorded networks, compiled.
+// The recorded networks, compiled; those that keep their layers for size, with sparse weights.
 #pragma once
 
 #include <vector>
@@ -9,7 +9,12 @@
 namespace lockstep::test {
 
 inline std::vector<std::byte> compile_plan(const Recorded& net, bool keep_layers) {
-  return compile_network(net.graph, net.state, {.keep_layers = keep_layers, .after_pass = {}}).plan;
+  return compile_network(
+             net.graph, net.state,
+             {.keep_layers = keep_layers,
+              .optimize = keep_layers ? passes::Objective::kSize : passes::Objective::kSpeed,
+              .after_pass = {}})
+      .plan;
 }
 
 }  // namespace lockstep::test

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "verify/differential/channel_map.h"
 #include "verify/semantics/rounding.h"
 
 namespace lockstep::verify {
@@ -25,7 +26,9 @@ std::string value_text(const Format& format, std::int64_t element, std::int64_t 
 // What a reader of the tensor gets: the code on its grid, and with an offset one float32 addition.
 struct Found {
   const VisibleTensor& tensor;
-  std::int64_t element, code;
+  std::int64_t element;        // in the tensor's (C,H,W) order
+  std::int64_t graph_element;  // of the node's value
+  std::int64_t code;
 
   bool has_offset() const { return !tensor.offsets.empty(); }
   float real() const {
@@ -36,7 +39,7 @@ struct Found {
   bool equals(const Format& format, std::int64_t expected) const {
     if (has_offset() || format.real)
       return has_offset() && format.real && real() == real_from_bits(expected);
-    return same_value(code, tensor.decimal(element), expected, format.decimal(element));
+    return same_value(code, tensor.decimal(element), expected, format.decimal(graph_element));
   }
   std::string text() const {
     const std::string text = code_text(code, tensor.decimal(element));
@@ -92,8 +95,11 @@ void Comparison::compare_codes(const Observations& seen, const NodeValues& exact
       continue;
     }
     const Format& format = network_.format(tensor.name);
-    const std::int64_t count = format.element_count();
-    if (tensor.element_count() != count || tensor.logical_rank != format.shape.size()) {
+    if (const std::string fault = map_fault(tensor, format); !fault.empty()) {
+      refute(tensor.name, fault);
+      continue;
+    }
+    if (!is_part_of(tensor, format) || tensor.logical_rank != format.shape.size()) {
       refute(tensor.name, fmt::format("{} x {} x {} elements of rank {}, expected shape {}",
                                       tensor.channels, tensor.height, tensor.width,
                                       tensor.logical_rank, shape_text(format.shape)));
@@ -101,13 +107,15 @@ void Comparison::compare_codes(const Observations& seen, const NodeValues& exact
     }
     seen_.insert(tensor.name);
     const std::vector<std::int64_t>& reference = expected->second.codes;
+    const std::int64_t count = tensor.element_count(), all = format.element_count();
     for (std::int64_t s = 0; s < seen.samples; ++s)
       for (std::int64_t e = 0; e < count; ++e) {
-        const auto i = static_cast<std::size_t>(s * count + e);
-        const Found found = {tensor, e, seen.codes[t][i]};
-        if (found.equals(format, reference[i])) continue;
+        const std::int64_t element = graph_element(tensor, e);
+        const Found found = {tensor, e, element,
+                             seen.codes[t][static_cast<std::size_t>(s * count + e)]};
+        if (found.equals(format, reference[static_cast<std::size_t>(s * all + element)])) continue;
         report_.differing += 1;
-        note({tensor.name, e, s * count + e, first_sample + s}, found.text(), exact);
+        note({tensor.name, element, s * all + element, first_sample + s}, found.text(), exact);
       }
     report_.values += count * seen.samples;
   }

@@ -220,7 +220,7 @@ class Run {
     if (options_.float_path != nullptr) finish(floats, result_.first_float_divergence);
   }
 
-  // Every quantize node, every tensor that the plan shows, and the outputs.
+  // What bytes become, every quantize node, every tensor that the plan shows, and the outputs.
   std::vector<std::string> nodes_for_float() const {
     std::vector<std::string> shown;
     for (std::uint32_t t = 0; t < intrt_tensor_count(plan_.get()); ++t) {
@@ -228,6 +228,8 @@ class Run {
       if (tensor.named || !tensor.offsets.empty()) shown.push_back(tensor.name);
     }
     std::vector<std::string> names;
+    for (const GraphInput& input : network_.graph().inputs)
+      if (input.raw) names.push_back(input.name);
     for (const Node& node : network_.graph().nodes)
       if (node.op == "quantize" || std::ranges::find(shown, node.name) != shown.end() ||
           std::ranges::find(network_.graph().outputs, node.name) != network_.graph().outputs.end())

@@ -13,7 +13,7 @@
 namespace lockstep::verify {
 namespace {
 
-constexpr std::uint32_t kVersion = 3;
+constexpr std::uint32_t kVersion = 4;
 constexpr std::uint32_t kEndOfSample = 0xFFFFFFFFu;
 constexpr std::uint32_t kEnd = 0xFFFFFFFEu;
 constexpr std::uint32_t kMaxCount = 65536;        // of tensors; of a dimension, as in plans
@@ -87,6 +87,13 @@ VisibleTensor read_tensor(Reader& reader, std::uint32_t& arena_offset) {
     throw Malformed{fmt::format("tensor '{}' has {} offsets", tensor.name, offsets)};
   for (std::uint32_t i = 0; i < offsets; ++i)
     tensor.offsets.push_back(std::bit_cast<float>(reader.u32("a tensor's offsets")));
+  const std::uint32_t mapped = reader.u32_at_most(tensor.channels, "a tensor's channel map");
+  if (mapped != 0 && mapped != tensor.channels)
+    throw Malformed{fmt::format("tensor '{}' maps {} channels", tensor.name, mapped)};
+  const std::span<const std::byte> map = reader.take(2 * std::size_t{mapped}, "a channel map");
+  for (std::size_t c = 0; c < mapped; ++c)
+    tensor.channel_map.push_back(std::to_integer<std::uint32_t>(map[2 * c]) |
+                                 std::to_integer<std::uint32_t>(map[2 * c + 1]) << 8);
   return tensor;
 }
 
@@ -210,7 +217,8 @@ std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const std::vector<std::int64_t>& shape = batch[i].shape;
       VisibleTensor tensor;
-      tensor.element_bytes = graph.inputs[i].bits <= 8 ? 1 : 2;
+      tensor.bytes = graph.inputs[i].raw.has_value();
+      tensor.element_bytes = tensor.bytes || graph.inputs[i].bits <= 8 ? 1 : 2;
       tensor.channels = static_cast<std::uint32_t>(shape[0]);
       if (shape.size() == 3) tensor.height = static_cast<std::uint32_t>(shape[1]);
       if (shape.size() > 1) tensor.width = static_cast<std::uint32_t>(shape.back());

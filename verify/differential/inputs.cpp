@@ -19,7 +19,8 @@ std::uint64_t mix(std::uint64_t x) {
 }
 
 enum Constant : std::int64_t { kLow, kHigh, kZero, kOne, kMinusOne, kConstants };
-constexpr const char* kConstantNames[] = {"all lowest", "all highest", "all 0", "all 1", "all -1"};
+constexpr const char* kConstantNames[] = {"all lowest", "all highest", "all 0", "all 1",
+                                          "all -1 (raw bytes: all 254)"};
 
 // Whether each element of the result comes from the one element at its place.
 bool keeps_places(const Node& node) {
@@ -86,7 +87,7 @@ Batch GeneratedInputs::make(std::int64_t first, std::int64_t count) const {
   Batch batch;
   const Graph& graph = network_.graph();
   for (std::size_t i = 0; i < graph.inputs.size(); ++i) {
-    const Format& format = network_.format(graph.inputs[i].name);
+    const Format& format = network_.fed_format(graph.inputs[i].name);
     TensorCodes tensor;
     tensor.shape = format.shape;
     tensor.decimals = format.decimals;
@@ -102,12 +103,12 @@ Batch GeneratedInputs::make(std::int64_t first, std::int64_t count) const {
 
 void GeneratedInputs::fill(const Sample& sample, std::size_t input, std::int64_t number,
                            std::int64_t* codes) const {
-  const Format& format = network_.format(network_.graph().inputs[input].name);
+  const Format& format = network_.fed_format(network_.graph().inputs[input].name);
   const std::int64_t elements = format.element_count();
   const std::int64_t lo = format.lo, hi = format.hi;
   switch (sample.kind) {
     case Kind::kConstant: {
-      const std::int64_t values[] = {lo, hi, 0, 1, -1};
+      const std::int64_t values[] = {lo, hi, 0, 1, lo < 0 ? -1 : hi - 1};
       std::fill(codes, codes + elements, values[sample.value]);
       return;
     }

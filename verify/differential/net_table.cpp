@@ -65,6 +65,7 @@ std::optional<TableDifference> first_difference(const NetTable& plan, const NetT
     compare("flag 'named'", expected.named, found.named);
     compare("raw bytes", expected.bytes, found.bytes);
     compare("offsets", expected.offsets, found.offsets);
+    compare("channel map", expected.channel_map, found.channel_map);
     compare("arena offset", plan.arena_offsets[t], c.arena_offsets[t]);
   }
   differences.compare(whole, "number of tensors", plan.tensors.size(), c.tensors.size());

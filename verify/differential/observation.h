@@ -22,6 +22,8 @@ struct VisibleTensor {
   bool bytes = false;  // raw bytes 0..255
   // Empty, or one per channel: the value is fl(code * 2^-decimal) + offset.
   std::vector<float> offsets;
+  // Empty: all channels of `name`, in order. Else which of them each channel is.
+  std::vector<std::uint32_t> channel_map;
 
   std::int64_t element_count() const {
     return std::int64_t{channels} * std::int64_t{height} * std::int64_t{width};

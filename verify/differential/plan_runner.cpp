@@ -68,12 +68,19 @@ std::string check_inputs(const OpenPlan& plan, const Graph& graph, const Observa
     return fmt::format("the plan has {} inputs, the graph {}", count, graph.inputs.size());
   for (std::uint32_t i = 0; i < count; ++i) {
     const VisibleTensor& tensor = seen.tensors[intrt_input(plan.get(), i)];
-    if (tensor.name != graph.inputs[i].name || tensor.element_count() != batch[i].element_count() ||
-        static_cast<std::int64_t>(tensor.bits) != graph.inputs[i].bits)
+    const GraphInput& input = graph.inputs[i];
+    const bool raw = input.raw.has_value();
+    if (tensor.bytes != raw)
+      return fmt::format("the plan's input {} takes {}, the graph's '{}' {}", i,
+                         tensor.bytes ? "raw bytes" : "codes", input.name,
+                         raw ? "raw bytes" : "codes");
+    const std::int64_t bits = raw ? 8 : input.bits;
+    if (tensor.name != input.name || tensor.element_count() != batch[i].element_count() ||
+        static_cast<std::int64_t>(tensor.bits) != bits)
       return fmt::format(
           "the plan's input {} is '{}' with {} elements of {} bits, the graph's '{}' has {} of {}",
-          i, tensor.name, tensor.element_count(), tensor.bits, graph.inputs[i].name,
-          batch[i].element_count(), graph.inputs[i].bits);
+          i, tensor.name, tensor.element_count(), tensor.bits, input.name, batch[i].element_count(),
+          bits);
   }
   return "";
 }
@@ -105,6 +112,8 @@ VisibleTensor OpenPlan::tensor(std::uint32_t index) const {
   tensor.named = (info.flags & INTRT_TENSOR_NAMED) != 0;
   tensor.bytes = info.type == INTRT_UINT8;
   if (info.offsets != nullptr) tensor.offsets.assign(info.offsets, info.offsets + info.channels);
+  if (info.channel_map != nullptr)
+    tensor.channel_map.assign(info.channel_map, info.channel_map + info.channels);
   return tensor;
 }
 

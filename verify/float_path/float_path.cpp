@@ -55,7 +55,9 @@ class TorchFloatPath final : public FloatPath {
     const torch::InferenceMode inference;
     std::map<std::string, Tensor, std::less<>> values;
     for (std::size_t i = 0; i < graph_.inputs.size(); ++i)
-      values[graph_.inputs[i].name] = input_tensor(batch.at(i), samples);
+      values[graph_.inputs[i].name] =
+          graph_.inputs[i].raw ? normalise(byte_tensor(batch.at(i), samples), graph_.inputs[i])
+                               : input_tensor(batch.at(i), samples);
     for (std::size_t n = 0; n < graph_.nodes.size(); ++n) {
       const Node& node = graph_.nodes[n];
       std::vector<Tensor> inputs;
@@ -77,11 +79,24 @@ class TorchFloatPath final : public FloatPath {
   }
 
  private:
-  static Tensor input_tensor(const TensorCodes& input, std::int64_t samples) {
+  static Tensor empty_input(const TensorCodes& input, std::int64_t samples,
+                            torch::ScalarType type) {
     std::vector<std::int64_t> shape = {samples};
     shape.insert(shape.end(), input.shape.begin(), input.shape.end());
-    Tensor tensor = torch::empty(shape, torch::kFloat32);
+    Tensor tensor = torch::empty(shape, type);
     LOCKSTEP_ASSERT(tensor.numel() == static_cast<std::int64_t>(input.codes.size()));
+    return tensor;
+  }
+
+  static Tensor byte_tensor(const TensorCodes& input, std::int64_t samples) {
+    Tensor tensor = empty_input(input, samples, torch::kUInt8);
+    std::uint8_t* bytes = tensor.data_ptr<std::uint8_t>();
+    for (const std::int64_t byte : input.codes) *bytes++ = static_cast<std::uint8_t>(byte);
+    return tensor;
+  }
+
+  static Tensor input_tensor(const TensorCodes& input, std::int64_t samples) {
+    Tensor tensor = empty_input(input, samples, torch::kFloat32);
     LOCKSTEP_ASSERT(input.decimals.size() == 1);
     const float step = std::ldexp(1.0F, -input.decimals[0]);
     float* values = tensor.data_ptr<float>();

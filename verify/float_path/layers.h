@@ -33,6 +33,9 @@ Layer make_function_layer(const Node& node);  // activations, sums and products
 Layer make_window_layer(const Node& node);    // pooling and upsampling
 Layer make_move_layer(const Node& node);      // what only moves or picks values
 
+// The value of a raw input from its bytes, of type uint8: its normalisation and quantization.
+torch::Tensor normalise(const torch::Tensor& bytes, const GraphInput& input);
+
 // clamp(round(x * 2^decimal)) * 2^-decimal, with one decimal or one per index of `axis`.
 torch::Tensor fake_quantize(const torch::Tensor& x, const QuantizeParameters& quantize,
                             Rounding rounding, std::int64_t axis);

@@ -1,4 +1,5 @@
-// What a quantize and a prune node do to a value, and their counterparts around weights.
+// What a quantize and a prune node do to a value, and their counterparts around weights; and what
+// becomes of raw bytes.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <torch/torch.h>
@@ -24,6 +25,14 @@ Tensor powers_of_two(const std::vector<int>& decimals, int sign, std::int64_t ax
   std::vector<std::int64_t> shape(static_cast<std::size_t>(rank), 1);
   shape.at(static_cast<std::size_t>(axis)) = static_cast<std::int64_t>(decimals.size());
   return flat.reshape(shape);
+}
+
+// Numbers of a raw input, shaped so that they broadcast along the channels of a batch.
+Tensor along_channels(const std::vector<double>& values, torch::ScalarType type,
+                      std::int64_t rank) {
+  std::vector<std::int64_t> shape(static_cast<std::size_t>(rank), 1);
+  shape.at(1) = static_cast<std::int64_t>(values.size());
+  return torch::tensor(values, torch::kFloat64).to(type).reshape(shape);
 }
 
 // Does the mask span a sample of `x`, with 1 where it is the same along an axis?
@@ -77,6 +86,18 @@ Tensor fake_quantize(const Tensor& x, const QuantizeParameters& quantize, Roundi
   const double highest = std::ldexp(1.0, quantize.bits - 1);
   const Tensor codes = torch::clamp(rounded, -highest, highest - 1);
   return codes * powers_of_two(quantize.decimals, -1, axis, x.dim());
+}
+
+Tensor normalise(const Tensor& bytes, const GraphInput& input) {
+  const RawBytes& raw = *input.raw;
+  const Tensor scaled =
+      (bytes.to(torch::kFloat64) * along_channels(raw.scale, torch::kFloat64, bytes.dim()))
+          .to(torch::kFloat32);
+  const Tensor moved = scaled - along_channels(raw.mean, torch::kFloat32, bytes.dim());
+  const Tensor numbers = moved / along_channels(raw.std, torch::kFloat32, bytes.dim());
+  const QuantizeParameters quantize = {.decimals = {static_cast<int>(input.decimal)},
+                                       .bits = static_cast<int>(input.bits)};
+  return fake_quantize(numbers, quantize, Rounding::kTowardZero, -1);
 }
 
 Tensor mask_tensor(const MaskParameters& mask) {

@@ -7,6 +7,7 @@
 #include <bit>
 #include <optional>
 
+#include "verify/differential/channel_map.h"
 #include "verify/proof/geometry.h"
 #include "verify/proof/post_processing.h"
 #include "verify/proof/reach.h"
@@ -36,6 +37,11 @@ class Mixture {
     Term term;
     std::int64_t weight;
   };
+  void drop(const std::vector<Term>& terms) {
+    std::erase_if(parts_, [&](const Part& part) {
+      return std::ranges::find(terms, part.term) != terms.end();
+    });
+  }
   const std::vector<Part>& parts() const { return parts_; }
 
  private:
@@ -59,7 +65,8 @@ int log2_of(std::int64_t power) { return std::countr_zero(static_cast<std::uint6
 
 void check_bilinear(PlanCheck& check, const PlanOp& op, const Node& node) {
   const VisibleTensor &input = check.tensors[op.inputs[0]], &output = check.tensors[op.output];
-  const std::vector<std::int64_t>& shape = check.network.format(node.inputs[0]).shape;
+  const Format& source_format = check.network.format(node.inputs[0]);
+  const std::vector<std::int64_t>& shape = source_format.shape;
   if (node.choice("mode") != "bilinear" || shape.size() != 3)
     throw NotUnderstood{
         fmt::format("operator '{}' of the plan sums, but '{}' does not", op.node, node.name)};
@@ -83,29 +90,37 @@ void check_bilinear(PlanCheck& check, const PlanOp& op, const Node& node) {
   std::optional<int> finer;  // by how many bits the weights are on a finer grid than 2^-unit
   for (std::int64_t e = 0; e < output.element_count(); ++e) {
     const Place place = place_of(output, e);
+    const std::int64_t channel = graph_channel(output, place.channel);
     Mixture expected, found;
+    std::vector<Term> idle;  // always 0: any weight will do
     const Neighbours rows = neighbours(place.y, scale.height, shape[1]);
     const Neighbours columns = neighbours(place.x, scale.width, shape[2]);
     for (std::size_t y = 0; y < 2; ++y)
-      for (std::size_t x = 0; x < 2; ++x)
-        expected.add(
-            check.terms.term(source, (place.channel * shape[1] + rows.position[y]) * shape[2] +
-                                         columns.position[x]),
-            rows.weight[y] * columns.weight[x]);
+      for (std::size_t x = 0; x < 2; ++x) {
+        const std::int64_t element =
+            (channel * shape[1] + rows.position[y]) * shape[2] + columns.position[x];
+        const Term term = check.terms.term(source, element);
+        if (source_format.range(element) == CodeRange{0, 0}) idle.push_back(term);
+        expected.add(term, rows.weight[y] * columns.weight[x]);
+      }
     std::optional<int> decimal;
     std::vector<std::int64_t> row(at(reach.fan_in + 1), 0);
     for (std::int64_t k = 0; k < reach.fan_in; ++k)
       row[at(k)] = op.weights[at(weight_index(op, input, place.channel, k))];
     reach.each(place.channel, e % plane, [&](std::int64_t k, std::int64_t element) {
       const std::size_t i = at(element);
+      const bool is_idle = facts.range(i) == CodeRange{0, 0};
+      if (is_idle) idle.push_back(facts.terms[i]);
       if (row[at(k)] == 0) return;
       found.add(facts.terms[i], row[at(k)]);
-      if (facts.lo[i] == 0 && facts.hi[i] == 0) return;
+      if (is_idle) return;
       if (decimal.value_or(facts.decimals[i]) != facts.decimals[i])
         throw Difference{op.node, fmt::format("layer '{}': adds codes of different decimals at {}",
                                               op.node, place_text(output, e))};
       decimal = facts.decimals[i];
     });
+    expected.drop(idle);
+    found.drop(idle);
     for (const Mixture::Part& part : found.parts()) {
       const std::int64_t wanted = expected.weight_of(part.term);
       if (!finer && wanted != 0) finer = log2_of(part.weight) - log2_of(wanted);
@@ -124,7 +139,7 @@ void check_bilinear(PlanCheck& check, const PlanOp& op, const Node& node) {
       throw Difference{op.node,
                        fmt::format("layer '{}': the accumulator of channel {} can leave 32 bits",
                                    op.node, place.channel)};
-    before.expected.push_back(Terms::combined(number, e),
+    before.expected.push_back(Terms::combined(number, graph_element(output, e)),
                               decimal.value_or(output.decimal(e)) + unit + finer.value_or(0),
                               {sum.lo, sum.hi});
   }

@@ -47,12 +47,15 @@ class Chains {
   bool is_exact(std::int32_t chain) const;  // does not end in float functions
   // The chain without float functions at its end.
   std::int32_t exact_part(std::int32_t chain) const;
+  std::int32_t without_last(std::int32_t chain) const { return link(chain).parent; }
+  std::int32_t last_step(std::int32_t chain) const { return link(chain).step; }
   const GraphStep& last(std::int32_t chain) const;  // requires a chain that is not empty
 
  private:
   struct Link {
     std::int32_t parent, step, length;
   };
+  const Link& link(std::int32_t chain) const { return links_[static_cast<std::size_t>(chain)]; }
   std::vector<Link> links_;
   std::deque<GraphStep> steps_;  // Steps point into it
   std::unordered_map<std::uint64_t, std::int32_t> extended_;

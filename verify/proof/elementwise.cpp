@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "verify/differential/channel_map.h"
 #include "verify/proof/geometry.h"
 #include "verify/proof/post_processing.h"
 #include "verify/proof/wiring.h"
@@ -65,23 +66,27 @@ struct Pair {
 std::vector<Pair> pairs_of(PlanCheck& check, const PlanOp& op, const Node& node,
                            const std::array<std::size_t, 2>& sources) {
   const VisibleTensor& output = check.tensors[op.output];
-  const std::vector<std::int64_t>& shape = check.network.format(node.name).shape;
-  std::int64_t elements = 1;
-  for (const std::int64_t extent : shape) elements *= extent;
-  check.expect(op.node, "number of elements", elements, output.element_count());
+  const Format& format = check.network.format(node.name);
+  if (output.channel_map.empty())
+    check.expect(op.node, "number of elements", format.element_count(), output.element_count());
+  else if (!is_part_of(output, format))
+    throw Difference{op.node, fmt::format("layer '{}': its output '{}' holds no channels of it",
+                                          op.node, output.name)};
   std::vector<Pair> pairs;
   for (std::int64_t e = 0; e < output.element_count(); ++e) {
     Pair pair{};
     for (std::size_t i = 0; i < 2; ++i) {
       const VisibleTensor& input = check.tensors[op.inputs[i]];
-      const std::int64_t found = plan_source(input, output, e);
+      const std::int64_t source = plan_source(input, output, e);
+      const std::int64_t found = graph_element(input, source);
       const std::int64_t expected =
-          graph_source(check.network.format(node.inputs[sources[i]]).shape, shape, e);
+          graph_source(check.network.format(node.inputs[sources[i]]).shape, format.shape,
+                       graph_element(output, e));
       if (found != expected)
         throw Difference{
             op.node, fmt::format("layer '{}': {} takes element {} of '{}', expected {}", op.node,
                                  place_text(output, e), found, input.name, expected)};
-      pair.element[i] = at(found);
+      pair.element[i] = at(source);
     }
     pairs.push_back(pair);
   }
@@ -160,7 +165,8 @@ void check_add(PlanCheck& check, const PlanOp& op) {
       decimal = grid;
     }
     expect_32_bits(op, output, e, sum);
-    before.expected.push_back(Terms::combined(number, e), decimal.value_or(output.decimal(e)), sum);
+    before.expected.push_back(Terms::combined(number, graph_element(output, e)),
+                              decimal.value_or(output.decimal(e)), sum);
   }
   check_post(check, op, before);
 }
@@ -177,8 +183,8 @@ void check_mul(PlanCheck& check, const PlanOp& op) {
     const auto [of_a, of_b] = pairs[at(e)].element;
     const CodeRange range = product(a.range(of_a), b.range(of_b));
     expect_32_bits(op, output, e, range);
-    before.expected.push_back(Terms::combined(number, e), a.decimals[of_a] + b.decimals[of_b],
-                              range);
+    before.expected.push_back(Terms::combined(number, graph_element(output, e)),
+                              a.decimals[of_a] + b.decimals[of_b], range);
   }
   check_post(check, op, before);
 }
@@ -189,6 +195,11 @@ void check_argmax(PlanCheck& check, const PlanOp& op) {
   expect_input(check, op, 0, node, 0);
   expect_map(check, op, input, node.inputs[0], "input");
   expect_map(check, op, output, node.name, "output");
+  // The result is the number of a channel.
+  check.expect<std::int64_t>(op.node, "channels of its input",
+                             check.network.format(node.inputs[0]).shape[0], input.channels);
+  for (std::int64_t c = 0; c < input.channels; ++c)
+    check.expect(op.node, fmt::format("channel {} of its input", c), c, graph_channel(input, c));
   const ElementFacts& facts = check.held[op.inputs[0]];
   const std::int32_t number = check.terms.number_of(node.name);
   const std::int64_t plane = output.element_count();

@@ -21,11 +21,22 @@ Direction reversed(Direction direction) {
   }
 }
 
-// The cap of a relu6 on the grid of what it acts on.
-std::int64_t cap_code(const GraphStep& step, int decimal) {
-  const std::optional<std::int64_t> code = on_grid(step.cap, 0, decimal);
-  LOCKSTEP_ASSERT(code.has_value());
-  return *code;
+// The cap of a relu6 on the grid of what it acts on; nothing where that is too coarse for it. A
+// plan may have another grid than the graph, on which the cap lies.
+std::optional<std::int64_t> cap_code(const GraphStep& step, int decimal) {
+  if (decimal > 0) return on_grid(step.cap, 0, decimal).value_or(INT64_MAX);  // beyond all codes
+  return on_grid(step.cap, 0, decimal);
+}
+
+// min(max(value, 0), cap).
+ExactValue capped(const GraphStep& step, ExactValue value) {
+  value.code = std::max<std::int64_t>(value.code, 0);
+  if (const std::optional<std::int64_t> cap = cap_code(step, value.decimal)) {
+    value.code = std::min(value.code, *cap);
+    return value;
+  }
+  const std::optional<std::int64_t> code = on_grid(value.code, value.decimal, 0);
+  return code && *code <= step.cap ? value : ExactValue{step.cap, 0};
 }
 
 }  // namespace
@@ -64,9 +75,12 @@ ExactValue GraphFunction::apply(std::int64_t code) const {
       case Kind::kRelu:
         code = std::max<std::int64_t>(code, 0);
         break;
-      case Kind::kCap:
-        code = std::clamp<std::int64_t>(code, 0, cap_code(*step, decimal));
+      case Kind::kCap: {
+        const ExactValue value = capped(*step, {code, decimal});
+        code = value.code;
+        decimal = value.decimal;
         break;
+      }
       case Kind::kReal:
         number = apply_to_code(step->functions, code, decimal);
         real = true;
@@ -99,7 +113,8 @@ std::optional<std::vector<PostStep>> GraphFunction::shifts(int decimal) const {
         shifts.push_back({0, Rounding::kTowardZero, 0, INT64_MAX});
         break;
       case Kind::kCap:
-        shifts.push_back({0, Rounding::kTowardZero, 0, cap_code(*step, now)});
+        if (!cap_code(*step, now)) return std::nullopt;
+        shifts.push_back({0, Rounding::kTowardZero, 0, *cap_code(*step, now)});
         break;
       case Kind::kReal:
         return std::nullopt;

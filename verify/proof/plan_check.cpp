@@ -1,5 +1,7 @@
 #include "verify/proof/plan_check.h"
 
+#include "verify/differential/channel_map.h"
+
 namespace lockstep::verify {
 
 PlanCheck::PlanCheck(const ExactNetwork& network_, const Parameters& parameters_,
@@ -32,7 +34,8 @@ std::int64_t logical_index(const VisibleTensor& tensor, std::int64_t physical) {
 
 std::string place_text(const VisibleTensor& tensor, std::int64_t logical) {
   const Place place = place_of(tensor, logical);
-  return fmt::format("channel {}, position ({}, {})", place.channel, place.y, place.x);
+  return fmt::format("channel {}, position ({}, {})", graph_channel(tensor, place.channel), place.y,
+                     place.x);
 }
 
 }  // namespace lockstep::verify

@@ -65,6 +65,7 @@ struct Place {
 Place place_of(const VisibleTensor& tensor, std::int64_t logical);
 std::int64_t physical_index(const VisibleTensor& tensor, std::int64_t logical);
 std::int64_t logical_index(const VisibleTensor& tensor, std::int64_t physical);
+// For messages; counts channels as the graph does.
 std::string place_text(const VisibleTensor& tensor, std::int64_t logical);
 
 }  // namespace lockstep::verify

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "intrt/arith.h"
@@ -26,12 +27,79 @@ std::vector<Wide> read_array(const OpenPlan& plan, std::size_t offset, std::size
   return values;
 }
 
-void read_weights(const OpenPlan& plan, std::uint32_t type, std::uint32_t offset, std::size_t count,
-                  PlanOp& op) {
-  op.weight_bits = type == INTRT_INT8 ? 8 : (type == INTRT_INT16 ? 16 : 32);
-  op.weights = type == INTRT_INT8    ? read_array<std::int8_t, std::int64_t>(plan, offset, count)
-               : type == INTRT_INT16 ? read_array<std::int16_t, std::int64_t>(plan, offset, count)
-                                     : read_array<std::int32_t, std::int64_t>(plan, offset, count);
+// Where the weights [rows][taps][inputs] of an operator are.
+struct WeightPlace {
+  std::uint32_t type, offset;
+  std::size_t rows, taps, inputs;
+
+  std::size_t count() const { return rows * taps * inputs; }
+};
+
+std::vector<std::int64_t> read_values(const OpenPlan& plan, const WeightPlace& place,
+                                      std::size_t count) {
+  return place.type == INTRT_INT8 ? read_array<std::int8_t, std::int64_t>(plan, place.offset, count)
+         : place.type == INTRT_INT16
+             ? read_array<std::int16_t, std::int64_t>(plan, place.offset, count)
+             : read_array<std::int32_t, std::int64_t>(plan, place.offset, count);
+}
+
+// Sparse weights with their zeros. The runtime has checked that starts and bits say the same, so
+// that the values follow one another in the order of the bits.
+std::vector<std::int64_t> read_sparse(const OpenPlan& plan, const WeightPlace& place,
+                                      std::uint32_t nonzero_offset, std::uint32_t starts_offset) {
+  const auto stored =
+      read_record<std::uint32_t>(plan, starts_offset + place.rows * sizeof(std::uint32_t));
+  const std::vector<std::int64_t> values = read_values(plan, place, stored);
+  const std::size_t tap_bytes = (place.inputs + 7) / 8;
+  std::vector<std::int64_t> weights;
+  weights.reserve(place.count());
+  std::size_t next = 0;
+  for (std::size_t tap = 0; tap < place.rows * place.taps; ++tap)
+    for (std::size_t i = 0; i < place.inputs; ++i) {
+      const unsigned bits = plan.bytes()[nonzero_offset + tap * tap_bytes + i / 8];
+      const bool is_stored = (bits >> (i % 8) & 1U) != 0;
+      weights.push_back(is_stored ? values.at(next++) : 0);
+    }
+  return weights;
+}
+
+// Makes of each weight what it stands for: times 2 to the shifts of all later segments. The runtime
+// has bounded that to 31 bits, so beyond 31 only zeros are shifted.
+void apply_segments(const OpenPlan& plan, std::uint32_t offset, std::size_t count,
+                    std::size_t inputs, std::vector<std::int64_t>& weights) {
+  std::vector<std::int64_t> factor(inputs, 1);
+  std::int64_t later = 1;
+  std::size_t end = inputs;
+  while (count-- > 0) {
+    const auto segment = read_record<intrt_segment>(plan, offset + count * sizeof(intrt_segment));
+    const std::size_t begin =
+        count == 0 ? 0
+                   : read_record<intrt_segment>(plan, offset + (count - 1) * sizeof segment).end;
+    std::fill(factor.begin() + static_cast<std::ptrdiff_t>(begin),
+              factor.begin() + static_cast<std::ptrdiff_t>(end), later);
+    constexpr std::int64_t kMost = std::int64_t{1} << 31;
+    later = std::min(kMost, later << segment.shift);
+    end = begin;
+  }
+  for (std::size_t k = 0; k < weights.size(); ++k) weights[k] *= factor[k % inputs];
+}
+
+void read_weights(const OpenPlan& plan, const WeightPlace& place, PlanOp& op) {
+  op.weight_bits = place.type == INTRT_INT8 ? 8 : (place.type == INTRT_INT16 ? 16 : 32);
+  op.weights = read_values(plan, place, place.count());
+}
+
+// conv2d and linear; op.weights are dense, each what it stands for, however they are stored.
+template <typename Params>
+void read_stored_weights(const OpenPlan& plan, const Params& params, const WeightPlace& place,
+                         PlanOp& op) {
+  if (params.nonzero_offset == 0) {
+    read_weights(plan, place, op);
+    apply_segments(plan, params.segments_offset, params.segment_count, place.inputs, op.weights);
+    return;
+  }
+  op.weight_bits = place.type == INTRT_INT8 ? 8 : (place.type == INTRT_INT16 ? 16 : 32);
+  op.weights = read_sparse(plan, place, params.nonzero_offset, params.starts_offset);
 }
 
 std::vector<std::int64_t> read_bias(const OpenPlan& plan, std::uint32_t offset, std::size_t count) {
@@ -113,10 +181,13 @@ void read_convolution(const OpenPlan& plan, std::size_t offset, const VisibleTen
   const auto params = read_record<Params>(plan, offset);
   op.window = read_window(params);
   op.groups = params.groups;
-  read_weights(plan, params.weight_type, params.weights_offset,
-               std::size_t{output.channels} * params.kernel_h * params.kernel_w *
-                   (input.channels / params.groups),
-               op);
+  const WeightPlace place{params.weight_type, params.weights_offset, output.channels,
+                          std::size_t{params.kernel_h} * params.kernel_w,
+                          input.channels / params.groups};
+  if constexpr (requires { params.nonzero_offset; })
+    read_stored_weights(plan, params, place, op);
+  else
+    read_weights(plan, place, op);
   op.bias = read_bias(plan, params.bias_offset, output.channels);
   op.post = read_post(plan, params.post, output);
 }
@@ -186,8 +257,12 @@ PlanOp read_op(const OpenPlan& plan, std::uint32_t index) {
     case PlanOp::kLinear: {
       const auto linear = read_record<intrt_linear_params>(plan, params);
       const auto outputs = static_cast<std::size_t>(output.element_count());
-      read_weights(plan, linear.weight_type, linear.weights_offset,
-                   outputs * static_cast<std::size_t>(input.element_count()), op);
+      const auto inputs = static_cast<std::size_t>(input.element_count());
+      // Bits go through all elements of the input, segments through the channels of each place.
+      const std::size_t per_tap = linear.nonzero_offset != 0 ? inputs : input.channels;
+      read_stored_weights(
+          plan, linear,
+          {linear.weight_type, linear.weights_offset, outputs, inputs / per_tap, per_tap}, op);
       op.bias = read_bias(plan, linear.bias_offset, outputs);
       op.post = read_post(plan, linear.post, output);
       break;

@@ -6,6 +6,7 @@
 #include <bit>
 #include <optional>
 
+#include "verify/differential/channel_map.h"
 #include "verify/proof/geometry.h"
 #include "verify/proof/post_processing.h"
 #include "verify/proof/wiring.h"
@@ -19,8 +20,25 @@ namespace {
       fmt::format("operator '{}' of the plan pools codes of different decimals", op.node)};
 }
 
+// Whether the operator pools what the graph pools, or the values before the relus that may as well
+// follow. Throws Difference where it does neither.
+enum class Pooled : std::uint8_t { kValues, kBeforeRelus };
+Pooled expect_pooled(PlanCheck& check, const PlanOp& op, const Node& node) {
+  const VisibleTensor& input = check.tensors[op.inputs[0]];
+  const Format& format = check.network.format(node.inputs[0]);
+  if (holds(check, op.inputs[0], node.inputs[0])) return Pooled::kValues;
+  bool before_relus = !format.real && is_part_of(input, format);
+  const std::int32_t number = check.terms.number_of(node.name);
+  for (std::int64_t e = 0; e < input.element_count() && before_relus; ++e)
+    before_relus = is_term(check, check.held[op.inputs[0]], at(e),
+                           check.terms.before_pooled_steps(number, graph_element(input, e)));
+  if (!before_relus) expect_input(check, op, 0, node, 0);
+  return Pooled::kBeforeRelus;
+}
+
 // The largest of the lower and of the upper ends in each window.
-void pool_largest(PlanCheck& check, const PlanOp& op, std::int32_t node, Arguments& before) {
+void pool_largest(PlanCheck& check, const PlanOp& op, std::int32_t node, Pooled pooled,
+                  Arguments& before) {
   const VisibleTensor &input = check.tensors[op.inputs[0]], &output = check.tensors[op.output];
   const ElementFacts& facts = check.held[op.inputs[0]];
   for (std::int64_t e = 0; e < output.element_count(); ++e) {
@@ -43,7 +61,11 @@ void pool_largest(PlanCheck& check, const PlanOp& op, std::int32_t node, Argumen
     if (!decimal)
       throw Difference{op.node,
                        fmt::format("layer '{}': a window lies outside its input", op.node)};
-    before.expected.push_back(Terms::combined(node, e), *decimal, range);
+    const std::int64_t element = graph_element(output, e);
+    before.expected.push_back(pooled == Pooled::kValues
+                                  ? check.terms.base(check.terms.term(node, element))
+                                  : Terms::combined(node, element),
+                              *decimal, range);
   }
 }
 
@@ -96,7 +118,7 @@ void pool_sums(PlanCheck& check, const PlanOp& op, std::int32_t node, int finer,
     if (least < limit(INT32_MIN) || most > limit(INT32_MAX))
       throw Difference{op.node, fmt::format("layer '{}': the accumulator of {} can leave 32 bits",
                                             op.node, place_text(output, e))};
-    before.expected.push_back(Terms::combined(node, e), decimal + finer,
+    before.expected.push_back(Terms::combined(node, graph_element(output, e)), decimal + finer,
                               {sum.lo * factor, sum.hi * factor});
   }
 }
@@ -106,21 +128,22 @@ void pool_sums(PlanCheck& check, const PlanOp& op, std::int32_t node, int finer,
 void check_max_pool2d(PlanCheck& check, const PlanOp& op) {
   const Node& node = expect_node(check, op, {"max_pool1d", "max_pool2d"}, "max_pool2d");
   const VisibleTensor &input = check.tensors[op.inputs[0]], &output = check.tensors[op.output];
-  expect_input(check, op, 0, node, 0);
+  const Pooled pooled = expect_pooled(check, op, node);
   expect_map(check, op, input, node.inputs[0], "input");
   expect_map(check, op, output, node.name, "output");
+  expect_same_channels(op, input, output);
   const SlidingWindow window = sliding_window(node);
   const auto reach = [](std::int64_t extent, std::int64_t stride, std::int64_t kernel,
                         std::int64_t dilation, std::int64_t pad, std::int64_t size) {
     return std::max(pad, (extent - 1) * stride + dilation * (kernel - 1) + 1 - size - pad);
   };
-  check_window(check, op, node,
+  check_window(check, op, node, window.padding,
                {reach(output.height, window.stride.height, window.kernel.height,
                       window.dilation.height, window.padding.height, input.height),
                 reach(output.width, window.stride.width, window.kernel.width, window.dilation.width,
                       window.padding.width, input.width)});
   Arguments before;
-  pool_largest(check, op, check.terms.number_of(node.name), before);
+  pool_largest(check, op, check.terms.number_of(node.name), pooled, before);
   check_post(check, op, before);
 }
 
@@ -132,6 +155,7 @@ void check_avg_pool2d(PlanCheck& check, const PlanOp& op) {
   expect_input(check, op, 0, node, 0);
   expect_map(check, op, input, node.inputs[0], "input");
   expect_map(check, op, output, node.name, "output");
+  expect_same_channels(op, input, output);
   const MeanWindows windows = mean_windows(node, {input.height, input.width});
   const std::int64_t factor = check_spans(check, op, "height", windows.rows, op.rows) *
                               check_spans(check, op, "width", windows.columns, op.columns);

@@ -6,6 +6,7 @@
 #include <map>
 #include <tuple>
 
+#include "verify/differential/channel_map.h"
 #include "verify/proof/tensors.h"
 #include "verify/semantics/index.h"
 #include "verify/semantics/rounding.h"
@@ -67,6 +68,7 @@ class PostCheck {
   void run() {
     check_.checked += static_cast<std::int64_t>(op_.post.keep.size());
     const std::int64_t count = output_.element_count();
+    is_part_ = is_part_of(output_, check_.network.format(output_.name));
     for (std::int64_t e = 0; e < count; ++e) targets_.push_back(find_target(e));
     if (output_.named) return compare();
     // A tensor that is not named may hold an earlier step on the way to its node: then the operator
@@ -95,7 +97,7 @@ class PostCheck {
     for (std::int64_t e = 0; e < count; ++e) groups_of_.push_back(sort_in(e));
     for (std::int64_t e = 0; e < count; ++e) {
       const Term target = targets_[at(e)];
-      const CodeRange result = target.node == Term::kZero ? check_constant(e, target) : check(e);
+      const CodeRange result = groups_of_[at(e)] < 0 ? check_constant(e, target) : check(e);
       expect_fits(e, result);
       check_.held[op_.output].push_back(target, output_.decimal(e), result);
     }
@@ -115,10 +117,22 @@ class PostCheck {
     if (output_.named) return target_of(check_, op_.output, e);
     const Term now = before_.expected.terms[at(e)];
     const std::int32_t node = check_.tensor_nodes[op_.output];
-    if (check_.network.format(output_.name).element_count() != output_.element_count()) return now;
-    const Term target = check_.terms.base(check_.terms.term(node, e));
+    if (!is_part_) return now;
+    const Term target = check_.terms.base(check_.terms.term(node, graph_element(output_, e)));
     if (target.node == Term::kZero && (now.node == Term::kZero || !keeps(e))) return target;
+    if ((now == Term{} || !keeps(e)) && constant(e)) return target;
     return leads_to(now, target) ? target : now;
+  }
+
+  // What the graph's element, or of a real value the exact integer behind it, is for every input.
+  std::optional<ExactValue> constant(std::int64_t e) const {
+    if (!is_part_) return std::nullopt;
+    const Format& format = check_.network.format(output_.name);
+    const std::int64_t element = graph_element(output_, e);
+    const CodeRange range = format.real ? format.source(element).codes : format.range(element);
+    if (range.lo != range.hi) return std::nullopt;
+    return ExactValue{range.lo,
+                      format.real ? format.source(element).decimal : format.decimal(element)};
   }
 
   bool leads_to(Term now, Term target) const {
@@ -131,7 +145,11 @@ class PostCheck {
     const Term target = targets_[at(e)], now = before_.expected.terms[at(e)];
     if (target.node == Term::kZero) return -1;
     const Chains& chains = check_.terms.chains();
-    if (!leads_to(now, target)) refuse_term(e, target, now);
+    if (!leads_to(now, target)) {
+      // The 0 of a channel that was left out, or a sum of constants.
+      if (constant(e)) return -1;
+      refuse_term(e, target, now);
+    }
     const int decimal = before_.expected.decimals[at(e)];
     const auto [entry, is_new] = numbers_.try_emplace(
         {channel(e), decimal, now.chain, target.chain}, static_cast<std::int32_t>(groups_.size()));
@@ -162,10 +180,12 @@ class PostCheck {
                                  place_text(output_, e), expected, 1 - expected)};
   }
 
-  // A mask or padding makes it the same for every input.
+  // A mask or padding makes it the same for every input, or the graph's ranges show it.
   CodeRange check_constant(std::int64_t e, Term target) const {
-    const GraphFunction graph(check_.terms.chains().behind(target.chain, Chains::kEmpty), 0);
-    const ExactValue value = graph.apply(0);
+    const ExactValue value =
+        target.node == Term::kZero
+            ? GraphFunction(check_.terms.chains().behind(target.chain, Chains::kEmpty), 0).apply(0)
+            : constant(e).value();
     const auto code = on_grid(value.code, value.decimal, output_.decimal(e));
     if (!code) expect_decimal(output_, e, value.decimal);
     const CodeRange image = keeps(e) ? function_of_(channel(e)).image(found(e)) : CodeRange{0, 0};
@@ -247,6 +267,7 @@ class PostCheck {
   const ChannelFunction& function_of_;
   std::vector<Group> groups_;
   std::map<std::tuple<std::int64_t, int, std::int32_t, std::int32_t>, std::int32_t> numbers_;
+  bool is_part_ = false;                 // every element of the output is one of its node's value
   std::vector<Term> targets_;            // per element
   std::vector<std::int32_t> groups_of_;  // per element
 };

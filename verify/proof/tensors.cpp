@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "intrt/plan_format.h"
+#include "verify/differential/channel_map.h"
 #include "verify/differential/output_names.h"
 #include "verify/proof/wiring.h"
 #include "verify/semantics/index.h"
@@ -14,11 +15,13 @@ void check_shape(PlanCheck& check, const VisibleTensor& tensor, const Format& fo
   const std::string& name = tensor.name;
   check.expect<std::int64_t>(name, "rank", static_cast<std::int64_t>(format.shape.size()),
                              tensor.logical_rank);
+  const bool is_mapped = !tensor.channel_map.empty();
   if (format.shape.size() ==
       1) {  // a flattened map keeps the height and width of what was flattened
-    check.expect(name, "number of elements", format.shape[0], tensor.element_count());
+    if (!is_mapped)
+      check.expect(name, "number of elements", format.shape[0], tensor.element_count());
   } else {
-    check.expect<std::int64_t>(name, "channels", format.shape[0], tensor.channels);
+    if (!is_mapped) check.expect<std::int64_t>(name, "channels", format.shape[0], tensor.channels);
     check.expect<std::int64_t>(name, "height", format.shape.size() == 3 ? format.shape[1] : 1,
                                tensor.height);
     check.expect<std::int64_t>(name, "width", format.shape.back(), tensor.width);
@@ -26,8 +29,8 @@ void check_shape(PlanCheck& check, const VisibleTensor& tensor, const Format& fo
 }
 
 bool is_on_canonical_grid(const VisibleTensor& tensor, const Format& format) {
-  for (std::int64_t e = 0; e < format.element_count(); ++e)
-    if (tensor.decimal(e) != format.decimal(e)) return false;
+  for (std::int64_t e = 0; e < tensor.element_count(); ++e)
+    if (tensor.decimal(e) != format.decimal(graph_element(tensor, e))) return false;
   return true;
 }
 
@@ -35,31 +38,39 @@ void check_tensor(PlanCheck& check, std::uint32_t index) {
   const VisibleTensor& tensor = check.tensors[index];
   const std::string& name = tensor.name;
   const bool is_input = check.graph.find_input(name) != nullptr;
+  const bool is_fed = is_input && (check.plan.tensor_record(index).flags & INTRT_TENSOR_INPUT) != 0;
+  const bool is_raw = is_fed && check.network.raw_codes(name) != nullptr;
   if (check.graph.find_node(name) == nullptr && !is_input)
     throw Difference{
         name, fmt::format("layer '{}': the plan has a tensor of this name, the graph has no such "
                           "node",
                           name)};
-  const Format& format = check.network.format(name);
+  const Format& format = is_fed ? check.network.fed_format(name) : check.network.format(name);
+  check.expect(name, "raw bytes", is_raw, tensor.bytes);
   // A step on the way to a node may have any shape; what it holds, and that its width suffices, is
   // shown where it is made.
-  if (tensor.named) check_shape(check, tensor, format);
-  check.checked += static_cast<std::int64_t>(tensor.decimals.size() + tensor.offsets.size());
-  const bool is_made_input = (check.plan.tensor_record(index).flags & INTRT_TENSOR_INPUT) != 0;
-  if (is_input && is_made_input)
+  if (tensor.named || is_raw) check_shape(check, tensor, format);
+  if (const std::string fault = map_fault(tensor, format); !fault.empty())
+    throw Difference{name, fmt::format("layer '{}': {}", name, fault)};
+  check.checked += static_cast<std::int64_t>(tensor.decimals.size() + tensor.offsets.size() +
+                                             tensor.channel_map.size());
+  if (is_fed)
     for (std::int64_t e = 0; e < format.element_count(); ++e)
       expect_decimal(tensor, e, format.decimal(e));
   // What a quantize node or an input gives has its width, and says that it is complete; sums and
   // moved codes, some of which were aligned or wider, have what they need.
   const Node* node = check.graph.find_node(name);
-  const bool is_code = (node == nullptr || node->op == "quantize") &&
-                       tensor.element_count() == format.element_count() &&
+  const bool is_code = (node == nullptr || node->op == "quantize") && is_part_of(tensor, format) &&
                        is_on_canonical_grid(tensor, format);
-  if (tensor.named && is_code) check.expect<std::int64_t>(name, "bits", format.bits, tensor.bits);
+  if ((tensor.named || is_raw) && is_code)
+    check.expect<std::int64_t>(name, "bits", format.bits, tensor.bits);
   check.expect<std::int64_t>(name, "bytes per code",
                              tensor.bits <= 8 ? 1 : (tensor.bits <= 16 ? 2 : 4),
                              tensor.element_bytes);
-  if (is_code && tensor.bits == static_cast<std::uint32_t>(format.bits))
+  // Bytes are what becomes the value of the input, not that value.
+  if (is_raw) check.expect(name, "flag 'named'", false, tensor.named);
+  if (!is_raw && is_code && tensor.channel_map.empty() &&
+      tensor.bits == static_cast<std::uint32_t>(format.bits))
     check.expect(name, "flag 'named'", true, tensor.named);
   if (format.real && tensor.offsets.empty())
     check.expect(name, "flag 'named'", false, tensor.named);
@@ -109,7 +120,7 @@ void check_tensors(PlanCheck& check) {
   check_ends(check);
   for (std::size_t t = 0; t < check.tensors.size(); ++t) {
     if (!check.made[t]) continue;
-    const Format& format = check.network.format(check.tensors[t].name);
+    const Format& format = check.network.fed_format(check.tensors[t].name);
     const std::int32_t node = check.tensor_nodes[t];
     for (std::int64_t e = 0; e < format.element_count(); ++e)
       check.held[t].push_back(Terms::combined(node, e), format.decimal(e), format.range(e));
@@ -118,7 +129,7 @@ void check_tensors(PlanCheck& check) {
 
 Term target_of(PlanCheck& check, std::uint32_t index, std::int64_t element) {
   const VisibleTensor& tensor = check.tensors[index];
-  const Term value = check.terms.term(check.tensor_nodes[index], element);
+  const Term value = check.terms.term(check.tensor_nodes[index], graph_element(tensor, element));
   const bool is_exact = check.terms.chains().is_exact(value.chain);
   if (!tensor.offsets.empty()) {
     const std::int64_t channel = place_of(tensor, element).channel;

@@ -1,5 +1,5 @@
-// The tensors of a plan: each has the name of a graph node or input and that node's shape; the
-// network's inputs and outputs are the graph's.
+// The tensors of a plan: each has the name of a graph node or input and that node's shape, or holds
+// some of its channels; the network's inputs and outputs are the graph's, and whole.
 #pragma once
 
 #include "verify/proof/plan_check.h"

@@ -36,12 +36,18 @@ class Terms {
   Term term(std::int32_t node, std::int64_t element);
   // The exact integers behind it: the same without float functions at the end.
   Term base(Term term) const;
-  // A sum, a pooling or an input, before float functions of its own.
+  // A sum, a pooling or what an input is fed with, before float functions of its own.
   static Term combined(std::int32_t node, std::int64_t element) {
     return {node, static_cast<std::int32_t>(element), Chains::kEmpty};
   }
   const Chains& chains() const { return chains_; }
   std::string text(Term term) const;  // for messages
+  // Max pooling of exact values: the relus that every value of the channel went through last may
+  // as well follow the pooling, because they never fall. `combined` of the pooling is the largest
+  // value before them, its term has them behind that. As a chain:
+  std::int32_t pooled_steps(std::int32_t node, std::int64_t channel);
+  // The value of an element of the pooling's input before them.
+  Term before_pooled_steps(std::int32_t node, std::int64_t element);
 
  private:
   struct NodeInfo {
@@ -49,15 +55,19 @@ class Terms {
     const Node* node = nullptr;  // nullptr: an input
     const Format* format = nullptr;
     std::vector<std::int32_t> inputs;
-    std::vector<std::uint8_t> keep;        // prune
-    std::vector<std::int32_t> real_steps;  // per chain of a real format
-    std::vector<std::int32_t> bases;       // per base of a real format: its node
+    std::vector<std::uint8_t> keep;  // prune
+    // Per chain of a real format; of a raw input per channel; empty for all others.
+    std::vector<std::int32_t> real_steps;
+    std::vector<std::int32_t> bases;  // per base of a real format: its node
     std::vector<std::pair<int, std::int32_t>> quantize_steps;  // by decimal
     std::int32_t step = -1;                                    // relu, relu6 of an exact value
     bool is_combining = true;
+    bool is_max_pool = false;                // of exact values
+    std::vector<std::int32_t> pooled_steps;  // per channel, once asked for
   };
   static std::size_t index(std::int32_t number) { return static_cast<std::size_t>(number); }
   void add_node(const Node& node, const Parameters& parameters);
+  Term input_term(NodeInfo& info, std::int32_t node, std::int64_t element);
   Term real_term(const NodeInfo& info, std::int64_t element);
   std::int32_t quantize_step(NodeInfo& info, int decimal);
   Term settled(Term term) const;

@@ -8,6 +8,7 @@
 
 #include "compile/support/error.h"
 
+#include "verify/differential/channel_map.h"
 #include "verify/proof/graph_function.h"
 #include "verify/semantics/index.h"
 
@@ -45,9 +46,13 @@ bool is_ancestor(const Graph& graph, std::string_view node, std::string_view of)
 
 void check_wiring(PlanCheck& check, const PlanOp& op) {
   const VisibleTensor& output = check.tensors[op.output];
-  // A copy that brings an input of the network to another grid is named after that.
-  const bool is_copy = op.code == PlanOp::kRequantize && check.graph.find_input(op.node) != nullptr;
-  if (check.graph.find_node(op.node) == nullptr && !is_copy)
+  // A copy that brings an input of the network to another grid is named after that, and so is the
+  // table that makes codes of the bytes of a raw input.
+  const GraphInput* const of_input = check.graph.find_input(op.node);
+  const bool is_of_input =
+      of_input != nullptr &&
+      (op.code == PlanOp::kRequantize || (op.code == PlanOp::kTable && of_input->raw.has_value()));
+  if (check.graph.find_node(op.node) == nullptr && !is_of_input)
     throw Difference{
         op.node, fmt::format("layer '{}': the plan has an operator of this name, the graph has no "
                              "such node",
@@ -92,14 +97,16 @@ bool is_term(const PlanCheck& check, const ElementFacts& facts, std::size_t elem
 bool holds(PlanCheck& check, std::uint32_t tensor, const std::string& name) {
   const VisibleTensor& held = check.tensors[tensor];
   const Format& format = check.network.format(name);
-  if (held.element_count() != format.element_count()) return false;
+  if (!is_part_of(held, format)) return false;
   const bool same_name =
       without_identities(check.graph, held.name) == without_identities(check.graph, name);
   if (same_name && held.named && held.offsets.empty()) return true;
   const ElementFacts& facts = check.held[tensor];
   const std::int32_t node = check.terms.number_of(name);
   for (std::int64_t e = 0; e < held.element_count(); ++e)
-    if (!is_term(check, facts, at(e), check.terms.base(check.terms.term(node, e)))) return false;
+    if (!is_term(check, facts, at(e),
+                 check.terms.base(check.terms.term(node, graph_element(held, e)))))
+      return false;
   return true;
 }
 

@@ -29,8 +29,9 @@ void check_wiring(PlanCheck& check, const PlanOp& op);
 const Node& expect_node(PlanCheck& check, const PlanOp& op,
                         std::initializer_list<std::string_view> ops, const std::string& found);
 
-// Whether the tensor holds what the graph says of `name`: its value, or of real values the exact
-// integers behind them. Element by element, unless its name says so already.
+// Whether the tensor holds what the graph says of `name`: its value or the channels of it that the
+// tensor's map lists, or of real values the exact integers behind them. Element by element, unless
+// its name says so already.
 bool holds(PlanCheck& check, std::uint32_t tensor, const std::string& name);
 
 // Throws Difference unless input `i` of the operator holds what input `source` of the node is.

@@ -53,7 +53,9 @@ class Convolution final : public LinearSum {
   void derive(const Node& node, const NodeParameters& parameters, std::int64_t in_channels,
               std::int64_t out_channels) {
     const std::vector<int> decimals = finest_channel_decimals(aligned_->format());
-    const std::vector<CodeRange> ranges = channel_ranges_with_zero(aligned_->format());
+    const bool has_padding = window_.padding.height != 0 || window_.padding.width != 0;
+    const std::vector<CodeRange> ranges = has_padding ? channel_ranges_with_zero(aligned_->format())
+                                                      : channel_ranges(aligned_->format());
     const std::int64_t taps = window_.kernel.height * window_.kernel.width;
     const std::int64_t group_inputs = in_channels / groups_;
     const std::int64_t group_outputs = out_channels / groups_;

@@ -89,11 +89,26 @@ void check_input(const GraphInput& input, const Format& format, const TensorCode
   if (codes.decimals != format.decimals)
     throw InputError(
         fmt::format("input '{}': the codes given are not on the declared grid, decimal {}",
-                    input.name, input.decimal));
+                    input.name, format.decimals[0]));
   for (const std::int64_t code : codes.codes)
     if (code < format.lo || code > format.hi)
-      throw InputError(fmt::format("input '{}': code {}, but {} bits allow {} to {}", input.name,
-                                   code, input.bits, format.lo, format.hi));
+      throw InputError(
+          input.raw ? fmt::format("input '{}': {}, but it takes bytes, 0 to 255", input.name, code)
+                    : fmt::format("input '{}': code {}, but {} bits allow {} to {}", input.name,
+                                  code, input.bits, format.lo, format.hi));
+}
+
+// The value of a raw input, whose format is `format`, from its bytes.
+TensorCodes codes_of(const TensorCodes& bytes, const Format& format, const RawCodes& codes) {
+  TensorCodes result;
+  result.shape = format.shape;
+  result.decimals = format.decimals;
+  result.codes.reserve(bytes.codes.size());
+  const std::int64_t channels = format.shape[0], plane = format.element_count() / channels;
+  std::int64_t i = 0;
+  for (const std::int64_t byte : bytes.codes)
+    result.codes.push_back(codes.code(i++ / plane % channels, byte));
+  return result;
 }
 
 // softmax and log_softmax keep the order of the channels, and that is all that the integer path
@@ -117,7 +132,12 @@ void require_output_follows(const Graph& graph, const Node& softmax) {
 ExactNetwork::ExactNetwork(const Graph& graph, const Parameters& parameters) : graph_(graph) {
   for (const GraphInput& input : graph.inputs) {
     require_countable(input.name, input.shape);
-    inputs_[input.name] = input_format(input);
+    Format& codes = inputs_[input.name] = input_format(input);
+    if (!input.raw) continue;
+    const Raw& raw = raw_.insert_or_assign(input.name, Raw{format_of_bytes(input), RawCodes(input)})
+                         .first->second;
+    const std::int64_t count = codes.element_count(), plane = count / codes.shape[0];
+    for (std::int64_t e = 0; e < count; ++e) codes.ranges.push_back(raw.codes.range(e / plane));
   }
   for (const Node& node : graph.nodes) {
     const OperatorMaker make = find_maker(node);
@@ -140,6 +160,16 @@ const Format& ExactNetwork::format(std::string_view name) const {
   const ExactOperator* const node = find(name);
   LOCKSTEP_ASSERT(node != nullptr);
   return node->format();
+}
+
+const Format& ExactNetwork::fed_format(std::string_view input) const {
+  const auto raw = raw_.find(input);
+  return raw != raw_.end() ? raw->second.bytes : format(input);
+}
+
+const RawCodes* ExactNetwork::raw_codes(std::string_view name) const {
+  const auto raw = raw_.find(name);
+  return raw == raw_.end() ? nullptr : &raw->second.codes;
 }
 
 const LinearConstants* ExactNetwork::constants(std::string_view node) const {
@@ -178,8 +208,9 @@ NodeValues ExactNetwork::evaluate(const Batch& batch, std::int64_t samples) cons
   NodeValues values;
   for (std::size_t i = 0; i < graph_.inputs.size(); ++i) {
     const GraphInput& input = graph_.inputs[i];
-    check_input(input, format(input.name), batch[i], samples);
-    values[input.name] = batch[i];
+    check_input(input, fed_format(input.name), batch[i], samples);
+    const RawCodes* const raw = raw_codes(input.name);
+    values[input.name] = raw == nullptr ? batch[i] : codes_of(batch[i], format(input.name), *raw);
   }
   struct Step {
     const ExactOperator* op;

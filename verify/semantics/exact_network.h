@@ -13,6 +13,7 @@
 #include "compile/checkpoint/parameters.h"
 #include "compile/graph/graph.h"
 #include "verify/semantics/operators.h"
+#include "verify/semantics/raw_bytes.h"
 #include "verify/semantics/semantics.h"
 
 namespace lockstep::verify {
@@ -25,6 +26,10 @@ class ExactNetwork {
   const Graph& graph() const { return graph_; }
   // Of a node or an input; asserts that it exists.
   const Format& format(std::string_view name) const;
+  // What an input is fed with: its codes, or the bytes of a raw input.
+  const Format& fed_format(std::string_view input) const;
+  // Of a raw input; nullptr for every other input and node.
+  const RawCodes* raw_codes(std::string_view name) const;
   // The integer weights of a linear operator; nullptr for every other node.
   const LinearConstants* constants(std::string_view node) const;
 
@@ -46,7 +51,8 @@ class ExactNetwork {
   }
 
   // Every node and input, for every sample. InputError for inputs of another shape, another number
-  // of samples, or with codes outside the declared range. Two threads share the samples; the result
+  // of samples, or with codes outside the declared range. A raw input is fed bytes; its value is
+  // the codes that they become. Two threads share the samples; the result
   // does not depend on that.
   NodeValues evaluate(const Batch& batch, std::int64_t samples) const;
 
@@ -55,7 +61,12 @@ class ExactNetwork {
 
   const Graph& graph_;
   std::map<std::string, Format, std::less<>> inputs_;
-  std::vector<OperatorPointer> operators_;  // one per node, in execution order
+  struct Raw {
+    Format bytes;
+    RawCodes codes;
+  };
+  std::map<std::string, Raw, std::less<>> raw_;  // of raw inputs only
+  std::vector<OperatorPointer> operators_;       // one per node, in execution order
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 

@@ -89,6 +89,8 @@ float FloatStep::apply(float x) const {
     }
     case FloatFunction::kSoftplus:
       return softplus(x, a, b);
+    case FloatFunction::kByteScale:
+      return static_cast<float>(static_cast<double>(x) * scale);
   }
   LOCKSTEP_ASSERT(false);
 }
@@ -101,6 +103,7 @@ Monotony FloatStep::monotony() const {
     case FloatFunction::kHardSigmoid:
     case FloatFunction::kTanh:
     case FloatFunction::kSigmoid:
+    case FloatFunction::kByteScale:
       return kRises;
     case FloatFunction::kMean:
       return {a > 0, a < 0};
@@ -121,6 +124,7 @@ Monotony FloatStep::monotony() const {
 
 FloatRange FloatStep::image(FloatRange x) const {
   const float first = apply(x.lo), last = apply(x.hi);
+  if (x.lo == x.hi) return {first, last};
   const Monotony known = monotony();
   if (known.never_decreases) return {first, last};
   if (known.never_increases) return {last, first};
@@ -130,6 +134,7 @@ FloatRange FloatStep::image(FloatRange x) const {
   };
   switch (function) {
     case FloatFunction::kHardSwish:  // at least -0.375
+      if (x.hi <= -3) return {0.0F, 0.0F};
       // x * 6 may leave float32 where x does not.
       return std::isfinite(last) ? dips_to(-0.376F) : FloatRange{-kInfinity, kInfinity};
     case FloatFunction::kSilu:  // at least -0.2785
@@ -184,6 +189,8 @@ std::string FloatStep::text() const {
       return fmt::format("elu({:.9g})", a);
     case FloatFunction::kSoftplus:
       return fmt::format("softplus({:.9g}, {:.9g})", a, b);
+    case FloatFunction::kByteScale:
+      return fmt::format("byte * {:.17g}", scale);
   }
   LOCKSTEP_ASSERT(false);
 }

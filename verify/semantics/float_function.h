@@ -22,8 +22,9 @@ enum class FloatFunction : std::uint8_t {
   kSigmoid,
   kSilu,
   kGelu,
-  kElu,       // a: alpha
-  kSoftplus,  // a: beta, b: threshold
+  kElu,        // a: alpha
+  kSoftplus,   // a: beta, b: threshold
+  kByteScale,  // fl(x * scale), the product taken in double: a raw byte
 };
 
 // Whether a function rises or falls, proved for the rounded float32 function and all finite
@@ -42,6 +43,7 @@ struct FloatRange {
 struct FloatStep {
   FloatFunction function = FloatFunction::kRelu;
   float a = 0, b = 0;  // 0 where the function has none
+  double scale = 0;    // of kByteScale, positive; else 0
 
   float apply(float x) const;  // any finite x
   Monotony monotony() const;

@@ -123,6 +123,38 @@ int finest_decimal(const LinearConstants& constants, std::size_t channel, std::s
                            constants.product_decimals.begin() + static_cast<std::ptrdiff_t>(last));
 }
 
+// Whether the sums of a channel have room on this grid.
+bool fits(const LinearConstants& constants, std::size_t channel, int finest,
+          std::int64_t input_magnitude) {
+  constexpr int kMostShift = 62;
+  const auto first = channel * static_cast<std::size_t>(constants.fan_in);
+  Int128 room = kLargest;
+  const auto take = [&](std::int64_t code, int shift, std::int64_t factor) {
+    if (code == 0 || room < 0) return;
+    room -= shift > kMostShift ? room + 1 : static_cast<Int128>(magnitude(code)) * factor << shift;
+  };
+  for (std::size_t i = first; i < first + static_cast<std::size_t>(constants.fan_in); ++i)
+    take(constants.weights[i], finest - constants.product_decimals[i], input_magnitude);
+  if (!constants.bias.empty())
+    take(constants.bias[channel], finest - constants.bias_decimals[channel], 1);
+  return room >= 0;
+}
+
+// Clears the weights of channel `o` that meet what is always 0, and returns its grid. They add
+// nothing, and make it finer only where there is room.
+int settle_channel(LinearConstants& constants, const WeightOrder& order, std::int64_t o,
+                   std::int64_t input_magnitude) {
+  const auto channel = static_cast<std::size_t>(o);
+  const auto first = static_cast<std::size_t>(o * constants.fan_in);
+  const auto last = first + static_cast<std::size_t>(constants.fan_in);
+  const int finest = finest_decimal(constants, channel, first, last);
+  for (std::int64_t k = 0; k < constants.fan_in; ++k)
+    if (order.input_range(o, k) == CodeRange{0, 0})
+      constants.weights[first + static_cast<std::size_t>(k)] = 0;
+  if (fits(constants, channel, finest, input_magnitude)) return finest;
+  return finest_decimal(constants, channel, first, last);
+}
+
 // No more than the sum of magnitudes that was found to fit before.
 CodeRange sum_range(const LinearConstants& constants, const WeightOrder& order, std::int64_t o) {
   CodeRange sum;
@@ -154,7 +186,7 @@ LinearConstants derive_linear_constants(const Node& node, const NodeParameters& 
     const auto channel = static_cast<std::size_t>(o);
     const auto first = static_cast<std::size_t>(o * result.fan_in);
     const auto last = first + static_cast<std::size_t>(result.fan_in);
-    const int finest = finest_decimal(result, channel, first, last);
+    const int finest = settle_channel(result, order, o, input_magnitude);
     result.accumulator_decimals.push_back(finest);
 
     Int128 sum = 0;

@@ -17,8 +17,9 @@ namespace lockstep::verify {
 struct LinearConstants {
   std::int64_t outputs = 0;  // output channels
   std::int64_t fan_in = 0;   // weights per output channel
-  // Codes, mask applied, fan_in for each output channel: PyTorch's layout. Of a transposed
-  // convolution the output channel comes first: [O, I / groups, kernel], the kernel not mirrored.
+  // Codes, mask applied and 0 where they meet what is always 0, fan_in for each output channel:
+  // PyTorch's layout. Of a transposed convolution the output channel comes first: [O, I / groups,
+  // kernel], the kernel not mirrored.
   std::vector<std::int64_t> weights;
   std::vector<int> product_decimals;      // per weight: its decimal plus that of the input it meets
   std::vector<std::int64_t> bias;         // codes; empty without a bias, and with a float bias

@@ -61,14 +61,21 @@ void require_convolution_shapes(const Node& node, const NodeParameters& paramete
                                  shape_text(weight_shape)));
 }
 
-std::vector<CodeRange> channel_ranges_with_zero(const Format& format) {
-  const std::int64_t channels = format.shape.at(0);
-  const std::int64_t plane = format.element_count() / channels;
-  std::vector<CodeRange> result(at(channels));
+std::vector<CodeRange> channel_ranges(const Format& format) {
+  const std::int64_t plane = format.element_count() / format.shape.at(0);
+  std::vector<CodeRange> result;
   for (std::int64_t e = 0; e < format.element_count(); ++e) {
-    CodeRange& range = result[at(e / plane)];
-    range = {std::min(range.lo, format.range(e).lo), std::max(range.hi, format.range(e).hi)};
+    const CodeRange range = format.range(e);
+    if (e % plane == 0) result.push_back(range);
+    result.back() = {std::min(result.back().lo, range.lo), std::max(result.back().hi, range.hi)};
   }
+  return result;
+}
+
+std::vector<CodeRange> channel_ranges_with_zero(const Format& format) {
+  std::vector<CodeRange> result = channel_ranges(format);
+  for (CodeRange& range : result)
+    range = {std::min<std::int64_t>(range.lo, 0), std::max<std::int64_t>(range.hi, 0)};
   return result;
 }
 

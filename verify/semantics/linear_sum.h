@@ -33,7 +33,9 @@ void require_convolution_shapes(const Node& node, const NodeParameters& paramete
                                 const Format& input, const SlidingWindow& window,
                                 std::int64_t outer, std::int64_t inner);
 
-// For each channel (dimension 0) the range of its codes and 0, which padding adds.
+// For each channel (dimension 0) the range of its codes.
+std::vector<CodeRange> channel_ranges(const Format& format);
+// The same and 0, which padding adds.
 std::vector<CodeRange> channel_ranges_with_zero(const Format& format);
 
 }  // namespace lockstep::verify

@@ -10,6 +10,7 @@
 #include "compile/support/error.h"
 #include "verify/semantics/aligned.h"
 #include "verify/semantics/index.h"
+#include "verify/semantics/linear_sum.h"
 #include "verify/semantics/move.h"
 
 namespace lockstep::verify {
@@ -44,6 +45,7 @@ class Bilinear final : public ExactOperator {
     format_.shape = {in.shape[0], in.shape[1] * factor_y, in.shape[2] * factor_x};
     require_countable(node.name, format_.shape);
     const std::vector<int> decimals = finest_channel_decimals(in);
+    // A weighted mean lies between the smallest and the largest code of its channel.
     const std::vector<CodeRange> ranges = channel_ranges(in);
     std::vector<CodeRange> wide;
     const std::size_t plane = rows_.size() * columns_.size();
@@ -72,17 +74,6 @@ class Bilinear final : public ExactOperator {
  private:
   static std::int64_t along(const std::int64_t* row, const Blend& column) {
     return column.first_weight * row[column.first] + column.second_weight * row[column.second];
-  }
-  // A weighted mean lies between the smallest and the largest code of its channel.
-  static std::vector<CodeRange> channel_ranges(const Format& format) {
-    const std::int64_t plane = format.element_count() / format.shape[0];
-    std::vector<CodeRange> result;
-    for (std::int64_t e = 0; e < format.element_count(); ++e) {
-      const CodeRange range = format.range(e);
-      if (e % plane == 0) result.push_back(range);
-      result.back() = {std::min(result.back().lo, range.lo), std::max(result.back().hi, range.hi)};
-    }
-    return result;
   }
 
   Aligned aligned_;

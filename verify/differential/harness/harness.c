@@ -75,12 +75,14 @@ static void put_tensor_info(uint32_t tensor) {
   put(info->decimals, info->decimal_count == 1u ? 1u : info->channels);
   put_u32(info->offsets != 0 ? info->channels : 0u);
   if (info->offsets != 0) put(info->offsets, info->channels * 4u);
+  put_u32(info->channel_map != 0 ? info->channels : 0u);
+  if (info->channel_map != 0) put(info->channel_map, info->channels * 2u);
 }
 
 static void put_header(uint32_t samples) {
   uint32_t i;
   put("LKSTREAM", 8u);
-  put_u32(3u);
+  put_u32(4u);
   put_u32(samples);
   put_u32((uint32_t)NET_UPPER(_ARENA_BYTES));
   put_u32(NET_UPPER(_TENSOR_COUNT));

@@ -9,10 +9,11 @@
  *
  * Input:  u32 samples, then for each sample each input tensor's bytes as they lie in the arena; for
  * probes then, for each tensor in the order in which they are reported, u32 tensor, its bytes.
- * Output: "LKSTREAM", u32 version 3, u32 samples, u32 arena bytes, u32 tensor, input and output
+ * Output: "LKSTREAM", u32 version 4, u32 samples, u32 arena bytes, u32 tensor, input and output
  * count, u32 tensor indices of inputs and outputs, then for each tensor u32 name length, the name,
  *         u32 type, bits, logical rank, channels, height, width, decimal count, arena
- * offset, flags (as in net.h), the decimals, u32 number of offsets and the bits of each; then
+ * offset, flags (as in net.h), the decimals, u32 number of offsets and the bits of each, u32
+ * number of channels in its channel map and a u16 for each; then
  * records: u32 tensor, u32 bytes, the bytes; u32 HARNESS_END_OF_SAMPLE after each sample and u32
  * HARNESS_END after the last. Everything is little endian. */
 #ifndef HARNESS_H_
