@@ -76,6 +76,8 @@ TEST_CASE("inspect lists several inputs, post-ops and when each piece of memory 
   const Json& operators = shown.at("operators");
   CHECK(operators.at(0).at("operator") == "conv2d");
   CHECK(operators.at(0).at("weight_bytes") == 4 + 8);
+  CHECK(operators.at(0).at("storage") == Json({{"kind", "dense"}}));
+  CHECK(operators.at(1).at("storage").is_null());
   CHECK(operators.at(0).at("post") == Json({{"kind", "scale"},
                                             {"multiply", 1},
                                             {"rounding", "floor"},
@@ -103,6 +105,40 @@ TEST_CASE("inspect lists several inputs, post-ops and when each piece of memory 
   const std::string text = out_of({kLockstep, "inspect", plan.path});
   for (const char* part : {"scale: 1 multiply floor, 1 with steps (2 thresholds), mask",
                            "shift 0..1 toward_zero, clamp -128..127", "first step", "base"}) {
+    CAPTURE(part);
+    CHECK(text.find(part) != std::string::npos);
+  }
+}
+
+TEST_CASE("inspect says how weights are stored and counts their bytes") {
+  ProgramMaker maker;
+  Linear sparse;
+  sparse.weights = xt::xarray<std::int32_t>::from_shape({4, 1200});
+  sparse.weights.fill(0);
+  for (std::size_t k = 0; k < 1025; ++k) sparse.weights.data()[4 * k] = 7;
+  sparse.sparse = true;
+  sparse.post.function = Requantize{{9}, Rounding::kFloor, -128, 127};
+  const ValueId codes = maker.add(sparse, {maker.input({1200, 1, 1, 1}, 8)}, {4, 1, 1, 1}, 8);
+  Linear segments;
+  segments.weights = xt::xarray<std::int32_t>::from_shape({2, 4});
+  segments.weights.fill(1);
+  segments.segments = {{1, 0}, {4, 3}};
+  maker.add(segments, {codes}, {2, 1, 1, 1}, 32);
+  const TemporaryFolder folder;
+  const std::string path = (folder / "net.plan").string();
+  write_file_atomically(path, backends::write_plan(maker.finish(false)));
+
+  const Json operators =
+      Json::parse(out_of({kLockstep, "inspect", path, "--json"})).at("operators");
+  CHECK(operators.at(0).at("weight_bytes") == 1025 + 4 * 150 + 5 * 4);
+  CHECK(operators.at(0).at("storage") ==
+        Json({{"kind", "sparse"}, {"stored", 1025}, {"weights", 4800}}));
+  CHECK(operators.at(1).at("weight_bytes") == 8 + 2 * 8);
+  CHECK(operators.at(1).at("storage") ==
+        Json({{"kind", "segments"},
+              {"segments", {{{"end", 1}, {"shift", 0}}, {{"end", 4}, {"shift", 3}}}}}));
+  const std::string text = out_of({kLockstep, "inspect", path});
+  for (const char* part : {"sparse 1,025 of 4,800, 1,645 bytes", "segments 1:0 4:3"}) {
     CAPTURE(part);
     CHECK(text.find(part) != std::string::npos);
   }

@@ -107,6 +107,86 @@ TEST_CASE("real numbers beyond the input's range are clamped") {
   CHECK(net.run(beyond) == net.run(largest));
 }
 
+// bias12 fed with raw bytes: (b / 128 - 1) has code b - 128 on the input's grid.
+struct RawCompiled {
+  RawCompiled() {
+    Json graph = Json::parse(read_text_file(kNetwork / "graph.json"));
+    graph["inputs"][0]["raw"] = {{"scale", 0.0078125}, {"mean", 1}};
+    write_file_atomically(folder / "graph.json", graph.dump());
+    out_of({kLockstep, "compile", "--graph", graph_file(), "--weights", weights(), "--out", plan(),
+            "--emit-c", (folder / "c").string(), "--quiet"});
+  }
+  std::string graph_file() const { return (folder / "graph.json").string(); }
+  std::string weights() const { return (kNetwork / "state_dict.pt").string(); }
+  std::string plan() const { return (folder / "raw.plan").string(); }
+  TemporaryFolder folder;
+};
+
+// A .npy file of unsigned bytes, as numpy.save writes it.
+void write_bytes(const fs::path& path, const std::string& shape, const std::string& bytes) {
+  std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': " + shape + ", }";
+  header.resize(118 - 1, ' ');
+  header += '\n';
+  write_file_atomically(
+      path, std::string("\x93NUMPY\x01\x00", 8) + std::string("\x76\x00", 2) + header + bytes);
+}
+
+TEST_CASE("raw bytes go straight in and give what their codes give") {
+  const Compiled net;
+  const RawCompiled raw;
+  std::string bytes;
+  for (const std::int32_t code : net.codes.values) bytes += static_cast<char>(code + 128);
+  write_bytes(raw.folder / "x.npy", "(3, 1, 12, 12)", bytes);
+  out_of({kLockstep, "run", "--plan", raw.plan(), "--input", (raw.folder / "x.npy").string(),
+          "--output", (raw.folder / "y.npy").string(), "--dump-layers",
+          (raw.folder / "layers").string()});
+  const auto values = [&](const std::string& file) {
+    return std::get<NpyArray<std::int64_t>>(read_npy(raw.folder / file)).values;
+  };
+  CHECK(values("y.npy") == net.run(net.codes));
+  // What is named after the input are its codes.
+  CHECK(values("layers/input.npy") ==
+        std::vector<std::int64_t>(net.codes.values.begin(), net.codes.values.end()));
+
+  const auto refusal = [&](const auto& array) {
+    write_npy(raw.folder / "bad.npy", array);
+    return run_process({kLockstep, "run", "--plan", raw.plan(), "--input",
+                        (raw.folder / "bad.npy").string(), "--output",
+                        (raw.folder / "z.npy").string()})
+        .err;
+  };
+  CHECK(refusal(net.codes).find("input 'input' takes bytes from 0 to 255") != std::string::npos);
+  CHECK(refusal(NpyArray<float>{{1, 12, 12}, std::vector<float>(144, 0.5f)})
+            .find("element type float32, but input 'input' takes raw bytes") != std::string::npos);
+  CHECK(out_of({kLockstep, "bench", "--plan", raw.plan(), "--seconds", "0.01"}).find("median") !=
+        std::string::npos);
+}
+
+TEST_CASE("verify runs plan and C on raw bytes, those of a data set included") {
+  const RawCompiled raw;
+  write_bytes(raw.folder / "x.npy", "(12, 1, 12, 12)", std::string(12 * 144, '\xc8'));
+  write_npy(raw.folder / "y.npy", NpyArray<std::int32_t>{{12}, std::vector<std::int32_t>(12, 1)});
+  const Json report = Json::parse(
+      out_of({kLockstep, "verify", "--graph", raw.graph_file(), "--weights", raw.weights(),
+              "--plan", raw.plan(), "--c", (raw.folder / "c").string(), "--data",
+              "npy:" + (raw.folder / "x.npy").string() + "," + (raw.folder / "y.npy").string(),
+              "--random", "4", "--accept", "tested", "--json", "--quiet"}));
+  CHECK(report.at("accepted_as_tested") == true);
+  CHECK(report.at("accuracy").at("images") == 2);
+  for (const Json& path : report.at("paths")) CHECK(path.at("differing") == 0);
+}
+
+TEST_CASE("inspect shows how raw bytes are normalised, and a plan that takes bytes") {
+  const RawCompiled raw;
+  const std::string graph = out_of({kLockstep, "inspect", raw.graph_file()});
+  CHECK(graph.find("; of raw bytes: scale 0.0078125, mean 1, std 1") != std::string::npos);
+  const Json plan = Json::parse(out_of({kLockstep, "inspect", raw.plan(), "--json"}));
+  CHECK(out_of({kLockstep, "inspect", raw.plan()}).find("input, raw bytes") != std::string::npos);
+  CHECK(plan.at("tensors").at(0).at("type") == "uint8");
+  CHECK(plan.at("tensors").at(0).at("visible") == false);
+  CHECK(plan.at("operators").at(0).at("operator") == "table");
+}
+
 TEST_CASE("compile reports operators that add up, and prints programs on request") {
   const Compiled net;
   std::int64_t macs = 0;
@@ -121,6 +201,46 @@ TEST_CASE("compile reports operators that add up, and prints programs on request
               (kNetwork / "state_dict.pt").string(), "--out", net.plan(), "--print-after", "all"});
   CHECK(text.find("after lower:") != std::string::npos);
   CHECK(text.find("accumulator bits") != std::string::npos);
+}
+
+TEST_CASE("compile stores weights sparsely for speed or for size, and says why") {
+  const TemporaryFolder folder;
+  const auto command = [&](const std::string& goal) {
+    return std::vector<std::string>{kLockstep,    "compile",
+                                    "--graph",    (kNetwork / "graph.json").string(),
+                                    "--weights",  (kNetwork / "state_dict.pt").string(),
+                                    "--out",      (folder / (goal + ".plan")).string(),
+                                    "--optimize", goal};
+  };
+  const auto report = [&](const std::string& goal) {
+    std::vector<std::string> with_json = command(goal);
+    with_json.emplace_back("--json");
+    return Json::parse(out_of(with_json));
+  };
+  const auto of_c2 = [](const Json& compiled) {
+    for (const Json& row : compiled.at("storage"))
+      if (row.at("node") == "c2") return row;
+    return Json();
+  };
+  const Json size = report("size"), speed = report("speed");
+  CHECK(of_c2(size).at("sparse") == true);
+  CHECK(of_c2(speed).at("sparse") == false);
+  const std::int64_t saved = of_c2(size).at("dense_bytes").get<std::int64_t>() -
+                             of_c2(size).at("sparse_bytes").get<std::int64_t>();
+  CHECK(saved > 0);
+  const std::string reason = "sparse: " + std::to_string(saved) + " bytes less than dense";
+  CHECK(of_c2(size).at("reason").get<std::string>().starts_with(reason));
+  CHECK(speed.at("total").at("weight_bytes").get<std::int64_t>() -
+            size.at("total").at("weight_bytes").get<std::int64_t>() >=
+        saved);
+  CHECK(fs::file_size(folder / "size.plan") < fs::file_size(folder / "speed.plan"));
+
+  const std::string text = out_of(command("size"));
+  CHECK(text.find("sparse bytes") != std::string::npos);
+  CHECK(text.find(reason) != std::string::npos);
+  const Finished refused = run_process(command("beauty"));
+  CHECK(refused.exit_code == 2);
+  CHECK(refused.err.find("--optimize") != std::string::npos);
 }
 
 TEST_CASE("inspect explains a state dict, whatever its file is called") {

@@ -10,6 +10,7 @@
 #include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "tools/commands/command.h"
+#include "tools/commands/storage_report.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
 #include "tools/support/options.h"
@@ -26,6 +27,7 @@ struct CompileArguments {
   std::string prefix = "net";
   std::string print_after;
   bool keep_layers = false;
+  std::string optimize = "speed";
   OutputOptions output;
 };
 
@@ -51,6 +53,7 @@ OperatorReport total(const std::vector<OperatorReport>& operators) {
     sum.macs += row.macs;
     sum.nonzero_macs += row.nonzero_macs;
     sum.weight_bytes += row.weight_bytes;
+    sum.table_bytes += row.table_bytes;
     sum.output_bytes += row.output_bytes;
     sum.accumulator_bits = std::max(sum.accumulator_bits, row.accumulator_bits);
   }
@@ -64,11 +67,13 @@ std::string table_text(const Compiled& compiled) {
                {"MACs", kRight},
                {"nonzero MACs", kRight},
                {"weight bytes", kRight},
+               {"table bytes", kRight},
                {"output bytes", kRight},
                {"accumulator bits", kRight}});
   const auto add = [&](const OperatorReport& row) {
     table.add_row({row.node, row.op, fmt::to_string(row.macs), fmt::to_string(row.nonzero_macs),
-                   fmt::to_string(row.weight_bytes), fmt::to_string(row.output_bytes),
+                   fmt::to_string(row.weight_bytes), fmt::to_string(row.table_bytes),
+                   fmt::to_string(row.output_bytes),
                    row.accumulator_bits == 0 ? "-" : fmt::to_string(row.accumulator_bits)});
   };
   for (const OperatorReport& row : compiled.operators) add(row);
@@ -83,11 +88,12 @@ std::string pass_table_text(const std::vector<PassReport>& passes) {
                {"MACs", kRight},
                {"nonzero MACs", kRight},
                {"weight bytes", kRight},
+               {"table bytes", kRight},
                {"RAM bytes", kRight}});
   for (const PassReport& row : passes)
     table.add_row({row.pass, fmt::to_string(row.ops), fmt::to_string(row.macs),
                    fmt::to_string(row.nonzero_macs), fmt::to_string(row.weight_bytes),
-                   fmt::to_string(row.live_bytes)});
+                   fmt::to_string(row.table_bytes), fmt::to_string(row.live_bytes)});
   return table.to_text();
 }
 
@@ -97,6 +103,7 @@ nlohmann::ordered_json to_json(const PassReport& row) {
           {"macs", row.macs},
           {"nonzero_macs", row.nonzero_macs},
           {"weight_bytes", row.weight_bytes},
+          {"table_bytes", row.table_bytes},
           {"live_bytes", row.live_bytes}};
 }
 
@@ -104,6 +111,7 @@ nlohmann::ordered_json to_json(const OperatorReport& row) {
   return {{"macs", row.macs},
           {"nonzero_macs", row.nonzero_macs},
           {"weight_bytes", row.weight_bytes},
+          {"table_bytes", row.table_bytes},
           {"output_bytes", row.output_bytes},
           {"accumulator_bits", row.accumulator_bits}};
 }
@@ -120,7 +128,10 @@ int compile(const CompileArguments& arguments) {
   }
 
   Console console(arguments.output);
-  CompileOptions options{.keep_layers = arguments.keep_layers, .after_pass = {}};
+  CompileOptions options{.keep_layers = arguments.keep_layers,
+                         .optimize = arguments.optimize == "size" ? passes::Objective::kSize
+                                                                  : passes::Objective::kSpeed,
+                         .after_pass = {}};
   if (!arguments.print_after.empty())
     options.after_pass = [&](std::string_view pass, const ir::Program& program) {
       if (arguments.print_after == "all" || arguments.print_after == pass)
@@ -143,6 +154,8 @@ int compile(const CompileArguments& arguments) {
 
   console.print(table_text(compiled));
   console.print("\n" + pass_table_text(compiled.passes));
+  const std::string storage = storage_text(compiled.storage);
+  if (!storage.empty()) console.print("\n" + storage);
   console.print(
       fmt::format("\narena  {} bytes, at least {} are needed at once\nplan   {} bytes  {}",
                   compiled.arena_bytes, compiled.passes.back().live_bytes, compiled.plan.size(),
@@ -163,6 +176,7 @@ int compile(const CompileArguments& arguments) {
                       {"c_files", c_files},
                       {"operators", std::move(operators)},
                       {"passes", std::move(passes)},
+                      {"storage", storage_json(compiled.storage)},
                       {"total", to_json(total(compiled.operators))}});
   outputs.keep();
   return kExitOk;
@@ -183,6 +197,12 @@ Action add_compile(CLI::App& verb) {
       ->type_name("NAME");
   verb.add_flag("--keep-layers", arguments->keep_layers,
                 "Keep the codes of every quantize node visible as a tensor of its own");
+  verb.add_option("--optimize", arguments->optimize,
+                  "Store sparse weights where that makes runs faster (speed), or weights smaller "
+                  "(size)")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"speed", "size"}))
+      ->type_name("GOAL");
   verb.add_option("--print-after", arguments->print_after,
                   "Print the program after this pass, or after all")
       ->type_name("PASS");

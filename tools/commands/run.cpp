@@ -1,6 +1,7 @@
 // lockstep run: one plan, .npy in, .npy out. All arrays are in PyTorch's axis order with the batch
 // in front; codes are int32.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -160,14 +161,17 @@ nlohmann::ordered_json write_recordings(const OpenPlan& plan, std::int64_t sampl
     array.shape.insert(array.shape.begin(), samples);
     write_npy(recording.file, array);
     const std::vector<float> offsets = offsets_of(tensor);
-    console.print(fmt::format("{}: '{}' {} int32{}", recording.file.string(), tensor.name,
-                              shape_text(array.shape),
-                              offsets.empty() ? "" : ", values need their offsets (--json)"));
+    const std::vector<int> channels = channel_map_of(tensor);
+    console.print(fmt::format(
+        "{}: '{}' {} int32{}{}", recording.file.string(), tensor.name, shape_text(array.shape),
+        offsets.empty() ? "" : ", values need their offsets (--json)",
+        channels.empty() ? "" : fmt::format(", channels {} of it", fmt::join(channels, ", "))));
     files.push_back({{"file", recording.file.string()},
                      {"tensor", tensor.name},
                      {"shape", array.shape},
                      {"decimals", axis_decimals(tensor)},
-                     {"offsets", offsets}});
+                     {"offsets", offsets},
+                     {"channel_map", channels}});
   }
   return files;
 }
@@ -215,8 +219,8 @@ Action add_run(CLI::App& verb) {
   auto options = std::make_shared<RunOptions>();
   add_path(verb, "--plan", options->plan, "The plan", "FILE")->required();
   verb.add_option("--input", options->inputs,
-                  "Input codes (int8 to int64) or numbers (float32, quantized in the input's "
-                  "format), shape (N,C,H,W) or (C,H,W); once per input")
+                  "Input codes (int8 to int64), numbers (float32, quantized in the input's format) "
+                  "or the bytes of a raw input, shape (N,C,H,W) or (C,H,W); once per input")
       ->required()
       ->type_name("[NAME=]X.npy")
       ->expected(1)

@@ -70,8 +70,8 @@ std::vector<verify::Batch> make_batches(const datasets::Images& images, const Gr
   std::vector<verify::Batch> batches;
   for (std::int64_t first = 0; first < images.count(); first += kBatch) {
     const GraphInput& input = graph.inputs.front();
-    verify::TensorCodes codes{
-        .shape = input.shape, .decimals = {static_cast<int>(input.decimal)}, .codes = {}};
+    const int decimal = input.raw ? 0 : static_cast<int>(input.decimal);
+    verify::TensorCodes codes{.shape = input.shape, .decimals = {decimal}, .codes = {}};
     const std::int64_t end = std::min(first + kBatch, images.count());
     codes.codes.assign(images.codes.begin() + first * codes.element_count(),
                        images.codes.begin() + end * codes.element_count());

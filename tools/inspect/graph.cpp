@@ -60,15 +60,28 @@ std::string details(const Node& node) {
   return text;
 }
 
+// One number for all channels, or a list.
+std::string numbers_text(const std::vector<double>& values) {
+  return values.size() == 1 ? fmt::format("{}", values[0])
+                            : fmt::format("[{}]", fmt::join(values, ", "));
+}
+
+std::string details(const GraphInput& input) {
+  std::string text = fmt::format("shape {}, {} bits, decimal {}", shape_text(input.shape),
+                                 input.bits, input.decimal);
+  if (input.raw)
+    text += fmt::format("; of raw bytes: scale {}, mean {}, std {}", numbers_text(input.raw->scale),
+                        numbers_text(input.raw->mean), numbers_text(input.raw->std));
+  return text;
+}
+
 }  // namespace
 
 void inspect_graph(const std::filesystem::path& path, Console& console) {
   const Graph graph = read_graph(path);
   Table table({{"node"}, {"operator"}, {"inputs"}, {"details"}});
   for (const GraphInput& input : graph.inputs)
-    table.add_row({input.name, "input", "",
-                   fmt::format("shape {}, {} bits, decimal {}", shape_text(input.shape), input.bits,
-                               input.decimal)});
+    table.add_row({input.name, "input", "", details(input)});
   for (const Node& node : graph.nodes)
     table.add_row(
         {node.name, node.op, fmt::format("{}", fmt::join(node.inputs, ", ")), details(node)});

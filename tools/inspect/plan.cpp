@@ -39,8 +39,10 @@ std::string role_text(const intrt_tensor& tensor) {
   add((tensor.flags & INTRT_TENSOR_INPUT) != 0, "input");
   add((tensor.flags & INTRT_TENSOR_OUTPUT) != 0, "output");
   add((tensor.flags & INTRT_TENSOR_NAMED) != 0, "visible");
-  add((tensor.flags & INTRT_TENSOR_NAMED) == 0, "base");
+  add(tensor.type == INTRT_UINT8, "raw bytes");
+  add((tensor.flags & INTRT_TENSOR_NAMED) == 0 && tensor.type != INTRT_UINT8, "base");
   add(tensor.offsets != nullptr, "offsets");
+  add(tensor.channel_map != nullptr, "channel map");
   return text;
 }
 
@@ -97,6 +99,7 @@ Listing list_tensors(const PlanFile& plan, const std::vector<Lifetime>& memory) 
                             {"shape", logical_shape(tensor)},
                             {"decimals", axis_decimals(tensor)},
                             {"offsets", offsets_of(tensor)},
+                            {"channel_map", channel_map_of(tensor)},
                             {"bytes", life.bytes},
                             {"arena_offset", life.offset},
                             {"first_step", life.first < 0 ? Json() : Json(life.first)},
@@ -118,14 +121,15 @@ Listing list_operators(const PlanFile& plan, const std::vector<PlanOperator>& op
                          {"bits", kRight},
                          {"decimals", kLeft},
                          {"post-op", kLeft},
-                         {"weight bytes", kRight}})};
+                         {"weight bytes", kRight},
+                         {"storage", kLeft}})};
   for (std::size_t step = 0; step < operators.size(); ++step) {
     const PlanOperator& op = operators[step];
     const intrt_tensor output = plan.tensor(op.output);
-    listing.table.add_row({fmt::to_string(step), op.name, op.node,
-                           fmt::format("{}", fmt::join(op.inputs, ", ")), fmt::to_string(op.output),
-                           shape_text(logical_shape(output)), fmt::to_string(output.bits),
-                           decimals_text(output), op.post, fmt::to_string(op.weight_bytes)});
+    listing.table.add_row(
+        {fmt::to_string(step), op.name, op.node, fmt::format("{}", fmt::join(op.inputs, ", ")),
+         fmt::to_string(op.output), shape_text(logical_shape(output)), fmt::to_string(output.bits),
+         decimals_text(output), op.post, fmt::to_string(op.weight_bytes), op.storage});
     listing.json.push_back({{"operator", op.name},
                             {"node", op.node},
                             {"inputs", op.inputs},
@@ -134,7 +138,8 @@ Listing list_operators(const PlanFile& plan, const std::vector<PlanOperator>& op
                             {"bits", output.bits},
                             {"decimals", axis_decimals(output)},
                             {"post", op.post_json},
-                            {"weight_bytes", op.weight_bytes}});
+                            {"weight_bytes", op.weight_bytes},
+                            {"storage", op.storage_json}});
   }
   return listing;
 }

@@ -97,6 +97,46 @@ std::uint64_t bytes_of(std::uint32_t weight_type) {
   return weight_type == INTRT_INT8 ? 1 : weight_type == INTRT_INT16 ? 2 : 4;
 }
 
+std::string with_commas(std::uint64_t number) {
+  std::string text = fmt::to_string(number);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, 1, ',');
+  return text;
+}
+
+// How `rows` times `taps` times `inputs` weights are stored, and their bytes.
+struct Stored {
+  Described described;
+  std::uint64_t bytes = 0;
+};
+template <typename Params>
+Stored describe_storage(const PlanFile& plan, const Params& params, std::uint32_t rows,
+                        std::uint64_t taps, std::uint64_t inputs) {
+  const std::uint64_t weights = rows * taps * inputs, each = bytes_of(params.weight_type);
+  Stored stored{{"dense", {{"kind", "dense"}}}, weights * each};
+  if constexpr (requires { params.nonzero_offset; }) {
+    if (params.nonzero_offset != 0) {
+      const std::uint32_t values = plan.array<std::uint32_t>(params.starts_offset, rows + 1).back();
+      stored.bytes =
+          values * each + rows * taps * ((inputs + 7) / 8) + std::uint64_t{4} * (rows + 1);
+      stored.described = {fmt::format("sparse {} of {}, {} bytes", with_commas(values),
+                                      with_commas(weights), with_commas(stored.bytes)),
+                          {{"kind", "sparse"}, {"stored", values}, {"weights", weights}}};
+    }
+    if (params.segment_count != 0) {
+      std::string text = "segments";
+      Json list = Json::array();
+      for (const intrt_segment& segment :
+           plan.array<intrt_segment>(params.segments_offset, params.segment_count)) {
+        text += fmt::format(" {}:{}", segment.end, segment.shift);
+        list.push_back({{"end", segment.end}, {"shift", segment.shift}});
+      }
+      stored.bytes += params.segment_count * sizeof(intrt_segment);
+      stored.described = {text, {{"kind", "segments"}, {"segments", std::move(list)}}};
+    }
+  }
+  return stored;
+}
+
 }  // namespace
 
 PlanOperator plan_operator(const PlanFile& plan, std::uint32_t index) {
@@ -105,17 +145,21 @@ PlanOperator plan_operator(const PlanFile& plan, std::uint32_t index) {
                   .node = plan.op_node(index),
                   .inputs = plan.array<std::uint32_t>(record->inputs_offset, record->input_count),
                   .output = record->output,
+                  .storage_json = {},
                   .post = {},
                   .post_json = {}};
   const intrt_tensor input = plan.tensor(op.inputs.front()), output = plan.tensor(op.output);
 
-  const auto weights = [&](const auto& params, std::uint64_t per_output) {
-    op.weight_bytes = output.channels * per_output * bytes_of(params.weight_type) +
-                      (params.bias_offset == 0 ? 0 : std::uint64_t{4} * output.channels);
+  const auto weights = [&](const auto& params, std::uint64_t taps, std::uint64_t inputs) {
+    Stored stored = describe_storage(plan, params, output.channels, taps, inputs);
+    op.storage = stored.described.text;
+    op.storage_json = std::move(stored.described.json);
+    op.weight_bytes =
+        stored.bytes + (params.bias_offset == 0 ? 0 : std::uint64_t{4} * output.channels);
   };
   const auto window = [&](const auto& params) {
-    weights(params,
-            std::uint64_t{params.kernel_h} * params.kernel_w * (input.channels / params.groups));
+    weights(params, std::uint64_t{params.kernel_h} * params.kernel_w,
+            input.channels / params.groups);
     return params.post;
   };
   std::optional<intrt_post_record> post;
@@ -125,7 +169,7 @@ PlanOperator plan_operator(const PlanFile& plan, std::uint32_t index) {
     post = window(params_of<intrt_conv_transpose2d_params>(record));
   if (op.name == "linear") {
     const auto params = params_of<intrt_linear_params>(record);
-    weights(params, input.element_count);
+    weights(params, 1, input.element_count);
     post = params.post;
   }
   if (op.name == "avg_pool2d") post = params_of<intrt_avg_pool2d_params>(record).post;

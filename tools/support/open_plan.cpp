@@ -41,12 +41,25 @@ void with_type(const intrt_tensor& tensor, Void* data, const Visit& visit) {
   }
 }
 
+// Of bytes that hold a header.
+std::uint32_t version_of(std::span<const std::byte> bytes) {
+  intrt_plan_header header;
+  LOCKSTEP_ASSERT(bytes.size() >= sizeof header);
+  std::memcpy(&header, bytes.data(), sizeof header);
+  return header.version;
+}
+
 }  // namespace
 
 PlanFile::PlanFile(const std::filesystem::path& path)
     : path_(path.string()), bytes_(read_file(path, UINT32_MAX)) {
   std::uint32_t failed_op = UINT32_MAX;
   const intrt_status status = intrt_open(&plan_, bytes_.data(), bytes_.size(), &failed_op);
+  if (status == INTRT_ERROR_VERSION)
+    throw InputError(
+        fmt::format("{}: it has version {} of the plan format, and this reads version "
+                    "{}: compile the network again",
+                    path_, version_of(bytes_), INTRT_PLAN_VERSION));
   if (status != INTRT_OK)
     throw InputError(fmt::format(
         "{}: {}{}", path_, intrt_status_text(status),
@@ -108,6 +121,11 @@ std::vector<float> offsets_of(const intrt_tensor& tensor) {
   std::vector<float> offsets(tensor.channels);
   std::memcpy(offsets.data(), tensor.offsets, offsets.size() * sizeof(float));
   return offsets;
+}
+
+std::vector<int> channel_map_of(const intrt_tensor& tensor) {
+  if (tensor.channel_map == nullptr) return {};
+  return {tensor.channel_map, tensor.channel_map + tensor.channels};
 }
 
 void store_codes(const intrt_tensor& tensor, std::span<const std::int32_t> codes, void* data) {

@@ -73,6 +73,9 @@ std::vector<int> axis_decimals(const intrt_tensor& tensor);
 // fl(code * 2^-decimal) + offset in float32.
 std::vector<float> offsets_of(const intrt_tensor& tensor);
 
+// Which channel of its node each channel is; empty: all of them, in order.
+std::vector<int> channel_map_of(const intrt_tensor& tensor);
+
 // The codes of one sample between the runtime's memory and (C,H,W) order; `codes` has
 // tensor.element_count elements. Codes must fit the tensor's type.
 void store_codes(const intrt_tensor& tensor, std::span<const std::int32_t> codes, void* data);

@@ -26,8 +26,10 @@ int become_torch_sibling(char** argv) {
     ::execv(candidate.c_str(), argv);
     throw InputError(fmt::format("{}: {}", candidate.string(), std::strerror(errno)));
   }
-  throw InputError(fmt::format("{} needs lockstep-torch, which is neither {} nor {}", argv[1],
-                               beside.string(), installed.string()));
+  throw InputError(
+      fmt::format("{} needs lockstep-torch, which is neither {} nor {}; a build with "
+                  "LibTorch makes it",
+                  argv[1], beside.string(), installed.string()));
 }
 
 }  // namespace lockstep::cli
