@@ -46,6 +46,7 @@ class Minimiser {
       smaller |= fewer_outputs();
       smaller |= fewer_nodes();
       smaller |= fewer_wraps();
+      smaller |= no_raw_bytes();
       smaller |= smaller_sizes();
       smaller |= simpler_state();
     }
@@ -151,6 +152,25 @@ class Minimiser {
     return any;
   }
 
+  // Numbers per channel for fewer channels.
+  static void shorten(std::optional<RawBytes>& raw, std::int64_t channels) {
+    if (!raw) return;
+    for (std::vector<double>* const values : {&raw->scale, &raw->mean, &raw->std})
+      if (values->size() > 1) values->resize(static_cast<std::size_t>(channels));
+  }
+
+  // Inputs that are codes.
+  bool no_raw_bytes() {
+    bool any = false;
+    for (std::size_t i = 0; i < best_.graph.inputs.size(); ++i) {
+      if (!best_.graph.inputs[i].raw) continue;
+      Network candidate = best_;
+      candidate.graph.inputs[i].raw.reset();
+      any |= try_change(std::move(candidate));
+    }
+    return any;
+  }
+
   // Fewer positions and channels of the inputs, smaller strides, paddings and factors.
   bool smaller_sizes() {
     bool any = false;
@@ -161,6 +181,7 @@ class Minimiser {
           std::int64_t& size = candidate.graph.inputs[i].shape[axis];
           if (size == 1) break;
           size = halve ? size / 2 : size - 1;
+          if (axis == 0) shorten(candidate.graph.inputs[i].raw, size);
           any |= try_change(std::move(candidate));
         }
     constexpr std::string_view kSimpler[] = {"stride",         "dilation",     "padding",

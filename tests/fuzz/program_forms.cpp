@@ -17,6 +17,7 @@ constexpr std::string_view kForms[] = {"conv2d",
                                        "move",
                                        "argmax",
                                        "wide sums",
+                                       "sparse weights",
                                        "shift left",
                                        "shift 0",
                                        "shift right",
@@ -34,7 +35,9 @@ constexpr std::string_view kForms[] = {"conv2d",
                                        "codes as an output",
                                        "sums as an output",
                                        "decimal per channel",
-                                       "int16 codes"};
+                                       "int16 codes",
+                                       "channel map",
+                                       "raw bytes"};
 
 void add_post(const ir::Post& post, std::set<std::string>& forms) {
   if (post.is_none()) forms.insert("no post-op");
@@ -64,13 +67,17 @@ std::set<std::string> program_forms(const ir::Program& program) {
         [&](const auto& kind) {
           if constexpr (requires { kind.wide; })
             if (kind.wide) forms.insert("wide sums");
+          if constexpr (requires { kind.sparse; })
+            if (kind.sparse) forms.insert("sparse weights");
         },
         op.kind);
   }
   for (const ir::Value& value : program.values) {
     if (!value.offsets.empty()) forms.insert("offsets");
+    if (!value.channels.empty()) forms.insert("channel map");
     if (value.decimals.size() > 1) forms.insert("decimal per channel");
     if (value.bits > 8 && value.bits <= 16) forms.insert("int16 codes");
+    if (value.bytes) forms.insert("raw bytes");
   }
   if (program.inputs.size() > 1) forms.insert("several inputs");
   if (program.outputs.size() > 1) forms.insert("several outputs");

@@ -24,9 +24,11 @@ std::string graph_json(const std::vector<std::string>& inputs,
       fmt::join(inputs, ","), fmt::join(nodes, ","), fmt::join(outputs, "\",\""));
 }
 
-std::string input_json(const std::string& name, const Sizes& shape, int bits, int decimal) {
-  return fmt::format(R"({{"name":"{}","shape":[{}],"bits":{},"decimal":{}}})", name,
-                     fmt::join(shape, ","), bits, decimal);
+std::string input_json(const std::string& name, const Sizes& shape, int bits, int decimal,
+                       const std::string& raw = {}) {
+  return fmt::format(R"({{"name":"{}","shape":[{}],"bits":{},"decimal":{}{}}})", name,
+                     fmt::join(shape, ","), bits, decimal,
+                     raw.empty() ? "" : fmt::format(R"(,"raw":{})", raw));
 }
 
 std::string node_json(const std::string& name, const std::string& op,
@@ -46,9 +48,9 @@ std::int64_t product(const Sizes& sizes) {
 
 GraphBuilder::GraphBuilder(std::uint64_t seed) : random(seed) { careless_ = random.chance(8); }
 
-void GraphBuilder::add_input(GraphValue value) {
+void GraphBuilder::add_input(GraphValue value, const std::string& raw) {
   value.name = fmt::format("in{}", inputs_.size());
-  inputs_.push_back(input_json(value.name, value.shape, value.bits, value.lowest_decimal));
+  inputs_.push_back(input_json(value.name, value.shape, value.bits, value.lowest_decimal, raw));
   values_.push_back(std::move(value));
   first_node_ = values_.size();
 }
@@ -207,6 +209,16 @@ std::vector<std::uint8_t> GraphBuilder::mask(const Sizes& shape) {
   std::vector<std::uint8_t> keep;
   const int percent = static_cast<int>(random.between(40, 95));
   for (std::int64_t i = 0; i < product(shape); ++i) keep.push_back(random.chance(percent) ? 1 : 0);
+  // Whole rows along one dimension: channels, or inputs of a layer.
+  if (random.chance(40)) {
+    const auto axis = static_cast<std::size_t>(random.between(0, shape.size() > 1 ? 1 : 0));
+    std::int64_t inner = 1;
+    for (std::size_t d = axis + 1; d < shape.size(); ++d) inner *= shape[d];
+    std::vector<std::uint8_t> rows;
+    for (std::int64_t i = 0; i < shape[axis]; ++i) rows.push_back(random.chance(50) ? 1 : 0);
+    for (std::size_t i = 0; i < keep.size(); ++i)
+      keep[i] = rows[i / static_cast<std::size_t>(inner) % rows.size()];
+  }
   return keep;
 }
 

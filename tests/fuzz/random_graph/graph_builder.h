@@ -57,7 +57,8 @@ class GraphBuilder {
   Random random;
   StateBuilder state;
 
-  void add_input(GraphValue value);
+  // `raw`: the normalisation of raw bytes as JSON; empty: the network is fed codes.
+  void add_input(GraphValue value, const std::string& raw);
 
   std::size_t node_count() const { return nodes_.size(); }
   std::size_t value_count() const { return values_.size(); }

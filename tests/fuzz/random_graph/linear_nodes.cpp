@@ -174,8 +174,13 @@ void add_layer(GraphBuilder& graph, const Layer& layer, ValueIndex input, const 
       weights.result(shape), weights.wraps());
   weights.write_state(graph.value(added).name);
   if (!weights.takes_wide_sums() || graph.careless()) return;
-  graph.quantize(added, static_cast<int>(graph.random.between(2, 16)), graph.random.chance(50));
-  graph.close(added);
+  ValueIndex sums = added;
+  if (graph.random.chance(50)) {
+    sums = graph.add("relu", added, "{}", graph.value(added));
+    graph.close(added);
+  }
+  graph.quantize(sums, static_cast<int>(graph.random.between(2, 16)), graph.random.chance(50));
+  graph.close(sums);
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "tests/fuzz/random_graph/random_graph.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -67,8 +70,37 @@ const Row& pick_row(Random& random) {
   return kRows[0];
 }
 
-void add_inputs(GraphBuilder& graph) {
+// One number, or one per channel, in [lo, hi].
+std::string numbers_json(Random& random, std::int64_t channels, double lo, double hi) {
+  std::vector<std::string> numbers;
+  const bool per_channel = random.chance(50);
+  for (std::int64_t c = 0; c < (per_channel ? channels : 1); ++c)
+    numbers.push_back(
+        fmt::format("{}", (lo + hi) / 2 + random.real(static_cast<float>((hi - lo) / 2))));
+  return per_channel ? fmt::format("[{}]", fmt::join(numbers, ",")) : numbers[0];
+}
+
+// Normalisation of raw bytes to numbers that mostly use the range of an input, which is
+// [-largest, largest].
+std::string raw_json(Random& random, std::int64_t channels, double largest) {
+  std::vector<std::string> members;
+  const double std = random.real(1.0F) + 1.25;
+  if (random.chance(80) || largest > 8)
+    members.push_back(fmt::format(
+        R"("scale":{})", numbers_json(random, channels, std * largest / 300, std * largest / 100)));
+  if (random.chance(80))
+    members.push_back(
+        fmt::format(R"("mean":{})", numbers_json(random, channels, 0, std * largest)));
+  if (random.chance(80))
+    members.push_back(
+        fmt::format(R"("std":{})", numbers_json(random, channels, std / 2, std * 1.5)));
+  return fmt::format("{{{}}}", fmt::join(members, ","));
+}
+
+void add_inputs(GraphBuilder& graph, std::uint64_t seed) {
   Random& random = graph.random;
+  // Numbers of its own, so that the nodes of a seed do not depend on which inputs are raw.
+  Random raw_random(~seed);
   const std::int64_t count = random.chance(60) ? 1 : random.between(2, 3);
   Sizes first;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -87,7 +119,9 @@ void add_inputs(GraphBuilder& graph) {
     input.lowest_decimal = input.highest_decimal = static_cast<int>(random.between(-3, 10));
     input.largest = std::ldexp(1.0, input.bits - 1 - input.lowest_decimal);
     input.typical = input.largest / 2;
-    graph.add_input(std::move(input));
+    const std::string raw =
+        raw_random.chance(25) ? raw_json(raw_random, input.shape[0], input.largest) : std::string();
+    graph.add_input(std::move(input), raw);
   }
 }
 
@@ -95,7 +129,7 @@ void add_inputs(GraphBuilder& graph) {
 
 Network random_graph(std::uint64_t seed) {
   GraphBuilder graph(seed);
-  add_inputs(graph);
+  add_inputs(graph, seed);
   const auto wanted =
       static_cast<std::size_t>(graph.random.between(1, graph.random.chance(30) ? 40 : 16));
   for (int attempts = 0; graph.node_count() < wanted && attempts < 400; ++attempts) {
