@@ -15,13 +15,12 @@ ElementType weight_type(const xt::xarray<std::int32_t>& weights, bool wide) {
 
 StorageSize storage_size(const xt::xarray<std::int32_t>& weights, bool wide) {
   StorageSize size;
-  size.weights = static_cast<std::int64_t>(weights.size());
-  size.nonzeros = size.weights - std::count(weights.begin(), weights.end(), 0);
+  size.outputs = static_cast<std::int64_t>(weights.shape(0));
+  size.inputs = static_cast<std::int64_t>(weights.shape(weights.dimension() - 1));
+  size.taps = static_cast<std::int64_t>(weights.size()) / (size.outputs * size.inputs);
+  size.nonzeros = size.weights() - std::count(weights.begin(), weights.end(), 0);
   const ElementType type = weight_type(weights, wide);
   size.element_bytes = type == ElementType::kInt8 ? 1 : type == ElementType::kInt16 ? 2 : 4;
-  const auto inputs = static_cast<std::int64_t>(weights.shape(weights.dimension() - 1));
-  size.bitmap_bytes = size.weights / inputs * ((inputs + 7) / 8);
-  size.starts_bytes = 4 * (static_cast<std::int64_t>(weights.shape(0)) + 1);
   return size;
 }
 

@@ -11,14 +11,20 @@ namespace lockstep::ir {
 // that holds them all, int8 or int16.
 ElementType weight_type(const xt::xarray<std::int32_t>& weights, bool wide);
 
-struct StorageSize {
-  std::int64_t weights = 0, nonzeros = 0;
-  std::int64_t element_bytes = 1;
-  std::int64_t bitmap_bytes = 0, starts_bytes = 0;  // of the sparse form
+inline constexpr std::int64_t kSegmentBytes = 8;  // intrt_segment
 
-  std::int64_t dense_bytes() const { return weights * element_bytes; }
+struct StorageSize {
+  std::int64_t outputs = 1, taps = 1, inputs = 1;  // inputs: of one tap
+  std::int64_t nonzeros = 0;
+  std::int64_t element_bytes = 1;
+
+  std::int64_t weights() const { return outputs * taps * inputs; }
+  std::int64_t dense_bytes() const { return weights() * element_bytes; }
+  // Of the sparse form: bits, which fill whole bytes for every tap; first weights of the outputs.
+  std::int64_t bitmap_bytes() const { return outputs * taps * ((inputs + 7) / 8); }
+  std::int64_t starts_bytes() const { return 4 * (outputs + 1); }
   std::int64_t sparse_bytes() const {
-    return bitmap_bytes + starts_bytes + nonzeros * element_bytes;
+    return bitmap_bytes() + starts_bytes() + nonzeros * element_bytes;
   }
 };
 
@@ -31,7 +37,6 @@ template <typename Kind>
 std::int64_t stored_weight_bytes(const Kind& kind) {
   const StorageSize size = storage_size(kind.weights, kind.wide);
   if constexpr (requires { kind.sparse; }) {
-    constexpr std::int64_t kSegmentBytes = 8;
     if (kind.sparse) return size.sparse_bytes();
     return size.dense_bytes() + static_cast<std::int64_t>(kind.segments.size()) * kSegmentBytes;
   } else {

@@ -2,8 +2,8 @@
 // stored.
 // - Network inputs and kept values are complete, and so is what argmax compares.
 // - A convolution or linear layer needs an input channel when some channel that it makes multiplies
-//   it by other than 0. Not so where the channel is the same code k at every place and no padding
-//   comes between: then k times the weights goes into the bias.
+//   it by other than 0. Not so where the channel is the same code k at every place, no padding
+//   comes between and a bias can hold k times the weights: then that goes into the bias.
 // - What works channel by channel (pooling, tables, sums, ...) has the same channels on both sides,
 //   and a convolution in groups has whole groups.
 // - A copy needs what it copies to channels that are there.
@@ -246,12 +246,8 @@ void drop_empty(Program& program, ChannelLists& lists) {
   for (Op& op : program.ops)
     if (auto* move = std::get_if<Move>(&op.kind))
       forget_inputs(op, *move, [&](ValueId id) { return lists[id].empty(); });
-  std::vector<bool> made(program.values.size(), false);
-  for (const ValueId id : program.inputs) made[id] = true;
-  for (const Op& op : program.ops) made[op.output] = true;
   ChannelLists left;
-  for (ValueId id = 0; id < lists.size(); ++id)
-    if (made[id]) left.push_back(std::move(lists[id]));
+  for (const ValueId id : drop_unmade_values(program)) left.push_back(std::move(lists[id]));
   lists = std::move(left);
 }
 
@@ -288,7 +284,6 @@ Program remove_channels(Program program) {
   ChannelLists lists = Presence(program).settle();
   for (Op& op : program.ops) fold_constants(program, op, lists[op.input()]);
   drop_empty(program, lists);
-  drop_unmade_values(program);
   return take_channels(std::move(program), lists);
 }
 

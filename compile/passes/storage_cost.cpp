@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "compile/ir/storage.h"
 #include "compile/support/error.h"
 
 namespace lockstep::passes {
@@ -32,7 +33,6 @@ constexpr Times kFourWide = {{{74, 3700}, {24, 3500}, {565, 1600}}, {125, 530, 7
 constexpr Times kOneByOne = {{{95, 2000}, {40, 2500}, {540, 2000}}, {95, 860, 2800}};
 constexpr std::int64_t kPerOutput = 2700;  // in every form: what happens to the sum
 constexpr std::int64_t kClearlyPercent = 125;
-constexpr std::int64_t kSegmentBytes = 8;
 // On a Cortex-M4 a sparse weight took about three times as long as a dense one, and sums of 64 bits
 // take two instructions where 32 bits take one.
 constexpr std::int64_t kStepsPerNonzero = 3, kStepsPerRun = 4;
@@ -91,15 +91,19 @@ StorageCost dense_cost(const WeightShape& shape, std::int64_t element_bytes) {
 
 StorageCost sparse_cost(const WeightShape& shape, std::int64_t element_bytes) {
   const SparseTimes& each = times_of(shape).sparse;
-  const std::int64_t bitmap_bytes = shape.outputs * shape.taps() * ((shape.inputs + 7) / 8);
-  const std::int64_t starts_bytes = 4 * (shape.outputs + 1);
+  const StorageSize size = {.outputs = shape.outputs,
+                            .taps = shape.taps(),
+                            .inputs = shape.inputs,
+                            .nonzeros = shape.nonzeros,
+                            .element_bytes = element_bytes};
   // Bits of a tap fill whole bytes, so that taps may not follow one another without a gap.
   const std::int64_t runs =
       shape.contiguous && shape.inputs % 8 == 0 ? shape.kernel_h : shape.taps();
-  return {bitmap_bytes + starts_bytes + shape.nonzeros * element_bytes,
-          bitmap_bytes * each.per_byte_of_bits + shape.nonzeros * each.per_nonzero +
+  return {size.sparse_bytes(),
+          size.bitmap_bytes() * each.per_byte_of_bits + shape.nonzeros * each.per_nonzero +
               shape.outputs * (runs * each.per_run + kPerOutput),
-          bitmap_bytes + shape.nonzeros * kStepsPerNonzero + shape.outputs * runs * kStepsPerRun};
+          size.bitmap_bytes() + shape.nonzeros * kStepsPerNonzero +
+              shape.outputs * runs * kStepsPerRun};
 }
 
 StorageCost segments_cost(const WeightShape& shape, std::int64_t element_bytes,

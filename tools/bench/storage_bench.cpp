@@ -129,7 +129,7 @@ class Runner {
     std::mt19937 random(2);
     for (Block& block : arena_)
       for (std::uint8_t& byte : block.bytes) byte = static_cast<std::uint8_t>(random());
-    const double macs = static_cast<double>(prepared.size.weights) * positions_;
+    const double macs = static_cast<double>(prepared.size.weights()) * positions_;
     runs_ = static_cast<int>(2e6 / macs) + 1;
   }
   Runner(const Runner&) = delete;  // the plan points into the bytes
@@ -209,14 +209,14 @@ void measure(const char* title, const std::vector<Case>& shapes) {
       const std::vector<bench::Timing> times = bench::time_paired(contestants, 15);
       const double a_ns = a.ns_per_position(times[0].least_ms),
                    b_ns = b.ns_per_position(times[1].least_ms);
-      fmt::print("{:<22} {:>5}% {:>10} {:>12.1f} {:>12.1f}\n", c.name, zeros, with.size.weights,
+      fmt::print("{:<22} {:>5}% {:>10} {:>12.1f} {:>12.1f}\n", c.name, zeros, with.size.weights(),
                  a_ns, b_ns);
       const auto rows = static_cast<double>(c.outputs * std::max<std::int64_t>(c.kernel, 1));
       const double runs =
           c.kernel == 0 || c.in.c % 8 == 0 ? rows : rows * static_cast<double>(c.kernel);
-      dense.add({static_cast<double>(with.size.weights), static_cast<double>(c.outputs), rows},
+      dense.add({static_cast<double>(with.size.weights()), static_cast<double>(c.outputs), rows},
                 a_ns);
-      sparse.add({static_cast<double>(with.size.bitmap_bytes),
+      sparse.add({static_cast<double>(with.size.bitmap_bytes()),
                   static_cast<double>(with.size.nonzeros), static_cast<double>(c.outputs), runs},
                  b_ns);
     }
@@ -247,7 +247,7 @@ void measure_segments(const std::vector<Case>& shapes) {
     std::vector<bench::Contestant> contestants;
     for (Runner& runner : runners) contestants.push_back({"", [&runner] { runner.run(); }});
     const std::vector<bench::Timing> times = bench::time_paired(contestants, 15);
-    fmt::print("{:<22} {:>10}", c.name, wide.size.weights);
+    fmt::print("{:<22} {:>10}", c.name, wide.size.weights());
     for (std::size_t i = 0; i < runners.size(); ++i)
       fmt::print(" {:>{}.1f}", runners[i].ns_per_position(times[i].least_ms), i == 0 ? 10 : 8);
     fmt::print("\n");

@@ -102,35 +102,32 @@ TEST_CASE("for speed, what is estimated to be about as fast stays dense") {
   CHECK(close > 0);
 }
 
+// A depthwise convolution of 8 channels whose weights are `most`, but the first.
+Program depthwise(std::int32_t most, std::int32_t first) {
+  test::ProgramMaker maker;
+  Conv2d conv;
+  conv.groups = 8;
+  conv.window.kernel = {3, 3};
+  conv.weights = xt::xarray<std::int32_t>::from_shape({8, 3, 3, 1});
+  conv.weights.fill(most);
+  conv.weights(0, 0, 0, 0) = first;
+  maker.add(conv, {maker.input({8, 6, 6, 3}, 8)}, {8, 4, 4, 3}, 32);
+  return maker.finish(false);
+}
+
 TEST_CASE("for speed, what vector instructions alone make faster or what is larger stays dense") {
   // A third of zeros in wide rows: fast with vector instructions, slow on a machine without.
   const StorageChoice third = choice_of(program_of({64, 32, 1, 3}), Objective::kSpeed);
   CHECK(third.zeros * 3 >= third.weights);
   CHECK(!third.sparse);
   // Depthwise weights would need a byte of bits each.
-  test::ProgramMaker maker;
-  Conv2d conv;
-  conv.groups = 8;
-  conv.window.kernel = {3, 3};
-  conv.weights = xt::xarray<std::int32_t>::from_shape({8, 3, 3, 1});
-  conv.weights.fill(7);
-  conv.weights(0, 0, 0, 0) = 0;
-  maker.add(conv, {maker.input({8, 6, 6, 3}, 8)}, {8, 4, 4, 3}, 32);
-  const StorageChoice choice = choice_of(maker.finish(false), Objective::kSpeed);
+  const StorageChoice choice = choice_of(depthwise(7, 0), Objective::kSpeed);
   CHECK(!choice.sparse);
   CHECK(choice.reason == "dense: sparse is larger");
 }
 
 TEST_CASE("a bit costs a byte where a tap has one weight, so a depthwise convolution stays dense") {
-  test::ProgramMaker maker;
-  Conv2d conv;
-  conv.groups = 8;
-  conv.window.kernel = {3, 3};
-  conv.weights = xt::xarray<std::int32_t>::from_shape({8, 3, 3, 1});
-  conv.weights.fill(0);
-  conv.weights(0, 0, 0, 0) = 5;
-  maker.add(conv, {maker.input({8, 6, 6, 3}, 8)}, {8, 4, 4, 3}, 32);
-  const StorageChoice choice = choice_of(maker.finish(false), Objective::kSize);
+  const StorageChoice choice = choice_of(depthwise(0, 5), Objective::kSize);
   CHECK(!choice.sparse);
   CHECK(choice.reason == "dense: 37 bytes less than sparse");  // 73 + 36 - 72
 }
