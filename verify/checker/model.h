@@ -38,9 +38,9 @@ struct Mask {
 };
 
 struct Weights {
-  std::vector<Int> shape;   // PyTorch's layout
-  std::vector<Int> codes;   // row-major: clamp(round(w * 2^decimal)), 0 where the mask is 0
-  Decimals decimals;        // axis of PyTorch's layout
+  std::vector<Int> shape;  // PyTorch's layout
+  std::vector<Int> codes;  // row-major: clamp(round(w * 2^decimal)), 0 where the mask is 0
+  Decimals decimals;       // axis of PyTorch's layout
 };
 
 struct Bias {  // of a linear operator: codes, or float32 numbers
@@ -72,23 +72,25 @@ struct Node {
   std::map<std::string, double, std::less<>> numbers;
   std::map<std::string, std::string, std::less<>> words;
 
-  std::optional<Weights> weights;     // of convolutions and linear
+  std::optional<Weights> weights;  // of convolutions and linear
   std::optional<Bias> bias;
-  std::vector<float> scale, offset;   // of a batch norm: fl(fl(x * scale) + offset), per channel
-  std::optional<Decimals> quantize;   // of a quantize node
+  std::vector<float> scale, offset;  // of a batch norm: fl(fl(x * scale) + offset), per channel
+  std::optional<Decimals> quantize;  // of a quantize node
   int bits = 0;
   Rounding rounding = Rounding::kTowardZero;
-  std::optional<Mask> mask;           // of a prune node
+  std::optional<Mask> mask;  // of a prune node
 
-  Int integer(std::string_view name) const { return integers.find(name)->second.at(0); }
-  const std::vector<Int>& list(std::string_view name) const { return integers.find(name)->second; }
+  Int integer(std::string_view attribute) const { return integers.find(attribute)->second.at(0); }
+  const std::vector<Int>& list(std::string_view attribute) const {
+    return integers.find(attribute)->second;
+  }
 };
 
 struct Model {
   std::string name;
   std::vector<Input> inputs;
-  std::vector<Node> nodes;            // in execution order
-  std::vector<std::size_t> outputs;   // values
+  std::vector<Node> nodes;           // in execution order
+  std::vector<std::size_t> outputs;  // values
 
   std::size_t value_count() const { return inputs.size() + nodes.size(); }
   const std::string& value_name(std::size_t value) const {

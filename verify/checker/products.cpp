@@ -1,0 +1,472 @@
+#include "verify/checker/products.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <unordered_map>
+
+namespace lockstep::checker {
+namespace {
+
+constexpr Wide kWideLimit = Wide{1} << 62;
+
+std::size_t at(Int i) { return static_cast<std::size_t>(i); }
+bool is_constant(const Element& element) { return element.lo == element.hi; }
+
+// Numbers the terms of elements: equal terms have equal numbers, constants have none.
+class Numbering {
+ public:
+  static constexpr std::int32_t kConstant = -1;
+  std::vector<std::int32_t> number(const Elements& elements) {
+    std::vector<std::int32_t> numbers;
+    numbers.reserve(elements.size());
+    for (const Element& element : elements) {
+      if (is_constant(element)) {
+        numbers.push_back(kConstant);
+        continue;
+      }
+      const auto [entry, is_new] = known_.try_emplace({element.node, element.index, element.chain},
+                                                      static_cast<std::int32_t>(known_.size()));
+      numbers.push_back(entry->second);
+    }
+    return numbers;
+  }
+  std::size_t count() const { return known_.size(); }
+
+ private:
+  struct Key {
+    std::int32_t node, index, chain;
+    bool operator==(const Key&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Key& key) const {
+      auto hash = static_cast<std::uint64_t>(key.index) * 0x9E3779B97F4A7C15U;
+      hash ^= static_cast<std::uint64_t>(key.chain) * 0xC2B2AE3D27D4EB4FU + (hash >> 29);
+      hash ^= static_cast<std::uint64_t>(key.node) * 0x165667B19E3779F9U + (hash >> 32);
+      return hash ^ (hash >> 31);
+    }
+  };
+  std::unordered_map<Key, std::int32_t, Hash> known_;
+};
+
+// Adds exact numbers of different grids.
+void add(Value& sum, Wide code, int decimal, const std::string& layer) {
+  if (code == 0) return;
+  if (sum.code == 0) {
+    sum = {code, decimal, 0, false};
+    return;
+  }
+  const int finer = decimal - sum.decimal;
+  if (finer > 60 || finer < -60)
+    fail_unknown(layer, "grid", "its constants lie on grids too far apart");
+  if (finer > 0) {
+    sum.code *= Wide{1} << finer;
+    sum.decimal = decimal;
+  } else {
+    code *= Wide{1} << -finer;
+  }
+  sum.code += code;
+  if (sum.code > kWideLimit || sum.code < -kWideLimit)
+    fail_unknown(layer, "grid", "its constants leave 62 bits");
+}
+
+// The coefficients of one term on both sides, as multiples of powers of two that are the same for
+// all terms of an element.
+struct Slot {
+  Wide graph = 0, plan = 0;
+  std::int64_t stamp = -1;
+};
+
+}  // namespace
+
+OpChecker::OpChecker(State& state, const PlanOp& op)
+    : state_(state),
+      op_(op),
+      output_(state.plan.tensors[op.output]),
+      value_(*state.values.find(op.node)) {}
+
+void OpChecker::need_shape(bool holds, const char* what) const {
+  if (!holds) wrong(op_.node, "wiring", what);
+}
+
+const Node& OpChecker::graph_node() const {
+  const Model& model = state_.values.model();
+  if (value_ < model.inputs.size())
+    wrong(op_.node, "wiring", "the plan computes it, but it is an input of the graph");
+  return model.nodes[value_ - model.inputs.size()];
+}
+
+Int OpChecker::node_element(Int channel, Int y, Int x) const {
+  const Shape& shape = state_.values.shape(value_);
+  const Int of = output_.channel_of[at(channel)];
+  need_shape(of < shape.c && output_.height == shape.h && output_.width == shape.w,
+             "its output has another shape");
+  return shape.index(of, y, x);
+}
+
+std::string OpChecker::place(Int channel, Int y, Int x) const {
+  return fmt::format("channel {}, position ({}, {})", output_.channel_of[at(channel)], y, x);
+}
+
+Source OpChecker::copy_of(const Element& element) const {
+  Source source{element, 1, element.decimal, element.lo, element.hi, std::nullopt};
+  if (is_constant(element)) source.constant = GraphValues::constant(element);
+  return source;
+}
+
+Int OpChecker::spread(std::size_t input, Int channel, Int y, Int x) const {
+  const PlanTensor& in = tensor(input);
+  return ((in.height == 1 ? 0 : y) * in.width + (in.width == 1 ? 0 : x)) * in.channels +
+         (in.channels == 1 ? 0 : channel);
+}
+
+template <typename Visit>
+void OpChecker::each_of_window(Int y, Int x, const Visit& visit) const {
+  const PlanTensor& in = tensor(0);
+  const bool is_transposed = op_.code == OpCode::kConvTranspose2d;
+  const auto met = [&](std::size_t axis, Int position, Int tap) -> Int {
+    const Int size = axis == 0 ? in.height : in.width;
+    Int place = position * op_.stride[axis] - op_.pad_before[axis] + tap * op_.dilation[axis];
+    if (is_transposed) {
+      const Int scaled = position + op_.pad_before[axis] - tap * op_.dilation[axis];
+      if (scaled < 0 || scaled % op_.stride[axis] != 0) return -1;
+      place = scaled / op_.stride[axis];
+    }
+    return place < size ? place : -1;
+  };
+  for (Int ky = 0; ky < op_.kernel[0]; ++ky) {
+    const Int row = met(0, y, ky);
+    if (row < 0) continue;
+    for (Int kx = 0; kx < op_.kernel[1]; ++kx)
+      if (const Int column = met(1, x, kx); column >= 0)
+        visit(ky * op_.kernel[1] + kx, row * in.width + column);
+  }
+}
+
+template <typename Visit>
+void OpChecker::each_product(Int channel, Int y, Int x, const Visit& visit) const {
+  const PlanTensor& in = tensor(0);
+  if (op_.code == OpCode::kAdd) {
+    for (std::size_t i = 0; i < 2; ++i)
+      visit(i, spread(i, channel, y, x), op_.multipliers[i][at(channel)]);
+  } else if (op_.code == OpCode::kAvgPool2d) {
+    const Span &down = op_.rows[at(y)], &across = op_.columns[at(x)];
+    for (Int row = down.begin; row < down.end; ++row)
+      for (Int column = across.begin; column < across.end; ++column)
+        visit(std::size_t{0}, (row * in.width + column) * in.channels + channel,
+              down.multiplier * across.multiplier);
+  } else if (op_.code == OpCode::kLinear) {
+    const Int count = in.count();
+    for (Int k = 0; k < count; ++k)
+      if (const Int weight = op_.weights[at(channel * count + k)]; weight != 0)
+        visit(std::size_t{0}, k, weight);
+  } else {
+    const Int inputs = in.channels / op_.groups, outputs = output_.channels / op_.groups;
+    const Int first = channel / outputs * inputs, taps = op_.kernel[0] * op_.kernel[1];
+    each_of_window(y, x, [&](Int tap, Int pixel) {
+      const Int* const weights = op_.weights.data() + (channel * taps + tap) * inputs;
+      for (Int i = 0; i < inputs; ++i)
+        if (weights[i] != 0) visit(std::size_t{0}, pixel * in.channels + first + i, weights[i]);
+    });
+  }
+}
+
+std::vector<Source> OpChecker::sums(std::vector<ChannelFacts>& facts, Int& weights_checked) const {
+  const Node& node = graph_node();
+  need_shape(Sums::is_sum(node), "the plan adds products up, the graph does not");
+  const GraphValues& values = state_.values;
+  std::vector<Shape> shapes;
+  for (const std::size_t input : node.inputs) shapes.push_back(values.shape(input));
+  const Sums sums(node, shapes);
+  Numbering numbering;
+  std::vector<std::vector<std::int32_t>> graph_numbers, plan_numbers;
+  for (const std::size_t input : node.inputs)
+    graph_numbers.push_back(numbering.number(values.elements(input)));
+  int coarsest = INT32_MAX;  // of the plan's inputs
+  for (std::size_t i = 0; i < op_.inputs.size(); ++i) {
+    plan_numbers.push_back(numbering.number(held(i)));
+    for (const Element& element : held(i)) coarsest = std::min(coarsest, element.decimal);
+  }
+  const int finest = sums.finest();
+  const Wide limit = op_.is_wide ? kWideLimit : Wide{INT32_MAX};
+  std::vector<Slot> slots(numbering.count());
+  std::vector<std::int32_t> touched;
+  std::vector<Source> sources;
+  sources.reserve(at(output_.count()));
+  std::int64_t stamp = 0;
+  const auto slot_of = [&](std::int32_t number) -> Slot& {
+    Slot& slot = slots[static_cast<std::size_t>(number)];
+    if (slot.stamp != stamp) {
+      slot = {0, 0, stamp};
+      touched.push_back(number);
+    }
+    return slot;
+  };
+  const auto unit = [&](int shift) {
+    if (shift > 60) fail_unknown(op_.node, "grid", "its decimals lie too far apart");
+    return Wide{1} << shift;
+  };
+  weights_checked += static_cast<Int>(op_.weights.size() + op_.bias.size());
+  for (Int y = 0; y < output_.height; ++y)
+    for (Int x = 0; x < output_.width; ++x)
+      for (Int c = 0; c < output_.channels; ++c, ++stamp) {
+        const Int e = node_element(c, y, x), o = output_.channel_of[at(c)];
+        touched.clear();
+        const Value bias = sums.bias(o);
+        Value graph_constant = bias;
+        sums.each(o, y, x, [&](std::size_t i, Int from, Int coefficient, int decimal) {
+          const std::int32_t number = graph_numbers[i][at(from)];
+          if (number >= 0) {
+            slot_of(number).graph += coefficient * unit(finest - decimal);
+            return;
+          }
+          const Element& element = values.elements(node.inputs[i])[at(from)];
+          add(graph_constant, Wide{coefficient} * element.lo, decimal + element.decimal, op_.node);
+        });
+        const Int plan_bias = op_.bias.empty() ? 0 : op_.bias[at(c)];
+        Wide plan_constant = plan_bias, lo = plan_bias, hi = plan_bias,
+             bound = plan_bias < 0 ? -plan_bias : plan_bias;
+        each_product(c, y, x, [&](std::size_t i, Int from, Int coefficient) {
+          const Element& element = held(i)[at(from)];
+          const Wide a = Wide{coefficient} * element.lo, b = Wide{coefficient} * element.hi;
+          lo += std::min(a, b);
+          hi += std::max(a, b);
+          bound += std::max({a, b, -a, -b});
+          const std::int32_t number = plan_numbers[i][at(from)];
+          if (number < 0)
+            plan_constant += a;
+          else
+            slot_of(number).plan += coefficient * unit(element.decimal - coarsest);
+        });
+        if (bound > limit)
+          wrong(
+              op_.node, "no overflow",
+              fmt::format("{}: its sums can leave {} bits", place(c, y, x), op_.is_wide ? 64 : 32));
+        // One ratio for all: plan = numerator / denominator * graph.
+        Wide numerator = 0, denominator = 0;
+        for (const std::int32_t number : touched) {
+          const Slot& slot = slots[static_cast<std::size_t>(number)];
+          if (slot.graph > kWideLimit || slot.graph < -kWideLimit || slot.plan > kWideLimit ||
+              slot.plan < -kWideLimit)
+            fail_unknown(op_.node, "grid", "its weights leave 62 bits on one grid");
+          if (denominator == 0 && slot.graph != 0) {
+            numerator = slot.plan;
+            denominator = slot.graph;
+          }
+          if (slot.plan * denominator == slot.graph * numerator &&
+              (slot.graph == 0) == (slot.plan == 0))
+            continue;
+          wrong(op_.node, "weights",
+                fmt::format("{}: a weight is wrong: of one input the plan takes {} where the first "
+                            "nonzero weight and the graph say {} * {} / {}",
+                            place(c, y, x), static_cast<double>(slot.plan),
+                            static_cast<double>(slot.graph), static_cast<double>(numerator),
+                            static_cast<double>(denominator)));
+        }
+        Source source;
+        source.of = {static_cast<std::int32_t>(value_), static_cast<std::int32_t>(e), 0, 0, 0, 0};
+        source.lo = static_cast<Int>(lo);
+        source.hi = static_cast<Int>(hi);
+        if (denominator == 0) {  // nothing but constants
+          source.constant = graph_constant;
+          source.lo = source.hi = static_cast<Int>(plan_constant);
+        } else {
+          if ((numerator < 0) != (denominator < 0))
+            wrong(op_.node, "weights",
+                  fmt::format("{}: all weights have the wrong sign", place(c, y, x)));
+          Int n = static_cast<Int>(numerator < 0 ? -numerator : numerator),
+              d = static_cast<Int>(denominator < 0 ? -denominator : denominator);
+          const Int common = std::gcd(n, d);
+          n /= common;
+          d /= common;
+          int exponent = coarsest + finest;
+          for (; d % 2 == 0; d /= 2) --exponent;
+          for (; n % 2 == 0; n /= 2) ++exponent;
+          if (d != 1)
+            wrong(op_.node, "weights",
+                  fmt::format("{}: its weights are on no grid", place(c, y, x)));
+          source.factor = n;
+          source.exponent = exponent;
+          if (plan_constant % n != 0 ||
+              !equal({plan_constant / n, exponent, 0, false}, graph_constant))
+            wrong(op_.node, "weights",
+                  fmt::format("{}: bias: expected {} * 2^{}, found {}", place(c, y, x),
+                              static_cast<Int>(graph_constant.code) * n,
+                              exponent - graph_constant.decimal, static_cast<Int>(plan_constant)));
+        }
+        ChannelFacts& of = facts[at(c)];
+        const bool is_first = y == 0 && x == 0;
+        of.lo = is_first ? source.lo : std::min(of.lo, source.lo);
+        of.hi = is_first ? source.hi : std::max(of.hi, source.hi);
+        of.bound = std::max(of.bound, static_cast<Int>(bound));
+        of.accumulator_bits = op_.is_wide ? 64 : 32;
+        of.float_bound = values.float_bounds(value_)[at(o)];
+        of.is_float32_exact = of.float_bound < kFloat32Steps;
+        if (of.float_bound >= kFloat64Steps)
+          fail_unknown(op_.node, "float exact", "its float sums are not even exact in double");
+        sources.push_back(source);
+      }
+  return sources;
+}
+
+std::vector<Source> OpChecker::products(std::vector<ChannelFacts>& facts) const {
+  const Node& node = graph_node();
+  need_shape(node.op == "mul", "the plan multiplies, the graph does not");
+  const GraphValues& values = state_.values;
+  const Sums pairs(node, {values.shape(node.inputs[0]), values.shape(node.inputs[1])});
+  std::vector<Source> sources;
+  for (Int y = 0; y < output_.height; ++y)
+    for (Int x = 0; x < output_.width; ++x)
+      for (Int c = 0; c < output_.channels; ++c) {
+        const Int e = node_element(c, y, x), o = output_.channel_of[at(c)];
+        std::array<const Element*, 2> expected{};
+        pairs.each(o, y, x, [&](std::size_t i, Int from, Int, int) {
+          expected[i] = &values.elements(node.inputs[i])[at(from)];
+        });
+        const Element &a = held(0)[at(spread(0, c, y, x))], &b = held(1)[at(spread(1, c, y, x))];
+        const auto is_it = [](const Element& one, const Element& other) {
+          return one.is_same(other) ||
+                 (is_constant(one) && is_constant(other) &&
+                  equal(GraphValues::constant(one), GraphValues::constant(other)));
+        };
+        if (!(is_it(a, *expected[0]) && is_it(b, *expected[1])) &&
+            !(is_it(a, *expected[1]) && is_it(b, *expected[0])))
+          wrong(op_.node, "wiring", fmt::format("{}: it multiplies other values", place(c, y, x)));
+        const std::initializer_list<Wide> ends = {Wide{a.lo} * b.lo, Wide{a.lo} * b.hi,
+                                                  Wide{a.hi} * b.lo, Wide{a.hi} * b.hi};
+        const auto [lo, hi] = std::minmax(ends);
+        const Wide bound = std::max(hi, -lo);
+        if (bound > INT32_MAX)
+          wrong(op_.node, "no overflow",
+                fmt::format("{}: its products can leave 32 bits", place(c, y, x)));
+        Source source;
+        source.of = {static_cast<std::int32_t>(value_), static_cast<std::int32_t>(e), 0, 0, 0, 0};
+        source.exponent = a.decimal + b.decimal;
+        source.lo = static_cast<Int>(lo);
+        source.hi = static_cast<Int>(hi);
+        if (lo == hi) source.constant = Value{lo, source.exponent, 0, false};
+        sources.push_back(source);
+        ChannelFacts& of = facts[at(c)];
+        of.lo = std::min(of.lo, source.lo);
+        of.hi = std::max(of.hi, source.hi);
+        of.bound = std::max(of.bound, static_cast<Int>(bound));
+        of.accumulator_bits = 32;
+        of.float_bound = values.float_bounds(value_)[at(o)];
+        of.is_float32_exact = of.float_bound < kFloat32Steps;
+      }
+  return sources;
+}
+
+std::vector<Source> OpChecker::largest() const {
+  need_shape(graph_node().op.starts_with("max_pool"),
+             "the plan takes the largest, the graph does not");
+  const GraphValues& values = state_.values;
+  const PlanTensor& in = tensor(0);
+  std::vector<Source> sources;
+  for (Int y = 0; y < output_.height; ++y)
+    for (Int x = 0; x < output_.width; ++x)
+      for (Int c = 0; c < output_.channels; ++c) {
+        const Int e = node_element(c, y, x);
+        const Elements window = values.window(value_, e);
+        Elements found;
+        each_of_window(
+            y, x, [&](Int, Int pixel) { found.push_back(held(0)[at(pixel * in.channels + c)]); });
+        Source source;
+        source.of = {static_cast<std::int32_t>(value_), static_cast<std::int32_t>(e), 0, 0, 0, 0};
+        source.exponent = in.decimals[at(c)];
+        source.lo = source.hi = -(Int{1} << 62);
+        // Those of the steps that the values went through already follow the pooling in the term.
+        std::optional<std::vector<const Step*>> behind;
+        bool is_it = window.size() == found.size();
+        for (std::size_t i = 0; is_it && i < window.size(); ++i) {
+          source.lo = std::max(source.lo, found[i].lo);
+          source.hi = std::max(source.hi, found[i].hi);
+          if (is_constant(found[i]) && is_constant(window[i]) &&
+              equal(GraphValues::constant(found[i]), GraphValues::constant(window[i])))
+            continue;
+          const auto steps = values.chains().between(window[i].chain, found[i].chain);
+          is_it = steps && window[i].node == found[i].node && window[i].index == found[i].index &&
+                  (!behind || *behind == *steps);
+          behind = steps;
+        }
+        if (!is_it)
+          wrong(op_.node, "wiring",
+                fmt::format("{}: it takes the largest of other values", place(c, y, x)));
+        if (behind)
+          for (const Step* step : *behind)
+            source.of.chain = state_.values.chains().extend(source.of.chain, *step);
+        if (source.lo == source.hi) source.constant = Value{source.lo, source.exponent, 0, false};
+        sources.push_back(source);
+      }
+  return sources;
+}
+
+std::vector<Source> OpChecker::argmax() const {
+  const Node& node = graph_node();
+  need_shape(node.op == "argmax" && output_.channels == 1, "the graph has no argmax here");
+  const Shape& shape = state_.values.shape(node.inputs[0]);
+  const PlanTensor& in = tensor(0);
+  need_shape(in.channels == shape.c && in.height == shape.h && in.width == shape.w,
+             "its argmax goes over other channels");
+  std::vector<Source> sources;
+  for (Int pixel = 0; pixel < output_.count(); ++pixel) {
+    for (Int c = 0; c < shape.c; ++c) {
+      const Element& expected =
+          state_.values.elements(node.inputs[0])[at(c * shape.h * shape.w + pixel)];
+      const Element& found = held(0)[at(pixel * in.channels + c)];
+      const bool is_it = found.is_same(expected) ||
+                         (is_constant(found) && is_constant(expected) &&
+                          equal(GraphValues::constant(found), GraphValues::constant(expected)));
+      if (!is_it || in.decimals[at(c)] != in.decimals[0])
+        wrong(op_.node, "wiring",
+              fmt::format("channel {} of what its argmax compares is wrong", c));
+    }
+    Source source;
+    source.of = {static_cast<std::int32_t>(value_), static_cast<std::int32_t>(pixel), 0, 0, 0, 0};
+    source.hi = shape.c - 1;
+    if (shape.c == 1) source.constant = Value{};
+    sources.push_back(source);
+  }
+  return sources;
+}
+
+std::vector<Source> OpChecker::moved() const {
+  Element zero;
+  std::vector<Element> elements(at(output_.count()), zero);
+  std::vector<bool> is_written(elements.size(), false);
+  for (const Piece& piece : op_.pieces) {
+    std::array<Int, 4> i{};
+    for (i[0] = 0; i[0] < piece.count[0]; ++i[0])
+      for (i[1] = 0; i[1] < piece.count[1]; ++i[1])
+        for (i[2] = 0; i[2] < piece.count[2]; ++i[2])
+          for (i[3] = 0; i[3] < piece.count[3]; ++i[3]) {
+            Int from = piece.in_first, to = piece.out_first;
+            for (std::size_t k = 0; k < 4; ++k) {
+              from += i[k] * piece.in_step[k];
+              to += i[k] * piece.out_step[k];
+            }
+            const PlanTensor& in = tensor(piece.input);
+            if (from < 0 || from >= in.count() || to < 0 || to >= output_.count() ||
+                is_written[at(to)])
+              wrong(op_.node, "memory", "a copy leaves its tensors, or writes an element twice");
+            is_written[at(to)] = true;
+            elements[at(to)] = held(piece.input)[at(from)];
+          }
+  }
+  std::vector<Source> sources;
+  for (const Element& element : elements) sources.push_back(copy_of(element));
+  return sources;
+}
+
+std::vector<Source> OpChecker::codes() const {
+  const PlanTensor& in = tensor(0);
+  need_shape(
+      in.channels == output_.channels && in.height == output_.height && in.width == output_.width,
+      "its input has another shape than its output");
+  std::vector<Source> sources;
+  for (const Element& element : held(0)) sources.push_back(copy_of(element));
+  return sources;
+}
+
+}  // namespace lockstep::checker

@@ -1,0 +1,274 @@
+#include "verify/checker/settle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace lockstep::checker {
+namespace {
+
+constexpr Int kFewLooks = Int{1} << 24;  // of all functions of an operator: each is looked at
+
+std::size_t at(Int i) { return static_cast<std::size_t>(i); }
+
+class Settling {
+ public:
+  Settling(State& state, const PlanOp& op, const std::vector<Source>& sources)
+      : state_(state),
+        values_(state.values),
+        op_(op),
+        sources_(sources),
+        output_(state.plan.tensors[op.output]),
+        fits_(state.fits(output_)) {
+    if (fits_) value_ = *values_.find(output_.name);
+  }
+
+  void run(std::vector<ChannelFacts>& facts) {
+    // A tensor that is not named may hold any step on the way to its node; the furthest is taken.
+    for (int dropped = 0;; ++dropped) {
+      try {
+        if (try_with(dropped)) break;
+        wrong(op_.node, "post-op", "what it writes is no step on the way to its node");
+      } catch (const Failure&) {
+        if (output_.is_named || is_last_try_) throw;
+      }
+    }
+    for (std::size_t c = 0; c < facts.size(); ++c) facts[c].post = function(c).text();
+    for (std::size_t p = 0; p < sources_.size(); ++p) {
+      ChannelFacts& of = facts[p % facts.size()];
+      if (group_of_[p] < 0) continue;
+      const Group& group = groups_[at(group_of_[p])];
+      of.method = group.method;
+      of.arguments = group.question.count();
+    }
+    for (ChannelFacts& of : facts)
+      if (of.method.empty()) of.method = "constant";
+  }
+
+ private:
+  struct Group {
+    Question question;
+    std::string method;
+    std::size_t first;  // an element that it is about
+  };
+
+  PlanFunction function(std::size_t channel) const {
+    PlanFunction function;
+    function.channel = channel;
+    if (op_.code == OpCode::kTable) {
+      const PlanTensor& input = state_.plan.tensors[op_.inputs[0]];
+      function.table = &op_.tables[op_.table_of[channel]];
+      function.first = input.is_raw ? 0 : -(Int{1} << (input.bits - 1));
+    } else if (op_.code != OpCode::kMaxPool2d && op_.code != OpCode::kMove &&
+               op_.code != OpCode::kArgMax) {
+      function.post = &op_.post;
+    }
+    return function;
+  }
+  // Channels with the same number have the same function.
+  Int function_number(std::size_t channel) const {
+    if (op_.code == OpCode::kTable) return static_cast<Int>(op_.table_of[channel]);
+    if (op_.post.kind == PostKind::kShift) return op_.post.shifts[channel];
+    return op_.post.kind == PostKind::kScale ? static_cast<Int>(channel) : 0;
+  }
+
+  std::string place(std::size_t p) const {
+    const Int channel = static_cast<Int>(p) % output_.channels,
+              pixel = static_cast<Int>(p) / output_.channels;
+    return fmt::format("channel {}, position ({}, {})", output_.channel_of[at(channel)],
+                       pixel / output_.width, pixel % output_.width);
+  }
+
+  // The exact value that the tensor must hold at p; of values with an offset that before it.
+  int wanted_chain(std::size_t p, const Element& target) const {
+    const Chains& chains = values_.chains();
+    if (!output_.offsets.empty()) {
+      const float offset = output_.offsets[p % at(output_.channels)];
+      const bool is_it = chains.is_real(target.chain) && chains.last(target.chain).fn == Fn::kAdd &&
+                         chains.last(target.chain).a == offset &&
+                         !chains.is_real(chains.parent(target.chain));
+      if (!is_it) wrong(output_.name, "weights", fmt::format("{}: its offset is wrong", place(p)));
+      return chains.parent(target.chain);
+    }
+    if (output_.is_named && chains.is_real(target.chain))
+      wrong(output_.name, "grid", fmt::format("{} is real, and codes cannot hold it", place(p)));
+    return chains.exact_part(target.chain);
+  }
+
+  // One way to read the output; throws Failure where it does not hold.
+  bool try_with(int dropped) {
+    const Chains& chains = values_.chains();
+    groups_.clear();
+    numbers_.clear();
+    group_of_.assign(sources_.size(), -1);
+    is_last_try_ = true;
+    Elements held(sources_.size());
+    for (std::size_t p = 0; p < sources_.size(); ++p) {
+      const Source& source = sources_[p];
+      const std::size_t channel = p % at(output_.channels);
+      const int decimal = output_.decimals[channel];
+      const Element* const target =
+          fits_ ? &values_.elements(value_)[at(graph_index(output_, static_cast<Int>(p)))]
+                : nullptr;
+      const bool is_kept = op_.post.keep.empty() || op_.post.keep[p] != 0;
+      Element& now = held[p];
+      int chain = target == nullptr ? 0 : wanted_chain(p, *target);
+      if (target != nullptr && target->lo == target->hi) {
+        // A constant: of a real value the exact number before its functions.
+        const auto code = on_grid(GraphValues::constant(*target), decimal);
+        const auto image =
+            is_kept ? function(channel).image(source.lo, source.hi) : std::pair<Int, Int>(0, 0);
+        if (code && image == std::pair(*code, *code)) {
+          now = *target;
+          now.chain = chain;
+          now.decimal = decimal;
+          now.lo = now.hi = *code;
+          continue;
+        }
+      }
+      if (!is_kept) {
+        if (output_.is_named)
+          wrong(op_.node, "masks",
+                fmt::format("{}: the mask removes what the graph keeps", place(p)));
+        now.decimal = decimal;
+        continue;
+      }
+      const bool leads = target != nullptr && target->node == source.of.node &&
+                         target->index == source.of.index &&
+                         chains.between(source.of.chain, chain).has_value();
+      if (!leads && output_.is_named && !source.constant)
+        wrong(op_.node, "wiring",
+              fmt::format("{} of '{}' is not what the graph says: it is computed from '{}'",
+                          place(p), output_.name, name_of(source.of)));
+      if (!leads) chain = source.of.chain;
+      for (int i = 0; i < dropped && chain != source.of.chain; ++i) chain = chains.parent(chain);
+      is_last_try_ = is_last_try_ && chain == source.of.chain;
+      const bool is_final = leads && chain == chains.exact_part(target->chain);
+      now = source.of;
+      now.chain = chain;
+      now.decimal = decimal;
+      if (source.constant && leads == false && output_.is_named)
+        wrong(op_.node, "post-op", fmt::format("{}: it is constant in the plan only", place(p)));
+      take(p, channel, chain, now, is_final ? target : nullptr);
+    }
+    decide_all();
+    state_.held[op_.output] = std::move(held);
+    return true;
+  }
+
+  std::string name_of(const Element& element) const {
+    return element.node == Element::kConstant
+               ? "a constant"
+               : values_.model().value_name(static_cast<std::size_t>(element.node));
+  }
+
+  // Adds the element to the group of its question, and works out its range.
+  void take(std::size_t p, std::size_t channel, int chain, Element& now, const Element* target) {
+    const Source& source = sources_[p];
+    const PlanFunction made = function(channel);
+    const auto path = values_.chains().between(source.of.chain, chain);
+    const std::vector<const Step*>& steps = *path;
+    if (source.constant) {
+      Value value = *source.constant;
+      for (const Step* step : steps) value = step->apply(value);
+      const Int code = made.apply(source.lo);
+      if (on_grid(value, now.decimal) != code)
+        wrong(op_.node, "post-op",
+              fmt::format("{}: constant {} must become another code than {}", place(p), source.lo,
+                          code));
+      now.lo = now.hi = code;
+      return;
+    }
+    const auto key = std::tuple(function_number(channel), source.of.chain, chain, source.factor,
+                                source.exponent, now.decimal);
+    const auto [entry, is_new] = numbers_.try_emplace(key, static_cast<Int>(groups_.size()));
+    if (is_new)
+      groups_.push_back(
+          {{made, steps, source.factor, source.exponent, now.decimal, source.lo, source.hi},
+           "",
+           p});
+    Question& question = groups_[at(entry->second)].question;
+    question.lo = std::min(question.lo, source.lo);
+    question.hi = std::max(question.hi, source.hi);
+    group_of_[p] = entry->second;
+    std::tie(now.lo, now.hi) = made.image(source.lo, source.hi);
+    if (target != nullptr) {  // no more than the graph's own range
+      const int shift = target->decimal - now.decimal;
+      if (shift >= -61) {
+        const Wide lo = shift_rounded(target->lo, std::min(shift, 100), Rounding::kFloor);
+        const Wide hi = -shift_rounded(-Wide{target->hi}, std::min(shift, 100), Rounding::kFloor);
+        now.lo = static_cast<Int>(std::max<Wide>(now.lo, lo));
+        now.hi = static_cast<Int>(std::min<Wide>(now.hi, hi));
+      }
+    }
+    const Int half = Int{1} << (output_.bits - 1);
+    if (now.lo < -half || now.hi >= half)
+      wrong(output_.name, "no overflow",
+            fmt::format("{} can be {} to {}, which {} bits do not hold", place(p), now.lo, now.hi,
+                        output_.bits));
+  }
+
+  void decide_all() {
+    Wide looks = 0;
+    for (const Group& group : groups_) looks += std::max<Int>(group.question.count(), 0);
+    for (Group& group : groups_) {
+      const Answer answer = decide(group.question, looks <= kFewLooks, op_.node);
+      group.method = answer.method;
+      if (!answer.difference) continue;
+      const Int x = *answer.difference;
+      const auto expected = group.question.expected(x);
+      wrong(
+          op_.node, "post-op",
+          fmt::format("{}: accumulator {} must become {}, but becomes {} ({})", place(group.first),
+                      x, expected ? fmt::format("{}", *expected) : "a number off the grid",
+                      group.question.plan.apply(x), group.question.plan.text()));
+    }
+  }
+
+  State& state_;
+  GraphValues& values_;
+  const PlanOp& op_;
+  const std::vector<Source>& sources_;
+  const PlanTensor& output_;
+  bool fits_ = false;
+  std::size_t value_ = 0;
+  bool is_last_try_ = false;
+  std::vector<Group> groups_;
+  std::map<std::tuple<Int, int, int, Int, int, int>, Int> numbers_;
+  std::vector<Int> group_of_;  // per element; -1: a constant or masked
+};
+
+}  // namespace
+
+void wrong(const std::string& layer, const std::string& obligation, const std::string& reason) {
+  throw Failure{false, layer, obligation, fmt::format("layer '{}': {}", layer, reason)};
+}
+
+Int graph_index(const PlanTensor& tensor, Int physical) {
+  const Int channel = tensor.channel_of[at(physical % tensor.channels)];
+  return channel * tensor.height * tensor.width + physical / tensor.channels;
+}
+
+bool State::fits(const PlanTensor& tensor) const {
+  const auto value = values.find(tensor.name);
+  if (!value) return false;
+  const Shape& shape = values.shape(*value);
+  const Int plane = tensor.height * tensor.width;
+  const bool is_flat = shape.rank == 1;
+  if (tensor.logical_rank != static_cast<int>(shape.rank) || shape.count() % plane != 0 ||
+      (!is_flat && (tensor.height != shape.h || tensor.width != shape.w)))
+    return false;
+  const Int channels = shape.count() / plane;
+  const std::set<Int> listed(tensor.channel_of.begin(), tensor.channel_of.end());
+  return static_cast<Int>(listed.size()) == tensor.channels && *listed.rbegin() < channels &&
+         (tensor.has_map || tensor.channels == channels);
+}
+
+void settle(State& state, const PlanOp& op, const std::vector<Source>& sources,
+            std::vector<ChannelFacts>& facts) {
+  Settling(state, op, sources).run(facts);
+}
+
+}  // namespace lockstep::checker

@@ -1,0 +1,52 @@
+// From what an operator of a plan has computed to what its output tensor claims to hold.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "verify/checker/values.h"
+
+namespace lockstep::checker {
+
+constexpr Int kFloat32Steps = Int{1} << 24;  // float32 holds every integer up to here
+constexpr Int kFloat64Steps = Int{1} << 53;
+
+[[noreturn]] void wrong(const std::string& layer, const std::string& obligation,
+                        const std::string& reason);
+
+// What is known while the operators of a plan are gone through.
+struct State {
+  State(GraphValues& values_, const Plan& plan_)
+      : values(values_), plan(plan_), held(plan_.tensors.size()) {}
+  // Whether the tensor has the shape of the graph's value by its name, or holds channels of it.
+  bool fits(const PlanTensor& tensor) const;
+
+  GraphValues& values;
+  const Plan& plan;
+  // Per tensor, in physical order: which element of the graph it holds, exactly, as codes on the
+  // tensor's grid. Empty until it is made.
+  std::vector<Elements> held;
+};
+
+// Where an element of a tensor (in physical order) is in the graph's value.
+Int graph_index(const PlanTensor& tensor, Int physical);
+
+// What an operator has for an element of its output before its post-op: an integer x in [lo, hi]
+// that is `of` times factor * 2^exponent.
+struct Source {
+  Element of;
+  Int factor = 1;
+  int exponent = 0;
+  Int lo = 0, hi = 0;
+  // Where the graph has the same number for every input: that, and x is always lo.
+  std::optional<Value> constant;
+};
+
+// One per element of the output in physical order. Throws Failure unless what the post-op makes of
+// them is what the output claims. Fills `held` of the output, and post, method, arguments of the
+// facts (one per channel).
+void settle(State& state, const PlanOp& op, const std::vector<Source>& sources,
+            std::vector<ChannelFacts>& facts);
+
+}  // namespace lockstep::checker

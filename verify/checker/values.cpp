@@ -1,0 +1,595 @@
+#include "verify/checker/values.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+
+#include "verify/checker/sums.h"
+
+namespace lockstep::checker {
+namespace {
+
+constexpr Int kMostElements = Int{1} << 28, kLimit = Int{1} << 62;
+constexpr Int kFloatSteps = Int{1} << 24;
+
+std::size_t at(Int i) { return static_cast<std::size_t>(i); }
+
+Step float_step(Fn fn, float a = 0, float b = 0) {
+  Step step;
+  step.kind = Step::Kind::kFloat;
+  step.fn = fn;
+  step.a = a;
+  step.b = b;
+  return step;
+}
+
+Step quantize_step(int decimal, int bits, Rounding rounding) {
+  Step step;
+  step.kind = Step::Kind::kQuantize;
+  step.decimal = decimal;
+  step.bits = bits;
+  step.rounding = rounding;
+  return step;
+}
+
+// The float functions that a node is, for one channel.
+std::optional<Step> float_function(const Node& node, Int channel) {
+  static const std::map<std::string, Fn, std::less<>> kFunctions = {
+      {"hard_sigmoid", Fn::kHardSigmoid},
+      {"hard_swish", Fn::kHardSwish},
+      {"tanh", Fn::kTanh},
+      {"sigmoid", Fn::kSigmoid},
+      {"silu", Fn::kSilu},
+      {"gelu", Fn::kGelu},
+      {"leaky_relu", Fn::kLeakyRelu},
+      {"elu", Fn::kElu},
+      {"softplus", Fn::kSoftplus}};
+  if (node.op.starts_with("batch_norm"))
+    return float_step(Fn::kAffine, node.scale[at(channel)], node.offset[at(channel)]);
+  const auto found = kFunctions.find(node.op);
+  if (found == kFunctions.end()) return std::nullopt;
+  const auto number = [&](const char* name) {
+    const auto entry = node.numbers.find(name);
+    return entry == node.numbers.end() ? 0.0F : static_cast<float>(entry->second);
+  };
+  const float a = number(node.op == "leaky_relu" ? "negative_slope"
+                         : node.op == "elu"      ? "alpha"
+                                                 : "beta");
+  return float_step(found->second, a, number("threshold"));
+}
+
+// The index along axis 0 (channels), 1 or 2 of an element.
+Int along(const Shape& shape, Int element, std::size_t axis) {
+  if (axis == 0) return element / (shape.h * shape.w);
+  return axis == 1 && shape.rank == 3 ? element / shape.w % shape.h : element % shape.w;
+}
+
+// Whether a mask keeps each element; a mask that is not strict is repeated as often as it fits, in
+// the middle, and keeps everything outside.
+std::vector<bool> spread(const Node& node, const Shape& shape) {
+  const Mask& mask = *node.mask;
+  if (mask.shape.size() != shape.rank)
+    fail_unknown(node.name, "shapes", "its mask has another number of axes than its input");
+  const Shape small = shape_of(mask.shape);
+  std::vector<bool> keep(at(shape.count()), true);
+  std::array<Int, 3> size = {shape.c, shape.h, shape.w}, tile = {small.c, small.h, small.w};
+  std::array<Int, 3> covered{}, first{};
+  for (std::size_t d = 0; d < 3; ++d) {
+    if (mask.strict && tile[d] != size[d] && tile[d] != 1)
+      fail_unknown(node.name, "shapes", "its mask has another shape than its input");
+    covered[d] = size[d] / tile[d] * tile[d];
+    first[d] = (size[d] - covered[d]) / 2;
+  }
+  if (std::ranges::find(covered, 0) != covered.end()) return keep;
+  const auto inside = [&](std::size_t d, Int i) {
+    return i >= first[d] && i < first[d] + covered[d];
+  };
+  Int e = 0;
+  for (Int c = 0; c < shape.c; ++c)
+    for (Int y = 0; y < shape.h; ++y)
+      for (Int x = 0; x < shape.w; ++x, ++e)
+        if (inside(0, c) && inside(1, y) && inside(2, x))
+          keep[at(e)] = mask.keep[at(small.index((c - first[0]) % small.c, (y - first[1]) % small.h,
+                                                 (x - first[2]) % small.w))] != 0;
+  return keep;
+}
+
+}  // namespace
+
+void fail_unknown(const std::string& layer, const std::string& obligation,
+                  const std::string& reason) {
+  throw Failure{true, layer, obligation, fmt::format("layer '{}': {}", layer, reason)};
+}
+
+Shape shape_of(const std::vector<Int>& dims) {
+  Shape shape{dims.size(), dims[0], 1, 1};
+  if (dims.size() == 2) shape.w = dims[1];
+  if (dims.size() == 3) {
+    shape.h = dims[1];
+    shape.w = dims[2];
+  }
+  return shape;
+}
+
+GraphValues::GraphValues(const Model& model) : model_(model) {
+  for (std::size_t i = 0; i < model.inputs.size(); ++i) {
+    shapes_.push_back(shape_of(model.inputs[i].shape));
+    elements_.push_back(input_elements(model.inputs[i], i));
+    names_[model.inputs[i].name] = i;
+    float_bounds_.emplace_back();
+  }
+  for (const Node& node : model.nodes) {
+    const std::size_t value = shapes_.size();
+    names_[node.name] = value;
+    shapes_.push_back(shapes_[node.inputs[0]]);
+    float_bounds_.emplace_back();
+    try {
+      elements_.push_back(evaluate(node, value));
+    } catch (Failure& failure) {
+      if (!failure.layer.empty()) throw;
+      fail_unknown(node.name, failure.obligation, failure.text);
+    }
+  }
+}
+
+std::optional<std::size_t> GraphValues::find(const std::string& name) const {
+  const auto found = names_.find(name);
+  return found == names_.end() ? std::nullopt : std::optional(found->second);
+}
+
+const Elements& GraphValues::fed(std::size_t input) const {
+  const auto found = bytes_.find(input);
+  return found == bytes_.end() ? elements_[input] : found->second;
+}
+
+Elements GraphValues::input_elements(const Input& input, std::size_t value) {
+  const Shape& shape = shapes_[value];
+  const Int half = Int{1} << (input.bits - 1);
+  Elements elements;
+  for (Int e = 0; e < shape.count(); ++e)
+    elements.push_back({static_cast<std::int32_t>(value), static_cast<std::int32_t>(e), 0,
+                        input.raw ? 0 : input.decimal, input.raw ? 0 : -half,
+                        input.raw ? 255 : half - 1});
+  if (!input.raw) return elements;
+  bytes_[value] = elements;
+  for (Int e = 0; e < shape.count(); ++e) {
+    const auto of = [&](const auto& list) {
+      return list[list.size() == 1 ? 0 : at(along(shape, e, 0))];
+    };
+    Step scaled = float_step(Fn::kByteScale);
+    scaled.scale = of(input.raw->scale);
+    Element& element = elements[at(e)];
+    element = after(element, scaled);
+    element = after(element, float_step(Fn::kAdd, -of(input.raw->mean)));
+    element = after(element, float_step(Fn::kDivide, of(input.raw->std)));
+    element = after(element, quantize_step(input.decimal, input.bits, Rounding::kTowardZero));
+  }
+  return elements;
+}
+
+Element GraphValues::after_quantize(const Element& element, const Step& step) {
+  Element result = element;
+  result.chain = chains_.extend(element.chain, step);
+  result.decimal = step.decimal;
+  const Int half = Int{1} << (step.bits - 1);
+  const auto key = std::tuple(element.chain, element.decimal, element.lo, element.hi, step);
+  const auto [entry, is_new] = images_.try_emplace(key, -half, half - 1);
+  if (is_new) {
+    const int exact = chains_.exact_part(element.chain);
+    const auto path = chains_.between(exact, result.chain);
+    const std::vector<const Step*>& steps = *path;
+    const bool is_monotone =
+        std::ranges::all_of(steps, [](const Step* one) { return one->rises() || one->falls(); });
+    const auto image = [&](Int x) {
+      Value value{x, element.decimal, 0, false};
+      for (const Step* one : steps) value = one->apply(value);
+      return static_cast<Int>(value.code);
+    };
+    constexpr Int kFew = 1 << 12;
+    auto& range = entry->second;
+    if (is_monotone) {
+      range = std::minmax({image(element.lo), image(element.hi)});
+    } else if (element.hi - element.lo <= kFew) {
+      range = {half, -half};
+      for (Int x = element.lo; x <= element.hi; ++x)
+        range = {std::min(range.first, image(x)), std::max(range.second, image(x))};
+    }
+  }
+  std::tie(result.lo, result.hi) = entry->second;
+  return result;
+}
+
+Element GraphValues::after(const Element& element, const Step& step) {
+  if (step.kind == Step::Kind::kQuantize) return after_quantize(element, step);
+  Element result = element;
+  result.chain = chains_.extend(element.chain, step);
+  if (step.kind == Step::Kind::kFloat) return result;
+  if (step.kind == Step::Kind::kRelu6) result.decimal = std::max(element.decimal, -1);
+  const auto end = [&](Int x) {
+    const auto code = on_grid(step.apply({x, element.decimal, 0, false}), result.decimal);
+    if (!code) throw Failure{true, "", "grid", "its values leave 64 bits"};
+    return *code;
+  };
+  result.lo = end(element.lo);
+  result.hi = end(element.hi);
+  return result;
+}
+
+Elements GraphValues::stepped(const Node& node, Elements elements, const Shape& shape) {
+  const std::vector<bool> keep = node.mask ? spread(node, shape) : std::vector<bool>();
+  for (Int e = 0; e < shape.count(); ++e) {
+    Element& element = elements[at(e)];
+    if (node.mask) {
+      if (!keep[at(e)]) element = {};
+      continue;
+    }
+    const bool is_real = chains_.is_real(element.chain);
+    Step step;
+    if (node.quantize) {
+      const std::vector<int>& decimals = node.quantize->values;
+      const Int i = decimals.size() == 1 ? 0 : along(shape, e, node.quantize->axis);
+      step = quantize_step(decimals.at(at(i)), node.bits, node.rounding);
+    } else if (node.op == "relu") {
+      step = float_step(Fn::kRelu);
+      if (!is_real) step.kind = Step::Kind::kRelu;
+    } else if (node.op == "relu6") {
+      // Exact where a float32 holds the value: then both are the same.
+      step = float_step(Fn::kRelu6);
+      if (!is_real && element.magnitude() <= kFloatSteps) step.kind = Step::Kind::kRelu6;
+    } else {
+      step = *float_function(node, along(shape, e, 0));
+    }
+    if (step.kind != Step::Kind::kFloat) step.fn = Fn::kRelu;
+    element = after(element, step);
+  }
+  return elements;
+}
+
+Elements GraphValues::summed(const Node& node, std::size_t value) {
+  std::vector<Shape> shapes;
+  std::vector<const Elements*> inputs;
+  int finest = INT32_MIN;  // of all elements that are not always 0
+  for (const std::size_t input : node.inputs) {
+    shapes.push_back(shapes_[input]);
+    inputs.push_back(&elements_[input]);
+    for (const Element& element : elements_[input]) {
+      if (chains_.is_real(element.chain))
+        fail_unknown(node.name, "grid", "its input is not quantized");
+      if (element.lo != 0 || element.hi != 0) finest = std::max(finest, element.decimal);
+    }
+  }
+  const Sums sums(node, shapes);
+  const Shape shape = shapes_[value] = sums.output();
+  if (shape.count() > kMostElements) fail_unknown(node.name, "shapes", "too many elements");
+  std::vector<Int>& bounds = float_bounds_[value];
+  Elements result;
+  result.reserve(at(shape.count()));
+  for (Int o = 0; o < shape.c; ++o) {
+    Int bound_of_channel = 0;
+    for (Int y = 0; y < shape.h; ++y)
+      for (Int x = 0; x < shape.w; ++x) {
+        const Value bias = sums.bias(o);
+        int grid = bias.code != 0 ? bias.decimal : INT32_MIN;
+        sums.each(o, y, x, [&](std::size_t i, Int e, Int, int decimal) {
+          const Element& element = (*inputs[i])[at(e)];
+          if (element.lo != 0 || element.hi != 0) grid = std::max(grid, decimal + element.decimal);
+        });
+        if (grid == INT32_MIN) grid = 0;
+        Wide lo = 0, hi = 0, bound = 0;
+        std::uint64_t used = 0;  // bits of all addends: the lowest is the true grid
+        const auto add = [&](Int coefficient, int shift, Int least, Int most) {
+          if (shift > 61) fail_unknown(node.name, "grid", "its decimals lie too far apart");
+          const Wide factor = Wide{coefficient} * (Wide{1} << shift);
+          if (factor >= kLimit || factor <= -kLimit)
+            fail_unknown(node.name, "no overflow", "its sums leave 64 bits");
+          lo += factor * (factor < 0 ? most : least);
+          hi += factor * (factor < 0 ? least : most);
+          bound += (factor < 0 ? -factor : factor) * std::max(most, -least);
+          used |= static_cast<std::uint64_t>(factor < 0 ? -factor : factor);
+          if (bound >= kLimit) fail_unknown(node.name, "no overflow", "its sums leave 64 bits");
+        };
+        if (bias.code != 0) {
+          add(static_cast<Int>(bias.code), grid - bias.decimal, 1, 1);
+        }
+        sums.each(o, y, x, [&](std::size_t i, Int e, Int coefficient, int decimal) {
+          const Element& element = (*inputs[i])[at(e)];
+          if (element.lo != 0 || element.hi != 0)
+            add(coefficient, grid - decimal - element.decimal, element.lo, element.hi);
+        });
+        const int spare = used == 0 ? 0 : std::countr_zero(used);
+        bound_of_channel = std::max(bound_of_channel, static_cast<Int>(bound >> spare));
+        Element element{static_cast<std::int32_t>(value),
+                        static_cast<std::int32_t>(result.size()),
+                        0,
+                        grid,
+                        static_cast<Int>(lo),
+                        static_cast<Int>(hi)};
+        if (const Int divisor = sums.divisor(y, x); divisor != 1)
+          element = after(element, float_step(Fn::kDivide, static_cast<float>(divisor)));
+        if (node.bias && !node.bias->floats.empty())
+          element = after(element, float_step(Fn::kAdd, node.bias->floats[at(o)]));
+        result.push_back(element);
+      }
+    bounds.push_back(bound_of_channel);
+  }
+  return result;
+}
+
+Elements GraphValues::product(const Node& node, std::size_t value) {
+  const std::vector<Shape> shapes = {shapes_[node.inputs[0]], shapes_[node.inputs[1]]};
+  const Sums pairs(node, shapes);
+  const Shape shape = shapes_[value] = pairs.output();
+  Elements result;
+  for (Int o = 0; o < shape.c; ++o) {
+    Int bound = 0;
+    for (Int y = 0; y < shape.h; ++y)
+      for (Int x = 0; x < shape.w; ++x) {
+        std::array<const Element*, 2> factors{};
+        pairs.each(o, y, x, [&](std::size_t i, Int e, Int, int) {
+          factors[i] = &elements_[node.inputs[i]][at(e)];
+        });
+        const Element &a = *factors[0], &b = *factors[1];
+        if (chains_.is_real(a.chain) || chains_.is_real(b.chain))
+          fail_unknown(node.name, "grid", "its input is not quantized");
+        const std::initializer_list<Wide> ends = {Wide{a.lo} * b.lo, Wide{a.lo} * b.hi,
+                                                  Wide{a.hi} * b.lo, Wide{a.hi} * b.hi};
+        const auto [lo, hi] = std::minmax(ends);
+        if (hi >= kLimit || lo <= -kLimit)
+          fail_unknown(node.name, "no overflow", "its products leave 64 bits");
+        result.push_back({static_cast<std::int32_t>(value),
+                          static_cast<std::int32_t>(result.size()), 0, a.decimal + b.decimal,
+                          static_cast<Int>(lo), static_cast<Int>(hi)});
+        bound = std::max(bound, result.back().magnitude());
+      }
+    float_bounds_[value].push_back(bound);
+  }
+  return result;
+}
+
+int GraphValues::before_pooling(int chain) const {
+  while (chain != 0 && chains_.last(chain).rises() &&
+         (chains_.is_real(chain) || chains_.last(chain).kind == Step::Kind::kRelu))
+    chain = chains_.parent(chain);
+  return chain;
+}
+
+Elements GraphValues::window(std::size_t value, Int e) const {
+  const Node& node = model_.nodes[value - model_.inputs.size()];
+  const Elements& input = elements_[node.inputs[0]];
+  const Shape &in = shapes_[node.inputs[0]], &out = shapes_[value];
+  const Int c = e / (out.h * out.w), y = e / out.w % out.h, x = e % out.w;
+  const auto place = [&](std::size_t axis, Int position, Int tap) {
+    return position * node.list("stride")[axis] - node.list("padding")[axis] +
+           tap * node.list("dilation")[axis];
+  };
+  Elements elements;
+  for (Int ky = 0; ky < node.list("kernel_size")[0]; ++ky)
+    for (Int kx = 0; kx < node.list("kernel_size")[1]; ++kx) {
+      const Int row = place(0, y, ky), column = place(1, x, kx);
+      if (row >= 0 && row < in.h && column >= 0 && column < in.w)
+        elements.push_back(input[at(in.index(c, row, column))]);
+    }
+  if (elements.empty()) fail_unknown(node.name, "shapes", "a window lies in the padding");
+  const auto behind = [&](const Element& element) {
+    return chains_.between(before_pooling(element.chain), element.chain);
+  };
+  const auto steps = behind(elements[0]);
+  if (std::ranges::all_of(elements, [&](const Element& one) { return behind(one) == steps; }))
+    for (Element& element : elements) element.chain = before_pooling(element.chain);
+  return elements;
+}
+
+Elements GraphValues::largest(const Node& node, std::size_t value) {
+  const Shape in = shapes_[node.inputs[0]];
+  shapes_[value] = {in.rank, in.c, window_count(node, 0, in.h), window_count(node, 1, in.w)};
+  const Shape out = shapes_[value];
+  const Elements& input = elements_[node.inputs[0]];
+  Elements result;
+  for (Int e = 0; e < out.count(); ++e) {
+    const Elements window = this->window(value, e);
+    Element most{static_cast<std::int32_t>(value),
+                 static_cast<std::int32_t>(e),
+                 0,
+                 INT32_MIN,
+                 -kLimit,
+                 -kLimit};
+    for (const Element& element : window) {
+      if (chains_.is_real(element.chain))
+        fail_unknown(node.name, "grid",
+                     "its input is not quantized, and its largest need not come from the largest "
+                     "integer");
+      most.decimal = std::max(most.decimal, element.decimal);
+    }
+    for (const Element& element : window) {
+      const int shift = most.decimal - element.decimal;
+      if (shift > 61 || element.magnitude() >= kLimit >> shift)
+        fail_unknown(node.name, "grid", "its decimals lie too far apart");
+      most.lo = std::max(most.lo, element.lo * (Int{1} << shift));
+      most.hi = std::max(most.hi, element.hi * (Int{1} << shift));
+    }
+    // The steps that follow: those of any element of the window that were taken away.
+    const Int y = e / out.w % out.h * node.list("stride")[0] - node.list("padding")[0];
+    const Int x = e % out.w * node.list("stride")[1] - node.list("padding")[1];
+    const auto inside = [&](std::size_t axis, Int first) {
+      const Int step = node.list("dilation")[axis];
+      return first >= 0 ? first : first + (-first + step - 1) / step * step;
+    };
+    const Element& full = input[at(in.index(e / (out.h * out.w), inside(0, y), inside(1, x)))];
+    const auto steps = chains_.between(window[0].chain, full.chain);
+    for (const Step* step : *steps) most.chain = chains_.extend(most.chain, *step);
+    result.push_back(most);
+  }
+  return result;
+}
+
+Elements GraphValues::concatenated(const Node& node, Shape& shape) {
+  const std::size_t axis = at(node.integer("dim") - 1);
+  if (axis >= shape.rank)
+    fail_unknown(node.name, "shapes", "it joins along an axis that is not there");
+  const auto extent = [&](Shape& s) -> Int& {
+    return axis == 0 ? s.c : (axis == 1 && s.rank == 3 ? s.h : s.w);
+  };
+  extent(shape) = 0;
+  for (const std::size_t input : node.inputs) {
+    Shape other = shapes_[input];
+    extent(shape) += extent(other);
+    extent(other) = extent(shape);
+    if (!(other == shape))
+      fail_unknown(node.name, "shapes", "its inputs have shapes that do not fit");
+  }
+  Elements result(at(shape.count()));
+  Int first = 0;
+  for (const std::size_t input : node.inputs) {
+    const Shape& from = shapes_[input];
+    Int e = 0;
+    for (Int c = 0; c < from.c; ++c)
+      for (Int y = 0; y < from.h; ++y)
+        for (Int x = 0; x < from.w; ++x, ++e) {
+          Shape place{3, c, y, x};
+          place.rank = shape.rank;
+          extent(place) += first;
+          result[at(shape.index(place.c, place.h, place.w))] = elements_[input][at(e)];
+        }
+    Shape size = from;
+    first += extent(size);
+  }
+  return result;
+}
+
+// Operators that bring every element from one place to another. `shape` is the input's, then the
+// result's.
+Elements GraphValues::moved(const Node& node, Shape& shape) {
+  const Shape in = shape;
+  const Elements& input = elements_[node.inputs[0]];
+  std::function<Int(Int, Int, Int)> source;  // element of the input, or -1: 0
+  const auto axis_of = [&](Int dim) {
+    return in.rank == 2 && dim == 2 ? 2 : static_cast<int>(dim) - 1;
+  };
+  const auto need = [&](bool holds) {
+    if (!holds) fail_unknown(node.name, "shapes", "its input has a shape that does not fit");
+  };
+  if (node.op == "flatten" || node.op == "reshape") {
+    std::vector<Int> dims = {in.count()};
+    if (node.op == "reshape") {
+      dims = node.list("shape");
+      Int known = 1;
+      for (const Int dim : dims) known *= dim == -1 ? 1 : dim;
+      need(known > 0 && in.count() % known == 0);
+      for (Int& dim : dims)
+        if (dim == -1) dim = in.count() / known;
+    }
+    shape = shape_of(dims);
+    need(shape.count() == in.count());
+    return input;
+  }
+  if (node.op == "transpose") {
+    const int a = axis_of(node.integer("dim0")), b = axis_of(node.integer("dim1"));
+    need(node.integer("dim0") <= static_cast<Int>(in.rank) &&
+         node.integer("dim1") <= static_cast<Int>(in.rank));
+    std::array<Int, 3> size = {in.c, in.h, in.w};
+    std::swap(size[at(a)], size[at(b)]);
+    shape = {in.rank, size[0], size[1], size[2]};
+    source = [=](Int c, Int y, Int x) {
+      std::array<Int, 3> place = {c, y, x};
+      std::swap(place[at(a)], place[at(b)]);
+      return in.index(place[0], place[1], place[2]);
+    };
+  } else if (node.op == "slice") {
+    const int axis = axis_of(node.integer("dim"));
+    need(node.integer("dim") <= static_cast<Int>(in.rank));
+    std::array<Int, 3> size = {in.c, in.h, in.w};
+    const Int start = node.integer("start"), step = node.integer("step");
+    const Int end = std::min(node.integer("end"), size[at(axis)]);
+    need(start < end);
+    size[at(axis)] = (end - start + step - 1) / step;
+    shape = {in.rank, size[0], size[1], size[2]};
+    source = [=](Int c, Int y, Int x) {
+      std::array<Int, 3> place = {c, y, x};
+      place[at(axis)] = start + place[at(axis)] * step;
+      return in.index(place[0], place[1], place[2]);
+    };
+  } else if (node.op == "pad") {
+    std::vector<Int> padding = node.list("padding");
+    padding.resize(4, 0);
+    const std::string& mode = node.words.at("mode");
+    need(in.rank >= 2 && (in.rank == 3 || (padding[2] == 0 && padding[3] == 0)));
+    shape = {in.rank, in.c, in.h + padding[2] + padding[3], in.w + padding[0] + padding[1]};
+    if (mode == "reflect")
+      need(std::max(padding[0], padding[1]) < in.w && std::max(padding[2], padding[3]) < in.h);
+    const auto inside = [mode](Int i, Int size) -> Int {
+      if (i >= 0 && i < size) return i;
+      if (mode == "zeros") return -1;
+      if (mode == "replicate") return i < 0 ? 0 : size - 1;
+      return i < 0 ? -i : 2 * (size - 1) - i;
+    };
+    source = [=](Int c, Int y, Int x) -> Int {
+      const Int row = inside(y - padding[2], in.h), column = inside(x - padding[0], in.w);
+      return row < 0 || column < 0 ? -1 : in.index(c, row, column);
+    };
+  } else if (node.op == "pixel_shuffle") {
+    const Int r = node.integer("upscale_factor");
+    need(in.rank == 3 && in.c % (r * r) == 0);
+    shape = {3, in.c / (r * r), in.h * r, in.w * r};
+    source = [=](Int c, Int y, Int x) {
+      return in.index(c * r * r + y % r * r + x % r, y / r, x / r);
+    };
+  } else if (node.op == "pixel_unshuffle") {
+    const Int r = node.integer("downscale_factor");
+    need(in.rank == 3 && in.h % r == 0 && in.w % r == 0);
+    shape = {3, in.c * r * r, in.h / r, in.w / r};
+    source = [=](Int c, Int y, Int x) {
+      return in.index(c / (r * r), y * r + c / r % r, x * r + c % r);
+    };
+  } else {  // upsample, nearest
+    const Int down = in.rank == 3 ? node.list("scale_factor")[0] : 1;
+    const Int across = node.list("scale_factor")[1];
+    need(in.rank >= 2);
+    shape = {in.rank, in.c, in.h * down, in.w * across};
+    source = [=](Int c, Int y, Int x) { return in.index(c, y / down, x / across); };
+  }
+  if (shape.count() > kMostElements) fail_unknown(node.name, "shapes", "too many elements");
+  Elements result;
+  result.reserve(at(shape.count()));
+  for (Int c = 0; c < shape.c; ++c)
+    for (Int y = 0; y < shape.h; ++y)
+      for (Int x = 0; x < shape.w; ++x) {
+        const Int e = source(c, y, x);
+        result.push_back(e < 0 ? Element() : input[at(e)]);
+      }
+  return result;
+}
+
+Elements GraphValues::evaluate(const Node& node, std::size_t value) {
+  Shape& shape = shapes_[value];
+  const Elements& input = elements_[node.inputs[0]];
+  if (Sums::is_sum(node)) return summed(node, value);
+  if (node.op == "mul") return product(node, value);
+  if (node.op.starts_with("max_pool")) return largest(node, value);
+  if (node.op == "concat") return concatenated(node, shape);
+  static const std::vector<std::string> kMoving = {"flatten",         "reshape", "transpose",
+                                                   "slice",           "pad",     "pixel_shuffle",
+                                                   "pixel_unshuffle", "upsample"};
+  if (std::ranges::find(kMoving, node.op) != kMoving.end()) return moved(node, shape);
+  // What is compared of a softmax at an output is its input (docs/ops/softmax.md).
+  if (node.op == "dropout" || node.op == "identity" || node.op.ends_with("softmax")) return input;
+  if (node.op == "argmax") {
+    const Shape in = shape;
+    shape.c = 1;
+    Elements result;
+    for (const Element& element : input)
+      if (chains_.is_real(element.chain))
+        fail_unknown(node.name, "grid", "its input is not quantized");
+    for (Int e = 0; e < shape.count(); ++e)
+      result.push_back(
+          {static_cast<std::int32_t>(value), static_cast<std::int32_t>(e), 0, 0, 0, in.c - 1});
+    return result;
+  }
+  if (node.quantize || node.mask || node.op == "relu" || node.op == "relu6" ||
+      float_function(node, 0))
+    return stepped(node, input, shape);
+  fail_unknown(node.name, "operators", fmt::format("operator '{}' is not known", node.op));
+}
+
+}  // namespace lockstep::checker
