@@ -9,7 +9,7 @@
 namespace lockstep::checker {
 namespace {
 
-constexpr Int kFewLooks = Int{1} << 24;  // of all functions of an operator: each is looked at
+constexpr Int kFewLooks = Int{1} << 20;  // of all functions of an operator: each is looked at
 
 std::size_t at(Int i) { return static_cast<std::size_t>(i); }
 
