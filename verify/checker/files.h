@@ -1,0 +1,34 @@
+// Whole files, JSON and messages, for the checker's readers.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "verify/checker/model.h"
+
+namespace lockstep::checker {
+
+template <typename... Arguments>
+[[noreturn]] void refuse(fmt::format_string<Arguments...> text, Arguments&&... arguments) {
+  throw BadFile(fmt::format(text, std::forward<Arguments>(arguments)...));
+}
+
+// Text or JSON from a file, fit for a message: in ASCII, without control characters, and cut.
+std::string shown(const nlohmann::json& value);
+
+// BadFile for anything but a regular file of at most `most_bytes` bytes.
+std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t most_bytes);
+
+// BadFile begins with `name`: no JSON, two equal keys in one object, more levels of nesting, or
+// more values.
+nlohmann::json parse_json(std::string_view text, const std::string& name, std::size_t most_levels,
+                          std::size_t most_values);
+
+}  // namespace lockstep::checker
