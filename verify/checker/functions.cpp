@@ -144,6 +144,8 @@ Value Step::apply(Value x) const {
   undefined("no such step");
 }
 
+// Of exp and its kin this holds of the rounded functions for all float32 arguments, and a test goes
+// through all of them. softplus jumps down by less than half a unit at a threshold from 16 to 88.
 bool Step::rises() const {
   if (kind != Kind::kFloat) return true;
   switch (fn) {
@@ -158,8 +160,15 @@ bool Step::rises() const {
     case Fn::kAffine:
     case Fn::kLeakyRelu:
       return a >= 0;
+    case Fn::kTanh:
+    case Fn::kSigmoid:
+      return true;
+    case Fn::kElu:
+      return a >= 0;
+    case Fn::kSoftplus:
+      return a > 0 && b >= 16 && b <= 88;
     default:
-      return false;  // those of exp and its kin are looked at everywhere
+      return false;
   }
 }
 
@@ -271,7 +280,8 @@ bool Question::is_monotone() const {
 }
 
 std::optional<Int> Question::expected(Int x) const {
-  Value value{x / factor, exponent, 0, false};
+  Value value{Wide{x / factor} * (Wide{1} << rest.decimal) + rest.code, exponent + rest.decimal, 0,
+              false};
   for (const Step* step : steps) value = step->apply(value);
   return value.is_real ? std::nullopt : on_grid(value, decimal);
 }
@@ -319,7 +329,8 @@ std::optional<Int> look_at_thresholds(const Question& q) {
 // Both are clamp(x * 2^k, lo, hi) of the same k: equal if they are at the ends of all pieces.
 std::optional<Answer> look_at_pieces(const Question& q) {
   const auto linear = q.plan.linear();
-  if (!linear || q.factor != 1 || linear->left != q.decimal - q.exponent) return std::nullopt;
+  if (!linear || q.factor != 1 || q.rest.code != 0 || linear->left != q.decimal - q.exponent)
+    return std::nullopt;
   for (const Step* step : q.steps)
     if (step->kind != Step::Kind::kRelu && step->kind != Step::Kind::kRelu6) return std::nullopt;
   const Wide six = q.exponent < -1 || q.exponent > 60 ? 0 : Wide{3} << (q.exponent + 1);

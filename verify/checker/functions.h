@@ -115,13 +115,14 @@ struct PlanFunction {
   bool operator==(const PlanFunction& other) const;
 };
 
-// The question whether plan(x) * 2^-decimal == steps(x / factor * 2^-exponent) for every x in
-// [lo, hi] that is a multiple of `factor`.
+// The question whether plan(x) * 2^-decimal == steps((x / factor + rest) * 2^-exponent) for every x
+// in [lo, hi] that is a multiple of `factor`.
 struct Question {
   PlanFunction plan;
   std::vector<const Step*> steps;
   Int factor = 1;
   int exponent = 0;
+  Value rest;  // at least 0 and less than 1
   int decimal = 0;
   Int lo = 0, hi = 0;
 

@@ -12,7 +12,7 @@ namespace {
 constexpr Wide kWideLimit = Wide{1} << 62;
 
 std::size_t at(Int i) { return static_cast<std::size_t>(i); }
-bool is_constant(const Element& element) { return element.lo == element.hi; }
+bool is_constant(const Element& element) { return element.is_constant(); }
 
 // Numbers the terms of elements: equal terms have equal numbers, constants have none.
 class Numbering {
@@ -26,8 +26,9 @@ class Numbering {
         numbers.push_back(kConstant);
         continue;
       }
-      const auto [entry, is_new] = known_.try_emplace({element.node, element.index, element.chain},
-                                                      static_cast<std::int32_t>(known_.size()));
+      const auto [entry, is_new] = known_.try_emplace(
+          {element.node, element.index, element.chain, static_cast<std::int32_t>(element.factor)},
+          static_cast<std::int32_t>(known_.size()));
       numbers.push_back(entry->second);
     }
     return numbers;
@@ -36,7 +37,7 @@ class Numbering {
 
  private:
   struct Key {
-    std::int32_t node, index, chain;
+    std::int32_t node, index, chain, factor;
     bool operator==(const Key&) const = default;
   };
   struct Hash {
@@ -110,7 +111,8 @@ std::string OpChecker::place(Int channel, Int y, Int x) const {
 }
 
 Source OpChecker::copy_of(const Element& element) const {
-  Source source{element, 1, element.decimal, element.lo, element.hi, std::nullopt};
+  Source source{element,    element.factor, element.decimal, {},
+                element.lo, element.hi,     element.spare,   std::nullopt};
   if (is_constant(element)) source.constant = GraphValues::constant(element);
   return source;
 }
@@ -119,6 +121,42 @@ Int OpChecker::spread(std::size_t input, Int channel, Int y, Int x) const {
   const PlanTensor& in = tensor(input);
   return ((in.height == 1 ? 0 : y) * in.width + (in.width == 1 ? 0 : x)) * in.channels +
          (in.channels == 1 ? 0 : channel);
+}
+
+// graph_constant * 2^exponent - plan_constant / factor, if that is at least 0 and less than 1.
+Value OpChecker::rest_of(const Value& graph_constant, int exponent, Wide plan_constant, Int factor,
+                         const std::string& where) const {
+  Value rest{graph_constant.code, graph_constant.decimal - exponent, 0, false};
+  if (rest.code == 0 || rest.decimal < 0) {  // a whole number
+    const auto whole = on_grid(rest, 0);
+    rest = {whole ? Wide{*whole} : -kWideLimit, 0, 0, false};
+  }
+  if (rest.decimal <= 30 && plan_constant % factor == 0) {
+    rest.code -= plan_constant / factor * (Wide{1} << rest.decimal);
+    if (rest.code == 0) return {};
+    if (rest.code > 0 && rest.code < Wide{1} << rest.decimal) return rest;
+  }
+  wrong(op_.node, "weights",
+        fmt::format("{}: bias: expected {} * 2^{}, found {}", where,
+                    static_cast<Int>(graph_constant.code) * factor,
+                    exponent - graph_constant.decimal, static_cast<Int>(plan_constant)));
+}
+
+// No more than the graph's own range of the sum.
+void OpChecker::narrow(Source& source, Int e) const {
+  const Element& element = state_.values.elements(value_)[at(e)];
+  const int shift = element.decimal - source.exponent;
+  if (state_.values.chains().exact_part(element.chain) != 0 || shift < -60 || source.rest.code != 0)
+    return;
+  const auto scaled = [&](Int x) {
+    return shift_rounded(Wide{x} * source.factor, std::min(shift, 60), Rounding::kFloor);
+  };
+  source.spare = std::max(-shift, 0);
+  if (element.magnitude() > kWideLimit / source.factor) return;
+  source.lo = static_cast<Int>(std::max<Wide>(source.lo, scaled(element.lo)));
+  source.hi = static_cast<Int>(std::min<Wide>(
+      source.hi,
+      -shift_rounded(-Wide{element.hi} * source.factor, std::min(shift, 60), Rounding::kFloor)));
 }
 
 template <typename Visit>
@@ -288,12 +326,8 @@ std::vector<Source> OpChecker::sums(std::vector<ChannelFacts>& facts, Int& weigh
                   fmt::format("{}: its weights are on no grid", place(c, y, x)));
           source.factor = n;
           source.exponent = exponent;
-          if (plan_constant % n != 0 ||
-              !equal({plan_constant / n, exponent, 0, false}, graph_constant))
-            wrong(op_.node, "weights",
-                  fmt::format("{}: bias: expected {} * 2^{}, found {}", place(c, y, x),
-                              static_cast<Int>(graph_constant.code) * n,
-                              exponent - graph_constant.decimal, static_cast<Int>(plan_constant)));
+          source.rest = rest_of(graph_constant, exponent, plan_constant, n, place(c, y, x));
+          narrow(source, e);
         }
         ChannelFacts& of = facts[at(c)];
         const bool is_first = y == 0 && x == 0;
@@ -374,10 +408,11 @@ std::vector<Source> OpChecker::largest() const {
             y, x, [&](Int, Int pixel) { found.push_back(held(0)[at(pixel * in.channels + c)]); });
         Source source;
         source.of = {static_cast<std::int32_t>(value_), static_cast<std::int32_t>(e), 0, 0, 0, 0};
-        source.exponent = in.decimals[at(c)];
+        source.exponent = found.empty() ? 0 : found[0].decimal;
         source.lo = source.hi = -(Int{1} << 62);
         // Those of the steps that the values went through already follow the pooling in the term.
         std::optional<std::vector<const Step*>> behind;
+        source.factor = found.empty() ? 1 : found[0].factor;
         bool is_it = window.size() == found.size();
         for (std::size_t i = 0; is_it && i < window.size(); ++i) {
           source.lo = std::max(source.lo, found[i].lo);
@@ -386,8 +421,9 @@ std::vector<Source> OpChecker::largest() const {
               equal(GraphValues::constant(found[i]), GraphValues::constant(window[i])))
             continue;
           const auto steps = values.chains().between(window[i].chain, found[i].chain);
-          is_it = steps && window[i].node == found[i].node && window[i].index == found[i].index &&
-                  (!behind || *behind == *steps);
+          is_it = steps && found[i].factor == source.factor &&
+                  found[i].decimal == source.exponent && window[i].node == found[i].node &&
+                  window[i].index == found[i].index && (!behind || *behind == *steps);
           behind = steps;
         }
         if (!is_it)
@@ -396,7 +432,8 @@ std::vector<Source> OpChecker::largest() const {
         if (behind)
           for (const Step* step : *behind)
             source.of.chain = state_.values.chains().extend(source.of.chain, *step);
-        if (source.lo == source.hi) source.constant = Value{source.lo, source.exponent, 0, false};
+        if (source.lo == source.hi && source.factor == 1)
+          source.constant = Value{source.lo, source.exponent, 0, false};
         sources.push_back(source);
       }
   return sources;
@@ -418,7 +455,7 @@ std::vector<Source> OpChecker::argmax() const {
       const bool is_it = found.is_same(expected) ||
                          (is_constant(found) && is_constant(expected) &&
                           equal(GraphValues::constant(found), GraphValues::constant(expected)));
-      if (!is_it || in.decimals[at(c)] != in.decimals[0])
+      if (!is_it || found.decimal != held(0)[at(pixel * in.channels)].decimal)
         wrong(op_.node, "wiring",
               fmt::format("channel {} of what its argmax compares is wrong", c));
     }

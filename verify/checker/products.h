@@ -40,6 +40,9 @@ class OpChecker {
   Int node_element(Int channel, Int y, Int x) const;
   void need_shape(bool holds, const char* what) const;
   Source copy_of(const Element& element) const;
+  Value rest_of(const Value& graph_constant, int exponent, Wide plan_constant, Int factor,
+                const std::string& where) const;
+  void narrow(Source& source, Int e) const;
   std::string place(Int channel, Int y, Int x) const;
 
   State& state_;

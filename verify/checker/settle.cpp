@@ -27,12 +27,14 @@ class Settling {
 
   void run(std::vector<ChannelFacts>& facts) {
     // A tensor that is not named may hold any step on the way to its node; the furthest is taken.
+    std::optional<Failure> first;
     for (int dropped = 0;; ++dropped) {
       try {
-        if (try_with(dropped)) break;
-        wrong(op_.node, "post-op", "what it writes is no step on the way to its node");
-      } catch (const Failure&) {
-        if (output_.is_named || is_last_try_) throw;
+        try_with(dropped);
+        break;
+      } catch (const Failure& failure) {
+        if (!first) first = failure;
+        if (output_.is_named || is_last_try_) throw *first;
       }
     }
     for (std::size_t c = 0; c < facts.size(); ++c) facts[c].post = function(c).text();
@@ -74,6 +76,13 @@ class Settling {
     return op_.post.kind == PostKind::kScale ? static_cast<Int>(channel) : 0;
   }
 
+  // How many bits the operator shifts out.
+  int left_out(std::size_t channel) const {
+    const PlanFunction made = function(channel);
+    return made.post != nullptr && made.post->kind == PostKind::kShift ? made.post->shifts[channel]
+                                                                       : 0;
+  }
+
   std::string place(std::size_t p) const {
     const Int channel = static_cast<Int>(p) % output_.channels,
               pixel = static_cast<Int>(p) / output_.channels;
@@ -98,7 +107,7 @@ class Settling {
   }
 
   // One way to read the output; throws Failure where it does not hold.
-  bool try_with(int dropped) {
+  void try_with(int dropped) {
     const Chains& chains = values_.chains();
     groups_.clear();
     numbers_.clear();
@@ -149,19 +158,33 @@ class Settling {
       now = source.of;
       now.chain = chain;
       now.decimal = decimal;
+      // A tensor that is not named may keep what is not divided yet, and on any grid.
+      now.factor = 1;
+      if (!output_.is_named && chain == source.of.chain) {
+        now.factor = source.factor;
+        now.decimal = source.exponent - left_out(channel);
+      }
+      now.spare = is_final ? std::max(now.decimal - target->decimal, 0) : 0;
       if (source.constant && leads == false && output_.is_named)
         wrong(op_.node, "post-op", fmt::format("{}: it is constant in the plan only", place(p)));
       take(p, channel, chain, now, is_final ? target : nullptr);
     }
     decide_all();
     state_.held[op_.output] = std::move(held);
-    return true;
   }
 
   std::string name_of(const Element& element) const {
     return element.node == Element::kConstant
                ? "a constant"
                : values_.model().value_name(static_cast<std::size_t>(element.node));
+  }
+
+  // The range of an element of the graph as codes of another grid, rounded outwards.
+  std::pair<Int, Int> range_on_grid(const Element& element, int decimal) const {
+    const int shift = std::min(element.decimal - decimal, 100);
+    if (shift < -61) fail_unknown(op_.node, "grid", "its decimals lie too far apart");
+    return {static_cast<Int>(shift_rounded(element.lo, shift, Rounding::kFloor)),
+            static_cast<Int>(-shift_rounded(-Wide{element.hi}, shift, Rounding::kFloor))};
   }
 
   // Adds the element to the group of its question, and works out its range.
@@ -174,34 +197,38 @@ class Settling {
       Value value = *source.constant;
       for (const Step* step : steps) value = step->apply(value);
       const Int code = made.apply(source.lo);
-      if (on_grid(value, now.decimal) != code)
+      if (!output_.is_named && target == nullptr) {  // any number will do
+        now = {};
+        now.decimal = output_.decimals[channel];
+      } else if (on_grid(value, now.decimal) != code) {
         wrong(op_.node, "post-op",
               fmt::format("{}: constant {} must become another code than {}", place(p), source.lo,
                           code));
+      }
       now.lo = now.hi = code;
+      // x - x is 0, but the graph's ranges do not show it; both sides go by the same.
+      if (target != nullptr) std::tie(now.lo, now.hi) = range_on_grid(*target, now.decimal);
       return;
     }
-    const auto key = std::tuple(function_number(channel), source.of.chain, chain, source.factor,
-                                source.exponent, now.decimal);
+    const int spare = std::min(source.spare, 40);
+    const Int factor = source.factor / now.factor * (Int{1} << spare);
+    const int exponent = source.exponent - spare;
+    const auto key =
+        std::tuple(function_number(channel), source.of.chain, chain, factor, exponent,
+                   static_cast<Int>(source.rest.code), source.rest.decimal, now.decimal);
     const auto [entry, is_new] = numbers_.try_emplace(key, static_cast<Int>(groups_.size()));
     if (is_new)
       groups_.push_back(
-          {{made, steps, source.factor, source.exponent, now.decimal, source.lo, source.hi},
-           "",
-           p});
+          {{made, steps, factor, exponent, source.rest, now.decimal, source.lo, source.hi}, "", p});
     Question& question = groups_[at(entry->second)].question;
     question.lo = std::min(question.lo, source.lo);
     question.hi = std::max(question.hi, source.hi);
     group_of_[p] = entry->second;
     std::tie(now.lo, now.hi) = made.image(source.lo, source.hi);
-    if (target != nullptr) {  // no more than the graph's own range
-      const int shift = target->decimal - now.decimal;
-      if (shift >= -61) {
-        const Wide lo = shift_rounded(target->lo, std::min(shift, 100), Rounding::kFloor);
-        const Wide hi = -shift_rounded(-Wide{target->hi}, std::min(shift, 100), Rounding::kFloor);
-        now.lo = static_cast<Int>(std::max<Wide>(now.lo, lo));
-        now.hi = static_cast<Int>(std::min<Wide>(now.hi, hi));
-      }
+    if (target != nullptr && now.factor == 1) {  // no more than the graph's own range
+      const auto [lo, hi] = range_on_grid(*target, now.decimal);
+      now.lo = std::max(now.lo, lo);
+      now.hi = std::min(now.hi, hi);
     }
     const Int half = Int{1} << (output_.bits - 1);
     if (now.lo < -half || now.hi >= half)
@@ -236,7 +263,7 @@ class Settling {
   std::size_t value_ = 0;
   bool is_last_try_ = false;
   std::vector<Group> groups_;
-  std::map<std::tuple<Int, int, int, Int, int, int>, Int> numbers_;
+  std::map<std::tuple<Int, int, int, Int, int, Int, int, int>, Int> numbers_;
   std::vector<Int> group_of_;  // per element; -1: a constant or masked
 };
 

@@ -33,12 +33,16 @@ struct State {
 Int graph_index(const PlanTensor& tensor, Int physical);
 
 // What an operator has for an element of its output before its post-op: an integer x in [lo, hi]
-// that is `of` times factor * 2^exponent.
+// with of * 2^exponent = x / factor + rest.
 struct Source {
   Element of;
   Int factor = 1;
   int exponent = 0;
+  // At least 0 and less than 1, with a decimal from 0 to 30: bits of a bias that are finer than the
+  // weights' grid.
+  Value rest;
   Int lo = 0, hi = 0;
+  int spare = 0;  // x is a multiple of factor * 2^spare
   // Where the graph has the same number for every input: that, and x is always lo.
   std::optional<Value> constant;
 };

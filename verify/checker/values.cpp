@@ -12,7 +12,6 @@ namespace lockstep::checker {
 namespace {
 
 constexpr Int kMostElements = Int{1} << 28, kLimit = Int{1} << 62;
-constexpr Int kFloatSteps = Int{1} << 24;
 
 std::size_t at(Int i) { return static_cast<std::size_t>(i); }
 
@@ -169,11 +168,14 @@ Elements GraphValues::input_elements(const Input& input, std::size_t value) {
   return elements;
 }
 
-Element GraphValues::after_quantize(const Element& element, const Step& step) {
+Element GraphValues::after_exact(const Element& element, const Step& step) {
   Element result = element;
   result.chain = chains_.extend(element.chain, step);
-  result.decimal = step.decimal;
-  const Int half = Int{1} << (step.bits - 1);
+  const bool is_code = step.kind == Step::Kind::kQuantize;
+  result.decimal =
+      is_code ? step.decimal
+              : std::max(element.decimal, step.kind == Step::Kind::kRelu6 ? -1 : element.decimal);
+  const Int half = is_code ? Int{1} << (step.bits - 1) : kLimit;
   const auto key = std::tuple(element.chain, element.decimal, element.lo, element.hi, step);
   const auto [entry, is_new] = images_.try_emplace(key, -half, half - 1);
   if (is_new) {
@@ -185,7 +187,9 @@ Element GraphValues::after_quantize(const Element& element, const Step& step) {
     const auto image = [&](Int x) {
       Value value{x, element.decimal, 0, false};
       for (const Step* one : steps) value = one->apply(value);
-      return static_cast<Int>(value.code);
+      const auto code = on_grid(value, result.decimal);
+      if (!code) throw Failure{true, "", "grid", "its values leave 64 bits"};
+      return *code;
     };
     constexpr Int kFew = 1 << 12;
     auto& range = entry->second;
@@ -202,19 +206,17 @@ Element GraphValues::after_quantize(const Element& element, const Step& step) {
 }
 
 Element GraphValues::after(const Element& element, const Step& step) {
-  if (step.kind == Step::Kind::kQuantize) return after_quantize(element, step);
-  Element result = element;
-  result.chain = chains_.extend(element.chain, step);
-  if (step.kind == Step::Kind::kFloat) return result;
-  if (step.kind == Step::Kind::kRelu6) result.decimal = std::max(element.decimal, -1);
-  const auto end = [&](Int x) {
-    const auto code = on_grid(step.apply({x, element.decimal, 0, false}), result.decimal);
-    if (!code) throw Failure{true, "", "grid", "its values leave 64 bits"};
-    return *code;
-  };
-  result.lo = end(element.lo);
-  result.hi = end(element.hi);
-  return result;
+  if (step.kind == Step::Kind::kFloat || chains_.is_real(element.chain)) {
+    if (step.kind == Step::Kind::kQuantize) return after_exact(element, step);
+    Element result = element;
+    result.chain = chains_.extend(element.chain, step);
+    return result;
+  }
+  // A step that changes no value that can occur is none.
+  const Value lo{element.lo, element.decimal, 0, false}, hi{element.hi, element.decimal, 0, false};
+  const bool keeps_grid = step.kind != Step::Kind::kQuantize || step.decimal >= element.decimal;
+  if (keeps_grid && equal(step.apply(lo), lo) && equal(step.apply(hi), hi)) return element;
+  return after_exact(element, step);
 }
 
 Elements GraphValues::stepped(const Node& node, Elements elements, const Shape& shape) {
@@ -235,9 +237,8 @@ Elements GraphValues::stepped(const Node& node, Elements elements, const Shape& 
       step = float_step(Fn::kRelu);
       if (!is_real) step.kind = Step::Kind::kRelu;
     } else if (node.op == "relu6") {
-      // Exact where a float32 holds the value: then both are the same.
       step = float_step(Fn::kRelu6);
-      if (!is_real && element.magnitude() <= kFloatSteps) step.kind = Step::Kind::kRelu6;
+      if (!is_real) step.kind = Step::Kind::kRelu6;
     } else {
       step = *float_function(node, along(shape, e, 0));
     }

@@ -32,9 +32,16 @@ struct Element {
   // Every code that can occur lies in between: of the element itself or, where its chain ends in
   // float functions, of the exact value before them. A constant has lo == hi.
   Int lo = 0, hi = 0;
+  // Of an element that a tensor of a plan holds: its codes are those of the value times this, an
+  // odd number. Sums of a mean are kept like that until they are divided.
+  Int factor = 1;
+  // Likewise: all its codes are multiples of 2^spare, because the graph's grid is coarser.
+  std::int32_t spare = 0;
 
+  bool is_constant() const { return lo == hi && factor == 1; }
   bool is_same(const Element& other) const {
-    return node == other.node && index == other.index && chain == other.chain;
+    return node == other.node && index == other.index && chain == other.chain &&
+           factor == other.factor;
   }
   Int magnitude() const { return std::max(hi, -lo); }
 };
@@ -75,7 +82,7 @@ class GraphValues {
   Elements concatenated(const Node& node, Shape& shape);
   Elements stepped(const Node& node, Elements elements, const Shape& shape);
   Element after(const Element& element, const Step& step);
-  Element after_quantize(const Element& element, const Step& step);
+  Element after_exact(const Element& element, const Step& step);
 
   // The chain without the steps at its end that may as well follow a max pooling.
   int before_pooling(int chain) const;
