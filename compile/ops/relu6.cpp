@@ -1,7 +1,9 @@
 // min(max(x, 0), 6): a clamp where 6 lies on the grid of every channel, else a float function.
 //
 // Sums on several grids stay a float function as well, so that a quantize node behind makes one
-// post-op of it; that is the same as long as float32 holds them.
+// post-op of it. The values are the same as long as float32 holds those up to 6.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -31,6 +33,20 @@ NodeValue clamp_channels(Lowering& lowering) {
           .order_of = {}};
 }
 
+// Sums on several grids become float32 numbers, which must hold all of them up to 6; those above
+// stay above.
+void require_exact_floats(const Lowering& lowering) {
+  const ir::Value& input = lowering.value();
+  if (input.bits <= ir::kExactFloatBits) return;
+  for (std::int64_t c = 0; c < input.shape.c; ++c)
+    if (std::ldexp(6.0, input.decimal(c)) > std::ldexp(1.0, ir::kExactFloatBits - 1))
+      lowering.refuse(fmt::format(
+          "its input holds sums of {} bits on a different grid for each channel, and that of "
+          "channel {}, with decimal {}, has more values from 0 to 6 than float32; put a quantize "
+          "node before it",
+          input.bits, c, input.decimal(c)));
+}
+
 }  // namespace
 
 NodeValue lower_relu6(Lowering& lowering) {
@@ -48,11 +64,8 @@ NodeValue lower_relu6(Lowering& lowering) {
                                       std::ldexp(6.0, input.decimal(0)),
                                       static_cast<double>(ir::code_limits(input.bits).hi))));
     if (input.bits <= ir::kMostCodeBits) return clamp_channels(lowering);
-    if (input.bits > ir::kExactFloatBits)
-      lowering.refuse(
-          "its input holds sums of more than 24 bits on a different grid for each channel; put a "
-          "quantize node before it");
   }
+  if (!lowering.input().pending) require_exact_floats(lowering);
   return append(lowering, {{.kind = FloatStep::Kind::kRelu6, .a = 0.0F, .b = 0.0F}});
 }
 

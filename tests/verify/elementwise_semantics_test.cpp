@@ -87,9 +87,9 @@ TEST_CASE("add, sub and mul are those of the values, with broadcasting and any d
                  "layer 'n': the decimals of its inputs lie too far apart"));
 }
 
-TEST_CASE("relu and relu6 clip exact values exactly where 6 is on the grid") {
+TEST_CASE("relu and relu6 clip exact values exactly, whatever their grids") {
   Codes random(2);
-  const Format input = mixed_format({2, 3, 3}, random, -1, 6);
+  const Format input = mixed_format({2, 3, 3}, random, -4, 6);
   const std::vector<std::int64_t> codes = random.of(input);
   const Built relu(verify::make_relu, node_of("relu", ""), input),
       relu6(verify::make_relu6, node_of("relu6", ""), input);
@@ -102,13 +102,21 @@ TEST_CASE("relu and relu6 clip exact values exactly where 6 is on the grid") {
     REQUIRE(found[i] == std::max(values[i], 0.0));
     REQUIRE(found6[i] == std::clamp(values[i], 0.0, 6.0));
   }
-  // 6 * 2^-2 is no integer.
-  const Built coarse(verify::make_relu6, node_of("relu6", ""), codes_format({3}, {-2}));
-  REQUIRE(coarse.format().real);
-  CHECK(values_of(coarse.format(), run(*coarse.op, {{-1, 1, 5}})) == std::vector<double>{0, 4, 6});
   const Built high(verify::make_relu6, node_of("relu6", ""), codes_format({2}, {64}));
   CHECK(!high.format().real);
   CHECK(run(*high.op, {{-5, 100}}) == std::vector<std::int64_t>{0, 100});
+}
+
+TEST_CASE("relu6 of values on grids without 6 is exact on the coarsest grid that has it") {
+  // 6 * 2^-2 is no integer.
+  const Built coarse(verify::make_relu6, node_of("relu6", ""),
+                     codes_format({5}, {-2, -2, -2, -3, -90}));
+  REQUIRE(!coarse.format().real);
+  CHECK(coarse.format().decimals == std::vector<int>(5, -1));
+  CHECK(run(*coarse.op, {{-1, 1, 5, 1, 1}}) == std::vector<std::int64_t>{0, 2, 3, 3, 3});
+  // Only the elements there move.
+  const Built mixed(verify::make_relu6, node_of("relu6", ""), codes_format({1, 2}, {-3, 2}));
+  CHECK(values_of(mixed.format(), run(*mixed.op, {{1, 9}})) == std::vector<double>{6, 2.25});
 }
 
 TEST_CASE("each activation layer is its float function with the node's attributes") {

@@ -190,6 +190,26 @@ TEST_CASE("a relu6 of sums on several grids that follows their pooling is unders
   CHECK(check_mutants(net) >= 2);
 }
 
+TEST_CASE("a relu6 is exact although some of its values had a grid without 6") {
+  // Where two grids meet in channel 1, the compiler brings channel 0 to the finer one, too.
+  test::StateBuilder state;
+  std::vector<float> large = weights(18, false);
+  for (float& weight : large) weight *= 16;
+  state.floats("c.weight", {2, 1, 3, 3}, large);
+  state.quantize("c.quantize.", {3}, 9);
+  state.quantize("a.", {-2, -2}, 8);
+  state.quantize("b.", {-2, 0}, 8);
+  state.quantize("q.", {3}, 8);
+  const Case net = make(
+      conv("c", "input", 2) + "," + node("a", "quantize", "c", R"("channelwise":1)") + "," +
+          node("b", "quantize", "c", R"("channelwise":1)") + "," +
+          node("j", "concat", R"(a","b)", R"("dim":2)") + "," + node("r", "relu6", "j") + "," +
+          node("p", "avg_pool2d", "r", R"("kernel_size":2)") + "," + node("q", "quantize", "p"),
+      "q", std::move(state));
+  check_agreed(net);
+  CHECK(check_mutants(net) >= 2);
+}
+
 TEST_CASE("a flatten of accumulators is understood") {
   test::StateBuilder state;
   state.floats("c.weight", {2, 1, 3, 3}, weights(18, false));

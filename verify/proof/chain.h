@@ -18,7 +18,7 @@ namespace lockstep::verify {
 struct GraphStep {
   enum class Kind : std::uint8_t {
     kRelu,      // max(x, 0) of an exact value
-    kCap,       // min(max(x, 0), cap) of an exact value, with cap on its grid
+    kCap,       // min(max(x, 0), cap) of an exact value
     kQuantize,  // to a code, from an exact or a real value
     kReal       // an exact value through float functions
   };

@@ -1,5 +1,5 @@
-// relu, relu6 and the activation functions. relu of exact values is exact, relu6 too where 6 lies
-// on every grid; everything else is a float function (docs/arithmetic.md).
+// relu, relu6 and the activation functions. relu and relu6 of exact values are exact; everything
+// else is a float function (docs/arithmetic.md).
 #include <algorithm>
 
 #include "compile/support/error.h"
@@ -24,36 +24,46 @@ class Relu final : public ExactOperator {
   }
 };
 
-// min(max(q, 0), 6 * 2^decimal), each channel on its finest grid.
+// min(max(x, 0), 6), each element on its own grid; where 6 does not lie on that, on the coarsest
+// that holds it.
 class Relu6 final : public ExactOperator {
  public:
-  Relu6(const Node& node, const Format& input) : aligned_(node.name, input) {
-    format_ = aligned_.format();
+  explicit Relu6(const Format& input) {
+    format_ = input;
+    format_.decimals.clear();
     std::vector<CodeRange> ranges;
-    for (std::int64_t e = 0; e < format_.element_count(); ++e) {
-      const CodeRange range = format_.range(e);
+    for (std::int64_t e = 0; e < input.element_count(); ++e) {
+      const CodeRange range = input.range(e);
+      shifts_.push_back(std::max(0, kCoarsest - input.decimal(e)));
+      format_.decimals.push_back(std::max(kCoarsest, input.decimal(e)));
       ranges.push_back({clip(range.lo, e), clip(range.hi, e)});
     }
+    if (std::ranges::any_of(shifts_, [](int shift) { return shift > 0; })) format_.bits = 0;
+    if (input.decimals.size() == 1) format_.decimals.resize(1);
     set_ranges(format_, std::move(ranges));
   }
   void run(std::span<const Values> inputs, std::span<std::int64_t> output) const override {
-    for (std::size_t i = 0; i < output.size(); ++i) {
-      const auto element = static_cast<std::int64_t>(i);
-      output[i] = clip(aligned_.code(element, inputs[0][i]), element);
-    }
+    for (std::size_t i = 0; i < output.size(); ++i)
+      output[i] = clip(inputs[0][i], static_cast<std::int64_t>(i));
   }
 
  private:
+  static constexpr int kCoarsest = -1;  // 6 = 3 * 2^1
+
   std::int64_t clip(std::int64_t code, std::int64_t element) const {
-    return std::clamp<std::int64_t>(code, 0, six(format_.decimal(element)));
+    const auto i = static_cast<std::size_t>(element);
+    const std::int64_t six = six_on(format_.decimal(element));
+    if (code <= 0) return 0;
+    if (shifts_[i] > 1) return six;  // even a code of 1 is beyond
+    return std::min(std::min(code, six) << shifts_[i], six);
   }
   // Of decimals from -1 on; INT64_MAX where 6 * 2^decimal is more.
-  static std::int64_t six(int decimal) {
+  static std::int64_t six_on(int decimal) {
     if (decimal < 0) return 3;
     return decimal > 60 ? INT64_MAX : std::int64_t{6} << decimal;
   }
 
-  Aligned aligned_;
+  std::vector<int> shifts_;
 };
 
 FloatStep function_of(const Node& node) {
@@ -84,12 +94,8 @@ OperatorPointer make_relu(const Node& node, const NodeParameters&, Formats input
 }
 
 OperatorPointer make_relu6(const Node& node, const NodeParameters&, Formats inputs) {
-  // 6 * 2^-1 = 3 is the coarsest grid that holds 6.
-  const bool is_exact =
-      !inputs[0]->real && std::ranges::all_of(finest_channel_decimals(*inputs[0]),
-                                              [](int decimal) { return decimal >= -1; });
-  if (!is_exact) return float_layer(node, *inputs[0], {FloatFunction::kRelu6});
-  return std::make_unique<Relu6>(node, *inputs[0]);
+  if (inputs[0]->real) return float_layer(node, *inputs[0], {FloatFunction::kRelu6});
+  return std::make_unique<Relu6>(*inputs[0]);
 }
 
 OperatorPointer make_float_function(const Node& node, const NodeParameters&, Formats inputs) {

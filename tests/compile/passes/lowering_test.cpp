@@ -7,6 +7,7 @@
 
 #include "compile/compile.h"
 #include "compile/ir/ir.h"
+#include "compile/support/error.h"
 #include "tests/compile/random_network.h"
 
 namespace lockstep {
@@ -45,6 +46,24 @@ TEST_CASE("relu6 clamps the codes of each channel at 6 on that channel's grid") 
   CHECK(result.value.exact);
   CHECK(result.value.decimals == std::vector<int>{0, 1, -1});
   CHECK(result.codes == Codes{5, 6, 6, 10, 12, 0, 2, 3, 0});
+}
+
+TEST_CASE("relu6 of wide sums on several grids needs a float32 that holds all up to 6") {
+  const auto squared = [](const std::vector<int>& decimals) {
+    test::StateBuilder state;
+    state.quantize("q.", decimals, 16);
+    state.quantize("q2.", {1}, 8);
+    return run("2, 1",
+               R"({"name":"q","op":"quantize","inputs":["x"],"attrs":{"bits":16}},
+                  {"name":"m","op":"mul","inputs":["q","q"]},
+                  {"name":"r","op":"relu6","inputs":["m"]},
+                  {"name":"q2","op":"quantize","inputs":["r"],"attrs":{"channelwise":-1}})",
+               "q2", std::move(state), {2, 3});
+  };
+  CHECK(squared({10, 8}).codes == Codes{8, 12});  // 4 and min(9, 6), in steps of 1/2
+  CHECK(squared({10, -1}).codes == Codes{8, 8});  // (3 rounded to 2)^2
+  for (const std::vector<int>& decimals : {std::vector<int>{11, 8}, std::vector<int>{11, -1}})
+    CHECK_THROWS_WITH_AS(squared(decimals), doctest::Contains("layer 'r'"), InputError);
 }
 
 TEST_CASE("a raw input is a value of bytes and a table, one for channels that are alike") {
