@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "compile/ir/storage.h"
+#include "compile/passes/group_channels.h"
 #include "compile/support/error.h"
 
 namespace lockstep::passes {
@@ -12,24 +13,40 @@ namespace {
 
 using namespace ir;
 
-std::string reason(Objective objective, bool is_sparse, const StorageCost& dense,
-                   const StorageCost& sparse) {
-  const StorageCost &chosen = is_sparse ? sparse : dense, &other = is_sparse ? dense : sparse;
-  const std::string_view name = is_sparse ? "sparse" : "dense",
-                         other_name = is_sparse ? "dense" : "sparse";
-  if (objective == Objective::kSize && chosen.bytes != other.bytes)
-    return fmt::format("{}: {} bytes less than {}", name, other.bytes - chosen.bytes, other_name);
-  if (chosen.picoseconds * 100 > other.picoseconds * 95)
-    return fmt::format("{}: {} is {}", name, other_name,
-                       other.bytes > chosen.bytes ? "larger" : "not clearly faster everywhere");
+struct Form {
+  std::string name;
+  StorageCost cost;
+};
+
+// Why `chosen` and not `other`, which lost to it.
+std::string reason(Objective objective, const Form& chosen, const Form& other) {
+  const std::int64_t saved = other.cost.bytes - chosen.cost.bytes;
+  if (objective == Objective::kSize && saved != 0)
+    return fmt::format("{}: {} bytes less than {}", chosen.name, saved, other.name);
+  if (chosen.cost.picoseconds * 100 > other.cost.picoseconds * 95)
+    return fmt::format("{}: {} is {}", chosen.name, other.name,
+                       saved > 0 ? "larger" : "not clearly faster everywhere");
   return fmt::format(
-      "{}: {:.1f} times as fast as {}", name,
-      static_cast<double>(other.picoseconds) / static_cast<double>(chosen.picoseconds), other_name);
+      "{}: {:.1f} times as fast as {}", chosen.name,
+      static_cast<double>(other.cost.picoseconds) / static_cast<double>(chosen.cost.picoseconds),
+      other.name);
 }
 
-// What the weights would need if they were brought to the finest grid instead.
+// Why not in segments, of a layer whose input has several decimals.
+std::string reason_without(Objective objective, const Form& chosen, const SegmentOffer& offer) {
+  if (offer.segments == 0) return fmt::format("; segments: {}", offer.obstacle);
+  const std::int64_t more = offer.cost.bytes - chosen.cost.bytes;
+  std::string why = "not clearly faster everywhere";
+  if (objective == Objective::kSize)
+    why = more > 0 ? fmt::format("{} bytes more", more) : "as many bytes, and not faster";
+  else if (more > 0)
+    why = "larger";
+  return fmt::format("; {} segments: {}", offer.segments, why);
+}
+
+// The bytes of a weight that was brought to the finest grid.
 template <typename Kind>
-std::int64_t widened_bytes(const Kind& kind, std::int64_t channels) {
+std::int64_t bytes_on_one_grid(const Kind& kind, std::int64_t channels) {
   const std::vector<int> shifts = weight_shifts(kind.segments, channels);
   std::int64_t lo = 0, hi = 0;
   for (std::size_t i = 0; i < kind.weights.size(); ++i) {
@@ -39,43 +56,53 @@ std::int64_t widened_bytes(const Kind& kind, std::int64_t channels) {
     hi = std::max(hi, w);
   }
   const int bits = bits_to_hold(lo, hi);
-  return static_cast<std::int64_t>(kind.weights.size()) * (bits <= 8 ? 1 : bits <= 16 ? 2 : 4);
+  return bits <= 8 ? 1 : bits <= 16 ? 2 : 4;
 }
 
+// `offer`: of segments, where the op has none.
 template <typename Kind>
-StorageChoice choose(const Program& program, const Op& op, const Kind& kind, Objective objective) {
+StorageChoice choose(const Program& program, const Op& op, const Kind& kind, Objective objective,
+                     const SegmentOffer& offer) {
   const Shape& out = program.values[op.output].shape;
   const WeightShape shape = weight_shape(program, op);
+  const bool in_segments = !kind.segments.empty();
   const std::int64_t element_bytes = storage_size(kind.weights, kind.wide).element_bytes;
-  const StorageCost sparse = sparse_cost(shape, element_bytes);
-  const StorageCost dense = kind.segments.empty()
-                                ? dense_cost(shape, element_bytes)
-                                : segments_cost(shape, element_bytes, kind.segments.size());
-  const auto microseconds = [&](const StorageCost& cost) {
-    return static_cast<double>(cost.picoseconds) * 1e-6 * static_cast<double>(out.h * out.w);
+  const std::int64_t one_grid =
+      in_segments ? bytes_on_one_grid(kind, program.values[op.input()].shape.c) : element_bytes;
+  const Form dense{"dense", dense_cost(shape, one_grid)},
+      sparse{"sparse", sparse_cost(shape, one_grid)};
+  const std::size_t count = in_segments ? kind.segments.size() : offer.segments;
+  const Form segments{fmt::format("{} segments", count),
+                      in_segments ? segments_cost(shape, element_bytes, count) : offer.cost};
+  const auto microseconds = [&](const Form& form) {
+    return static_cast<double>(form.cost.picoseconds) * 1e-6 * static_cast<double>(out.h * out.w);
   };
   StorageChoice choice{.node = op.node,
                        .weights = shape.count(),
                        .zeros = shape.count() - shape.nonzeros,
                        .several_decimals = program.values[op.input()].decimals.size() > 1,
-                       .segments = kind.segments.size(),
-                       .dense_bytes = dense.bytes,
-                       .sparse_bytes = sparse.bytes,
+                       .dense_bytes = dense.cost.bytes,
+                       .sparse_bytes = sparse.cost.bytes,
                        .dense_us = microseconds(dense),
                        .sparse_us = microseconds(sparse),
+                       .segments = count,
+                       .segment_bytes = segments.cost.bytes,
+                       .segment_us = microseconds(segments),
+                       .in_segments = in_segments,
                        .reason = {}};
-  if (!kind.segments.empty()) {
-    choice.reason =
-        fmt::format("{} segments: {} bytes less than weights on one grid", kind.segments.size(),
-                    widened_bytes(kind, program.values[op.input()].shape.c) - dense.bytes);
+  const bool sparse_wins = sparse.cost.is_better_than(dense.cost, objective);
+  const Form &best = sparse_wins ? sparse : dense, &other = sparse_wins ? dense : sparse;
+  if (in_segments) {
+    choice.reason = reason(objective, segments, best);
     return choice;
   }
-  choice.sparse = sparse.is_better_than(dense, objective);
-  choice.reason = reason(objective, choice.sparse, dense, sparse);
+  choice.sparse = sparse_wins;
+  choice.reason = reason(objective, best, other);
   if (element_bytes > 1)
     choice.reason += fmt::format(", {} bits{}{}", 8 * element_bytes,
                                  choice.several_decimals ? " for several decimals" : "",
                                  kind.wide ? ", sums of 64" : "");
+  if (choice.several_decimals) choice.reason += reason_without(objective, best, offer);
   return choice;
 }
 
@@ -90,10 +117,11 @@ void with_weights(AnyOp& op, F&& f) {
 
 std::vector<StorageChoice> storage_choices(const Program& program, Objective objective) {
   LOCKSTEP_ASSERT(program.layout == Layout::kPhysical);
+  const std::vector<SegmentOffer> offers = segment_offers(program, objective);
   std::vector<StorageChoice> choices;
-  for (const Op& op : program.ops)
-    with_weights(op, [&](const auto& kind) {
-      StorageChoice choice = choose(program, op, kind, objective);
+  for (std::size_t i = 0; i < program.ops.size(); ++i)
+    with_weights(program.ops[i], [&](const auto& kind) {
+      StorageChoice choice = choose(program, program.ops[i], kind, objective, offers[i]);
       if (choice.zeros > 0 || choice.several_decimals) choices.push_back(std::move(choice));
     });
   return choices;
@@ -102,8 +130,9 @@ std::vector<StorageChoice> storage_choices(const Program& program, Objective obj
 Program choose_storage(Program program, Objective objective) {
   LOCKSTEP_ASSERT(program.layout == Layout::kPhysical);
   for (Op& op : program.ops)
-    with_weights(op,
-                 [&](auto& kind) { kind.sparse = choose(program, op, kind, objective).sparse; });
+    with_weights(op, [&](auto& kind) {
+      kind.sparse = choose(program, op, kind, objective, SegmentOffer{}).sparse;
+    });
   return program;
 }
 

@@ -15,15 +15,18 @@ namespace lockstep::passes {
 struct StorageChoice {
   std::string node;
   std::int64_t weights = 0, zeros = 0;
-  // Input channels of different decimals: 0 segments, and weights brought to the finest; or
-  // segments, which is what `dense` stands for then.
-  bool several_decimals = false;
-  std::size_t segments = 0;
+  bool several_decimals = false;  // of the input's channels
+  // On one grid: where there are several decimals, the finest.
   std::int64_t dense_bytes = 0, sparse_bytes = 0;
   // Estimates for one sample in microseconds, by the cost model of docs/compiler.md: for comparing
-  // the two forms, not a promise.
+  // the forms, not a promise.
   double dense_us = 0, sparse_us = 0;
-  bool sparse = false;
+  // The same in segments, so many; none where that form would gain nothing or does not exist.
+  std::size_t segments = 0;
+  std::int64_t segment_bytes = 0;
+  double segment_us = 0;
+  // What was taken; dense where both are false.
+  bool sparse = false, in_segments = false;
   std::string reason;  // "sparse: 2.1 times as fast as dense", ...
 };
 

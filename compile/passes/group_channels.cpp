@@ -6,11 +6,14 @@
 //
 // 1. Values whose channels are in one order form a class: what works channel by channel ties its
 //    inputs to its output. Classes with an input, an output or a kept value keep their order, and
-//    so do those that are copied or compared.
+//    so do those that are copied or compared, or that a layer reads in segments already.
 // 2. Each other class takes the order of the decimals that its largest reader sees.
 // 3. A convolution or linear layer gets segments where that order allows narrower weights and the
 //    cost model agrees.
+#include "compile/passes/group_channels.h"
+
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <numeric>
@@ -57,6 +60,7 @@ class Classes {
       if (program.values[id].keep) fix(id);
     for (const ValueId id : program.inputs) fix(id);
     for (const Op& op : program.ops) {
+      if (has_segments(op)) fix(op.input());
       if (!goes_by_place(program, op)) continue;
       fix(op.output);
       for (const ValueId input : op.inputs) fix(input);
@@ -75,6 +79,11 @@ class Classes {
     if (const auto* conv = std::get_if<Conv2d>(&op.kind)) return conv->groups;
     if (const auto* conv = std::get_if<ConvTranspose2d>(&op.kind)) return conv->groups;
     return 1;
+  }
+  static bool has_segments(const Op& op) {
+    if (const auto* conv = std::get_if<Conv2d>(&op.kind)) return !conv->segments.empty();
+    if (const auto* linear = std::get_if<Linear>(&op.kind)) return !linear->segments.empty();
+    return false;
   }
   static bool is_weighted(const Op& op) {
     return std::holds_alternative<Conv2d>(op.kind) || std::holds_alternative<Linear>(op.kind) ||
@@ -107,7 +116,8 @@ struct Column {
   int bits = 2;             // that hold each of them
 };
 
-std::vector<Column> columns_of(const xt::xarray<std::int32_t>& weights, std::int64_t channels) {
+std::vector<Column> columns_of(const xt::xarray<std::int32_t>& weights, std::int64_t channels,
+                               Layout layout) {
   std::vector<Column> columns(at(channels));
   const auto rows = static_cast<std::int64_t>(weights.shape(0));
   const std::int64_t row = static_cast<std::int64_t>(weights.size()) / rows, taps = row / channels;
@@ -115,7 +125,7 @@ std::vector<Column> columns_of(const xt::xarray<std::int32_t>& weights, std::int
     for (std::int64_t k = 0; k < row; ++k) {
       const std::int32_t w = weights.data()[o * row + k];
       if (w == 0) continue;
-      Column& column = columns[at(k / taps)];
+      Column& column = columns[at(layout == Layout::kLogical ? k / taps : k % channels)];
       column.trailing_zeros =
           std::min(column.trailing_zeros, std::countr_zero(static_cast<std::uint32_t>(w)));
       column.bits = std::max(column.bits, bits_to_hold(w, w));
@@ -208,22 +218,29 @@ bool fits_narrow_sums(const Kind& kind) {
                                         [](int shift) { return shift <= kMostNarrowShift; });
 }
 
-std::optional<Candidate> candidate_of(const Program& program, std::size_t index) {
+// Nothing, and `obstacle` set, where segments are out of the question.
+std::optional<Candidate> candidate_of(const Program& program, std::size_t index,
+                                      std::string_view& obstacle) {
   const Op& op = program.ops[index];
   const std::int64_t channels = program.values[op.input()].shape.c;
   const auto make = [&](const auto& kind) -> std::optional<Candidate> {
-    if (kind.wide && !fits_narrow_sums(kind)) return std::nullopt;
     Candidate candidate{.op = index,
                         .wide = kind.wide,
                         .shape = weight_shape(program, op),
                         .weights = &kind.weights,
-                        .columns = columns_of(kind.weights, channels)};
-    if (candidate.bits() <= kNarrowBits) return std::nullopt;
-    return candidate;
+                        .columns = columns_of(kind.weights, channels, program.layout)};
+    if (kind.wide && !fits_narrow_sums(kind))
+      obstacle = "its sums need 64 bits";
+    else if (candidate.bits() <= kNarrowBits)
+      obstacle = "not needed, 8 bits suffice";
+    else
+      return candidate;
+    return std::nullopt;
   };
   if (const auto* linear = std::get_if<Linear>(&op.kind)) return make(*linear);
   if (const auto* conv = std::get_if<Conv2d>(&op.kind); conv != nullptr && conv->groups == 1)
     return make(*conv);
+  obstacle = "not where there are groups";
   return std::nullopt;
 }
 
@@ -245,23 +262,43 @@ Order order_of(const std::vector<Candidate>& readers, std::int64_t channels) {
   return identity_order(channels);
 }
 
-// The cheapest segments of a layer whose input has its channels in this order; empty where weights
-// as they are, dense or sparse, cost less.
-std::vector<Segment> cheapest(const Candidate& layer, const Order& order, Objective objective) {
+// The order of the channels of a class, which these layers read, that segments are to be found in.
+Order order_of(const Classes& classes, ValueId id, const std::vector<Candidate>& readers,
+               std::int64_t channels) {
+  return classes.is_fixed(id) ? identity_order(channels) : order_of(readers, channels);
+}
+
+struct Form {
+  std::vector<Segment> segments;
+  StorageCost cost;
+};
+
+// The forms that segments allow a layer whose input has its channels in this order.
+std::vector<Form> forms_of(const Candidate& layer, const Order& order) {
+  std::vector<Form> forms;
+  for (const int bits : {kNarrowBits, kWideBits}) {
+    if (layer.bits() <= bits) break;
+    if (std::optional<std::vector<Segment>> segments = segments_for(layer.columns, order, bits)) {
+      const StorageCost cost = segments_cost(layer.shape, bits / 8, segments->size());
+      forms.push_back({std::move(*segments), cost});
+    }
+  }
+  return forms;
+}
+
+// The cheapest segments; empty where weights as they are, dense or sparse, cost less.
+std::vector<Segment> cheapest(const Candidate& layer, const std::vector<Form>& forms,
+                              Objective objective) {
   const std::int64_t as_is_bytes = layer.wide ? 4 : layer.bits() <= kNarrowBits ? 1 : 2;
   StorageCost best = dense_cost(layer.shape, as_is_bytes);
   if (const StorageCost sparse = sparse_cost(layer.shape, as_is_bytes);
       sparse.is_better_than(best, objective))
     best = sparse;
   std::vector<Segment> result;
-  for (const int bits : {kNarrowBits, kWideBits}) {
-    if (layer.bits() <= bits) break;
-    const std::optional<std::vector<Segment>> segments = segments_for(layer.columns, order, bits);
-    if (!segments) continue;
-    const StorageCost cost = segments_cost(layer.shape, bits / 8, segments->size());
-    if (!cost.is_better_than(best, objective)) continue;
-    best = cost;
-    result = *segments;
+  for (const Form& form : forms) {
+    if (!form.cost.is_better_than(best, objective)) continue;
+    best = form.cost;
+    result = form.segments;
   }
   return result;
 }
@@ -279,24 +316,66 @@ void give_segments(Kind& kind, std::int64_t channels, const std::vector<Segment>
   kind.wide = false;
 }
 
+bool has_weights(const Op& op) {
+  return std::holds_alternative<Conv2d>(op.kind) || std::holds_alternative<Linear>(op.kind);
+}
+
+// Per class, the layers that read one of its values.
+std::vector<std::vector<Candidate>> readers_of(const Program& program, const Classes& classes) {
+  std::vector<std::vector<Candidate>> readers(program.values.size());
+  std::string_view obstacle;
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    if (!has_weights(program.ops[i])) continue;
+    if (std::optional<Candidate> candidate = candidate_of(program, i, obstacle))
+      readers[classes.find(program.ops[i].input())].push_back(std::move(*candidate));
+  }
+  return readers;
+}
+
 }  // namespace
+
+std::vector<SegmentOffer> segment_offers(const Program& program, Objective objective) {
+  const Classes classes(program);
+  const std::vector<std::vector<Candidate>> readers = readers_of(program, classes);
+  std::vector<SegmentOffer> offers(program.ops.size());
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    const Op& op = program.ops[i];
+    if (!has_weights(op)) continue;
+    const std::optional<Candidate> layer = candidate_of(program, i, offers[i].obstacle);
+    if (!layer) continue;
+    const ValueId id = classes.find(op.input());
+    const std::vector<Form> forms =
+        forms_of(*layer, order_of(classes, id, readers[id], program.values[op.input()].shape.c));
+    if (forms.empty()) {
+      const bool in_another =
+          std::ranges::any_of(std::array{kNarrowBits, kWideBits}, [&](int bits) {
+            return layer->bits() > bits && order_for(layer->columns, bits).has_value();
+          });
+      offers[i].obstacle = in_another ? "none in the order of its input's channels"
+                                      : "none would make its weights narrower";
+      continue;
+    }
+    const Form& form = *std::ranges::min_element(forms, {}, [&](const Form& candidate) {
+      return objective == Objective::kSize ? candidate.cost.bytes : candidate.cost.picoseconds;
+    });
+    offers[i].segments = form.segments.size();
+    offers[i].cost = form.cost;
+  }
+  return offers;
+}
 
 Program group_channels(Program program, Objective objective) {
   const Classes classes(program);
-  std::vector<std::vector<Candidate>> readers(program.values.size());  // per class
-  for (std::size_t i = 0; i < program.ops.size(); ++i)
-    if (std::optional<Candidate> candidate = candidate_of(program, i))
-      readers[classes.find(program.ops[i].input())].push_back(std::move(*candidate));
+  const std::vector<std::vector<Candidate>> readers = readers_of(program, classes);
 
   std::vector<Order> orders(program.values.size());  // per class; empty: as they are
   std::vector<std::vector<Segment>> segments(program.ops.size());
   for (ValueId id = 0; id < program.values.size(); ++id) {
     if (readers[id].empty()) continue;
-    Order order = identity_order(program.values[id].shape.c);
-    if (!classes.is_fixed(id)) order = order_of(readers[id], program.values[id].shape.c);
+    Order order = order_of(classes, id, readers[id], program.values[id].shape.c);
     bool any = false;
     for (const Candidate& reader : readers[id]) {
-      segments[reader.op] = cheapest(reader, order, objective);
+      segments[reader.op] = cheapest(reader, forms_of(reader, order), objective);
       any |= !segments[reader.op].empty();
     }
     if (any) orders[id] = std::move(order);

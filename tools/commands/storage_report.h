@@ -10,7 +10,8 @@
 namespace lockstep::cli {
 
 // A table of the layers of which more than 5 % of the weights are 0 or whose input channels have
-// different decimals, and a line above it; empty where there are none.
+// different decimals, and a line above it; empty where there are none. Columns for segments where
+// there is a layer of the second kind.
 std::string storage_text(const std::vector<passes::StorageChoice>& choices);
 
 // All of them.

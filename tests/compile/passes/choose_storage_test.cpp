@@ -136,9 +136,32 @@ TEST_CASE("weights with segments stay dense") {
   const Program program = program_of({64, 32, 1, 100}, {{32, 0}, {64, 1}});
   for (const Objective objective : {Objective::kSpeed, Objective::kSize}) {
     CHECK(!is_sparse(passes::choose_storage(program, objective)));
-    CHECK(choice_of(program, objective).reason ==
-          "2 segments: 2032 bytes less than weights on one grid");
+    const StorageChoice choice = choice_of(program, objective);
+    CHECK(choice.in_segments);
+    CHECK(choice.segments == 2);
+    CHECK(choice.segment_bytes == 2048 + 16);
+    CHECK(choice.dense_bytes == 4096);  // weights of 200
+    CHECK(choice.sparse_bytes == 256 + 33 * 4 + 2 * 21);
   }
+}
+
+TEST_CASE("segments that are larger are refused with their price") {
+  Program program = program_of({4, 2, 0, 1});
+  auto& weights = std::get<Linear>(program.ops.at(0).kind).weights;
+  for (std::size_t o = 0; o < 2; ++o) weights(o, 0) = weights(o, 1) = 256;
+  program.values.at(program.inputs.at(0)).decimals = {0, 0, 8, 8};
+  const StorageChoice size = choice_of(program, Objective::kSize),
+                      speed = choice_of(program, Objective::kSpeed);
+  for (const StorageChoice& choice : {size, speed}) {
+    CHECK(!choice.in_segments);
+    CHECK(choice.segments == 2);
+    CHECK(choice.dense_bytes == 16);
+    CHECK(choice.segment_bytes == 8 + 2 * 8);
+    CHECK(choice.segment_us > choice.dense_us);
+  }
+  CHECK(size.reason ==
+        "dense: 14 bytes less than sparse, 16 bits for several decimals; 2 segments: 8 bytes more");
+  CHECK(speed.reason.ends_with("; 2 segments: larger"));
 }
 
 TEST_CASE("choosing again changes nothing, and no value changes") {

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "compile/compile.h"
+#include "compile/ir/storage.h"
 #include "tests/compile/random_network.h"
 #include "tests/compile/run_plan.h"
 
@@ -128,6 +129,55 @@ TEST_CASE("random decimals: the codes are the same in either form") {
   }
   CHECK(with_segments > 80);
   CHECK(reordered > 80);
+}
+
+const passes::StorageChoice& storage_of(const Compiled& net, const std::string& layer) {
+  const auto found = std::ranges::find(net.storage, layer, &passes::StorageChoice::node);
+  REQUIRE(found != net.storage.end());
+  return *found;
+}
+
+TEST_CASE("what segments cost is known where they were taken and where they were not") {
+  for (const std::vector<int>& decimals : {std::vector<int>{4, 1, 4, 2, 1, 4}, {3, 3, 0, 0}}) {
+    const Compiled small = two_layers({.decimals = decimals}),
+                   fast = two_layers({.decimals = decimals, .optimize = Objective::kSpeed});
+    const passes::StorageChoice &taken = storage_of(small, "two"), &left = storage_of(fast, "two");
+    const auto weights = static_cast<std::int64_t>(18 * decimals.size());
+    CHECK(taken.in_segments);
+    CHECK(taken.segments == second(small).segments.size());
+    CHECK(taken.segment_bytes == ir::stored_weight_bytes(second(small)));
+    CHECK(taken.reason == fmt::format("{} segments: {} bytes less than dense", taken.segments,
+                                      2 * weights - taken.segment_bytes));
+    CHECK(!left.in_segments);
+    CHECK(left.segments == taken.segments);
+    CHECK(left.reason.ends_with(
+        fmt::format(", 16 bits for several decimals; {} segments: not clearly faster everywhere",
+                    left.segments)));
+    for (const passes::StorageChoice* choice : {&taken, &left}) {
+      CHECK(choice->dense_bytes == 2 * weights);
+      CHECK(choice->segment_bytes == weights + 8 * static_cast<std::int64_t>(taken.segments));
+      CHECK(choice->dense_us == taken.dense_us);
+      CHECK(choice->sparse_us == taken.sparse_us);
+      CHECK(choice->segment_us == taken.segment_us);
+    }
+    CHECK(left.segment_us > left.dense_us);
+  }
+}
+
+TEST_CASE("a layer of several decimals without segments says why they are out of the question") {
+  const std::string shown = "\"out\",\"r\"";
+  const auto reason = [](const Source& source) {
+    const passes::StorageChoice choice = storage_of(two_layers(source), "two");
+    CHECK(!choice.in_segments);
+    CHECK(choice.segments == 0);
+    return choice.reason.substr(choice.reason.rfind("; ") + 2);
+  };
+  CHECK(reason({.decimals = {4, 3, 1, 1}, .outputs = shown}) ==
+        "segments: none in the order of its input's channels");
+  CHECK(reason({.decimals = {0, 1}, .bits = 10}) ==
+        "segments: none would make its weights narrower");
+  CHECK(reason({.decimals = {0, 1}, .bits = 4}) == "segments: not needed, 8 bits suffice");
+  CHECK(reason({.decimals = {14, 0}, .bits = 16}) == "segments: its sums need 64 bits");
 }
 
 // q -> convolution in groups -> g; g + q -> s; two reads s. The sum ties both sides of the groups.
