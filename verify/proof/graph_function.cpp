@@ -1,6 +1,7 @@
 #include "verify/proof/graph_function.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "compile/support/error.h"
 #include "verify/semantics/rounding.h"
@@ -21,6 +22,11 @@ Direction reversed(Direction direction) {
   }
 }
 
+// The coarsest grid on which the cap of a relu6 lies.
+int coarsest_grid(const GraphStep& step) {
+  return -std::countr_zero(static_cast<std::uint64_t>(step.cap));
+}
+
 // The cap of a relu6 on the grid of what it acts on; nothing where that is too coarse for it. A
 // plan may have another grid than the graph, on which the cap lies.
 std::optional<std::int64_t> cap_code(const GraphStep& step, int decimal) {
@@ -28,15 +34,12 @@ std::optional<std::int64_t> cap_code(const GraphStep& step, int decimal) {
   return on_grid(step.cap, 0, decimal);
 }
 
-// min(max(value, 0), cap).
+// min(max(value, 0), cap), on the grid of the value or, where that is too coarse, the coarsest.
 ExactValue capped(const GraphStep& step, ExactValue value) {
-  value.code = std::max<std::int64_t>(value.code, 0);
-  if (const std::optional<std::int64_t> cap = cap_code(step, value.decimal)) {
-    value.code = std::min(value.code, *cap);
-    return value;
-  }
-  const std::optional<std::int64_t> code = on_grid(value.code, value.decimal, 0);
-  return code && *code <= step.cap ? value : ExactValue{step.cap, 0};
+  const int decimal = std::max(value.decimal, coarsest_grid(step));
+  const std::int64_t code = std::max<std::int64_t>(value.code, 0), cap = *cap_code(step, decimal);
+  const std::optional<std::int64_t> finer = on_grid(code, value.decimal, decimal);
+  return {finer ? std::min(*finer, cap) : cap, decimal};
 }
 
 }  // namespace
@@ -55,10 +58,14 @@ std::optional<std::int64_t> on_grid(std::int64_t code, int from, int to) {
   return static_cast<std::int64_t>(wide);
 }
 
-GraphFunction::GraphFunction(Steps steps, int decimal)
-    : steps_(std::move(steps)), decimal_(decimal), result_decimal_(decimal) {
+GraphFunction::GraphFunction(Steps steps, int decimal, LowBits low_bits)
+    : steps_(std::move(steps)),
+      low_bits_(low_bits),
+      decimal_(decimal + low_bits.bits),
+      result_decimal_(decimal_) {
   for (const GraphStep* step : steps_) {
     if (step->kind == Kind::kQuantize) result_decimal_ = step->decimal;
+    if (step->kind == Kind::kCap) result_decimal_ = std::max(result_decimal_, coarsest_grid(*step));
     if (step->kind != Kind::kReal) continue;
     const Monotony monotony = step->functions.monotony();
     if (monotony.never_decreases) continue;
@@ -67,6 +74,7 @@ GraphFunction::GraphFunction(Steps steps, int decimal)
 }
 
 ExactValue GraphFunction::apply(std::int64_t code) const {
+  code = code * (std::int64_t{1} << low_bits_.bits) + low_bits_.low;
   int decimal = decimal_;
   bool real = false;
   float number = 0;
@@ -105,6 +113,7 @@ std::optional<std::int64_t> GraphFunction::apply(std::int64_t code, int decimal)
 }
 
 std::optional<std::vector<PostStep>> GraphFunction::shifts(int decimal) const {
+  if (low_bits_.bits > 0) return std::nullopt;
   std::vector<PostStep> shifts;
   int now = decimal_;
   for (const GraphStep* step : steps_) {

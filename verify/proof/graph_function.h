@@ -20,24 +20,32 @@ struct ExactValue {
   int decimal = 0;
 };
 
+// Low bits that sums always have and that a plan leaves out of its own: an argument x stands for
+// x * 2^bits + low.
+struct LowBits {
+  int bits = 0;  // up to 30, of sums of up to 32 bits
+  std::int64_t low = 0;
+};
+
 class GraphFunction {
  public:
-  // `steps` must end in an exact value; `decimal`: of the argument.
-  GraphFunction(Steps steps, int decimal);
+  // `steps` must end in an exact value; `decimal`: of the argument, as the plan has it.
+  GraphFunction(Steps steps, int decimal, LowBits low_bits = {});
 
   ExactValue apply(std::int64_t code) const;
   // The same on the grid `decimal`; nothing where that does not hold the value.
   std::optional<std::int64_t> apply(std::int64_t code, int decimal) const;
   Direction direction() const { return direction_; }
   // As shifts and clamps that end on the grid `decimal`; nothing where float functions are among
-  // the steps or the grid is too coarse.
+  // the steps, the grid is too coarse or low bits are left out.
   std::optional<std::vector<PostStep>> shifts(int decimal) const;
   // Of its results.
   int result_decimal() const { return result_decimal_; }
 
  private:
   Steps steps_;
-  int decimal_, result_decimal_;
+  LowBits low_bits_;
+  int decimal_, result_decimal_;  // decimal_: with the low bits
   Direction direction_ = Direction::kRising;
 };
 

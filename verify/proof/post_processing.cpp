@@ -154,11 +154,13 @@ class PostCheck {
     const auto [entry, is_new] = numbers_.try_emplace(
         {channel(e), decimal, now.chain, target.chain}, static_cast<std::int32_t>(groups_.size()));
     if (is_new)
-      groups_.push_back({function_of_(channel(e)),
-                         GraphFunction(chains.behind(target.chain, now.chain), decimal),
-                         output_.decimal(e),
-                         {INT64_MAX, INT64_MIN},
-                         std::nullopt});
+      groups_.push_back(
+          {function_of_(channel(e)),
+           GraphFunction(chains.behind(target.chain, now.chain), decimal,
+                         before_.low_bits.empty() ? LowBits{} : before_.low_bits[at(channel(e))]),
+           output_.decimal(e),
+           {INT64_MAX, INT64_MIN},
+           std::nullopt});
     CodeRange& arguments = groups_[at(entry->second)].arguments;
     const CodeRange range = found(e), wanted = before_.expected.range(at(e));
     arguments.lo = std::min({arguments.lo, range.lo, wanted.lo});

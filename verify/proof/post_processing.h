@@ -20,6 +20,8 @@ struct Arguments {
   std::vector<CodeRange> found;  // the plan's, on the same grids; empty: as expected
   // Per channel, why the two may differ; empty where they are proved equal.
   std::vector<std::string> differences;
+  // Per channel, what all arguments lack of the graph's; empty: nothing.
+  std::vector<LowBits> low_bits = {};
 };
 
 using ChannelFunction = std::function<PlanFunction(std::int64_t channel)>;

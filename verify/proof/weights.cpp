@@ -89,8 +89,25 @@ std::string left_out_text(const LinearConstants& constants, const LeftOut& left_
 struct RowCheck {
   Row expected, found;
   int finer = 0;           // by how many bits the plan's accumulators are finer
+  LowBits low_bits;        // of the graph's bias, taken out of `expected`
   std::string difference;  // empty: the same
 };
+// Where the weights are on a coarser grid, the plan's bias may be the graph's rounded down to it.
+// All sums then have the same low bits, and what is made of them is compared with that in mind.
+void take_out_low_bits(RowCheck& row, const std::vector<int>& inputs) {
+  constexpr int kMostBits = 30;
+  Row expected = row.expected, found = row.found;
+  expected.back() = found.back() = 0;
+  const int bits = -grid_change(expected, found, inputs);
+  if (bits <= 0 || bits > kMostBits) return;
+  const Int128 low =
+      row.expected.back() - static_cast<Int128>(row.found.back()) * (Int128{1} << bits);
+  if (low <= 0 || low >= Int128{1} << bits) return;
+  row.finer = -bits;
+  row.low_bits = {bits, static_cast<std::int64_t>(low)};
+  row.expected.back() -= row.low_bits.low;
+}
+
 // `o`: the plan's output channel, `channel`: the graph's.
 RowCheck check_row(const PlanOp& op, const VisibleTensor& input, const LinearConstants& constants,
                    const WeightMatch& match, const std::vector<Meeting>& meetings,
@@ -111,6 +128,7 @@ RowCheck check_row(const PlanOp& op, const VisibleTensor& input, const LinearCon
   row.found.push_back(op.bias.empty() ? 0 : op.bias.at(at(o)));
   finer.push_back(0);
   row.finer = grid_change(row.expected, row.found, finer);
+  if (op.weight_bits < 32) take_out_low_bits(row, finer);
   if (!left_out.is_constant())
     row.difference = fmt::format("layer '{}': {}", op.node,
                                  left_out_text(constants, left_out, channel, weight_name));
@@ -169,6 +187,7 @@ void check_weighted(PlanCheck& check, const PlanOp& op, const Node& node, const 
                                 {wanted.lo, wanted.hi});
     }
     before.differences.push_back(std::move(row.difference));
+    before.low_bits.push_back(row.low_bits);
   }
   check_post(check, op, before);
 }
