@@ -34,6 +34,10 @@ ir::Program fold_pad(ir::Program program);
 // in place of Flatten ops, and weights and masks in (C,H,W) order.
 ir::Program remove_channels(ir::Program program);
 
+// Takes low bits that the results do not depend on from weights, biases and shifts, where that
+// makes weights of 16 bits fit 8, or may do so with segments (group_channels).
+ir::Program narrow_weights(ir::Program program);
+
 // Orders channels by their decimals and gives layers segments where that is cheaper than weights
 // that were brought to the finest grid. Needs weights and masks in (C,H,W) order.
 ir::Program group_channels(ir::Program program, Objective objective);

@@ -22,6 +22,7 @@ constexpr Pass kPipeline[] = {
     {"fuse-relu", fuse_relu},
     {"fold-pad", fold_pad},
     {"remove-channels", remove_channels},
+    {"narrow-weights", narrow_weights},
     {"group-channels", nullptr, group_channels},
     {"assign-layout", assign_layout},
     {"choose-storage", nullptr, choose_storage},

@@ -210,6 +210,49 @@ TEST_CASE("a relu6 is exact although some of its values had a grid without 6") {
   CHECK(check_mutants(net) >= 2);
 }
 
+TEST_CASE("a bias whose low bits the plan leaves out is understood") {
+  // Channel 2 of `one` is always 25 / 32, on a finer grid than the others.
+  const std::string wrap = R"("wrap":[{"type":"quantize","channelwise":-1,"bias_bits":8}])";
+  const auto layer = [&](const std::string& name, const std::string& input,
+                         const std::string& attrs) {
+    return fmt::format(R"({{"name":"{}","op":"conv2d","inputs":["{}"],"attrs":{{{}}},{}}},)", name,
+                       input, attrs, wrap);
+  };
+  test::StateBuilder state;
+  state.floats("one.weight", {3, 1, 1, 1}, {4, -8, 0});
+  state.floats("one.bias", {3}, {0, 0, 0.78125F});
+  state.quantize("one.quantize.", {3}, 8);
+  state.quantize("one.quantize_bias.", {6, 6, 6}, 8);
+  state.quantize("q.", {0, 0, 5}, 8);
+  state.floats("two.weight", {2, 3, 3, 3}, weights(54, false));
+  state.quantize("two.quantize.", {7}, 8);
+  state.quantize("out.", {1}, 8);
+  const Case net = make(
+      layer("one", "input", R"("in_channels":1,"out_channels":3,"kernel_size":1)") +
+          node("q", "quantize", "one", R"("channelwise":1)") + "," +
+          layer("two", "q", R"("in_channels":3,"out_channels":2,"kernel_size":3,"bias":false)") +
+          node("r", "relu", "two") + "," + node("out", "quantize", "r"),
+      "out", std::move(state));
+  check_agreed(net);
+  CHECK(check_mutants(net) >= 4);
+
+  const auto read = [&](std::size_t offset, auto& record) {
+    std::memcpy(&record, net.plan.data() + offset, sizeof record);
+  };
+  intrt_plan_header header;
+  read(0, header);
+  std::uint32_t at = 0;
+  intrt_op_record op;
+  intrt_conv2d_params params;
+  read(header.ops_offset + 4 * (header.op_count - 1), at);
+  read(at, op);
+  REQUIRE(op.code == 1);
+  read(at + sizeof op, params);
+  CHECK(params.weight_type == INTRT_INT8);
+  for (const std::size_t channel : {0, 1})
+    CHECK(check_refuted(net, "bias", params.bias_offset + 4 * channel));
+}
+
 TEST_CASE("a flatten of accumulators is understood") {
   test::StateBuilder state;
   state.floats("c.weight", {2, 1, 3, 3}, weights(18, false));
