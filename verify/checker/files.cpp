@@ -7,6 +7,11 @@ namespace lockstep::checker {
 
 using nlohmann::json;
 
+bool has_word(std::string_view words, std::string_view word) {
+  return word.find(' ') == std::string_view::npos &&
+         fmt::format(" {} ", words).find(fmt::format(" {} ", word)) != std::string::npos;
+}
+
 std::string shown(const json& value) {
   constexpr std::size_t kMost = 80;
   const std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);

@@ -20,6 +20,9 @@ template <typename... Arguments>
   throw BadFile(fmt::format(text, std::forward<Arguments>(arguments)...));
 }
 
+// Whether `word`, without spaces, is one of `words`, which have one between them.
+bool has_word(std::string_view words, std::string_view word);
+
 // Text or JSON from a file, fit for a message: in ASCII, without control characters, and cut.
 std::string shown(const nlohmann::json& value);
 

@@ -20,9 +20,9 @@ using nlohmann::json;
 // default of a spatial one names the attribute that has it.
 constexpr std::string_view kOperators = R"({
 "conv1d conv2d conv_transpose1d conv_transpose2d": {
-  "in_channels": ["integer", 1, 65536], "out_channels": ["integer", 1, 65536], "kernel_size": ["spatial", 1, 65536],
-  "stride": ["spatial", 1, 65536, 1], "padding": ["spatial", 0, 65536, 0], "dilation": ["spatial", 1, 65536, 1],
-  "groups": ["integer", 1, 65536, 1], "bias": ["flag", 0, 1, true]},
+  "in_channels": ["integer", 1, 65536], "out_channels": ["integer", 1, 65536], "groups": ["integer", 1, 65536, 1],
+  "kernel_size": ["spatial", 1, 65536], "stride": ["spatial", 1, 65536, 1], "padding": ["spatial", 0, 65536, 0],
+  "dilation": ["spatial", 1, 65536, 1], "bias": ["flag", 0, 1, true]},
 "conv_transpose1d conv_transpose2d": {"output_padding": ["spatial", 0, 65536, 0]},
 "linear": {"in_features": ["integer", 1, 65536], "out_features": ["integer", 1, 65536], "bias": ["flag", 0, 1, true]},
 "batch_norm1d batch_norm2d": {
@@ -55,13 +55,14 @@ constexpr std::string_view kOperators = R"({
   "timeout": ["integer", -2147483647, 2147483647, 1000], "interval": ["integer", -2147483647, 2147483647, -1],
   "window_size": ["integer", 1, 2147483647, 1],
   "rounding": ["word", "toward_zero floor half_even", 0, "toward_zero"]},
-"quantize_wrap": {"bias_bits": ["integer", -1, 32, -1]},
+"quantize_wrap": {"bias_bits": ["integer", -1, 32, -1], "type": ["any"]},
 "prune prune_wrap": {
   "sparsity": ["number", 0, 1, 0.5], "start": ["integer", -2147483647, 2147483647, 1000],
   "interval": ["integer", 1, 2147483647, 1000], "repetition": ["integer", 0, 2147483647, 4],
   "window_size": ["integer", 1, 2147483647, 1], "strict": ["flag", 0, 1, true],
   "collapse": ["integer", -1, 3, null, "auto"],
   "callback": ["record", {"structured": ["list 01234", 0, 3]}, 0, null, "unstructured"]},
+"prune_wrap": {"type": ["any"]},
 "a_graph": {"format": ["word", "lockstep-graph"], "version": ["integer", 1, 1], "name": ["name"],
   "inputs": ["any"], "nodes": ["any"], "outputs": ["any"]},
 "an_input": {"name": ["name"], "shape": ["list 321", 1, 65536], "bits": ["integer", 2, 16, 8],
@@ -72,11 +73,6 @@ constexpr std::string_view kOperators = R"({
 // Of the table, but no operators.
 constexpr std::string_view kOthers = "quantize_wrap prune_wrap a_graph an_input raw a_node";
 
-bool has_word(std::string_view words, std::string_view word) {
-  return word.find(' ') == std::string_view::npos &&
-         fmt::format(" {} ", words).find(fmt::format(" {} ", word)) != std::string::npos;
-}
-
 // The attributes of `name`; null if there is no such row.
 json rules_of(std::string_view name) {
   static const json kTable = json::parse(kOperators);
@@ -86,261 +82,249 @@ json rules_of(std::string_view name) {
   return rules;
 }
 
-double number_of(const json& value, double least, double most, const std::string& where) {
-  const double number = value.is_number() ? value.get<double>() : NAN;
-  if (!(number >= least && number <= most))
-    refuse("{} = {}, but it must be a number from {} to {}", where, shown(value), least, most);
-  return number;
-}
-
-// JSON has one kind of number: 3.0 is an integer. All limits are far below 2^53.
-std::vector<Int> integers_of(const json& list, const json& rule, const std::string& where) {
-  std::vector<Int> result;
-  for (const json& one : list) {
-    const double number = number_of(one, rule[1], rule[2], where);
-    if (std::trunc(number) != number)
-      refuse("{} = {}, but it must be an integer", where, shown(one));
-    result.push_back(static_cast<Int>(number));
-  }
-  return result;
-}
-
-const json& list_of(const json& value, std::size_t most, const std::string& where) {
-  if (!value.is_array() || value.size() > most)
-    refuse("{} = {}, but it must be a list of at most {}", where, shown(value), most);
-  return value;
-}
-
-Node read_members(const json& object, const json& rules, const std::string& where, Node node = {});
-
-// `where` names the member.
-void read_member(const json& value, const std::string& name, const json& rule, Node& node,
-                 const std::string& where) {
-  const std::string kind = rule[0];
-  const auto require = [&](bool is_allowed, const std::string& what) {
-    if (!is_allowed) refuse("{} = {}, but it must be {}", where, shown(value), what);
-  };
-  if (kind == "integer") node.integers[name] = integers_of(json::array({value}), rule, where);
-  if (kind == "number") node.numbers[name] = number_of(value, rule[1], rule[2], where);
-  if (kind == "record") node = read_members(value, rule[1], where, std::move(node));
-  if (kind == "flag") {
-    require(value.is_boolean(), "true or false");
-    node.integers[name] = {value.get<bool>() ? 1 : 0};
-  }
-  if (kind == "word" || kind == "name") {
-    const std::string word = value.is_string() ? value.get<std::string>() : "";
-    const auto is_bad = [](unsigned char c) { return c < 0x20 || c == 0x7f || c == '/'; };
-    if (kind == "name")  // it becomes a file's name and the beginning of keys
-      require(!word.empty() && word.size() < 252 && std::ranges::none_of(word, is_bad),
-              "1 to 251 bytes, without '/' and control characters");
-    else
-      require(has_word(rule[1].get<std::string>(), word), fmt::format("one of {}", shown(rule[1])));
-    node.words[name] = word;
-  }
-  if (kind == "spatial") {
-    const std::size_t axes = node.op.ends_with("1d") ? 1 : 2;
-    require(!value.is_array() || value.size() == axes, "one integer for each spatial axis");
-    std::vector<Int> sizes = integers_of(value.is_array() ? value : json(axes, value), rule, where);
-    if (axes == 1) sizes.insert(sizes.begin(), rule[1].get<Int>());  // as one row
-    node.integers[name] = sizes;
-  }
-  if (kind == "range")
-    require(
-        list_of(value, 2, where).size() == 2 && number_of(value[0], rule[1], rule[2], where) <=
-                                                    number_of(value[1], rule[1], rule[2], where),
-        "two numbers in order");
-  if (kind.starts_with("list ")) {
-    const bool is_one = !value.is_array() && kind[5] == '1';
-    const json list = is_one ? json::array({value}) : list_of(value, 4, where);
-    require(kind.find(static_cast<char>('0' + list.size()), 5) != std::string::npos,
-            fmt::format("a list; allowed lengths: {}", fmt::join(kind.substr(5), ", ")));
-    node.integers[name] = integers_of(list, rule, where);
-  }
-}
-
-// `node` with the members of `object`, which has no others, and with defaults.
-Node read_members(const json& object, const json& rules, const std::string& where, Node node) {
-  if (!object.is_object()) refuse("{}: it must be an object, not {}", where, shown(object));
-  for (const auto& [name, value] : object.items())
-    if (!rules.contains(name)) refuse("{}: unknown {}", where, shown(name));
-  for (const auto& [name, rule] : rules.items()) {
-    const bool is_given = object.contains(name);
-    if (!is_given && rule.size() < 4) refuse("{}: '{}' is missing", where, name);
-    const json* value = is_given ? &object[name] : &rule[3];
-    if (!is_given && value->is_null()) continue;
-    if (!is_given && rule[0] == "spatial" && value->is_string())
-      value = &object[value->get<std::string>()];
-    if (rule.size() < 5 || *value != rule[4])
-      read_member(*value, name, rule, node, fmt::format("{}: {}", where, name));
-  }
-  return node;
-}
-
-// What the attributes of one operator must be together.
-void check_attributes(Node& node, const std::string& where) {
-  const auto list = [&](std::string_view name) {
-    return node.integers.contains(name) ? node.list(name) : std::vector<Int>();
-  };
-  const auto require = [&](bool is_allowed, std::string_view what) {
-    if (!is_allowed) refuse("{}: {}", where, what);
-  };
-  std::vector<Int> padding = list("padding"), more = list("output_padding"),
-                   decimals = list("decimal_range"), axes = list("structured");
-  for (std::size_t i = 0; i < padding.size() && node.op.find("_pool") != std::string::npos; ++i)
-    require(padding[i] <= node.list("kernel_size")[i] / 2, "padding: at most half of kernel_size");
-  for (std::size_t i = 0; i < more.size(); ++i)
-    require(more[i] < std::max(node.list("stride")[i], node.list("dilation")[i]),
-            "output_padding must be below the larger of stride and dilation");
-  for (const Int groups : list("groups"))
-    require(node.integer("in_channels") % groups + node.integer("out_channels") % groups == 0,
-            "groups must divide in_channels and out_channels");
-  for (const Int bits : list("bias_bits"))
-    require(bits != 0 && bits != 1, "bias_bits must be -1 or 2 to 32");
-  require(decimals.empty() || decimals[0] < decimals[1], "decimal_range must rise");
-  std::ranges::sort(axes);
-  require(std::ranges::adjacent_find(axes) == axes.end(), "callback names an axis twice");
-  if (node.op == "reshape")
-    require(std::ranges::count(list("shape"), 0) + std::ranges::count(list("shape"), -1) / 2 == 0,
-            "shape: sizes are at least 1, and one of them may be -1");
-  if (node.op == "pad") node.integers["padding"].resize(4, 0);
-  if (node.op == "upsample") node.integers["scale_factor"].resize(2, node.integer("scale_factor"));
-}
-
-Node read_attributes(const json& object, const std::string& op, const std::string& where) {
-  Node node;
-  node.op = op;
-  node = read_members(object, rules_of(op), where, std::move(node));
-  check_attributes(node, where);
-  return node;
-}
-
-// One number for all channels, or one for each.
-std::vector<double> numbers_of(const json& object, const char* name, double least, double most,
-                               double otherwise, Int channels, const std::string& where) {
-  if (!object.contains(name)) return {otherwise};
-  const json& value = object[name];
-  if (value.is_array() && value.size() != static_cast<std::size_t>(channels))
-    refuse("{}: {} has {} numbers for {} channels", where, name, value.size(), channels);
-  std::vector<double> result;
-  for (const json& one : value.is_array() ? value : json::array({value}))
-    result.push_back(number_of(one, least, most, fmt::format("{}: {}", where, name)));
-  return result;
-}
-
-RawBytes read_raw(const json& object, const Input& input, const std::string& where) {
-  read_members(object, rules_of("raw"), where);
-  const Int channels = input.shape[0];
-  const std::vector<double> scale = numbers_of(object, "scale", 1e-30, 1e30, 1.0 / 255, channels,
-                                               where),
-                            mean = numbers_of(object, "mean", -1e30, 1e30, 0, channels, where),
-                            std = numbers_of(object, "std", 1e-30, 1e30, 1, channels, where);
-  RawBytes raw = {scale, {mean.begin(), mean.end()}, {std.begin(), std.end()}};
-  for (std::size_t c = 0; c < std::max({scale.size(), mean.size(), std.size()}); ++c)
-    for (int byte = 0; byte < 256; ++byte) {
-      const auto scaled = static_cast<float>(byte * scale[c % scale.size()]);
-      const float value = (scaled - raw.mean[c % mean.size()]) / raw.std[c % std.size()];
-      if (!(std::ldexp(std::fabs(static_cast<double>(value)), input.decimal) < 0x1p31))
-        refuse("{}: byte {} of channel {} is {}; times 2^{} it leaves 32 bits", where, byte, c,
-               value, input.decimal);
-    }
-  return raw;
-}
-
-Input read_input(const json& object, const std::string& file) {
-  const Node node = read_members(object, rules_of("an_input"), file + ": an input");
-  Input input;
-  input.name = node.words.find("name")->second;
-  input.shape = node.list("shape");
-  input.bits = static_cast<int>(node.integer("bits"));
-  input.decimal = static_cast<int>(node.integer("decimal"));
-  if (object.contains("raw"))
-    input.raw = read_raw(object["raw"], input, fmt::format("{}: input '{}'", file, input.name));
-  return input;
-}
-
-void read_wrap(json object, const Node& node, const std::string& where, Wraps& wraps) {
-  const json type = object.is_object() ? object.value("type", json()) : json();
-  const bool has_weight = node.op.starts_with("conv") || node.op == "linear";
-  std::optional<Node>& wrap = type == "prune" ? wraps.prune : wraps.quantize;
-  if (!has_weight || (type != "prune" && type != "quantize") || wrap)
-    refuse("{}: 'wrap' takes one prune and one quantize, of a layer with a weight", where);
-  object.erase("type");
-  wrap = read_attributes(object, type.get<std::string>() + "_wrap", where + ": wrap");
-  const Int rank = node.op == "linear" ? 2 : node.op.ends_with("1d") ? 3 : 4;
-  if (type == "quantize" && wrap->integer("channelwise") >= rank)
-    refuse("{}: channelwise = {}, but the weight has {} axes", where, wrap->integer("channelwise"),
-           rank);
-}
-
 class Reader {
  public:
-  Reader(const json& root, const std::string& file) : file_(file) {
-    Model& model = result.model;
-    model.name = read_members(root, rules_of("a_graph"), file).words["name"];
-    for (const json& input : list("inputs", root)) {
-      model.inputs.push_back(read_input(input, file));
-      add_value(model.inputs.back().name);
-    }
-    for (const json& node : list("nodes", root)) {
-      read_node(node);
-      add_value(model.nodes.back().name);
-    }
-    std::set<std::size_t> seen;
-    for (const json& output : list("outputs", root)) {
-      model.outputs.push_back(value_of(output, file));
-      if (model.outputs.back() < model.inputs.size() || !seen.insert(model.outputs.back()).second)
-        refuse("{}: output {} must be a node, and named once", file, shown(output));
-    }
-  }
+  explicit Reader(const std::string& file) : file_(file), where_(file) {}
 
-  GraphFile result;
+  GraphFile read(const json& root) {
+    Model& model = result_.model;
+    model.name = read_members(root, rules_of("a_graph")).words["name"];
+    for (const json& input : list_of(root["inputs"], "inputs")) {
+      where_ = fmt::format("{}: inputs[{}]", file_, model.inputs.size());
+      read_input(input);
+    }
+    for (const json& node : list_of(root["nodes"], "nodes")) {
+      where_ = fmt::format("{}: nodes[{}]", file_, model.nodes.size());
+      read_node(node);
+    }
+    where_ = file_;
+    std::set<std::size_t> seen;
+    for (const json& output : list_of(root["outputs"], "outputs")) {
+      model.outputs.push_back(value_of(output));
+      if (model.outputs.back() < model.inputs.size() || !seen.insert(model.outputs.back()).second)
+        fail("output {} must be a node, and named once", shown(output));
+    }
+    return std::move(result_);
+  }
 
  private:
-  const json& list(const char* name, const json& root) const {
-    const json& list = list_of(root[name], 65536, fmt::format("{}: {}", file_, name));
-    if (list.empty()) refuse("{}: '{}' is empty", file_, name);
-    return list;
+  template <typename... Arguments>
+  [[noreturn]] void fail(fmt::format_string<Arguments...> text, Arguments&&... arguments) const {
+    refuse("{}: {}", where_, fmt::format(text, std::forward<Arguments>(arguments)...));
   }
-  void add_value(const std::string& value) {
-    if (!values_.emplace(value, values_.size()).second)
-      refuse("{}: layer '{}': two nodes or inputs have this name", file_, value);
+  void require(bool is_allowed, std::string_view name, const json& value, std::string what) const {
+    if (!is_allowed) fail("{} = {}, but it must be {}", name, shown(value), what);
   }
-  std::size_t value_of(const json& name, const std::string& where) const {
+
+  const json& list_of(const json& value, std::string_view name) const {
+    require(value.is_array() && value.size() <= 65536 && !value.empty(), name, value,
+            "a list of 1 to 65536");
+    return value;
+  }
+  double number_of(const json& value, std::string_view name, double least, double most) const {
+    const double number = value.is_number() ? value.get<double>() : NAN;
+    if (!(number >= least && number <= most))
+      fail("{} = {}, but it must be a number from {} to {}", name, shown(value), least, most);
+    return number;
+  }
+
+  // An integer or, of a spatial attribute or a list, integers.
+  void read_integers(const json& value, const std::string& name, const json& rule,
+                     Node& node) const {
+    const std::string kind = rule[0];
+    const std::size_t axes = kind != "spatial" ? 0 : node.op.ends_with("1d") ? 1 : 2;
+    const std::string lengths = axes != 0 ? fmt::to_string(axes) : kind.substr(kind.find(' ') + 1);
+    require(value.is_array()
+                ? value.size() < 5 && lengths.find(fmt::to_string(value.size())) != lengths.npos
+                : axes != 0 || kind == "integer" || lengths[0] == '1',
+            name, value, axes != 0 ? "an integer, or one for each spatial axis" : kind);
+    std::vector<Int>& integers = node.integers[name];
+    for (const json& one : value.is_array() ? value : json(std::max<std::size_t>(axes, 1), value)) {
+      const double number = number_of(one, name, rule[1], rule[2]);
+      // JSON has one kind of number: 3.0 is an integer. All limits are far below 2^53.
+      require(std::trunc(number) == number, name, one, "an integer");
+      integers.push_back(static_cast<Int>(number));
+    }
+    if (axes == 1) integers.insert(integers.begin(), rule[1].get<Int>());  // the height of one row
+  }
+
+  void read_member(const json& value, const std::string& name, const json& rule, Node& node) const {
+    const std::string kind = rule[0], word = value.is_string() ? value.get<std::string>() : "";
+    const auto is_bad = [](unsigned char c) { return c < 0x20 || c == 0x7f || c == '/'; };
+    if (kind == "number") node.numbers[name] = number_of(value, name, rule[1], rule[2]);
+    if (kind == "record") node = read_members(value, rule[1], std::move(node));
+    if (kind == "integer" || kind == "spatial" || kind.starts_with("list"))
+      read_integers(value, name, rule, node);
+    if (kind == "flag") {
+      require(value.is_boolean(), name, value, "true or false");
+      node.integers[name] = {value.get<bool>() ? 1 : 0};
+    }
+    if (kind == "name")  // it becomes a file's name and the beginning of keys
+      require(!word.empty() && word.size() < 252 && std::ranges::none_of(word, is_bad), name, value,
+              "1 to 251 bytes, without '/' and control characters");
+    if (kind == "word")
+      require(has_word(rule[1].get<std::string>(), word), name, value, "one of " + shown(rule[1]));
+    if (kind == "name" || kind == "word") node.words[name] = word;
+    if (kind == "range")
+      require(value.is_array() && value.size() == 2 &&
+                  number_of(value[0], name, 0, 1) <= number_of(value[1], name, 0, 1),
+              name, value, "two numbers in order");
+  }
+
+  // `node` with the members of `object`, which has no others, and with defaults.
+  Node read_members(const json& object, const json& rules, Node node = {}) const {
+    if (!object.is_object()) fail("there must be an object, not {}", shown(object));
+    for (const auto& [name, value] : object.items())
+      if (!rules.contains(name)) fail("unknown {}", shown(name));
+    for (const auto& [name, rule] : rules.items()) {
+      const bool is_given = object.contains(name);
+      if (!is_given && rule.size() < 4) fail("'{}' is missing", name);
+      const json* value = is_given ? &object[name] : &rule[3];
+      if (!is_given && rule[0] == "spatial" && value->is_string())
+        value = &object[value->get<std::string>()];  // required, so it is there
+      if ((is_given || !value->is_null()) && (rule.size() < 5 || *value != rule[4]))
+        read_member(*value, name, rule, node);
+    }
+    return node;
+  }
+
+  // What the attributes of one operator must be together.
+  void check_attributes(Node& node) const {
+    const auto list = [&](std::string_view name) {
+      return node.integers.contains(name) ? node.list(name) : std::vector<Int>();
+    };
+    const auto check = [&](bool is_allowed, std::string_view name, std::string what) {
+      require(is_allowed, name, list(name), std::move(what));
+    };
+    std::vector<Int> padding = list("padding"), more = list("output_padding"),
+                     decimals = list("decimal_range"), axes = list("structured"),
+                     shape = list("shape");
+    for (std::size_t i = 0; i < padding.size() && node.op.find("_pool") != std::string::npos; ++i)
+      check(padding[i] <= node.list("kernel_size")[i] / 2, "padding",
+            "at most half of kernel_size");
+    for (std::size_t i = 0; i < more.size(); ++i)
+      check(more[i] < std::max(node.list("stride")[i], node.list("dilation")[i]), "output_padding",
+            "below the larger of stride and dilation");
+    for (const Int groups : list("groups"))
+      check(node.integer("in_channels") % groups + node.integer("out_channels") % groups == 0,
+            "groups", "a divisor of in_channels and of out_channels");
+    for (const Int bits : list("bias_bits"))
+      check(bits != 0 && bits != 1, "bias_bits", "-1 or 2 to 32");
+    check(decimals.empty() || decimals[0] < decimals[1], "decimal_range", "two that rise");
+    std::ranges::sort(axes);
+    check(std::ranges::adjacent_find(axes) == axes.end(), "structured", "of axes that differ");
+    check(std::ranges::count(shape, 0) == 0 && std::ranges::count(shape, -1) < 2, "shape",
+          "sizes of at least 1; one may be -1");
+    if (node.op == "pad") node.integers["padding"].resize(4, 0);
+    if (node.op == "upsample")
+      node.integers["scale_factor"].resize(2, node.integer("scale_factor"));
+  }
+  Node read_attributes(const json& object, const std::string& op, const std::string& row) const {
+    Node node;
+    node.op = op;
+    node = read_members(object, rules_of(row), std::move(node));
+    check_attributes(node);
+    return node;
+  }
+
+  void add_value(const std::string& name) {
+    if (!values_.emplace(name, values_.size()).second)
+      fail("two nodes or inputs have the name '{}'", name);
+  }
+  std::size_t value_of(const json& name) const {
     const auto found = values_.find(name.is_string() ? name.get<std::string>() : "");
     if (found == values_.end())
-      refuse("{}: {} is no input of the graph and no earlier node", where, shown(name));
+      fail("{} is no input of the graph and no earlier node", shown(name));
     return found->second;
   }
 
+  void read_input(const json& object) {
+    Node node = read_members(object, rules_of("an_input"));
+    Input input = {node.words["name"],
+                   node.list("shape"),
+                   static_cast<int>(node.integer("bits")),
+                   static_cast<int>(node.integer("decimal")),
+                   {}};
+    where_ = fmt::format("{}: input '{}'", file_, input.name);
+    if (object.contains("raw")) input.raw = read_raw(object["raw"], input);
+    add_value(input.name);
+    result_.model.inputs.push_back(std::move(input));
+  }
+
+  RawBytes read_raw(const json& object, const Input& input) const {
+    read_members(object, rules_of("raw"));
+    // One number for all channels, or one for each.
+    const auto numbers = [&](const char* name, double least, double most, double otherwise) {
+      const json value = object.value(name, json(otherwise));
+      require(!value.is_array() || static_cast<Int>(value.size()) == input.shape[0], name, value,
+              "a number, or one for each channel");
+      std::vector<double> result;
+      for (const json& one : value.is_array() ? value : json::array({value}))
+        result.push_back(number_of(one, name, least, most));
+      return result;
+    };
+    const std::vector<double> mean = numbers("mean", -1e30, 1e30, 0),
+                              std = numbers("std", 1e-30, 1e30, 1);
+    RawBytes raw = {numbers("scale", 1e-30, 1e30, 1.0 / 255),
+                    {mean.begin(), mean.end()},
+                    {std.begin(), std.end()}};
+    for (Int i = 0; i < 256 * input.shape[0]; ++i) {
+      const auto c = static_cast<std::size_t>(i / 256);
+      const auto scaled =
+          static_cast<float>(static_cast<double>(i % 256) * raw.scale[c % raw.scale.size()]);
+      const double value = (scaled - raw.mean[c % mean.size()]) / raw.std[c % std.size()];
+      if (!(std::ldexp(std::fabs(value), input.decimal) < 0x1p31))
+        fail("byte {} of channel {} is {}, which times 2^{} leaves 32 bits", i % 256, c, value,
+             input.decimal);
+    }
+    return raw;
+  }
+
   void read_node(const json& object) {
-    const std::string name =
-        read_members(object, rules_of("a_node"), file_ + ": a node").words["name"];
-    const std::string where = fmt::format("{}: layer '{}'", file_, name);
+    const std::string name = read_members(object, rules_of("a_node")).words["name"];
+    where_ = fmt::format("{}: layer '{}'", file_, name);
     const std::string op = object["op"].is_string() ? object["op"].get<std::string>() : "";
     if (rules_of(op).is_null() || has_word(kOthers, op))
-      refuse("{}: there is no operator {}", where, shown(object["op"]));
-    Node node = read_attributes(object.value("attrs", json::object()), op, where);
+      fail("there is no operator {}", shown(object["op"]));
+    Node node = read_attributes(object.value("attrs", json::object()), op, op);
     node.name = name;
-    for (const json& input : list_of(object["inputs"], 65536, where + ": inputs"))
-      node.inputs.push_back(value_of(input, where));
-    const std::size_t inputs = node.inputs.size();
-    if (op == "concat" ? inputs == 0 : inputs != (has_word("add sub mul", op) ? 2 : 1))
-      refuse("{}: {} takes another number of inputs than {}", where, op, inputs);
+    for (const json& input : list_of(object["inputs"], "inputs"))
+      node.inputs.push_back(value_of(input));
+    if (op != "concat" && node.inputs.size() != (has_word("add sub mul", op) ? 2 : 1))
+      fail("{} does not take {} inputs", op, node.inputs.size());
+    result_.wraps.push_back(read_wraps(object.value("wrap", json::array()), node));
+    add_value(name);
+    result_.model.nodes.push_back(std::move(node));
+  }
+
+  Wraps read_wraps(const json& list, const Node& node) const {
     Wraps wraps;
-    const json wrap = object.value("wrap", json::array());
-    for (const json& one : list_of(wrap, 2, where + ": wrap")) read_wrap(one, node, where, wraps);
-    result.model.nodes.push_back(std::move(node));
-    result.wraps.push_back(std::move(wraps));
+    const bool has_weight = node.op.starts_with("conv") || node.op == "linear";
+    const Int rank = node.op == "linear" ? 2 : node.op.ends_with("1d") ? 3 : 4;
+    require(list.is_array() && (has_weight || list.empty()), "wrap", list,
+            "a list, and empty for a layer without a weight");
+    for (const json& object : list) {
+      const json type = object.is_object() ? object.value("type", json()) : json();
+      std::optional<Node>& wrap = type == "prune" ? wraps.prune : wraps.quantize;
+      require((type == "prune" || type == "quantize") && !wrap, "wrap", list,
+              "at most one \"prune\" and one \"quantize\"");
+      wrap = read_attributes(object, type, type.get<std::string>() + "_wrap");
+      require(type == "prune" || wrap->integer("channelwise") < rank, "wrap", list,
+              "of axes that the weight has");
+    }
+    return wraps;
   }
 
   const std::string& file_;
+  std::string where_;  // where the reader is, for messages
+  GraphFile result_;
   std::map<std::string, std::size_t> values_;
 };
 
 }  // namespace
 
 GraphFile parse_graph(std::string_view text, const std::string& name) {
-  return Reader(parse_json(text, name, 64, 2'000'000), name).result;
+  return Reader(name).read(parse_json(text, name, 64, 2'000'000));
 }
 
 }  // namespace lockstep::checker

@@ -15,50 +15,48 @@
 namespace lockstep::checker {
 namespace {
 
+// By name, without the one folder that all are in.
 using Entries = std::map<std::string, std::vector<std::byte>>;
-
-// Reads beyond the end, because only there the CRC is compared.
-std::vector<std::byte> read_entry(zip_t* archive, zip_uint64_t index, std::size_t size,
-                                  const std::string& where) {
-  const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> entry(zip_fopen_index(archive, index, 0),
-                                                                zip_fclose);
-  std::vector<std::byte> content(size + 1);
-  std::size_t at = 0;
-  zip_int64_t got = entry ? 1 : -1;
-  while (got > 0) {
-    got = zip_fread(entry.get(), content.data() + at, content.size() - at);
-    at += got > 0 ? static_cast<std::size_t>(got) : 0;
-  }
-  if (got < 0 || at != size) refuse("{}: damaged, its CRC is wrong or it is truncated", where);
-  content.pop_back();
-  return content;
-}
 
 Entries read_zip(std::span<const std::byte> bytes, const std::string& name) {
   zip_source_t* const source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, nullptr);
   const std::unique_ptr<zip_t, void (*)(zip_t*)> archive(
       zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, nullptr), zip_discard);
-  if (!archive) {
-    zip_source_free(source);
-    refuse("{}: not an intact zip archive", name);
-  }
+  if (!archive) zip_source_free(source);
   Entries entries;
+  std::string folder;
   std::size_t left = bytes.size();  // entries that together are larger overlap
-  const auto count = static_cast<zip_uint64_t>(zip_get_num_entries(archive.get(), 0));
-  for (zip_uint64_t index = 0; index < count; ++index) {
+  const zip_int64_t count = archive ? zip_get_num_entries(archive.get(), 0) : 0;
+  if (count == 0) refuse("{}: not an intact zip archive with entries", name);
+  for (zip_uint64_t index = 0; index < static_cast<zip_uint64_t>(count); ++index) {
     zip_stat_t status;
     constexpr zip_uint64_t kNeeded = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE |
                                      ZIP_STAT_COMP_METHOD | ZIP_STAT_ENCRYPTION_METHOD;
     if (zip_stat_index(archive.get(), index, ZIP_FL_ENC_RAW, &status) != 0 ||
-        (status.valid & kNeeded) != kNeeded)
-      refuse("{}: entry {} is damaged", name, index);
-    const std::string where = fmt::format("{}: entry {}", name, shown(status.name));
-    if (status.comp_method != ZIP_CM_STORE || status.encryption_method != ZIP_EM_NONE ||
-        status.size != status.comp_size || status.size > left)
-      refuse("{}: compressed, encrypted or larger than the file", where);
+        (status.valid & kNeeded) != kNeeded || status.comp_method != ZIP_CM_STORE ||
+        status.encryption_method != ZIP_EM_NONE || status.size != status.comp_size ||
+        status.size > left)
+      refuse("{}: entry {}: damaged, compressed or encrypted", name, index);
     left -= status.size;
-    if (!entries.emplace(status.name, read_entry(archive.get(), index, status.size, where)).second)
-      refuse("{}: two have this name", where);
+    const std::string entry = status.name;
+    if (index == 0) folder = entry.substr(0, entry.find('/') + 1);
+    if (folder.empty() || !entry.starts_with(folder))
+      refuse("{}: entry {}: there must be one folder", name, shown(entry));
+
+    // Reads beyond the end, because only there the CRC is compared.
+    const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
+        zip_fopen_index(archive.get(), index, 0), zip_fclose);
+    std::vector<std::byte> content(status.size + 1);
+    std::size_t at = 0;
+    zip_int64_t got = file ? 1 : -1;
+    while (got > 0) {
+      got = zip_fread(file.get(), content.data() + at, content.size() - at);
+      if (got > 0) at += static_cast<std::size_t>(got);
+    }
+    content.pop_back();
+    if (got < 0 || at != content.size() ||
+        !entries.emplace(entry.substr(folder.size()), std::move(content)).second)
+      refuse("{}: entry {}: there twice, or its CRC or size is wrong", name, shown(entry));
   }
   return entries;
 }
@@ -67,12 +65,11 @@ Entries read_zip(std::span<const std::byte> bytes, const std::string& name) {
 using Id = std::uint32_t;
 struct Value {
   // n: what nobody reads (None, a float, a list), b: bool, i: integer, x: text, t: tuple,
-  // d: dictionary, o: OrderedDict, f: function, g: storage type, s: storage, v: tensor
+  // d: dictionary, f: function, g: storage type, s: storage, v: tensor
   char kind = 'n';
-  Int number = 0;              // i; s: its elements; v: its first element
+  Int number = 0;              // i; d: 1 if ordered; s: its elements; v: its first element
   std::string_view text = {};  // x; f and g: the name; s: the key
-  std::vector<Id> items = {};  // t; d and o: keys and values in turn; s: its type; v: storage,
-                               // shape, strides
+  std::vector<Id> items = {};  // t; d: keys and values in turn; s: type; v: storage, shape, strides
 };
 
 class Machine {
@@ -80,9 +77,8 @@ class Machine {
   // Runs the program.
   Machine(std::span<const std::byte> program, const std::string& name)
       : program_(reinterpret_cast<const char*>(program.data()), program.size()), name_(name) {
-    while (!has_stopped_) {
-      opcode_at_ = at_;
-      step(take(1)[0]);
+    for (char opcode = take(1)[0]; opcode != '.'; opcode = take(1)[0]) {
+      step(opcode);
       if (std::max(values_.size(), memo_.size()) > 2'500'000 ||
           std::max(stack_.size(), marks_.size()) > 1'000'000)
         fail("more values than a state dict has");
@@ -91,7 +87,7 @@ class Machine {
       fail("the end leaves more or less than one value, or more of the program");
   }
   const Value& operator[](Id id) const { return values_[id]; }
-  const Value& result() const { return values_[stack_[0]]; }
+  Id result() const { return stack_[0]; }
   std::vector<Int> integers(Id tuple) const {
     std::vector<Int> result;
     for (const Id id : values_[tuple].items) result.push_back(values_[id].number);
@@ -100,7 +96,7 @@ class Machine {
 
  private:
   [[noreturn]] void fail(std::string_view reason) const {
-    refuse("{}: data.pkl, byte {}: {}", name_, opcode_at_, reason);
+    refuse("{}: data.pkl, before byte {}: {}", name_, at_, reason);
   }
 
   std::string_view take(std::uint64_t count) {
@@ -131,14 +127,13 @@ class Machine {
   // Only what lies above the last mark is within reach.
   std::vector<Id> pop(std::size_t count) {
     if (stack_.size() - (marks_.empty() ? 0 : marks_.back()) < count) fail("stack underflow");
-    const auto first = stack_.end() - static_cast<std::ptrdiff_t>(count);
-    std::vector<Id> result(first, stack_.end());
-    stack_.erase(first, stack_.end());
+    const std::vector<Id> result(stack_.end() - static_cast<std::ptrdiff_t>(count), stack_.end());
+    stack_.resize(stack_.size() - count);
     return result;
   }
   std::vector<Id> pop_to_mark() {
     if (marks_.empty()) fail("no mark");
-    std::vector<Id> result = pop(stack_.size() - marks_.back());
+    const std::vector<Id> result = pop(stack_.size() - marks_.back());
     marks_.pop_back();
     return result;
   }
@@ -146,132 +141,115 @@ class Machine {
     stack_.push_back(pop(1)[0]);
     return stack_.back();
   }
-  // The value, which must be of one of these kinds.
-  Value& as(std::string_view kinds, Id id) {
-    if (kinds.find(values_[id].kind) == std::string_view::npos) fail("a value of the wrong kind");
+  Value& as(char kind, Id id) {
+    if (values_[id].kind != kind) fail("a value of the wrong kind");
     return values_[id];
   }
   // A dictionary among them must be empty: hooks and metadata could change what a tensor is.
-  void expect(const Value& tuple, std::string_view kinds) {
-    if (tuple.items.size() != kinds.size()) fail("a wrong number of arguments");
-    for (std::size_t i = 0; i < kinds.size(); ++i) {
-      const Value& item = as(kinds[i] == 'd' ? "do" : kinds.substr(i, 1), tuple.items[i]);
-      if (kinds[i] == 'd' && !item.items.empty()) fail("hooks or metadata of a tensor");
-    }
-  }
-  void expect_sizes(const Value& tuple) {
-    if (tuple.items.size() > 64) fail("a tensor of more than 64 axes");
-    expect(tuple, std::string(tuple.items.size(), 'i'));
+  void expect(const std::vector<Id>& items, std::string_view kinds) {
+    if (items.size() != kinds.size()) fail("a wrong number of values");
+    for (std::size_t i = 0; i < kinds.size(); ++i)
+      if (as(kinds[i], items[i]).kind == 'd' && !values_[items[i]].items.empty())
+        fail("hooks or metadata of a tensor");
   }
 
   void push_global(std::string_view module, std::string_view name) {
     constexpr std::string_view kFunctions =
-        " collections.OrderedDict torch._utils._rebuild_tensor_v2 torch._utils._rebuild_parameter "
-        "torch.jit._pickle.restore_type_tag ";
+        "collections.OrderedDict torch._utils._rebuild_tensor_v2 torch._utils._rebuild_parameter "
+        "torch.jit._pickle.restore_type_tag";
     // They may be named, but no tensor of the state dict may lie in one.
     constexpr std::string_view kOtherStorages =
-        " HalfStorage BFloat16Storage ComplexFloatStorage ComplexDoubleStorage ";
-    const auto is_in = [](std::string_view list, const std::string& text) {
-      return text.find(' ') == std::string::npos && list.find(" " + text + " ") != list.npos;
-    };
-    const std::string text = fmt::format("{}.{}", module, name);
-    if (is_in(kFunctions, text)) return push({.kind = 'f', .text = name});
-    if (module != "torch" ||
-        (find_dtype(&Dtype::storage, name) == nullptr && !is_in(kOtherStorages, std::string(name))))
-      fail(fmt::format("global {} is not allowed in a state dict", shown(text)));
-    push({.kind = 'g', .text = name});
+        "HalfStorage BFloat16Storage ComplexFloatStorage ComplexDoubleStorage";
+    const bool is_storage = module == "torch" && (find_dtype(&Dtype::storage, name) != nullptr ||
+                                                  has_word(kOtherStorages, name));
+    if (!is_storage && !has_word(kFunctions, fmt::format("{}.{}", module, name)))
+      fail(fmt::format("global {}.{} is not allowed here", shown(module), shown(name)));
+    push({is_storage ? 'g' : 'f', 0, name});
   }
-
-  void push_storage(const Value& id) {  // ("storage", type, key, place, elements)
+  void push_storage(const std::vector<Id>& id) {  // ("storage", type, key, place, elements)
     expect(id, "xgxxi");
-    if (values_[id.items[0]].text != "storage") fail("no storage");
-    push({'s', values_[id.items[4]].number, values_[id.items[2]].text, {id.items[1]}});
+    if (values_[id[0]].text != "storage") fail("no storage");
+    push({'s', values_[id[4]].number, values_[id[2]].text, {id[1]}});
   }
-
-  void call() {
-    const Value& arguments = as("t", pop(1)[0]);
-    const std::string_view function = as("f", pop(1)[0]).text;
-    const std::vector<Id>& items = arguments.items;
+  void call(std::string_view function, const std::vector<Id>& items) {
     if (function == "OrderedDict") {
-      expect(arguments, "");
-      push({'o'});
+      expect(items, "");
+      push({'d', 1});
     } else if (function == "_rebuild_tensor_v2") {
       // (storage, first element, shape, strides, requires_grad, hooks[, metadata])
-      expect(arguments, items.size() == 7 ? "sittbdd" : "sittbd");
-      expect_sizes(values_[items[2]]);
-      expect_sizes(values_[items[3]]);
+      expect(items, items.size() == 7 ? "sittbdd" : "sittbd");
+      for (const Id tuple : {items[2], items[3]})
+        expect(values_[tuple].items,
+               std::string(std::min<std::size_t>(values_[tuple].items.size(), 64), 'i'));
       push({'v', values_[items[1]].number, {}, {items[0], items[2], items[3]}});
     } else if (function == "_rebuild_parameter") {
-      expect(arguments, "vbd");  // (tensor, requires_grad, hooks)
+      expect(items, "vbd");  // (tensor, requires_grad, hooks)
       stack_.push_back(items[0]);
-    } else {  // restore_type_tag (value, type)
-      if (items.size() != 2) fail("a wrong number of arguments");
-      as("x", items[1]);
+    } else {  // restore_type_tag(value, type)
+      if (items.size() != 2) fail("a wrong number of values");
+      as('x', items[1]);
       stack_.push_back(items[0]);
     }
   }
-
   void add_items(const std::vector<Id>& items) {
-    std::vector<Id>& all = as("do", top()).items;
+    std::vector<Id>& all = as('d', top()).items;
     if (items.size() % 2 != 0) fail("a key without a value");
     all.insert(all.end(), items.begin(), items.end());
   }
-  void push_memo(std::uint64_t key) {
+  void remember(std::uint64_t key) { memo_[key] = top(); }
+  void recall(std::uint64_t key) {
     if (!memo_.contains(key)) fail("nothing is remembered by this number");
     stack_.push_back(memo_[key]);
-  }
-  void begin(std::uint64_t protocol) {
-    if (opcode_at_ != 0 || protocol < 2 || protocol > 5) fail("protocol other than 2 to 5");
   }
 
   void step(char opcode) {
     const auto is = [&](std::string_view codes) { return codes.find(opcode) != codes.npos; };
-    if (is("\x80")) return begin(take_number(1));
-    if (is("\x95")) return static_cast<void>(take(8));  // FRAME: only a hint
-    if (is(".")) return static_cast<void>(has_stopped_ = true);
     if (is("(")) return marks_.push_back(stack_.size());
     if (is("N]")) return push({});
-    if (is("G")) return take(8), push({});  // BINFLOAT
     if (is("\x88\x89")) return push({'b'});
     if (is("K")) return push({'i', static_cast<Int>(take_number(1))});
     if (is("M")) return push({'i', static_cast<Int>(take_number(2))});
     if (is("J")) return push({'i', take_signed(4)});
     if (is("\x8a")) return push({'i', take_signed(take_number(1))});
-    if (is("X")) return push({'x', 0, take(take_number(4))});
-    if (is("\x8c")) return push({'x', 0, take(take_number(1))});
-    if (is("\x8d")) return push({'x', 0, take(take_number(8))});
+    if (is("X\x8c\x8d")) return push({'x', 0, take(take_number(is("X") ? 4 : is("\x8c") ? 1 : 8))});
     if (is(")")) return push({'t'});
-    if (is("\x85\x86\x87"))
-      return push({'t', 0, {}, pop(static_cast<std::size_t>(opcode - '\x84'))});
+    if (is("\x85\x86\x87")) return push({'t', 0, {}, pop(opcode & 3U)});
     if (is("t")) return push({'t', 0, {}, pop_to_mark()});
-    if (is("a")) return pop(1), static_cast<void>(as("n", top()));  // nobody reads a list
-    if (is("e")) return pop_to_mark(), static_cast<void>(as("n", top()));
     if (is("}")) return push({'d'});
     if (is("s")) return add_items(pop(2));
     if (is("u")) return add_items(pop_to_mark());
-    if (is("b")) return as("do", pop(1)[0]), static_cast<void>(as("o", top()));  // attributes
-    if (is("c")) {
+    if (is("Q")) return push_storage(as('t', pop(1)[0]).items);
+    if (is("q\x94r")) return remember(is("\x94") ? memo_.size() : take_number(is("q") ? 1 : 4));
+    if (is("hj")) return recall(take_number(is("h") ? 1 : 4));
+    if (is("\x80")) {  // PROTO
+      const std::uint64_t protocol = take_number(1);
+      if (at_ != 2 || protocol < 2 || protocol > 5) fail("a protocol other than 2 to 5");
+    } else if (is("\x95")) {  // FRAME, only a hint
+      take(8);
+    } else if (is("G")) {  // BINFLOAT
+      take(8);
+      push({});
+    } else if (is("ae")) {  // APPEND, APPENDS: nobody reads what is in a list
+      is("a") ? pop(1) : pop_to_mark();
+      as('n', top());
+    } else if (is("b")) {  // BUILD: the attributes of an OrderedDict, which nobody reads
+      as('d', pop(1)[0]);
+      if (as('d', top()).number != 1) fail("attributes of a plain dictionary");
+    } else if (is("c")) {  // GLOBAL
       const std::string_view module = take_line();
-      return push_global(module, take_line());
+      push_global(module, take_line());
+    } else if (is("\x93R")) {  // STACK_GLOBAL, REDUCE
+      const std::vector<Id> both = pop(2);
+      if (is("R")) return call(as('f', both[0]).text, as('t', both[1]).items);
+      push_global(as('x', both[0]).text, as('x', both[1]).text);
+    } else {
+      fail(fmt::format("opcode 0x{:02x} is not allowed here", opcode & 0xff));
     }
-    if (is("\x93")) {
-      const std::vector<Id> names = pop(2);
-      return push_global(as("x", names[0]).text, as("x", names[1]).text);
-    }
-    if (is("R")) return call();
-    if (is("Q")) return push_storage(as("t", pop(1)[0]));
-    if (is("q")) return static_cast<void>(memo_[take_number(1)] = top());
-    if (is("r")) return static_cast<void>(memo_[take_number(4)] = top());
-    if (is("\x94")) return static_cast<void>(memo_.emplace(memo_.size(), top()));
-    if (is("h")) return push_memo(take_number(1));
-    if (is("j")) return push_memo(take_number(4));
-    fail(fmt::format("opcode 0x{:02x} is not allowed in a state dict", opcode & 0xff));
   }
 
   std::string_view program_;
   const std::string& name_;
-  std::size_t at_ = 0, opcode_at_ = 0;
-  bool has_stopped_ = false;
+  std::size_t at_ = 0;
   std::deque<Value> values_;  // where they are, they stay
   std::vector<Id> stack_;
   std::vector<std::size_t> marks_;
@@ -281,9 +259,9 @@ class Machine {
 // Appends the elements of `axis` and of those behind it, the first of which is element `from`.
 void copy(const std::byte* storage, Tensor& tensor, const std::vector<Int>& strides,
           std::size_t axis, Int from) {
-  const auto unit = static_cast<Int>(tensor.dtype->bytes);
   const bool is_row = axis + 1 == strides.size() && strides[axis] == 1;
   if (axis == strides.size() || is_row) {
+    const auto unit = static_cast<Int>(tensor.dtype->bytes);
     const std::byte* const first = storage + from * unit;
     tensor.bytes.insert(tensor.bytes.end(), first,
                         first + (is_row ? tensor.shape[axis] : 1) * unit);
@@ -295,36 +273,29 @@ void copy(const std::byte* storage, Tensor& tensor, const std::vector<Int>& stri
 
 // `left`: so many bytes may still become of views, which can be larger than their storage.
 Tensor tensor_of(const Machine& machine, const Value& view, const Entries& entries,
-                 const std::string& folder, std::size_t& left, const std::string& where) {
+                 std::size_t& left, const std::string& where) {
   const Value& storage = machine[view.items[0]];
-  Tensor tensor = {find_dtype(&Dtype::storage, machine[storage.items[0]].text),
-                   machine.integers(view.items[1]),
-                   {}};
-  std::vector<Int> strides = machine.integers(view.items[2]);
-  if (tensor.dtype == nullptr)
-    refuse("{}: {}: save it as float32, tensor.float()", where, machine[storage.items[0]].text);
-  const std::size_t bytes = tensor_bytes(*tensor.dtype, tensor.shape, where);
-  const auto content = entries.find(fmt::format("{}data/{}", folder, storage.text));
-  std::size_t declared = 0;
-  if (content == entries.end() || storage.number < 0 ||
-      __builtin_mul_overflow(static_cast<std::size_t>(storage.number), tensor.dtype->bytes,
-                             &declared) ||
-      content->second.size() != declared)
+  const std::string_view type = machine[storage.items[0]].text;
+  const std::vector<Int> strides = machine.integers(view.items[2]);
+  Tensor tensor = {find_dtype(&Dtype::storage, type), machine.integers(view.items[1]), {}};
+  if (tensor.dtype == nullptr) refuse("{}: {}: save it as float32, tensor.float()", where, type);
+  const auto content = entries.find(fmt::format("data/{}", storage.text));
+  // Sizes as doubles: they cannot overflow, and are exact as far as files reach.
+  const auto elements = static_cast<double>(storage.number);
+  if (content == entries.end() || elements * static_cast<double>(tensor.dtype->bytes) !=
+                                      static_cast<double>(content->second.size()))
     refuse("{}: its storage is missing, or has another size than is declared", where);
+  const std::size_t bytes = tensor_bytes(*tensor.dtype, tensor.shape, where);
   if (bytes > left) refuse("{}: its tensors are far larger than the file", where);
   left -= bytes;
-
-  Int last = view.number;  // the last element
-  bool is_inside = last >= 0 && strides.size() == tensor.shape.size();
+  bool is_inside = view.number >= 0 && strides.size() == tensor.shape.size();
+  double end = static_cast<double>(view.number) + (bytes == 0 ? 0 : 1);
   for (std::size_t i = 0; is_inside && i < strides.size(); ++i) {
-    if (tensor.shape[i] == 1) strides[i] = 0;  // there is no second element
-    Int extent = 0;
-    is_inside = strides[i] >= 0 &&
-                (bytes == 0 || (!__builtin_mul_overflow(tensor.shape[i] - 1, strides[i], &extent) &&
-                                !__builtin_add_overflow(last, extent, &last)));
+    is_inside = strides[i] >= 0 || tensor.shape[i] == 1;  // of one element it means nothing
+    if (bytes != 0)
+      end += static_cast<double>(tensor.shape[i] - 1) * static_cast<double>(strides[i]);
   }
-  if (!is_inside || last > storage.number - (bytes == 0 ? 0 : 1))
-    refuse("{}: its elements leave its storage", where);
+  if (!is_inside || end > elements) refuse("{}: its elements leave its storage", where);
   tensor.bytes.reserve(bytes);
   if (bytes != 0) copy(content->second.data(), tensor, strides, 0, view.number);
   return tensor;
@@ -334,42 +305,36 @@ Tensor tensor_of(const Machine& machine, const Value& view, const Entries& entri
 
 State parse_pt(std::span<const std::byte> bytes, const std::string& name) {
   const Entries entries = read_zip(bytes, name);
-  const auto program = std::ranges::find_if(
-      entries, [](const auto& entry) { return entry.first.ends_with("/data.pkl"); });
-  if (program == entries.end()) refuse("{}: no data.pkl: not a file that torch.save wrote", name);
-  const std::string folder = program->first.substr(0, program->first.rfind('/') + 1);
-  std::string version, order = "little";
-  for (const auto& [entry, content] : entries) {
-    const std::string text(reinterpret_cast<const char*>(content.data()), content.size());
-    if (!entry.starts_with(folder) || (entry.ends_with("/data.pkl") && entry != program->first))
-      refuse("{}: entry {}: there must be one folder with one data.pkl", name, shown(entry));
-    if (entry == folder + "version") version = text;
-    if (entry == folder + "byteorder") order = text;
-  }
-  if (version.find_first_of("123456789") != 0 || order != "little" ||
-      version.find_first_not_of("0123456789\n") != std::string::npos)
+  const auto text_of = [&](const char* entry) {
+    const auto found = entries.find(entry);
+    const auto* const text =
+        found == entries.end() ? "" : reinterpret_cast<const char*>(found->second.data());
+    return std::string(text, found == entries.end() ? 0 : found->second.size());
+  };
+  const std::string version = text_of("version");
+  if (version.find_first_of("123456789") != 0 ||
+      version.find_first_not_of("0123456789\n") != std::string::npos ||
+      (entries.contains("byteorder") && text_of("byteorder") != "little"))
     refuse("{}: its 'version' must be a number, and its 'byteorder' little", name);
-
+  const auto program = entries.find("data.pkl");
+  if (program == entries.end()) refuse("{}: no data.pkl: not of torch.save", name);
   const Machine machine(program->second, name);
-  const Value* dictionary = nullptr;
-  const std::vector<Id>& items = machine.result().items;
-  if (machine.result().kind != 'd' && machine.result().kind != 'o')
-    refuse("{}: its content is not a dictionary of tensors", name);
-  for (std::size_t i = 0; i < items.size(); i += 2) {
-    const Value &key = machine[items[i]], &value = machine[items[i + 1]];
-    if (key.kind != 'x' || key.text != "state_dict" || (value.kind != 'd' && value.kind != 'o'))
-      continue;
-    if (dictionary != nullptr) refuse("{}: key 'state_dict' occurs twice", name);
-    dictionary = &value;
-  }
-  if (dictionary == nullptr) dictionary = &machine.result();
+  const Value* state_dict = &machine[machine.result()];
+  if (state_dict->kind != 'd') refuse("{}: its content is not a dictionary of tensors", name);
+  const std::vector<Id>& items = state_dict->items;
+  for (std::size_t i = 0; i < items.size(); i += 2)
+    if (machine[items[i]].text == "state_dict" && machine[items[i]].kind == 'x' &&
+        machine[items[i + 1]].kind == 'd') {
+      if (&state_dict->items != &items) refuse("{}: key 'state_dict' occurs twice", name);
+      state_dict = &machine[items[i + 1]];
+    }
   State state;
   std::size_t left = 4 * bytes.size() + (std::size_t{64} << 20);
-  for (std::size_t i = 0; i < dictionary->items.size(); i += 2) {
-    const Value &key = machine[dictionary->items[i]], &value = machine[dictionary->items[i + 1]];
+  for (std::size_t i = 0; i < state_dict->items.size(); i += 2) {
+    const Value &key = machine[state_dict->items[i]], &value = machine[state_dict->items[i + 1]];
     const std::string where = fmt::format("{}: {}", name, shown(key.text));
     if (key.kind != 'x' || value.kind != 'v') refuse("{}: not a text with a tensor", where);
-    if (!state.emplace(key.text, tensor_of(machine, value, entries, folder, left, where)).second)
+    if (!state.emplace(key.text, tensor_of(machine, value, entries, left, where)).second)
       refuse("{}: the key occurs twice", where);
   }
   return state;

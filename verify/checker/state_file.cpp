@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "verify/checker/files.h"
@@ -93,13 +94,11 @@ const Dtype* find_dtype(std::string_view Dtype::*member, std::string_view text) 
 }
 
 std::size_t tensor_bytes(const Dtype& dtype, std::span<const Int> shape, const std::string& where) {
-  auto bytes = static_cast<Int>(dtype.bytes);
-  bool is_possible = shape.size() <= 64;
-  for (const Int size : shape)
-    is_possible =
-        is_possible && size >= 0 && !__builtin_mul_overflow(bytes, std::max<Int>(size, 1), &bytes);
-  if (!is_possible) refuse("{}: no tensor can have the shape [{}]", where, fmt::join(shape, ", "));
-  return std::ranges::count(shape, 0) > 0 ? 0 : static_cast<std::size_t>(bytes);
+  auto bytes = static_cast<double>(dtype.bytes);
+  for (const Int size : shape) bytes *= size < 0 ? NAN : static_cast<double>(size);
+  if (!(bytes < 0x1p53) || shape.size() > 64)
+    refuse("{}: no tensor can have the shape [{}]", where, fmt::join(shape, ", "));
+  return static_cast<std::size_t>(bytes);
 }
 
 State parse_state(std::span<const std::byte> bytes, const std::string& name) {

@@ -33,7 +33,7 @@ State parse_state(std::span<const std::byte> bytes, const std::string& name);
 State parse_pt(std::span<const std::byte> bytes, const std::string& name);
 
 // The bytes of a tensor. BadFile begins with `where`: a size that is negative, more than 64 axes,
-// a product (of the sizes that are not 0) that leaves 63 bits.
+// 2^53 bytes or more.
 std::size_t tensor_bytes(const Dtype& dtype, std::span<const Int> shape, const std::string& where);
 
 }  // namespace lockstep::checker
