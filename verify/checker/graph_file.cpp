@@ -268,11 +268,11 @@ class Reader {
     RawBytes raw = {numbers("scale", 1e-30, 1e30, 1.0 / 255),
                     {mean.begin(), mean.end()},
                     {std.begin(), std.end()}};
-    for (Int i = 0; i < 256 * input.shape[0]; ++i) {
-      const auto c = static_cast<std::size_t>(i / 256);
-      const auto scaled =
-          static_cast<float>(static_cast<double>(i % 256) * raw.scale[c % raw.scale.size()]);
-      const double value = (scaled - raw.mean[c % mean.size()]) / raw.std[c % std.size()];
+    for (std::size_t i = 0; i < 256 * std::max({raw.scale.size(), mean.size(), std.size()}); ++i) {
+      const std::size_t c = i / 256;
+      const double scaled = static_cast<double>(i % 256) * raw.scale[c % raw.scale.size()];
+      const float moved = static_cast<float>(scaled) - raw.mean[c % mean.size()];
+      const double value = moved / raw.std[c % std.size()];
       if (!(std::ldexp(std::fabs(value), input.decimal) < 0x1p31))
         fail("byte {} of channel {} is {}, which times 2^{} leaves 32 bits", i % 256, c, value,
              input.decimal);
