@@ -16,7 +16,7 @@ namespace lockstep::checker {
 namespace {
 
 // By name, without the one folder that all are in.
-using Entries = std::map<std::string, std::vector<std::byte>>;
+using Entries = std::map<std::string, std::string>;
 
 Entries read_zip(std::span<const std::byte> bytes, const std::string& name) {
   zip_source_t* const source = zip_source_buffer_create(bytes.data(), bytes.size(), 0, nullptr);
@@ -46,7 +46,7 @@ Entries read_zip(std::span<const std::byte> bytes, const std::string& name) {
     // Reads beyond the end, because only there the CRC is compared.
     const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
         zip_fopen_index(archive.get(), index, 0), zip_fclose);
-    std::vector<std::byte> content(status.size + 1);
+    std::string content(status.size + 1, '\0');
     std::size_t at = 0;
     zip_int64_t got = file ? 1 : -1;
     while (got > 0) {
@@ -75,8 +75,7 @@ struct Value {
 class Machine {
  public:
   // Runs the program.
-  Machine(std::span<const std::byte> program, const std::string& name)
-      : program_(reinterpret_cast<const char*>(program.data()), program.size()), name_(name) {
+  Machine(std::string_view program, const std::string& name) : program_(program), name_(name) {
     for (char opcode = take(1)[0]; opcode != '.'; opcode = take(1)[0]) {
       step(opcode);
       if (std::max(values_.size(), memo_.size()) > 2'500'000 ||
@@ -257,12 +256,12 @@ class Machine {
 };
 
 // Appends the elements of `axis` and of those behind it, the first of which is element `from`.
-void copy(const std::byte* storage, Tensor& tensor, const std::vector<Int>& strides,
-          std::size_t axis, Int from) {
+void copy(const char* storage, Tensor& tensor, const std::vector<Int>& strides, std::size_t axis,
+          Int from) {
   const bool is_row = axis + 1 == strides.size() && strides[axis] == 1;
   if (axis == strides.size() || is_row) {
     const auto unit = static_cast<Int>(tensor.dtype->bytes);
-    const std::byte* const first = storage + from * unit;
+    const auto* const first = reinterpret_cast<const std::byte*>(storage + from * unit);
     tensor.bytes.insert(tensor.bytes.end(), first,
                         first + (is_row ? tensor.shape[axis] : 1) * unit);
     return;
@@ -291,9 +290,9 @@ Tensor tensor_of(const Machine& machine, const Value& view, const Entries& entri
   bool is_inside = view.number >= 0 && strides.size() == tensor.shape.size();
   double end = static_cast<double>(view.number) + (bytes == 0 ? 0 : 1);
   for (std::size_t i = 0; is_inside && i < strides.size(); ++i) {
-    is_inside = strides[i] >= 0 || tensor.shape[i] == 1;  // of one element it means nothing
     if (bytes != 0)
       end += static_cast<double>(tensor.shape[i] - 1) * static_cast<double>(strides[i]);
+    is_inside = strides[i] >= 0 || tensor.shape[i] == 1;  // of one element it means nothing
   }
   if (!is_inside || end > elements) refuse("{}: its elements leave its storage", where);
   tensor.bytes.reserve(bytes);
@@ -304,21 +303,13 @@ Tensor tensor_of(const Machine& machine, const Value& view, const Entries& entri
 }  // namespace
 
 State parse_pt(std::span<const std::byte> bytes, const std::string& name) {
-  const Entries entries = read_zip(bytes, name);
-  const auto text_of = [&](const char* entry) {
-    const auto found = entries.find(entry);
-    const auto* const text =
-        found == entries.end() ? "" : reinterpret_cast<const char*>(found->second.data());
-    return std::string(text, found == entries.end() ? 0 : found->second.size());
-  };
-  const std::string version = text_of("version");
+  Entries entries = read_zip(bytes, name);
+  const std::string version = entries["version"];
   if (version.find_first_of("123456789") != 0 ||
-      version.find_first_not_of("0123456789\n") != std::string::npos ||
-      (entries.contains("byteorder") && text_of("byteorder") != "little"))
+      version.find_first_not_of("0123456789\n") != version.npos ||
+      entries.emplace("byteorder", "little").first->second != "little")
     refuse("{}: its 'version' must be a number, and its 'byteorder' little", name);
-  const auto program = entries.find("data.pkl");
-  if (program == entries.end()) refuse("{}: no data.pkl: not of torch.save", name);
-  const Machine machine(program->second, name);
+  const Machine machine(entries["data.pkl"], name);
   const Value* state_dict = &machine[machine.result()];
   if (state_dict->kind != 'd') refuse("{}: its content is not a dictionary of tensors", name);
   const std::vector<Id>& items = state_dict->items;
