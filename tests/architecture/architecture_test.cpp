@@ -36,6 +36,7 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
       "compile/backends"}},
     {"train/datasets", {"compile/support", "compile/graph"}},
     {"train", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
+    {"verify/checker", {"intrt"}},
     {"verify", {"compile/support", "compile/graph", "compile/checkpoint", "intrt"}},
     {"tools",
      {"compile", "compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "intrt",

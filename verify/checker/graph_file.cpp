@@ -18,7 +18,7 @@ using nlohmann::json;
 // for each spatial axis or one for all, "list 24" has two or four integers, and with 1 first an
 // integer will do; a word is one of `least`, a record has the members `least`, and a text as
 // default of a spatial one names the attribute that has it.
-constexpr std::string_view kOperators = R"({
+constexpr std::string_view kTable = R"({
 "conv1d conv2d conv_transpose1d conv_transpose2d": {
   "in_channels": ["integer", 1, 65536], "out_channels": ["integer", 1, 65536], "groups": ["integer", 1, 65536, 1],
   "kernel_size": ["spatial", 1, 65536], "stride": ["spatial", 1, 65536, 1], "padding": ["spatial", 0, 65536, 0],
@@ -75,9 +75,9 @@ constexpr std::string_view kOthers = "quantize_wrap prune_wrap a_graph an_input 
 
 // The attributes of `name`; null if there is no such row.
 json rules_of(std::string_view name) {
-  static const json kTable = json::parse(kOperators);
+  static const json kRows = json::parse(kTable);
   json rules;
-  for (const auto& [names, row] : kTable.items())
+  for (const auto& [names, row] : kRows.items())
     if (has_word(names, name)) rules.update(row);
   return rules;
 }
@@ -137,7 +137,10 @@ class Reader {
     require(value.is_array()
                 ? value.size() < 5 && lengths.find(fmt::to_string(value.size())) != lengths.npos
                 : axes != 0 || kind == "integer" || lengths[0] == '1',
-            name, value, axes != 0 ? "an integer, or one for each spatial axis" : kind);
+            name, value,
+            axes != 0           ? "an integer, or one for each spatial axis"
+            : kind == "integer" ? kind
+                                : fmt::format("a list of {}", fmt::join(lengths, " or ")));
     std::vector<Int>& integers = node.integers[name];
     for (const json& one : value.is_array() ? value : json(std::max<std::size_t>(axes, 1), value)) {
       const double number = number_of(one, name, rule[1], rule[2]);
