@@ -312,8 +312,8 @@ class Reader {
       require((type == "prune" || type == "quantize") && !wrap, "wrap", list,
               "at most one \"prune\" and one \"quantize\"");
       wrap = read_attributes(object, type, type.get<std::string>() + "_wrap");
-      require(type == "prune" || wrap->integer("channelwise") < rank, "wrap", list,
-              "of axes that the weight has");
+      require(type == "prune" || wrap->integer("channelwise") < rank, "channelwise", object,
+              fmt::format("below {}, the number of the weight's axes", rank));
     }
     return wraps;
   }
