@@ -12,7 +12,7 @@
 #include "compile/support/error.h"
 #include "compile/support/interruption.h"
 #include "tools/support/console.h"
-#include "tools/support/torch_sibling.h"
+#include "tools/support/sibling.h"
 #include "tools/verbs/verbs.h"
 
 namespace lockstep::cli {
@@ -67,7 +67,8 @@ int parse_and_run(int argc, char** argv) {
   for (const Verb& verb : verbs()) {
     CLI::App& command = *app.add_subcommand(verb.name, verb.summary);
     if (verb.add == nullptr) {
-      if (argc > 1 && std::string_view(argv[1]) == verb.name) return become_torch_sibling(argv);
+      if (argc > 1 && std::string_view(argv[1]) == verb.name)
+        return become_sibling(verb.sibling, verb.sibling_has_verbs ? argv : argv + 1);
       continue;
     }
     command.callback([&chosen, action = verb.add(command)] { chosen = action; });

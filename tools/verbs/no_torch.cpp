@@ -20,6 +20,7 @@ std::span<const Verb> verbs() {
       {"train", kTrainSummary, add_train_refusal},
       {"compile", kCompileSummary, add_compile},
       {"verify", kVerifySummary, add_verify},
+      {"check", kCheckSummary, nullptr, "lockstep-check", false},
       {"run", kRunSummary, add_run},
       {"inspect", kInspectSummary, add_inspect},
       {"bench", kBenchSummary, add_bench},

@@ -19,7 +19,9 @@ namespace lockstep::cli {
 struct Verb {
   const char* name;
   const char* summary;
-  Action (*add)(CLI::App& verb);  // null: the sibling executable `lockstep-torch` runs it
+  Action (*add)(CLI::App& verb);  // null: another executable runs it
+  const char* sibling = nullptr;  // its name
+  bool sibling_has_verbs = true;  // false: it does this one thing and takes no verb
 };
 
 std::span<const Verb> verbs();
@@ -36,6 +38,8 @@ inline constexpr const char* kCompileSummary =
     "Lower a graph and its state dict to an integer plan and C sources";
 inline constexpr const char* kVerifySummary =
     "Check a plan and its C sources against the graph and state dict";
+inline constexpr const char* kCheckSummary =
+    "Derive a certificate of verify again, with a small checker of its own";
 inline constexpr const char* kRunSummary = "Run a plan on the codes or numbers of a .npy file";
 inline constexpr const char* kInspectSummary = "Show what a state dict, graph or plan holds";
 inline constexpr const char* kBenchSummary = "Measure the latency of a plan on this machine";

@@ -1,0 +1,444 @@
+// Certificates: they hold for the files that they are about and for no others, every flipped bit is
+// noticed, and nothing that can be derived again is believed. The proof is a stand-in
+// (checker_doubles.cpp).
+#include <doctest/doctest.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "tests/end_to_end/process.h"
+#include "tests/intrt/small_network.h"
+#include "verify/checker/certificate.h"
+#include "verify/checker/plan.h"
+#include "verify/checker/signature.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using namespace lockstep::checker;
+using lockstep::test::read_text;
+using lockstep::test::TemporaryFolder;
+using lockstep::test::write_text;
+using Json = nlohmann::ordered_json;
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+std::string plan_text() {
+  const std::vector<std::uint8_t> plan = lockstep::testing::small_network();
+  return {plan.begin(), plan.end()};
+}
+
+// A folder with the files of a verification and their certificate, C.json.
+struct Verified {
+  Verified() {
+    fs::create_directories(path / "c");
+    write_text(path / "graph.json", "the graph, ");
+    write_text(path / "state.pt", "the weights");
+    write_text(path / "net.plan", plan_text());
+    write_text(path / "c" / "net.c", "int main;\n");
+    write_text(path / "c" / "net.h", "\n");
+    inputs.tool = "lockstep 0.1.0";
+    inputs.graph = certify_file(path / "graph.json", path);
+    inputs.weights = certify_file(path / "state.pt", path);
+    inputs.plan = certify_file(path / "net.plan", path);
+    inputs.sources = {certify_file(path / "c" / "net.c", path),
+                      certify_file(path / "c" / "net.h", path)};
+    inputs.verdict = "proved: for every input";
+    inputs.options = {"--random", "64"};
+    inputs.seed = UINT64_MAX;
+    inputs.data = {"synthetic", sha256(bytes_of("codes"))};
+    inputs.runs = {{"plan (scalar)", 64, 7, 12345}};
+    const std::string plan = plan_text();
+    proof = prove(read_model(path / "graph.json", path / "state.pt"), read_plan(bytes_of(plan)));
+    write(certificate_text(certificate_json(inputs, proof)));
+  }
+  void write(const std::string& text) const { write_text(certificate, text); }
+
+  TemporaryFolder folder;
+  const fs::path path = folder.path();
+  const fs::path certificate = path / "C.json";
+  CertificateInputs inputs;
+  Proof proof;
+};
+
+enum class Outcome { kHolds, kMismatch, kBadFile, kRefuted, kUnknown };
+
+// What checking comes to; *said is what was printed, or the reason.
+Outcome check(const fs::path& certificate, const Places& places = {}, std::string* said = nullptr) {
+  std::ostringstream out;
+  std::string text;
+  Outcome outcome = Outcome::kHolds;
+  try {
+    check_certificate(certificate, places, out);
+    text = out.str();
+  } catch (const Mismatch& error) {
+    outcome = Outcome::kMismatch;
+    text = error.what();
+  } catch (const BadFile& error) {
+    outcome = Outcome::kBadFile;
+    text = error.what();
+  } catch (const Failure& failure) {
+    outcome = failure.is_unknown ? Outcome::kUnknown : Outcome::kRefuted;
+    text = failure.text;
+  }
+  if (outcome != Outcome::kHolds) CHECK(out.str().empty());
+  if (said != nullptr) *said = text;
+  return outcome;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != text.npos;
+}
+
+// Gives a text that somebody changed the hash that it now has.
+std::string resealed(std::string text) {
+  const std::string member = "\"sha256\": \"";
+  const std::size_t at = text.find(member) + member.size();
+  text.erase(at, 64);
+  return text.insert(at, sha256(bytes_of(text)));
+}
+
+std::string replaced(std::string text, const std::string& what, const std::string& by) {
+  const std::size_t at = text.find(what);
+  REQUIRE(at != text.npos);
+  return text.replace(at, what.size(), by);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "a certificate holds for its files, and what it prints was derived or is called claimed") {
+  const Verified verified;
+  std::string said;
+  REQUIRE(check(verified.certificate, {}, &said) == Outcome::kHolds);
+  CAPTURE(said);
+  CHECK(said.starts_with("certificate holds: "));
+  CHECK(contains(said, "layers                              6\n"));
+  CHECK(contains(said, "weights derived again               78\n"));
+  CHECK(contains(said, "2.00 bits below 2^24, layer 'op0'"));
+  CHECK(contains(said, "bits below 2^31, layer 'op4'"));
+  CHECK(contains(said, "'op4' holds for double"));
+  CHECK(
+      contains(said, "claimed by lockstep 0.1.0, and not derived again: proved: for every input"));
+  CHECK(contains(said, "plan (scalar): 64 samples, 7 tensors, 12345 values agree"));
+  CHECK(said.find("claimed") < said.find("plan (scalar)"));
+}
+
+TEST_CASE("the schema of a certificate is that of docs/certificate.md") {
+  const Verified verified;
+  const Json json = Json::parse(read_text(verified.certificate));
+  const auto keys = [](const Json& object) {
+    std::string text;
+    for (const auto& [key, value] : object.items()) text += (text.empty() ? "" : " ") + key;
+    return text;
+  };
+  CHECK(keys(json) == "format version sha256 tool files claimed proof");
+  CHECK(keys(json["files"]) == "graph weights plan c");
+  CHECK(keys(json["files"]["c"][1]) == "path sha256");
+  CHECK(json["files"]["c"][1]["path"] == "c/net.h");
+  CHECK(keys(json["claimed"]) == "verdict options seed data runs");
+  CHECK(json["claimed"]["seed"] == UINT64_MAX);
+  CHECK(keys(json["claimed"]["runs"][0]) == "path samples tensors values");
+  CHECK(keys(json["proof"]) ==
+        "weights_checked elements_checked arena_pairs_checked unstable_layers layers");
+  CHECK(keys(json["proof"]["layers"][0]) == "layer op output channels");
+  CHECK(keys(json["proof"]["layers"][0]["channels"][0]) ==
+        "first last lo hi bound accumulator_bits float_bound is_float32_exact post method "
+        "arguments");
+}
+
+TEST_CASE("every flipped bit of a certificate is noticed, and truncation") {
+  const Verified verified;
+  const std::string text = read_text(verified.certificate);
+  std::fstream file(verified.certificate, std::ios::in | std::ios::out | std::ios::binary);
+  const auto put = [&file](std::size_t i, char byte) {  // in place: thousands of new files are slow
+    file.seekp(static_cast<std::streamoff>(i)).put(byte).flush();
+    REQUIRE(file.good());
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    for (int bit = 0; bit < 8; ++bit) {
+      CAPTURE(i);
+      CAPTURE(bit);
+      put(i, static_cast<char>(text[i] ^ 1 << bit));
+      REQUIRE(check(verified.certificate) == Outcome::kBadFile);
+    }
+    put(i, text[i]);
+  }
+  CHECK(check(verified.certificate) == Outcome::kHolds);
+  for (std::size_t size = text.size(); size > 0;) {
+    size -= std::min<std::size_t>(size, size > 300 ? 41 : 1);
+    fs::resize_file(verified.certificate, size);
+    REQUIRE(check(verified.certificate) == Outcome::kBadFile);
+  }
+}
+
+TEST_CASE("facts that cannot be derived are refused although the hash was repaired") {
+  const Verified verified;
+  const std::string text = read_text(verified.certificate);
+  std::string said;
+  for (const auto& [what, by] : {std::pair<std::string, std::string>{"\"lo\": -100", "\"lo\": -99"},
+                                 {"\"accumulator_bits\": 32", "\"accumulator_bits\": 64"},
+                                 {"\"method\": \"copied\"", "\"method\": \"exhaustive\""},
+                                 {"\"is_float32_exact\": true", "\"is_float32_exact\": false"}}) {
+    CAPTURE(what);
+    verified.write(resealed(replaced(text, what, by)));
+    CHECK(check(verified.certificate, {}, &said) == Outcome::kMismatch);
+    CHECK(contains(said, "layer 'op0'"));
+  }
+  verified.write(resealed(replaced(text, "\"weights_checked\": 78", "\"weights_checked\": 79")));
+  CHECK(check(verified.certificate, {}, &said) == Outcome::kMismatch);
+  verified.write(resealed(replaced(text, "\"op4\"\n", "\"op4\",\n   \"op5\"\n")));
+  CHECK(check(verified.certificate) == Outcome::kMismatch);
+
+  Proof shorter = verified.proof;
+  shorter.layers.pop_back();
+  verified.write(certificate_text(certificate_json(verified.inputs, shorter)));
+  CHECK(check(verified.certificate, {}, &said) == Outcome::kMismatch);
+  CHECK(contains(said, "5 layers"));
+}
+
+TEST_CASE("what is not exactly a certificate is refused although the hash was repaired") {
+  const Verified verified;
+  const std::string text = read_text(verified.certificate);
+  for (const auto& [what, by] : {
+           std::pair<std::string, std::string>{"\"tool\":",
+                                               "\"tool\": \"x\",\n \"tool\":"},  // twice
+           {" \"tool\": \"lockstep 0.1.0\",\n", ""},                             // missing
+           {"\"tool\": \"lockstep 0.1.0\"", "\"tool\": 1"},
+           {"\"samples\": 64", "\"samples\": \"64\""},
+           {"\"samples\": 64", "\"samples\": 64.0"},
+           {"\"samples\": 64", "\"samples\": 064"},
+           {"\"samples\": 64", "\"more\": 1,\n    \"samples\": 64"},  // unknown
+           {"\"claimed\": {", "\"claimed\":  {"},
+           {"lockstep 0.1.0", "lockstep \\u0030.1.0"},
+           {"lockstep 0.1.0", "lockstep \xff"},
+           {"\"format\": \"lockstep-certificate\"", "\"format\": \"lockstep-graph\""},
+           {"\"version\": 1", "\"version\": 2"},
+       }) {
+    CAPTURE(by);
+    verified.write(resealed(replaced(text, what, by)));
+    CHECK(check(verified.certificate) == Outcome::kBadFile);
+  }
+  verified.write(resealed(text + "\n"));
+  CHECK(check(verified.certificate) == Outcome::kBadFile);
+  const std::string deep(1'000'000, '[');
+  verified.write(resealed(replaced(text, "\"options\": [", "\"options\": [" + deep)));
+  CHECK(check(verified.certificate) == Outcome::kBadFile);
+}
+
+TEST_CASE("another file in the place of one that was certified is refused by its name") {
+  const Verified verified;
+  for (const char* const name : {"graph.json", "state.pt", "net.plan", "c/net.c", "c/net.h"}) {
+    CAPTURE(name);
+    const std::string original = read_text(verified.path / name);
+    std::string said;
+    std::string changed = original;
+    changed.back() = static_cast<char>(changed.back() ^ 1);
+    write_text(verified.path / name, changed);
+    CHECK(check(verified.certificate, {}, &said) == Outcome::kMismatch);
+    CHECK(contains(said, name));
+    fs::remove(verified.path / name);
+    CHECK(check(verified.certificate, {}, &said) == Outcome::kBadFile);
+    CHECK(contains(said, name));
+    write_text(verified.path / name, original);
+  }
+  CHECK(check(verified.certificate) == Outcome::kHolds);
+}
+
+TEST_CASE("files that were certified are not believed to be right") {
+  for (const auto& [word, wanted] :
+       {std::pair("wrong", Outcome::kRefuted), std::pair("unclear", Outcome::kUnknown)}) {
+    Verified verified;
+    write_text(verified.path / "state.pt", word);
+    verified.inputs.weights = certify_file(verified.path / "state.pt", verified.path);
+    verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+    std::string said;
+    CHECK(check(verified.certificate, {}, &said) == wanted);
+    CHECK(contains(said, "layer 'conv'"));
+  }
+  Verified verified;
+  write_text(verified.path / "net.plan", "no plan");
+  verified.inputs.plan = certify_file(verified.path / "net.plan", verified.path);
+  verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+  CHECK(check(verified.certificate) == Outcome::kBadFile);
+}
+
+TEST_CASE("files may lie elsewhere") {
+  const Verified verified;
+  const TemporaryFolder other;
+  for (const char* const name : {"graph.json", "state.pt", "net.plan"})
+    fs::rename(verified.path / name, other.path() / (std::string("my ") + name));
+  CHECK(check(verified.certificate) == Outcome::kBadFile);
+  Places places;
+  places.graph = other.path() / "my graph.json";
+  places.weights = other.path() / "my state.pt";
+  places.plan = other.path() / "my net.plan";
+  CHECK(check(verified.certificate, places) == Outcome::kHolds);
+  places.sources = {verified.path / "c" / "net.c"};
+  CHECK(check(verified.certificate, places) == Outcome::kBadFile);  // one of two
+  places.sources.push_back(verified.path / "c" / "net.h");
+  CHECK(check(verified.certificate, places) == Outcome::kHolds);
+  std::swap(places.sources[0], places.sources[1]);
+  CHECK(check(verified.certificate, places) == Outcome::kMismatch);
+
+  const Verified moved;
+  fs::rename(moved.certificate, other.path() / "C.json");
+  CHECK(check(other.path() / "C.json") == Outcome::kBadFile);
+  Places root;
+  root.root = moved.path;
+  CHECK(check(other.path() / "C.json", root) == Outcome::kHolds);
+}
+
+namespace {
+
+// Writes the key with these 32 secret bytes as NAME.pem and NAME.pub.pem.
+void write_keys(const fs::path& folder, const std::string& name, std::string_view secret) {
+  REQUIRE(secret.size() == 32);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr,
+                                   reinterpret_cast<const unsigned char*>(secret.data()), 32),
+      EVP_PKEY_free);
+  const auto write = [](const fs::path& path, const std::function<int(BIO*)>& content) {
+    const std::unique_ptr<BIO, decltype(&BIO_free)> file(BIO_new_file(path.c_str(), "w"), BIO_free);
+    REQUIRE(content(file.get()) == 1);
+  };
+  write(folder / (name + ".pem"), [&](BIO* file) {
+    return PEM_write_bio_PrivateKey(file, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
+  });
+  write(folder / (name + ".pub.pem"),
+        [&](BIO* file) { return PEM_write_bio_PUBKEY(file, key.get()); });
+}
+
+std::string from_hex(std::string_view digits) {
+  std::string bytes;
+  for (std::size_t i = 0; i < digits.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(std::string(digits.substr(i, 2)), nullptr, 16));
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("hash and signature are SHA-256 and Ed25519") {
+  // FIPS 180-4, its example "abc"; RFC 8032, 7.1, test 2.
+  CHECK(sha256(bytes_of("abc")) ==
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  const TemporaryFolder folder;
+  write_keys(folder.path(), "key",
+             from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"));
+  write_text(folder.path() / "file", "\x72");
+  sign_file(folder.path() / "file", folder.path() / "key.pem");
+  CHECK(read_text(folder.path() / "file.sig") ==
+        from_hex("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+                 "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"));
+}
+
+TEST_CASE("where a key is given, the certificate must be signed with it") {
+  const Verified verified;
+  write_keys(verified.path, "key", std::string(32, 'k'));
+  write_keys(verified.path, "other", std::string(32, 'o'));
+  const fs::path signature = verified.path / "C.json.sig";
+  Places places;
+  places.public_key = verified.path / "key.pub.pem";
+  CHECK(check(verified.certificate, places) == Outcome::kBadFile);  // no signature
+  sign_file(verified.certificate, verified.path / "other.pem");
+  CHECK(check(verified.certificate, places) == Outcome::kMismatch);
+  sign_file(verified.certificate, verified.path / "key.pem");
+  CHECK(check(verified.certificate, places) == Outcome::kHolds);
+
+  std::string bytes = read_text(signature);
+  REQUIRE(bytes.size() == 64);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    for (int bit = 0; bit < 8; ++bit) {
+      bytes[i] = static_cast<char>(bytes[i] ^ 1 << bit);
+      write_text(signature, bytes);
+      REQUIRE(check(verified.certificate, places) == Outcome::kMismatch);
+      bytes[i] = static_cast<char>(bytes[i] ^ 1 << bit);
+    }
+  for (const std::string& wrong : {bytes.substr(1), bytes + "x", std::string()}) {
+    write_text(signature, wrong);
+    CHECK(check(verified.certificate, places) == Outcome::kBadFile);
+  }
+  write_text(signature, bytes);
+  CHECK(check(verified.certificate, places) == Outcome::kHolds);
+
+  // A claim that nobody can derive again, changed by somebody without the key.
+  verified.write(resealed(replaced(read_text(verified.certificate), "12345", "99999")));
+  CHECK(check(verified.certificate) == Outcome::kHolds);
+  CHECK(check(verified.certificate, places) == Outcome::kMismatch);
+}
+
+TEST_CASE("what is no Ed25519 key is refused") {
+  const Verified verified;
+  write_keys(verified.path, "key", std::string(32, 'k'));
+  write_text(verified.path / "text.pem", "no key\n");
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> curve(
+      EVP_PKEY_Q_keygen(nullptr, nullptr, "X25519"), EVP_PKEY_free);
+  const std::unique_ptr<BIO, decltype(&BIO_free)> file(
+      BIO_new_file((verified.path / "x.pem").c_str(), "w"), BIO_free);
+  REQUIRE(PEM_write_bio_PrivateKey(file.get(), curve.get(), nullptr, nullptr, 0, nullptr,
+                                   nullptr) == 1);
+  REQUIRE(BIO_flush(file.get()) == 1);
+  for (const char* const name : {"text.pem", "x.pem", "key.pub.pem", "missing.pem"}) {
+    CAPTURE(name);
+    CHECK_THROWS_AS(sign_file(verified.certificate, verified.path / name), BadFile);
+  }
+  sign_file(verified.certificate, verified.path / "key.pem");
+  Places places;
+  places.public_key = verified.path / "key.pem";  // the private one
+  CHECK(check(verified.certificate, places) == Outcome::kBadFile);
+}
+
+TEST_CASE("the command says in its exit code what came of it, and why in one line") {
+  Verified verified;
+  const auto run = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), LOCKSTEP_CHECK_DOUBLE);
+    return lockstep::test::run_process(arguments);
+  };
+  const std::string certificate = verified.certificate.string();
+  const auto held = run({certificate});
+  CHECK(held.exit_code == 0);
+  CHECK(held.out.starts_with("certificate holds: "));
+  CHECK(held.err.empty());
+  CHECK(run({certificate, "--root", verified.path.string()}).exit_code == 0);
+  CHECK(run({"--help"}).exit_code == 0);
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{},
+                                             {certificate, "--unknown"},
+                                             {certificate, "--root"},
+                                             {certificate + "x"},
+                                             {certificate, "--graph", "/nowhere"},
+                                             {certificate, "--public-key", certificate}}) {
+    const auto failed = run(arguments);
+    CHECK(failed.exit_code == 2);
+    CHECK(failed.out.empty());
+    CHECK(failed.err.starts_with("lockstep: error: "));
+    CHECK(lockstep::test::line_count(failed.err) == 1);
+  }
+  CHECK(run({certificate, "--graph", (verified.path / "state.pt").string()}).exit_code == 1);
+  for (const auto& [word, exit_code] : {std::pair("wrong", 1), std::pair("unclear", 3)}) {
+    write_text(verified.path / "state.pt", word);
+    verified.inputs.weights = certify_file(verified.path / "state.pt", verified.path);
+    verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+    const auto failed = run({certificate});
+    CHECK(failed.exit_code == exit_code);
+    CHECK(failed.out.empty());
+    CHECK(contains(failed.err, "layer 'conv'"));
+  }
+}
+
+TEST_CASE("output that nobody takes is no success") {
+  const Verified verified;
+  lockstep::test::RunSetup setup;
+  setup.standard_output = "/dev/full";
+  const auto failed =
+      lockstep::test::run_process({LOCKSTEP_CHECK_DOUBLE, verified.certificate.string()}, setup);
+  CHECK(failed.exit_code == 2);
+}

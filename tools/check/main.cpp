@@ -1,0 +1,79 @@
+// lockstep-check: derives a certificate again. It sees the checker and nothing else of the project;
+// `lockstep check` starts it.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "verify/checker/certificate.h"
+
+namespace {
+
+using namespace lockstep::checker;
+
+// The exit codes of all of Lockstep.
+enum : int { kHolds, kRefuted, kBadInput, kUnknown, kInternalError };
+
+int fail(int exit_code, const std::string& what) {
+  std::cerr << "lockstep: error: " << what.substr(0, what.find_first_of("\r\n")) << '\n';
+  return exit_code;
+}
+
+void add_path(CLI::App& app, const std::string& name, std::filesystem::path& path,
+              const std::string& what, const std::string& type) {
+  app.add_option(name, path, what)->type_name(type);
+}
+
+int parse_and_check(int argc, char** argv) {
+  CLI::App app("Derives a certificate of lockstep verify again, from the files that it is about.",
+               "lockstep check");
+  std::filesystem::path certificate;
+  Places places;
+  app.add_option("certificate", certificate, "The certificate")->required()->type_name("C.json");
+  add_path(app, "--root", places.root, "The files' folder, instead of the certificate's", "DIR");
+  add_path(app, "--graph", places.graph, "The network is here", "graph.json");
+  add_path(app, "--weights", places.weights, "The state dict is here", "STATE");
+  add_path(app, "--plan", places.plan, "The plan is here", "net.plan");
+  app.add_option("--c", places.sources, "The C files are here, in the certificate's order")
+      ->type_name("FILE");
+  add_path(app, "--public-key", places.public_key,
+           "Demand that C.json.sig signs the certificate with this Ed25519 key", "KEY.pem");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return kHolds;
+  } catch (const CLI::ParseError& error) {
+    return fail(kBadInput, std::string(error.what()) + " (see lockstep check --help)");
+  }
+  check_certificate(certificate, places, std::cout);
+  return kHolds;
+}
+
+int run_guarded(int argc, char** argv) {
+  try {
+    const int exit_code = parse_and_check(argc, argv);
+    return std::cout.flush() ? exit_code : fail(kBadInput, "standard output cannot be written");
+  } catch (const Mismatch& mismatch) {
+    return fail(kRefuted, mismatch.what());
+  } catch (const Failure& failure) {
+    return fail(failure.is_unknown ? kUnknown : kRefuted,
+                (failure.is_unknown ? "unknown: " : "refuted: ") + failure.text);
+  } catch (const BadFile& bad) {
+    return fail(kBadInput, bad.what());
+  } catch (const std::bad_alloc&) {
+    return fail(kInternalError, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(kInternalError, std::string("internal error: ") + error.what());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // `lockstep` blocks the signals of its own watcher before it becomes this process.
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of writing
+  return run_guarded(argc, argv);
+}

@@ -1,0 +1,66 @@
+// Certificates: what was verified, with the hashes of the files and the whole proof, so that
+// anybody can derive it again with the checker alone. docs/certificate.md has the schema.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <ostream>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "verify/checker/proof.h"
+
+namespace lockstep::checker {
+
+struct CertifiedFile {
+  std::string path;    // from the certificate's folder, or absolute
+  std::string sha256;  // 64 hexadecimal digits
+};
+
+// One path of the differential run.
+struct RunSummary {
+  std::string path;
+  Int samples = 0, tensors = 0, values = 0;
+};
+
+// What a certificate holds beside the proof. All but the files is claimed: nobody can derive it
+// again.
+struct CertificateInputs {
+  std::string tool;  // name and version of who wrote it
+  CertifiedFile graph, weights, plan;
+  std::vector<CertifiedFile> sources;  // the C files
+  std::string verdict;
+  std::vector<std::string> options;
+  std::uint64_t seed = 0;
+  CertifiedFile data;  // of the differential run: a description, and the hash of its codes
+  std::vector<RunSummary> runs;
+};
+
+// Of the bytes of a file; the path is made relative to `folder`, that of the certificate. BadFile.
+CertifiedFile certify_file(const std::filesystem::path& file, const std::filesystem::path& folder);
+
+// The certificate, sealed with its own hash. All strings are UTF-8.
+nlohmann::ordered_json certificate_json(const CertificateInputs& inputs, const Proof& proof);
+// The only bytes that a file may hold it as.
+std::string certificate_text(const nlohmann::ordered_json& certificate);
+
+// Where the files of a certificate are; what is empty is where the certificate says.
+struct Places {
+  std::filesystem::path root;  // instead of the certificate's folder
+  std::filesystem::path graph, weights, plan;
+  std::vector<std::filesystem::path> sources;
+  std::filesystem::path public_key;  // PEM, Ed25519: the certificate must be signed with its key
+};
+
+// The files, the facts or the signature are not those of the certificate.
+struct Mismatch : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Derives everything again and prints what holds. Throws BadFile (the certificate or another file
+// cannot be used), Mismatch, or Failure (the plan is wrong, or cannot be judged).
+void check_certificate(const std::filesystem::path& certificate, const Places& places,
+                       std::ostream& out);
+
+}  // namespace lockstep::checker
