@@ -380,6 +380,7 @@ std::vector<Source> OpChecker::products(std::vector<ChannelFacts>& facts) const 
         source.lo = static_cast<Int>(lo);
         source.hi = static_cast<Int>(hi);
         if (lo == hi) source.constant = Value{lo, source.exponent, 0, false};
+        narrow(source, e);
         sources.push_back(source);
         ChannelFacts& of = facts[at(c)];
         of.lo = std::min(of.lo, source.lo);

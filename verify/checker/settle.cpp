@@ -197,13 +197,14 @@ class Settling {
       Value value = *source.constant;
       for (const Step* step : steps) value = step->apply(value);
       const Int code = made.apply(source.lo);
-      if (!output_.is_named && target == nullptr) {  // any number will do
-        now = {};
+      if (on_grid(value, now.decimal) != code) {
+        if (output_.is_named)
+          wrong(op_.node, "post-op",
+                fmt::format("{}: constant {} must become another code than {}", place(p), source.lo,
+                            code));
+        now = {};  // a step on the way: any number will do
         now.decimal = output_.decimals[channel];
-      } else if (on_grid(value, now.decimal) != code) {
-        wrong(op_.node, "post-op",
-              fmt::format("{}: constant {} must become another code than {}", place(p), source.lo,
-                          code));
+        target = nullptr;
       }
       now.lo = now.hi = code;
       // x - x is 0, but the graph's ranges do not show it; both sides go by the same.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 namespace lockstep::checker {
 
@@ -102,7 +103,7 @@ void Sums::set_mean() {
       if (is_adaptive) {
         const Int begin = i * length / size[axis];
         const Int end = ((i + 1) * length + size[axis] - 1) / size[axis];
-        spans.push_back({begin, end, end - begin});
+        spans.push_back({begin, end, end - begin, 1});
         continue;
       }
       const Int padding = node_.list("padding")[axis];
@@ -110,13 +111,24 @@ void Sums::set_mean() {
       const Int last = std::min(first + node_.list("kernel_size")[axis], length + padding);
       const Int begin = std::max<Int>(first, 0), end = std::min(last, length);
       const bool with_padding = node_.integer("count_include_pad") != 0;
-      spans.push_back({begin, end, with_padding ? last - first : end - begin});
+      spans.push_back({begin, end, with_padding ? last - first : end - begin, 1});
     }
   }
   output_ = {in.rank, in.c, size[0], size[1]};
-  for (const Span& down : rows_)
-    for (const Span& across : columns_)
-      finest_ = std::max(finest_, exact_divisor_bits(down.count * across.count));
+  for (std::vector<Span>* const spans : {&rows_, &columns_}) {
+    Int common = 1;
+    for (const Span& span : *spans) {
+      common = std::lcm(common, span.count);
+      // float32 holds it, so that the quotient is that of each window's own sum and size.
+      if (common * divisor_ > Int{1} << 24)
+        fail_unknown(node_.name, "grid", "its windows have too many different sizes");
+    }
+    for (Span& span : *spans) span.multiplier = common / span.count;
+    divisor_ *= common;
+  }
+  if (!std::has_single_bit(static_cast<std::uint64_t>(divisor_))) return;
+  finest_ = std::countr_zero(static_cast<std::uint64_t>(divisor_));
+  divisor_ = 1;
 }
 
 void Sums::set_bilinear() {
@@ -133,22 +145,9 @@ void Sums::set_bilinear() {
       blends_[axis].push_back(
           {place / units, std::min(place / units + 1, size - 1), place % units});
     }
-    blend_decimal_ += std::countr_zero(static_cast<std::uint64_t>(units));
+    finest_ += std::countr_zero(static_cast<std::uint64_t>(units));
     (axis == 0 ? output_.h : output_.w) = size * factor;
   }
-  finest_ = blend_decimal_;
-}
-
-int Sums::exact_divisor_bits(Int count) {
-  const auto number = static_cast<std::uint64_t>(count);
-  return std::has_single_bit(number) ? std::countr_zero(number) : 0;
-}
-
-Int Sums::divisor(Int y, Int x) const {
-  if (kind_ != Kind::kMean) return 1;
-  const Int count =
-      rows_[static_cast<std::size_t>(y)].count * columns_[static_cast<std::size_t>(x)].count;
-  return std::has_single_bit(static_cast<std::uint64_t>(count)) ? 1 : count;
 }
 
 Value Sums::bias(Int o) const {

@@ -34,16 +34,18 @@ class Sums {
         return each_of_bilinear(o, y, x, visit);
     }
   }
-  // What the sum is divided by, in floating point; 1 unless it is a mean over other than 2^k
-  // positions. A mean over 2^k has it in its coefficients.
-  Int divisor(Int y, Int x) const;
+  // What every sum is divided by, in floating point: of a mean over windows of different sizes what
+  // they have in common, and the coefficients make up for it. 1 where that is 2^k: then it is in
+  // the coefficients' decimals.
+  Int divisor() const { return divisor_; }
   int finest() const { return finest_; }  // the largest decimal of any coefficient
   Value bias(Int o) const;                // 0 without one, and for a float bias
 
  private:
   enum class Kind { kConvolution, kLinear, kPair, kMean, kBilinear };
-  struct Span {  // positions begin .. end - 1; a mean divides by count
-    Int begin, end, count;
+  struct Span {  // positions begin .. end - 1; a mean divides by count, and multiplier * count is
+                 // the same for all
+    Int begin, end, count, multiplier;
   };
   struct Blend {  // (near * (2 * factor - weight) + far * weight) / (2 * factor)
     Int near, far, weight;
@@ -90,10 +92,10 @@ class Sums {
   void each_of_mean(Int o, Int y, Int x, const Visit& visit) const {
     const Span &down = rows_[static_cast<std::size_t>(y)],
                &across = columns_[static_cast<std::size_t>(x)];
-    const int decimal = exact_divisor_bits(down.count * across.count);
     for (Int row = down.begin; row < down.end; ++row)
       for (Int column = across.begin; column < across.end; ++column)
-        visit(std::size_t{0}, inputs_[0].index(o, row, column), Int{1}, decimal);
+        visit(std::size_t{0}, inputs_[0].index(o, row, column), down.multiplier * across.multiplier,
+              finest_);
   }
   template <typename Visit>
   void each_of_bilinear(Int o, Int y, Int x, const Visit& visit) const {
@@ -101,7 +103,7 @@ class Sums {
                 &across = blends_[1][static_cast<std::size_t>(x)];
     const auto meet = [&](Int row, Int column, Int coefficient) {
       if (coefficient != 0)
-        visit(std::size_t{0}, inputs_[0].index(o, row, column), coefficient, blend_decimal_);
+        visit(std::size_t{0}, inputs_[0].index(o, row, column), coefficient, finest_);
     };
     const Int up = 2 * factor_[0] - down.weight, left = 2 * factor_[1] - across.weight;
     meet(down.near, across.near, up * left);
@@ -113,7 +115,6 @@ class Sums {
     const Shape& in = inputs_[input];
     return in.index(in.c == 1 ? 0 : o, in.h == 1 ? 0 : y, in.w == 1 ? 0 : x);
   }
-  static int exact_divisor_bits(Int count);  // log2(count), or 0 where that is no integer
 
   const Node& node_;
   std::vector<Shape> inputs_;
@@ -125,7 +126,8 @@ class Sums {
   std::vector<std::int8_t> decimals_;  // per weight
   std::vector<Span> rows_, columns_;
   std::array<std::vector<Blend>, 2> blends_;
-  int blend_decimal_ = 0, finest_ = 0;
+  Int divisor_ = 1;
+  int finest_ = 0;
 };
 
 // The output size of a sliding window along an axis, as PyTorch counts it; Failure when none fits.

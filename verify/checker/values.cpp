@@ -307,8 +307,12 @@ Elements GraphValues::summed(const Node& node, std::size_t value) {
                         grid,
                         static_cast<Int>(lo),
                         static_cast<Int>(hi)};
-        if (const Int divisor = sums.divisor(y, x); divisor != 1)
-          element = after(element, float_step(Fn::kDivide, static_cast<float>(divisor)));
+        if (sums.divisor() != 1) {
+          // Both are exact in float32, so their quotient is rounded as that of the window's own.
+          if (element.magnitude() > Int{1} << 24)
+            fail_unknown(node.name, "float exact", "the sums of its mean exceed 2^24 steps");
+          element = after(element, float_step(Fn::kDivide, static_cast<float>(sums.divisor())));
+        }
         if (node.bias && !node.bias->floats.empty())
           element = after(element, float_step(Fn::kAdd, node.bias->floats[at(o)]));
         result.push_back(element);
