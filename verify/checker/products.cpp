@@ -403,7 +403,7 @@ std::vector<Source> OpChecker::largest() const {
     for (Int x = 0; x < output_.width; ++x)
       for (Int c = 0; c < output_.channels; ++c) {
         const Int e = node_element(c, y, x);
-        const Elements window = values.window(value_, e);
+        const Elements window = values.window(value_, e).elements;
         Elements found;
         each_of_window(
             y, x, [&](Int, Int pixel) { found.push_back(held(0)[at(pixel * in.channels + c)]); });

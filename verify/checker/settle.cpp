@@ -26,15 +26,16 @@ class Settling {
   }
 
   void run(std::vector<ChannelFacts>& facts) {
-    // A tensor that is not named may hold any step on the way to its node; the furthest is taken.
+    // A tensor that is not named may hold any step on the way to its node, the furthest is taken,
+    // and what is no step further on a grid of its own.
     std::optional<Failure> first;
-    for (int dropped = 0;; ++dropped) {
+    for (int attempt = 0;; ++attempt) {
       try {
-        try_with(dropped);
+        try_with(attempt / 2, attempt % 2 != 0);
         break;
       } catch (const Failure& failure) {
         if (!first) first = failure;
-        if (output_.is_named || is_last_try_) throw *first;
+        if (output_.is_named || (is_last_try_ && attempt % 2 != 0)) throw *first;
       }
     }
     for (std::size_t c = 0; c < facts.size(); ++c) facts[c].post = function(c).text();
@@ -107,7 +108,7 @@ class Settling {
   }
 
   // One way to read the output; throws Failure where it does not hold.
-  void try_with(int dropped) {
+  void try_with(int dropped, bool has_own_grid) {
     const Chains& chains = values_.chains();
     groups_.clear();
     numbers_.clear();
@@ -160,7 +161,7 @@ class Settling {
       now.decimal = decimal;
       // A tensor that is not named may keep what is not divided yet, and on any grid.
       now.factor = 1;
-      if (!output_.is_named && chain == source.of.chain) {
+      if (has_own_grid && chain == source.of.chain) {
         now.factor = source.factor;
         now.decimal = source.exponent - left_out(channel);
       }

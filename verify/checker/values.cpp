@@ -205,6 +205,13 @@ Element GraphValues::after_exact(const Element& element, const Step& step) {
   return result;
 }
 
+bool GraphValues::changes_nothing(const Element& element, const Step& step) const {
+  if (step.kind == Step::Kind::kFloat || chains_.is_real(element.chain)) return false;
+  if (step.kind == Step::Kind::kQuantize && step.decimal < element.decimal) return false;
+  const Value lo{element.lo, element.decimal, 0, false}, hi{element.hi, element.decimal, 0, false};
+  return equal(step.apply(lo), lo) && equal(step.apply(hi), hi);
+}
+
 Element GraphValues::after(const Element& element, const Step& step) {
   if (step.kind == Step::Kind::kFloat || chains_.is_real(element.chain)) {
     if (step.kind == Step::Kind::kQuantize) return after_exact(element, step);
@@ -213,9 +220,7 @@ Element GraphValues::after(const Element& element, const Step& step) {
     return result;
   }
   // A step that changes no value that can occur is none.
-  const Value lo{element.lo, element.decimal, 0, false}, hi{element.hi, element.decimal, 0, false};
-  const bool keeps_grid = step.kind != Step::Kind::kQuantize || step.decimal >= element.decimal;
-  if (keeps_grid && equal(step.apply(lo), lo) && equal(step.apply(hi), hi)) return element;
+  if (changes_nothing(element, step)) return element;
   return after_exact(element, step);
 }
 
@@ -353,14 +358,7 @@ Elements GraphValues::product(const Node& node, std::size_t value) {
   return result;
 }
 
-int GraphValues::before_pooling(int chain) const {
-  while (chain != 0 && chains_.last(chain).rises() &&
-         (chains_.is_real(chain) || chains_.last(chain).kind == Step::Kind::kRelu))
-    chain = chains_.parent(chain);
-  return chain;
-}
-
-Elements GraphValues::window(std::size_t value, Int e) const {
+Window GraphValues::window(std::size_t value, Int e) const {
   const Node& node = model_.nodes[value - model_.inputs.size()];
   const Elements& input = elements_[node.inputs[0]];
   const Shape &in = shapes_[node.inputs[0]], &out = shapes_[value];
@@ -377,53 +375,58 @@ Elements GraphValues::window(std::size_t value, Int e) const {
         elements.push_back(input[at(in.index(c, row, column))]);
     }
   if (elements.empty()) fail_unknown(node.name, "shapes", "a window lies in the padding");
-  const auto behind = [&](const Element& element) {
-    return chains_.between(before_pooling(element.chain), element.chain);
+  Window window{elements, {}};
+  const auto length = [&](const Element& element) {
+    return chains_.between(0, element.chain)->size();
   };
-  const auto steps = behind(elements[0]);
-  if (std::ranges::all_of(elements, [&](const Element& one) { return behind(one) == steps; }))
-    for (Element& element : elements) element.chain = before_pooling(element.chain);
-  return elements;
+  for (;;) {
+    const Element& longest = *std::ranges::max_element(window.elements, {}, length);
+    if (longest.chain == 0) return window;
+    const Step& step = chains_.last(longest.chain);
+    if (step.kind == Step::Kind::kQuantize || !step.rises()) return window;
+    // It may have been left out of an element's steps where it changes nothing.
+    const auto has_it = [&](const Element& element) {
+      return element.chain != 0 && chains_.last(element.chain).key() == step.key();
+    };
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const bool is_whole = window.elements[i].chain == elements[i].chain;
+      if (!has_it(window.elements[i]) && !(is_whole && changes_nothing(elements[i], step)))
+        return window;
+    }
+    for (Element& element : window.elements)
+      if (has_it(element)) element.chain = chains_.parent(element.chain);
+    window.behind.insert(window.behind.begin(), &step);
+  }
 }
 
 Elements GraphValues::largest(const Node& node, std::size_t value) {
   const Shape in = shapes_[node.inputs[0]];
   shapes_[value] = {in.rank, in.c, window_count(node, 0, in.h), window_count(node, 1, in.w)};
   const Shape out = shapes_[value];
-  const Elements& input = elements_[node.inputs[0]];
   Elements result;
   for (Int e = 0; e < out.count(); ++e) {
-    const Elements window = this->window(value, e);
+    const Window window = this->window(value, e);
     Element most{static_cast<std::int32_t>(value),
                  static_cast<std::int32_t>(e),
                  0,
                  INT32_MIN,
                  -kLimit,
                  -kLimit};
-    for (const Element& element : window) {
+    for (const Element& element : window.elements) {
       if (chains_.is_real(element.chain))
         fail_unknown(node.name, "grid",
                      "its input is not quantized, and its largest need not come from the largest "
                      "integer");
       most.decimal = std::max(most.decimal, element.decimal);
     }
-    for (const Element& element : window) {
+    for (const Element& element : window.elements) {
       const int shift = most.decimal - element.decimal;
       if (shift > 61 || element.magnitude() >= kLimit >> shift)
         fail_unknown(node.name, "grid", "its decimals lie too far apart");
       most.lo = std::max(most.lo, element.lo * (Int{1} << shift));
       most.hi = std::max(most.hi, element.hi * (Int{1} << shift));
     }
-    // The steps that follow: those of any element of the window that were taken away.
-    const Int y = e / out.w % out.h * node.list("stride")[0] - node.list("padding")[0];
-    const Int x = e % out.w * node.list("stride")[1] - node.list("padding")[1];
-    const auto inside = [&](std::size_t axis, Int first) {
-      const Int step = node.list("dilation")[axis];
-      return first >= 0 ? first : first + (-first + step - 1) / step * step;
-    };
-    const Element& full = input[at(in.index(e / (out.h * out.w), inside(0, y), inside(1, x)))];
-    const auto steps = chains_.between(window[0].chain, full.chain);
-    for (const Step* step : *steps) most.chain = chains_.extend(most.chain, *step);
+    for (const Step* step : window.behind) most.chain = chains_.extend(most.chain, *step);
     result.push_back(most);
   }
   return result;

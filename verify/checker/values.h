@@ -47,6 +47,13 @@ struct Element {
 };
 using Elements = std::vector<Element>;
 
+// What a max pooling takes the largest of, in row-major order. Steps that all of them went through
+// last and that never fall, but no quantize, are left out: they may as well follow the pooling.
+struct Window {
+  Elements elements;
+  std::vector<const Step*> behind;
+};
+
 // Every value of a model, worked out node by node. Throws Failure (unknown) for a network that has
 // no exact meaning, naming the layer.
 class GraphValues {
@@ -67,10 +74,8 @@ class GraphValues {
   // Of a sum: sum |products| + |bias| of the worst element of each channel, in steps of the finest
   // grid that its products use.
   const std::vector<Int>& float_bounds(std::size_t value) const { return float_bounds_[value]; }
-  // Of a max pooling: what the largest of is taken for its element e, in row-major order. Steps
-  // that all of them went through last and that never fall (relu, float functions) follow the
-  // pooling.
-  Elements window(std::size_t value, Int e) const;
+  // Of a max pooling: what its element e is the largest of.
+  Window window(std::size_t value, Int e) const;
 
  private:
   Elements evaluate(const Node& node, std::size_t value);
@@ -81,11 +86,10 @@ class GraphValues {
   Elements moved(const Node& node, Shape& shape);
   Elements concatenated(const Node& node, Shape& shape);
   Elements stepped(const Node& node, Elements elements, const Shape& shape);
+  // Whether a step keeps every value that can occur.
+  bool changes_nothing(const Element& element, const Step& step) const;
   Element after(const Element& element, const Step& step);
   Element after_exact(const Element& element, const Step& step);
-
-  // The chain without the steps at its end that may as well follow a max pooling.
-  int before_pooling(int chain) const;
 
   const Model& model_;
   std::vector<Shape> shapes_;
