@@ -67,11 +67,47 @@ std::string coverage_text(const ProbeReport& report) {
   return text;
 }
 
+// How far the paths agreed, in words.
+std::string agreement_text(const DifferentialResult& run, const std::optional<ProbeResult>& probes,
+                           const Options& options) {
+  std::string text = fmt::format("agreed on {} inputs", run.samples);
+  if (!options.proof) text += ", not proved";
+  if (options.float_path == nullptr) text += "; float path not compared";
+  const auto least = std::ranges::min_element(run.paths, {}, &PathReport::samples);
+  if (least != run.paths.end() && least->samples < run.samples)
+    text +=
+        fmt::format("; the least tested path, {}, ran on {} of them", least->path, least->samples);
+  if (probes) text += "; " + coverage_text(probes->report);
+  return text;
+}
+
+// Of a plan that the checker proved and whose paths agreed.
+Verdict verdict_of_proof(const ProofOutcome& proof, const std::string& agreement,
+                         const std::optional<ProbeResult>& probes, const Options& options) {
+  if (proof.kind == ProofOutcome::Kind::kUnknown)
+    return Unknown{fmt::format("not proved: obligation '{}': {}; {}", proof.obligation, proof.text,
+                               agreement)};
+  if (options.c_folder && !probes)
+    return Unknown{"the plan is proved, but the layers of the C were not probed; " + agreement};
+  if (probes &&
+      (probes->report.covered < probes->report.weights || !probes->report.not_probed.empty()))
+    return Unknown{"the plan is proved, but not every number of the C is covered; " + agreement};
+  std::string reference = "float32";
+  for (const std::string& layer : proof.unstable_layers)
+    reference += fmt::format("{} '{}'",
+                             &layer == proof.unstable_layers.data()
+                                 ? ", and double where float32 is not order-stable, in"
+                                 : ",",
+                             layer);
+  return Proved{fmt::format("for every input, against {}; {}", reference, agreement)};
+}
+
 Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
               const DifferentialResult& run, const std::optional<ProbeResult>& probes,
-              bool has_float_path, bool& agreed) {
-  agreed = false;
+              const Options& options, Report& report) {
   if (constants.refuted) return *constants.refuted;
+  if (options.proof && options.proof->kind == ProofOutcome::Kind::kRefuted)
+    return Refuted{options.proof->layer, options.proof->text};
   if (run.first_divergence) return Refuted{run.first_divergence->layer, run.first_divergence->text};
   if (probes && probes->refuted) return *probes->refuted;
   const UnstableNodes unstable = find_unstable(network);
@@ -79,7 +115,10 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
     const Divergence& divergence = *run.first_float_divergence;
     if (std::ranges::find(unstable.affected, divergence.layer) == unstable.affected.end())
       return Refuted{divergence.layer, divergence.text};
-    return Unknown{divergence.text + unstable_text(network, unstable)};
+    report.float32_witness = divergence.text;
+    // What was proved is proved against double there.
+    if (!options.proof || options.proof->kind != ProofOutcome::Kind::kProved)
+      return Unknown{divergence.text + unstable_text(network, unstable)};
   }
   if (constants.unknown)
     return Unknown{fmt::format("the plan is not understood: {}", *constants.unknown)};
@@ -88,15 +127,10 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
   if (probes && !probes->failure.empty())
     return Unknown{fmt::format("{}: {}", probes->report.path, probes->failure)};
   if (run.samples == 0) return Unknown{"nothing was compared: no samples"};
-  agreed = true;
-  std::string reason = fmt::format("agreed on {} inputs, not proved", run.samples);
-  if (!has_float_path) reason += "; float path not compared";
-  const auto least = std::ranges::min_element(run.paths, {}, &PathReport::samples);
-  if (least != run.paths.end() && least->samples < run.samples)
-    reason +=
-        fmt::format("; the least tested path, {}, ran on {} of them", least->path, least->samples);
-  if (probes) reason += "; " + coverage_text(probes->report);
-  return Unknown{reason + unstable_text(network, unstable)};
+  report.agreed = true;
+  const std::string agreement = agreement_text(run, probes, options);
+  if (options.proof) return verdict_of_proof(*options.proof, agreement, probes, options);
+  return Unknown{agreement + unstable_text(network, unstable)};
 }
 
 }  // namespace
@@ -120,8 +154,7 @@ Report verify_plan(const Graph& graph, const StateDict& state, std::span<const B
 
   Report report;
   if (probes) report.c_probes = probes->report;
-  report.verdict =
-      judge(network, constants, run, probes, options.float_path != nullptr, report.agreed);
+  report.verdict = judge(network, constants, run, probes, options, report);
   report.samples = run.samples;
   report.paths = run.paths;
   report.constants_checked = constants.checked;

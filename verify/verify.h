@@ -5,8 +5,9 @@
 // bit for bit; (2) runs the float path, the exact integer semantics, the plan on every kernel
 // variant that this CPU can run, and the generated C on every requested target, on the same inputs,
 // and compares every visible tensor with zero tolerance; (3) probes each operator of the generated
-// C alone and says how many of its weights and biases that covers. It has no proof for all inputs;
-// the verdict for an agreeing network is Unknown.
+// C alone and says how many of its weights and biases that covers. The proof for all inputs is the
+// checker's (verify/checker), which shares no code with this; its outcome is an option. Proved is
+// only what both agree about.
 #pragma once
 
 #include <chrono>
@@ -63,8 +64,18 @@ class FloatPath {
 };
 std::unique_ptr<FloatPath> make_float_path(const Graph& graph, const StateDict& state);
 
+// What verify/checker says of the plan: it proves, from the files alone, that every named tensor
+// and every output is what the graph says, for all inputs, or names what it cannot show.
+struct ProofOutcome {
+  enum class Kind : std::uint8_t { kProved, kRefuted, kUnknown };
+  Kind kind = Kind::kUnknown;
+  std::string layer, obligation, text;       // of what does not hold
+  std::vector<std::string> unstable_layers;  // proved against double: float32 depends on the order
+};
+
 struct Options {
   std::span<const std::byte> plan;
+  std::optional<ProofOutcome> proof;              // without one nothing is Proved
   std::optional<std::filesystem::path> c_folder;  // with the C that compile --emit-c wrote
   std::string c_prefix = "net";
   std::vector<std::string> targets = {"host"};  // "host", "cortex-m4"; with c_folder not empty
@@ -113,6 +124,9 @@ struct Report {
   // differed; without a float path the verdict says so. This is what Unknown "agreed on N inputs,
   // not proved" rests on, and the only Unknown that may be accepted as tested. It is no proof.
   bool agreed = false;
+  // An input on which LibTorch's float32 differs, in or behind a layer whose float32 sum depends on
+  // the order; empty when none was found.
+  std::string float32_witness;
   std::int64_t samples = 0;
   std::vector<PathReport> paths;
   std::optional<ProbeReport> c_probes;  // with C, when nothing differed before

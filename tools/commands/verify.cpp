@@ -10,11 +10,13 @@
 #include <memory>
 
 #include "compile/support/error.h"
+#include "tools/certify/certify.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
 #include "tools/support/open_plan.h"
 #include "tools/support/options.h"
+#include "tools/support/outputs.h"
 #include "tools/support/table.h"
 #include "tools/verbs/verbs.h"
 #include "train/datasets/dataset.h"
@@ -27,6 +29,7 @@ using Json = nlohmann::ordered_json;
 
 struct VerifyArguments {
   fs::path graph, weights, plan, c_folder;
+  fs::path certificate, sign;
   std::string prefix = "net";
   std::string data, accept;
   std::int64_t max_images = 0;  // 0: all
@@ -212,7 +215,20 @@ Json accuracy_to_json(const Accuracy& accuracy) {
   return json;
 }
 
+// What the options were, for the certificate.
+std::vector<std::string> option_texts(const VerifyArguments& arguments) {
+  return {fmt::format("--random {}", arguments.random_samples),
+          fmt::format("--max-images {}", arguments.max_images),
+          fmt::format("--targets {}", fmt::join(arguments.targets, ","))};
+}
+
 int verify_files(const VerifyArguments& arguments) {
+  // An older certificate goes, whatever happens now.
+  Outputs outputs({arguments.graph, arguments.weights, arguments.plan, arguments.sign});
+  if (!arguments.certificate.empty()) {
+    outputs.claim(arguments.certificate);
+    outputs.claim(signature_file(arguments.certificate));
+  }
   const Graph graph = read_graph(arguments.graph);
   const StateDict state = read_state_dict(arguments.weights);
   const PlanFile plan(arguments.plan);
@@ -224,7 +240,10 @@ int verify_files(const VerifyArguments& arguments) {
       naming_files(files, [&] { return float_path_of_this_build(graph, state); });
 
   Console console(arguments.output);
+  const PlanProof proof = prove_plan(arguments.graph, arguments.weights, plan.bytes());
+  console.progress(proof.text());
   verify::Options options;
+  options.proof = proof.outcome;
   options.plan = plan.bytes();
   if (!arguments.c_folder.empty()) options.c_folder = arguments.c_folder;
   options.c_prefix = arguments.prefix;
@@ -236,12 +255,31 @@ int verify_files(const VerifyArguments& arguments) {
   const verify::Report report =
       naming_files(files, [&] { return verify::verify_plan(graph, state, batches, options); });
   const Outcome outcome = outcome_of(report, arguments.accept == "tested");
+  const bool is_proved = std::holds_alternative<verify::Proved>(report.verdict);
+  if (is_proved && !arguments.certificate.empty()) {
+    write_certificate({.graph = arguments.graph,
+                       .weights = arguments.weights,
+                       .plan = arguments.plan,
+                       .c_folder = arguments.c_folder,
+                       .c_prefix = arguments.prefix,
+                       .certificate = arguments.certificate,
+                       .private_key = arguments.sign,
+                       .verdict = outcome.line,
+                       .options = option_texts(arguments),
+                       .seed = arguments.seed,
+                       .data = arguments.data,
+                       .codes = images.codes},
+                      *proof.proof, report);
+    outputs.keep();
+  }
 
   Json json{{"plan", arguments.plan.string()}};
   json.update(outcome.json);
   json["samples"] = report.samples;
   json["constants_checked"] = report.constants_checked;
   json["paths"] = paths_to_json(report);
+  json["proof"] = proof.json();
+  if (!report.float32_witness.empty()) json["float32_witness"] = report.float32_witness;
   if (report.c_probes) json["c_probes"] = probes_to_json(*report.c_probes);
 
   console.print(table_text(report));
@@ -252,6 +290,10 @@ int verify_files(const VerifyArguments& arguments) {
     console.print(accuracy_text(accuracy));
     json["accuracy"] = accuracy_to_json(accuracy);
   }
+  console.print(proof.text());
+  if (!report.float32_witness.empty())
+    console.print(
+        fmt::format("float32 depends on the order, for example: {}", report.float32_witness));
   console.print(outcome.line);
   console.print_json(json);
   return outcome.exit_code;
@@ -293,6 +335,12 @@ Action add_verify(CLI::App& verb) {
                   "tested: exit 0, not 3, when everything was compared and agreed, without a proof")
       ->check(CLI::IsMember({"tested"}))
       ->type_name("tested");
+  CLI::Option* const certificate = add_path(
+      verb, "--certificate", arguments->certificate,
+      "When the plan is proved, write a certificate that `lockstep check` derives again", "C.json");
+  add_path(verb, "--sign", arguments->sign, "Sign it with this Ed25519 key, into C.json.sig",
+           "KEY.pem")
+      ->needs(certificate);
   add_output_options(verb, arguments->output);
   return [arguments] { return verify_files(*arguments); };
 }

@@ -1,0 +1,96 @@
+#include "tools/certify/certify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "compile/support/error.h"
+#include "compile/support/files.h"
+#include "verify/checker/certificate.h"
+#include "verify/checker/model.h"
+#include "verify/checker/plan.h"
+#include "verify/checker/signature.h"
+
+namespace lockstep::cli {
+
+namespace fs = std::filesystem;
+using Kind = verify::ProofOutcome::Kind;
+
+PlanProof prove_plan(const fs::path& graph, const fs::path& weights,
+                     std::span<const std::byte> plan) {
+  PlanProof result;
+  try {
+    result.proof = checker::prove(checker::read_model(graph, weights), checker::read_plan(plan));
+    result.outcome.kind = Kind::kProved;
+    result.outcome.unstable_layers = result.proof->unstable_layers;
+  } catch (const checker::Failure& failure) {
+    result.outcome = {failure.is_unknown ? Kind::kUnknown : Kind::kRefuted,
+                      failure.layer,
+                      failure.obligation,
+                      failure.text,
+                      {}};
+  } catch (const checker::BadFile& error) {
+    result.outcome = {Kind::kUnknown, "", "files", error.what(), {}};
+  }
+  return result;
+}
+
+std::string PlanProof::text() const {
+  if (outcome.kind != Kind::kProved)
+    return fmt::format("proof for all inputs: {} '{}': {}",
+                       outcome.kind == Kind::kRefuted ? "refuted in" : "no result for",
+                       outcome.obligation, outcome.text);
+  return fmt::format(
+      "proof for all inputs: holds for {} operators, {} elements, {} weights and biases",
+      proof->layers.size(), proof->elements_checked, proof->weights_checked);
+}
+
+nlohmann::ordered_json PlanProof::json() const {
+  static constexpr const char* kKinds[] = {"proved", "refuted", "unknown"};
+  nlohmann::ordered_json json{{"outcome", kKinds[static_cast<int>(outcome.kind)]}};
+  if (!proof) {
+    json["obligation"] = outcome.obligation;
+    json["layer"] = outcome.layer;
+    json["reason"] = outcome.text;
+    return json;
+  }
+  json["operators"] = proof->layers.size();
+  json["elements"] = proof->elements_checked;
+  json["weights"] = proof->weights_checked;
+  json["unstable_layers"] = proof->unstable_layers;
+  return json;
+}
+
+fs::path signature_file(const fs::path& certificate) {
+  return checker::signature_path(certificate);
+}
+
+void write_certificate(const CertificateRequest& request, const checker::Proof& proof,
+                       const verify::Report& report) {
+  try {
+    const fs::path folder = fs::absolute(request.certificate).parent_path();
+    checker::CertificateInputs inputs;
+    inputs.tool = "lockstep " LOCKSTEP_VERSION;
+    inputs.graph = checker::certify_file(request.graph, folder);
+    inputs.weights = checker::certify_file(request.weights, folder);
+    inputs.plan = checker::certify_file(request.plan, folder);
+    if (!request.c_folder.empty())
+      for (const char* end : {".c", ".h", "_selftest.c"})
+        inputs.sources.push_back(
+            checker::certify_file(request.c_folder / (request.c_prefix + end), folder));
+    inputs.verdict = request.verdict;
+    inputs.options = request.options;
+    inputs.seed = request.seed;
+    if (!request.data.empty())
+      inputs.data = {request.data, checker::sha256(std::as_bytes(request.codes))};
+    for (const verify::PathReport& path : report.paths)
+      inputs.runs.push_back({path.path, path.samples, path.tensors, path.values});
+    write_file_atomically(request.certificate,
+                          checker::certificate_text(checker::certificate_json(inputs, proof)));
+    if (!request.private_key.empty()) checker::sign_file(request.certificate, request.private_key);
+  } catch (const checker::BadFile& error) {
+    throw InputError(error.what());
+  }
+}
+
+}  // namespace lockstep::cli

@@ -1,0 +1,50 @@
+// The proof of a plan for all inputs, as `verify` uses it, and the certificate that it writes. What
+// proves is verify/checker, from the files alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "verify/checker/proof.h"
+#include "verify/verify.h"
+
+namespace lockstep::cli {
+
+struct PlanProof {
+  verify::ProofOutcome outcome;
+  std::optional<checker::Proof> proof;  // when it holds
+
+  std::string text() const;  // one line
+  nlohmann::ordered_json json() const;
+};
+
+// A file that the checker cannot read, though others could, is an outcome that is unknown.
+PlanProof prove_plan(const std::filesystem::path& graph, const std::filesystem::path& weights,
+                     std::span<const std::byte> plan);
+
+struct CertificateRequest {
+  std::filesystem::path graph, weights, plan;
+  std::filesystem::path c_folder;  // empty: no C
+  std::string c_prefix;
+  std::filesystem::path certificate, private_key;  // no key: not signed
+  std::string verdict;
+  std::vector<std::string> options;
+  std::uint64_t seed = 0;
+  std::string data;                     // how the data set was named; empty: none
+  std::span<const std::int16_t> codes;  // of its images
+};
+
+// Where the signature of a certificate lies.
+std::filesystem::path signature_file(const std::filesystem::path& certificate);
+
+// InputError when a file cannot be read or written, or the key is none.
+void write_certificate(const CertificateRequest& request, const checker::Proof& proof,
+                       const verify::Report& report);
+
+}  // namespace lockstep::cli
