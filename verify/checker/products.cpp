@@ -393,6 +393,11 @@ std::vector<Source> OpChecker::products(std::vector<ChannelFacts>& facts) const 
   return sources;
 }
 
+void OpChecker::refuse_window(Int channel, Int y, Int x) const {
+  wrong(op_.node, "wiring",
+        fmt::format("{}: it takes the largest of other values", place(channel, y, x)));
+}
+
 std::vector<Source> OpChecker::largest() const {
   need_shape(graph_node().op.starts_with("max_pool"),
              "the plan takes the largest, the graph does not");
@@ -403,36 +408,45 @@ std::vector<Source> OpChecker::largest() const {
     for (Int x = 0; x < output_.width; ++x)
       for (Int c = 0; c < output_.channels; ++c) {
         const Int e = node_element(c, y, x);
-        const Elements window = values.window(value_, e).elements;
+        const Window window = values.window(value_, e);
         Elements found;
         each_of_window(
             y, x, [&](Int, Int pixel) { found.push_back(held(0)[at(pixel * in.channels + c)]); });
         Source source;
         source.of = {static_cast<std::int32_t>(value_), static_cast<std::int32_t>(e), 0, 0, 0, 0};
-        source.exponent = found.empty() ? 0 : found[0].decimal;
         source.lo = source.hi = -(Int{1} << 62);
-        // Those of the steps that the values went through already follow the pooling in the term.
-        std::optional<std::vector<const Step*>> behind;
-        source.factor = found.empty() ? 1 : found[0].factor;
-        bool is_it = window.size() == found.size();
-        for (std::size_t i = 0; is_it && i < window.size(); ++i) {
-          source.lo = std::max(source.lo, found[i].lo);
-          source.hi = std::max(source.hi, found[i].hi);
-          if (is_constant(found[i]) && is_constant(window[i]) &&
-              equal(GraphValues::constant(found[i]), GraphValues::constant(window[i])))
-            continue;
-          const auto steps = values.chains().between(window[i].chain, found[i].chain);
-          is_it = steps && found[i].factor == source.factor &&
-                  found[i].decimal == source.exponent && window[i].node == found[i].node &&
-                  window[i].index == found[i].index && (!behind || *behind == *steps);
-          behind = steps;
+        if (found.size() != window.elements.size()) refuse_window(c, y, x);
+        source.exponent = found[0].decimal;
+        source.factor = found[0].factor;
+        // Steps that follow the pooling in the graph, and that the plan's values have behind them.
+        std::vector<const Step*> done;
+        std::vector<std::vector<const Step*>> of_each;
+        bool has_constant = false;
+        for (std::size_t i = 0; i < found.size(); ++i) {
+          const Element &one = found[i], &wanted = window.elements[i];
+          source.lo = std::max(source.lo, one.lo);
+          source.hi = std::max(source.hi, one.hi);
+          const bool is_number = is_constant(one) && is_constant(wanted) &&
+                                 equal(GraphValues::constant(one), GraphValues::constant(wanted));
+          has_constant = has_constant || is_number;
+          const auto steps = is_number ? std::optional(window.behind)
+                                       : values.chains().between(wanted.chain, one.chain);
+          if (!steps || one.factor != source.factor || one.decimal != source.exponent ||
+              (!is_number && (one.node != wanted.node || one.index != wanted.index)))
+            refuse_window(c, y, x);
+          if (steps->size() > done.size()) done = *steps;
+          of_each.push_back(*steps);
         }
-        if (!is_it)
-          wrong(op_.node, "wiring",
-                fmt::format("{}: it takes the largest of other values", place(c, y, x)));
-        if (behind)
-          for (const Step* step : *behind)
-            source.of.chain = state_.values.chains().extend(source.of.chain, *step);
+        // A constant has all of them behind it; a value that they do not change may lack them.
+        if (has_constant && done != window.behind) refuse_window(c, y, x);
+        for (std::size_t i = 0; i < found.size(); ++i)
+          if (of_each[i] != done && !(of_each[i].empty() && source.factor == 1 &&
+                                      std::ranges::all_of(done, [&](const Step* step) {
+                                        return values.changes_nothing(found[i], *step);
+                                      })))
+            refuse_window(c, y, x);
+        for (const Step* step : done)
+          source.of.chain = state_.values.chains().extend(source.of.chain, *step);
         if (source.lo == source.hi && source.factor == 1)
           source.constant = Value{source.lo, source.exponent, 0, false};
         sources.push_back(source);

@@ -43,6 +43,7 @@ class OpChecker {
   Value rest_of(const Value& graph_constant, int exponent, Wide plan_constant, Int factor,
                 const std::string& where) const;
   void narrow(Source& source, Int e) const;
+  [[noreturn]] void refuse_window(Int channel, Int y, Int x) const;
   std::string place(Int channel, Int y, Int x) const;
 
   State& state_;

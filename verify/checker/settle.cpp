@@ -231,6 +231,8 @@ class Settling {
       const auto [lo, hi] = range_on_grid(*target, now.decimal);
       now.lo = std::max(now.lo, lo);
       now.hi = std::min(now.hi, hi);
+      // Both sides go by the graph's ranges about what is constant.
+      if (now.lo >= now.hi && target->lo != target->hi) std::tie(now.lo, now.hi) = std::tie(lo, hi);
     }
     const Int half = Int{1} << (output_.bits - 1);
     if (now.lo < -half || now.hi >= half)

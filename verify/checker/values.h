@@ -74,6 +74,8 @@ class GraphValues {
   // Of a sum: sum |products| + |bias| of the worst element of each channel, in steps of the finest
   // grid that its products use.
   const std::vector<Int>& float_bounds(std::size_t value) const { return float_bounds_[value]; }
+  // Whether a step keeps every value that an element can have.
+  bool changes_nothing(const Element& element, const Step& step) const;
   // Of a max pooling: what its element e is the largest of.
   Window window(std::size_t value, Int e) const;
 
@@ -86,8 +88,6 @@ class GraphValues {
   Elements moved(const Node& node, Shape& shape);
   Elements concatenated(const Node& node, Shape& shape);
   Elements stepped(const Node& node, Elements elements, const Shape& shape);
-  // Whether a step keeps every value that can occur.
-  bool changes_nothing(const Element& element, const Step& step) const;
   Element after(const Element& element, const Step& step);
   Element after_exact(const Element& element, const Step& step);
 
