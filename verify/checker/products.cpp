@@ -419,26 +419,27 @@ std::vector<Source> OpChecker::largest() const {
         source.exponent = found[0].decimal;
         source.factor = found[0].factor;
         // Steps that follow the pooling in the graph, and that the plan's values have behind them.
-        std::vector<const Step*> done;
+        std::vector<const Step*> done, exact;  // exact: those that constants have behind them
+        for (const Step* step : window.behind) {
+          if (step->kind == Step::Kind::kFloat) break;
+          exact.push_back(step);
+        }
         std::vector<std::vector<const Step*>> of_each;
-        bool has_constant = false;
         for (std::size_t i = 0; i < found.size(); ++i) {
           const Element &one = found[i], &wanted = window.elements[i];
           source.lo = std::max(source.lo, one.lo);
           source.hi = std::max(source.hi, one.hi);
           const bool is_number = is_constant(one) && is_constant(wanted) &&
                                  equal(GraphValues::constant(one), GraphValues::constant(wanted));
-          has_constant = has_constant || is_number;
-          const auto steps = is_number ? std::optional(window.behind)
-                                       : values.chains().between(wanted.chain, one.chain);
+          const auto steps =
+              is_number ? std::optional(exact) : values.chains().between(wanted.chain, one.chain);
           if (!steps || one.factor != source.factor || one.decimal != source.exponent ||
               (!is_number && (one.node != wanted.node || one.index != wanted.index)))
             refuse_window(c, y, x);
           if (steps->size() > done.size()) done = *steps;
           of_each.push_back(*steps);
         }
-        // A constant has all of them behind it; a value that they do not change may lack them.
-        if (has_constant && done != window.behind) refuse_window(c, y, x);
+        // A value that they do not change may lack them.
         for (std::size_t i = 0; i < found.size(); ++i)
           if (of_each[i] != done && !(of_each[i].empty() && source.factor == 1 &&
                                       std::ranges::all_of(done, [&](const Step* step) {

@@ -18,6 +18,7 @@ namespace {
 bool is_identity(const Node& node) {
   constexpr std::array<std::string_view, 5> kOps = {"dropout", "identity", "flatten", "softmax",
                                                     "log_softmax"};
+  if (node.op == "transpose") return node.integer("dim0") == node.integer("dim1");
   return std::ranges::find(kOps, node.op) != kOps.end();
 }
 
