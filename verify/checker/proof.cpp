@@ -41,7 +41,7 @@ class Prover {
       const PlanTensor& tensor = plan_.tensors[plan_.inputs[i]];
       const bool is_raw = input.raw.has_value();
       if (tensor.name != input.name || tensor.has_map || tensor.is_raw != is_raw ||
-          (!is_raw && tensor.bits != input.bits) || !state_.fits(tensor))
+          (is_raw ? tensor.is_named : tensor.bits != input.bits) || !state_.fits(tensor))
         wrong(input.name, "wiring", "the plan's input is another tensor");
       Elements& held = state_.held[plan_.inputs[i]];
       const Elements& fed = values_.fed(i);
@@ -52,7 +52,7 @@ class Prover {
       }
     }
     for (const PlanTensor& tensor : plan_.tensors)
-      if (tensor.is_named && !(tensor.is_raw && tensor.is_input) && !state_.fits(tensor))
+      if (tensor.is_named && !state_.fits(tensor))
         wrong(tensor.name, "wiring", "its tensor has another shape, or no node of the graph");
   }
 
