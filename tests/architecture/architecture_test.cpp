@@ -37,13 +37,15 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"train/datasets", {"compile/support", "compile/graph"}},
     {"train", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
     {"verify/checker", {"intrt"}},
+    {"verify/mutate", {"verify/checker", "intrt"}},
     {"verify", {"compile/support", "compile/graph", "compile/checkpoint", "intrt"}},
     {"tools",
      {"compile", "compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "intrt",
-      "train", "train/datasets", "verify", "tools/zoo"}},
+      "train", "train/datasets", "verify", "verify/checker", "verify/mutate", "tools/zoo"}},
     {"tools/zoo", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
     {"tools/bench",
-     {"compile/support", "compile/graph", "compile/ir", "compile/backends", "intrt", "train"}},
+     {"compile", "compile/support", "compile/graph", "compile/ir", "compile/backends", "intrt",
+      "train", "tools/zoo", "verify", "verify/checker", "verify/mutate"}},
 };
 
 std::string part_of(const std::string& path) {
