@@ -5,9 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
+#include <future>
 #include <string>
 #include <vector>
 
@@ -60,21 +62,37 @@ mutate::Score score_of(const Subject& subject, std::int64_t count, std::uint64_t
                        compile_network(graph, state, {}).plan, {count, seed, {}});
 }
 
-int run(std::int64_t mutants, std::uint64_t seed, const std::vector<std::string>& names) {
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+// Several networks at a time; what comes out does not depend on how many.
+int run(std::int64_t mutants, std::uint64_t seed, const std::vector<std::string>& names, int jobs) {
+  const std::vector<Subject> all = subjects(names);
+  std::vector<mutate::Score> scores(all.size());
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < all.size(); i = next++) {
+      const double start = thread_seconds();
+      scores[i] = score_of(
+          all[i], static_cast<std::int64_t>(std::ceil(all[i].share * static_cast<double>(mutants))),
+          seed);
+      const mutate::KindScore total = scores[i].total();
+      const std::string line =
+          fmt::format("{:<20} {:<20} {:>6} mutants {:>5} equal {:>4} survived {:>7.1f} s\n",
+                      all[i].network->name, all[i].options.per_channel ? "per channel, pruned" : "",
+                      total.made, total.equal, total.survived, thread_seconds() - start);
+      std::fputs(line.c_str(), stdout);
+      std::fflush(stdout);
+    }
+  };
+  std::vector<std::future<void>> workers;
+  for (int job = 0; job < jobs; ++job) workers.push_back(std::async(std::launch::async, work));
+  for (std::future<void>& worker : workers) worker.get();
   mutate::Score sum;
-  for (const Subject& subject : subjects(names)) {
-    const auto count =
-        static_cast<std::int64_t>(std::ceil(subject.share * static_cast<double>(mutants)));
-    const std::clock_t start = std::clock();
-    const mutate::Score score = score_of(subject, count, seed);
-    const mutate::KindScore total = score.total();
-    fmt::print("{:<20} {:<22} {:>6} mutants {:>5} equal {:>5} survived {:>7.1f} s\n",
-               subject.network->name, subject.options.per_channel ? "per channel, pruned" : "",
-               total.made, total.equal, total.survived,
-               static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
-    std::fflush(stdout);
-    sum += score;
-  }
+  for (const mutate::Score& score : scores) sum += score;
   fmt::print("\n{}", mutate::to_text(sum));
   return sum.total().made > 0 && sum.survivors.empty() ? 0 : 1;
 }
@@ -89,9 +107,11 @@ int main(int count, char** arguments) {
   app.add_option("--mutants", mutants, "At least so many in all")->check(CLI::PositiveNumber);
   app.add_option("--seed", seed, "Of the changes");
   app.add_option("--networks", names, "Of the zoo; without it all but the largest")->delimiter(',');
+  int jobs = 1;
+  app.add_option("--jobs", jobs, "Networks at a time")->check(CLI::Range(1, 64));
   CLI11_PARSE(app, count, arguments);
   try {
-    return run(mutants, seed, names);
+    return run(mutants, seed, names, jobs);
   } catch (const checker::Failure& failure) {
     fmt::print(stderr, "the checker does not accept the plan as it was compiled: {}\n",
                failure.text);
