@@ -176,6 +176,37 @@ TEST_CASE("verify runs plan and C on raw bytes, those of a data set included") {
   for (const Json& path : report.at("paths")) CHECK(path.at("differing") == 0);
 }
 
+TEST_CASE("verify makes wrong versions of the plan on request, and none goes unseen") {
+  const Compiled net;
+  const auto verify = [&](std::vector<std::string> more) {
+    std::vector<std::string> command = {kLockstep,   "verify",
+                                        "--graph",   (kNetwork / "graph.json").string(),
+                                        "--weights", (kNetwork / "state_dict.pt").string(),
+                                        "--plan",    net.plan(),
+                                        "--random",  "4",
+                                        "--accept",  "tested"};
+    command.insert(command.end(), more.begin(), more.end());
+    return run_process(command);
+  };
+  const Finished usual = verify({"--json", "--quiet", "--self-test"});
+  INFO(usual.err);
+  CHECK(usual.exit_code == 0);
+  const Json test = Json::parse(usual.out).at("self_test");
+  CHECK(test.at("made") == 200);
+  CHECK(test.at("survived") == 0);
+  CHECK(test.at("survivors").empty());
+  CHECK(test.at("refuted") > 50);
+  CHECK(test.at("kinds").at("weight").at("made") == test.at("kinds").at("weight").at("refuted"));
+  const Finished few = verify({"--self-test", "26"});
+  CHECK(few.exit_code == 0);
+  CHECK(few.out.find("self-test with 26 changed plans of seed 1: passed") != std::string::npos);
+  const Finished none = verify({"--self-test", "0"});
+  CHECK(none.exit_code == 2);
+  CHECK(none.err.find("--self-test 0: must be a whole number from 1 to 1000000") !=
+        std::string::npos);
+  CHECK(!Json::parse(verify({"--json", "--quiet"}).out).contains("self_test"));
+}
+
 TEST_CASE("inspect shows how raw bytes are normalised, and a plan that takes bytes") {
   const RawCompiled raw;
   const std::string graph = out_of({kLockstep, "inspect", raw.graph_file()});

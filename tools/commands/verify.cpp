@@ -12,6 +12,7 @@
 #include "compile/support/error.h"
 #include "tools/certify/certify.h"
 #include "tools/commands/command.h"
+#include "tools/commands/self_test.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
 #include "tools/support/open_plan.h"
@@ -36,6 +37,7 @@ struct VerifyArguments {
   std::vector<std::string> targets = {"host"};
   std::int64_t random_samples = 64;
   std::uint64_t seed = 1;
+  std::int64_t self_test = 0;  // changed plans; 0: none
   OutputOptions output;
 };
 
@@ -295,8 +297,16 @@ int verify_files(const VerifyArguments& arguments) {
     console.print(
         fmt::format("float32 depends on the order, for example: {}", report.float32_witness));
   console.print(outcome.line);
+  std::optional<int> exit_code;
+  if (arguments.self_test > 0) {
+    const SelfTest test = self_test(arguments.graph, arguments.weights, plan.bytes(),
+                                    arguments.self_test, arguments.seed);
+    console.print("\n" + test.text);
+    json["self_test"] = test.json;
+    exit_code = test.exit_code;
+  }
   console.print_json(json);
-  return outcome.exit_code;
+  return exit_code.value_or(outcome.exit_code);
 }
 
 }  // namespace
@@ -341,6 +351,11 @@ Action add_verify(CLI::App& verb) {
   add_path(verb, "--sign", arguments->sign, "Sign it with this Ed25519 key, into C.json.sig",
            "KEY.pem")
       ->needs(certificate);
+  add_integer<std::int64_t>(verb, "--self-test", arguments->self_test, 1, 1'000'000,
+                            "Change the plan in N ways and see that the proof notices")
+      ->expected(0, 1)
+      ->default_str("200")
+      ->type_name("N");
   add_output_options(verb, arguments->output);
   return [arguments] { return verify_files(*arguments); };
 }
