@@ -53,6 +53,14 @@ struct TensorCodes {
 // raw input its bytes, 0 to 255, with decimal 0.
 using Batch = std::vector<TensorCodes>;
 
+// Samples that are made when they are asked for, so that a large data set needs no memory.
+struct DataSource {
+  std::int64_t samples = 0;
+  // Samples [first, first + count), inside [0, samples); may be asked for any of them again, and
+  // must then give the same. Called in one thread at a time.
+  std::function<Batch(std::int64_t first, std::int64_t count)> take;
+};
+
 // The float path: LibTorch in eval mode, in the canonical order of operations (docs/arithmetic.md).
 // Made by make_float_path() in verify/float_path, the only part that needs LibTorch.
 class FloatPath {
@@ -80,12 +88,13 @@ struct Options {
   std::string c_prefix = "net";
   std::vector<std::string> targets = {"host"};  // "host", "cortex-m4"; with c_folder not empty
   FloatPath* float_path = nullptr;              // null: the verdict says that it was not compared
-  // Samples made up besides `data`: this many random ones, and on top of them corner codes and, for
-  // each output channel of the first linear layer, the inputs that drive its accumulator to its
+  DataSource source;  // the caller's data, behind the batches given to verify_plan
+  // Samples made up besides the data: this many random ones, and on top of them corner codes and,
+  // for each output channel of the first linear layer, the inputs that drive its accumulator to its
   // extremes. 0: none at all.
   std::int64_t random_samples = 64;
   std::uint64_t seed = 1;
-  // How many samples the C runs on at most, per host compiler: in turn one of `data`, one random
+  // How many samples the C runs on at most, per host compiler: in turn one of the data, one random
   // one, one corner or extreme; fewer where that many would need too much memory. Emulated targets
   // run min(c_samples, 2). The reports say how many it was.
   std::int64_t c_samples = 512;
@@ -131,8 +140,8 @@ struct Report {
   std::vector<PathReport> paths;
   std::optional<ProbeReport> c_probes;  // with C, when nothing differed before
   std::int64_t constants_checked = 0;   // numbers of the plan that were re-derived
-  // Argmax over the first output's real values (the first of equal ones), one per sample of `data`,
-  // in order. float_predictions is empty without a float path.
+  // Argmax over the first output's real values (the first of equal ones), one per sample of the
+  // data, in order. float_predictions is empty without a float path.
   std::vector<std::int64_t> float_predictions, plan_predictions;
 };
 

@@ -69,20 +69,18 @@ datasets::Images load_test_images(const VerifyArguments& arguments, const Graph&
   return images;
 }
 
-// Batches of a size that keeps every value of the network in a small part of the memory.
-std::vector<verify::Batch> make_batches(const datasets::Images& images, const Graph& graph) {
-  constexpr std::int64_t kBatch = 250;
-  std::vector<verify::Batch> batches;
-  for (std::int64_t first = 0; first < images.count(); first += kBatch) {
-    const GraphInput& input = graph.inputs.front();
-    const int decimal = input.raw ? 0 : static_cast<int>(input.decimal);
-    verify::TensorCodes codes{.shape = input.shape, .decimals = {decimal}, .codes = {}};
-    const std::int64_t end = std::min(first + kBatch, images.count());
-    codes.codes.assign(images.codes.begin() + first * codes.element_count(),
-                       images.codes.begin() + end * codes.element_count());
-    batches.push_back({std::move(codes)});
-  }
-  return batches;
+// The images as samples of the network's input, made when they are asked for. Keeps references.
+verify::DataSource source_of(const datasets::Images& images, const Graph& graph) {
+  if (images.count() == 0) return {};
+  const GraphInput& input = graph.inputs.front();
+  return {images.count(), [&](std::int64_t first, std::int64_t count) {
+            const int decimal = input.raw ? 0 : static_cast<int>(input.decimal);
+            verify::TensorCodes codes{.shape = input.shape, .decimals = {decimal}, .codes = {}};
+            const std::int64_t elements = codes.element_count();
+            codes.codes.assign(images.codes.begin() + first * elements,
+                               images.codes.begin() + (first + count) * elements);
+            return verify::Batch{std::move(codes)};
+          }};
 }
 
 // How often each network's prediction is the label, and how often the two networks differ.
@@ -235,7 +233,6 @@ int verify_files(const VerifyArguments& arguments) {
   const StateDict state = read_state_dict(arguments.weights);
   const PlanFile plan(arguments.plan);
   const datasets::Images images = load_test_images(arguments, graph, plan);
-  const std::vector<verify::Batch> batches = make_batches(images, graph);
   const std::string files =
       fmt::format("{}, {}", arguments.graph.string(), arguments.weights.string());
   const std::unique_ptr<verify::FloatPath> float_path =
@@ -251,11 +248,12 @@ int verify_files(const VerifyArguments& arguments) {
   options.c_prefix = arguments.prefix;
   options.targets = arguments.targets;
   options.float_path = float_path.get();
+  options.source = source_of(images, graph);
   options.random_samples = arguments.random_samples;
   options.seed = arguments.seed;
   options.progress = [&](const std::string& line) { console.progress(line); };
   const verify::Report report =
-      naming_files(files, [&] { return verify::verify_plan(graph, state, batches, options); });
+      naming_files(files, [&] { return verify::verify_plan(graph, state, {}, options); });
   const Outcome outcome = outcome_of(report, arguments.accept == "tested");
   const bool is_proved = std::holds_alternative<verify::Proved>(report.verdict);
   if (is_proved && !arguments.certificate.empty()) {

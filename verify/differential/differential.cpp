@@ -7,8 +7,8 @@
 
 #include "compile/support/error.h"
 #include "verify/differential/c_runner.h"
-#include "verify/differential/inputs.h"
 #include "verify/differential/output_names.h"
+#include "verify/differential/samples.h"
 
 namespace lockstep::verify {
 namespace {
@@ -19,18 +19,6 @@ constexpr std::int64_t kMostSamplesPerBatch = 256;
 constexpr std::int64_t kEmulatedSamples = 2;
 constexpr std::int64_t kFewestCSamples = 8;
 
-Batch slice(const Batch& batch, std::int64_t first, std::int64_t count) {
-  Batch result;
-  for (const TensorCodes& tensor : batch) {
-    const std::int64_t elements = tensor.element_count();
-    TensorCodes part = {tensor.shape, tensor.decimals, {}};
-    part.codes.assign(tensor.codes.begin() + first * elements,
-                      tensor.codes.begin() + (first + count) * elements);
-    result.push_back(std::move(part));
-  }
-  return result;
-}
-
 void append(Batch& batch, Batch more) {
   if (batch.empty()) {
     batch = std::move(more);
@@ -39,84 +27,6 @@ void append(Batch& batch, Batch more) {
   for (std::size_t i = 0; i < batch.size(); ++i)
     batch[i].codes.insert(batch[i].codes.end(), more[i].codes.begin(), more[i].codes.end());
 }
-
-// All samples of a run, numbered: first the caller's data, then what the verifier makes up.
-class Samples {
- public:
-  Samples(const ExactNetwork& network, std::span<const Batch> data, const Options& options)
-      : data_(data), generated_(network, options.random_samples, options.seed) {
-    for (const Batch& batch : data) {
-      if (batch.size() != network.graph().inputs.size())
-        throw InputError(fmt::format("network '{}': {} input tensors given, {} declared",
-                                     network.graph().name, batch.size(),
-                                     network.graph().inputs.size()));
-      const std::int64_t elements = batch[0].element_count();
-      LOCKSTEP_ASSERT(elements > 0);
-      const auto codes = static_cast<std::int64_t>(batch[0].codes.size());
-      batch_samples_.push_back(codes / elements);
-      // Shapes, counts and ranges: the exact semantics check them, batch by batch.
-      data_samples_ += batch_samples_.back();
-      for (const TensorCodes& tensor : batch)
-        if (static_cast<std::int64_t>(tensor.codes.size()) !=
-            batch_samples_.back() * tensor.element_count())
-          throw InputError(
-              fmt::format("network '{}': an input has {} codes, which is no {} samples",
-                          network.graph().name, tensor.codes.size(), batch_samples_.back()));
-    }
-  }
-
-  std::int64_t data_count() const { return data_samples_; }
-  std::int64_t count() const { return data_samples_ + generated_.count(); }
-
-  std::string name(std::int64_t sample) const {
-    return sample < data_samples_ ? fmt::format("data {}", sample)
-                                  : generated_.name(sample - data_samples_);
-  }
-
-  // Samples [first, first + count), or fewer where a batch of the data ends.
-  Batch take(std::int64_t first, std::int64_t& count) const {
-    if (first >= data_samples_) {
-      count = std::min(count, this->count() - first);
-      return generated_.make(first - data_samples_, count);
-    }
-    std::size_t b = 0;
-    for (; first >= batch_samples_[b]; ++b) first -= batch_samples_[b];
-    count = std::min(count, batch_samples_[b] - first);
-    return slice(data_[b], first, count);
-  }
-
-  // The numbers of the samples that generated C runs on: in turn one of the data, one random,
-  // one corner or extreme.
-  std::vector<std::int64_t> choose(std::int64_t wanted) const {
-    struct Source {
-      std::int64_t next, end;
-    };
-    const std::int64_t structured_end = data_samples_ + generated_.first_random();
-    // Random codes before corners: they reach more of a network. Extremes before corners: they come
-    // last.
-    Source sources[] = {
-        {0, data_samples_}, {structured_end, count()}, {data_samples_, structured_end}};
-    std::vector<std::int64_t> chosen;
-    bool any = true;
-    while (any && static_cast<std::int64_t>(chosen.size()) < wanted) {
-      any = false;
-      for (Source& source : sources) {
-        if (source.next == source.end || static_cast<std::int64_t>(chosen.size()) == wanted)
-          continue;
-        const bool from_the_back = &source == &sources[2];
-        chosen.push_back(from_the_back ? --source.end : source.next++);
-        any = true;
-      }
-    }
-    return chosen;
-  }
-
- private:
-  std::span<const Batch> data_;
-  GeneratedInputs generated_;
-  std::vector<std::int64_t> batch_samples_;
-  std::int64_t data_samples_ = 0;
-};
 
 // Index of the largest value; the first of equal ones.
 template <typename ValueAt>
