@@ -158,6 +158,7 @@ Report verify_plan(const Graph& graph, const StateDict& state, std::span<const B
   report.samples = run.samples;
   report.paths = run.paths;
   report.constants_checked = constants.checked;
+  report.constants_agree = !constants.refuted && !constants.unknown;
   report.float_predictions = run.float_predictions;
   report.plan_predictions = run.plan_predictions;
   return report;

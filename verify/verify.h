@@ -109,6 +109,7 @@ struct Options {
 struct PathReport {  // one row of the table that verify prints
   std::string path;  // "plan (scalar)", "C gcc -O3", "C cortex-m4 (qemu)", "float (LibTorch)"
   std::int64_t samples = 0, tensors = 0, values = 0, differing = 0;
+  std::string failure;  // why it gave no answer, or ended early; empty: it ran to its end
   // Exact guest instructions of one run without observation, the most that a sample took; emulated
   // targets only.
   std::optional<std::uint64_t> instructions_per_sample;
@@ -140,6 +141,7 @@ struct Report {
   std::vector<PathReport> paths;
   std::optional<ProbeReport> c_probes;  // with C, when nothing differed before
   std::int64_t constants_checked = 0;   // numbers of the plan that were re-derived
+  bool constants_agree = false;         // every number of the plan was, and is right
   // Argmax over the first output's real values (the first of equal ones), one per sample of the
   // data, in order. float_predictions is empty without a float path.
   std::vector<std::int64_t> float_predictions, plan_predictions;

@@ -10,9 +10,11 @@
 #include <memory>
 
 #include "compile/support/error.h"
+#include "compile/support/files.h"
 #include "tools/certify/certify.h"
 #include "tools/commands/command.h"
 #include "tools/commands/self_test.h"
+#include "tools/report/verify_suite.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
 #include "tools/support/open_plan.h"
@@ -29,7 +31,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 struct VerifyArguments {
-  fs::path graph, weights, plan, c_folder;
+  fs::path graph, weights, plan, c_folder, junit;
   fs::path certificate, sign;
   std::string prefix = "net";
   std::string data, accept;
@@ -222,6 +224,17 @@ std::vector<std::string> option_texts(const VerifyArguments& arguments) {
           fmt::format("--targets {}", fmt::join(arguments.targets, ","))};
 }
 
+void write_junit(const VerifyArguments& arguments, const verify::Report& report, const Graph& graph,
+                 const PlanFile& plan, const PlanProof& proof, const Outcome& outcome) {
+  if (arguments.junit.empty()) return;
+  std::vector<std::string> layers;
+  for (std::uint32_t op = 0; op < intrt_op_count(plan.plan()); ++op)
+    layers.emplace_back(plan.op_node(op));
+  const bool accepted = outcome.exit_code == kExitOk;
+  write_file_atomically(arguments.junit, junit_xml(verify_suite(report, graph.name, layers,
+                                                                proof.outcome, accepted)));
+}
+
 int verify_files(const VerifyArguments& arguments) {
   // An older certificate goes, whatever happens now.
   Outputs outputs({arguments.graph, arguments.weights, arguments.plan, arguments.sign});
@@ -294,6 +307,7 @@ int verify_files(const VerifyArguments& arguments) {
   if (!report.float32_witness.empty())
     console.print(
         fmt::format("float32 depends on the order, for example: {}", report.float32_witness));
+  write_junit(arguments, report, graph, plan, proof, outcome);
   console.print(outcome.line);
   std::optional<int> exit_code;
   if (arguments.self_test > 0) {
@@ -305,6 +319,24 @@ int verify_files(const VerifyArguments& arguments) {
   }
   console.print_json(json);
   return exit_code.value_or(outcome.exit_code);
+}
+
+// The same with --junit: that file is written even when there is no verdict, to say why.
+int verify_with_junit(const VerifyArguments& arguments) {
+  if (arguments.junit.empty()) return verify_files(arguments);
+  if (arguments.junit == arguments.certificate)
+    throw InputError(fmt::format("{}: is named for two outputs", arguments.junit.string()));
+  Outputs outputs({arguments.graph, arguments.weights, arguments.plan, arguments.sign});
+  outputs.claim(arguments.junit);
+  try {
+    const int exit_code = verify_files(arguments);
+    outputs.keep();
+    return exit_code;
+  } catch (const std::exception& error) {
+    write_file_atomically(arguments.junit, junit_xml(error_suite(error.what())));
+    outputs.keep();
+    throw;
+  }
 }
 
 }  // namespace
@@ -354,8 +386,9 @@ Action add_verify(CLI::App& verb) {
       ->expected(0, 1)
       ->default_str("200")
       ->type_name("N");
+  add_path(verb, "--junit", arguments->junit, "Also write the result as JUnit XML", "FILE");
   add_output_options(verb, arguments->output);
-  return [arguments] { return verify_files(*arguments); };
+  return [arguments] { return verify_with_junit(*arguments); };
 }
 
 }  // namespace lockstep::cli

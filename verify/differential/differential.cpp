@@ -111,7 +111,7 @@ class Run {
         if (!alive[v]) continue;
         const PlanRun ran = run_plan(plan_, variants[v], network_.graph(), batch, count);
         if (!ran.seen) {
-          result_.failures.push_back({plans[v].report().path, ran.failure});
+          fail(plans[v], ran.failure);
           alive[v] = false;
           continue;
         }
@@ -203,7 +203,7 @@ class Run {
     });
     const auto count = static_cast<std::int64_t>(chosen.size());
     if (count == 0) {
-      result_.failures.push_back({target.name, "no samples"});
+      fail(comparison, "no samples");
       finish(comparison, result_.first_divergence);
       return;
     }
@@ -215,7 +215,7 @@ class Run {
     const NodeValues exact = network_.evaluate(batch, count);
     const CRun ran = run_c(target, program, network_.graph(), plan_table(plan_), batch, count);
     if (ran.difference) comparison.refute(ran.difference->layer, ran.difference->text);
-    if (!ran.failure.empty()) result_.failures.push_back({target.name, ran.failure});
+    if (!ran.failure.empty()) fail(comparison, ran.failure);
     if (ran.seen) {
       comparison.compare_codes(*ran.seen, exact, 0);
       comparison.add_samples(count);
@@ -223,6 +223,11 @@ class Run {
       comparison.report().instructions_per_sample = ran.instructions_per_sample;
     }
     finish(comparison, result_.first_divergence);
+  }
+
+  void fail(Comparison& comparison, const std::string& reason) {
+    comparison.report().failure = reason;
+    result_.failures.push_back({comparison.report().path, reason});
   }
 
   void finish(const Comparison& comparison, std::optional<Divergence>& first) {
