@@ -162,6 +162,36 @@ TEST_CASE("raw bytes go straight in and give what their codes give") {
         std::string::npos);
 }
 
+TEST_CASE("verify --explain shows one value, and says what there is where there is none") {
+  const Compiled net;
+  std::vector<std::string> command = {kLockstep,   "verify",
+                                      "--graph",   (kNetwork / "graph.json").string(),
+                                      "--weights", (kNetwork / "state_dict.pt").string(),
+                                      "--plan",    net.plan(),
+                                      "--sample",  "3",
+                                      "--explain", "q1,2,3,4"};
+  const std::string text = out_of(command);
+  CHECK(text.starts_with("q1[2, 3, 4] of sample 3 ("));
+  CHECK((text.find("float (LibTorch)") != std::string::npos) == bool{LOCKSTEP_TEST_WITH_TORCH});
+  CHECK(text.find("the run holds") != std::string::npos);
+  std::vector<std::string> with_json = command;
+  with_json.emplace_back("--json");
+  CHECK(text.starts_with(Json::parse(out_of(with_json)).at("explanation").get<std::string>()));
+
+  for (const auto& [place, part] :
+       std::vector<std::pair<std::string, std::string>>{{"q9,0,0,0", "'q9'"},
+                                                        {"q1,6,0,0", "0 to 5"},
+                                                        {"q1,0,0", "LAYER,CHANNEL,Y,X"},
+                                                        {"q1,0,0,x", "LAYER,CHANNEL,Y,X"},
+                                                        {",0,0,0", "LAYER,CHANNEL,Y,X"}}) {
+    command.back() = place;
+    const Finished finished = run_process(command);
+    CHECK(finished.exit_code == 2);
+    CHECK(line_count(finished.err) == 1);
+    CHECK_MESSAGE(finished.err.find(part) != std::string::npos, finished.err);
+  }
+}
+
 TEST_CASE("verify runs plan and C on raw bytes, those of a data set included") {
   const RawCompiled raw;
   write_bytes(raw.folder / "x.npy", "(12, 1, 12, 12)", std::string(12 * 144, '\xc8'));

@@ -20,6 +20,7 @@
 #include "tools/support/open_plan.h"
 #include "tools/support/options.h"
 #include "tools/support/outputs.h"
+#include "tools/support/place_option.h"
 #include "tools/support/table.h"
 #include "tools/verbs/verbs.h"
 #include "train/datasets/dataset.h"
@@ -34,7 +35,8 @@ struct VerifyArguments {
   fs::path graph, weights, plan, c_folder, junit;
   fs::path certificate, sign;
   std::string prefix = "net";
-  std::string data, accept;
+  std::string data, accept, explain;
+  std::int64_t sample = 0;      // that explain is about
   std::int64_t max_images = 0;  // 0: all
   std::vector<std::string> targets = {"host"};
   std::int64_t random_samples = 64;
@@ -252,10 +254,7 @@ int verify_files(const VerifyArguments& arguments) {
       naming_files(files, [&] { return float_path_of_this_build(graph, state); });
 
   Console console(arguments.output);
-  const PlanProof proof = prove_plan(arguments.graph, arguments.weights, plan.bytes());
-  console.progress(proof.text());
   verify::Options options;
-  options.proof = proof.outcome;
   options.plan = plan.bytes();
   if (!arguments.c_folder.empty()) options.c_folder = arguments.c_folder;
   options.c_prefix = arguments.prefix;
@@ -265,6 +264,18 @@ int verify_files(const VerifyArguments& arguments) {
   options.random_samples = arguments.random_samples;
   options.seed = arguments.seed;
   options.progress = [&](const std::string& line) { console.progress(line); };
+  if (!arguments.explain.empty()) {
+    const std::string text = naming_files(files, [&] {
+      return verify::explain_value(graph, state, parse_place(arguments.explain, arguments.sample),
+                                   options);
+    });
+    console.print(text);
+    console.print_json({{"plan", arguments.plan.string()}, {"explanation", text}});
+    return kExitOk;
+  }
+  const PlanProof proof = prove_plan(arguments.graph, arguments.weights, plan.bytes());
+  console.progress(proof.text());
+  options.proof = proof.outcome;
   const verify::Report report =
       naming_files(files, [&] { return verify::verify_plan(graph, state, {}, options); });
   const Outcome outcome = outcome_of(report, arguments.accept == "tested");
@@ -386,7 +397,19 @@ Action add_verify(CLI::App& verb) {
       ->expected(0, 1)
       ->default_str("200")
       ->type_name("N");
-  add_path(verb, "--junit", arguments->junit, "Also write the result as JUnit XML", "FILE");
+  CLI::Option* const junit =
+      add_path(verb, "--junit", arguments->junit, "Also write the result as JUnit XML", "FILE");
+  CLI::Option* const explain =
+      verb.add_option("--explain", arguments->explain,
+                      "Verify nothing; show how one value comes about, term by term")
+          ->excludes(c_folder)
+          ->excludes(junit)
+          ->excludes(certificate)
+          ->type_name("LAYER,CHANNEL,Y,X");
+  add_integer<std::int64_t>(verb, "--sample", arguments->sample, 0,
+                            std::numeric_limits<std::int64_t>::max(),
+                            "The sample of --explain: the data, then corner and random inputs")
+      ->needs(explain);
   add_output_options(verb, arguments->output);
   return [arguments] { return verify_with_junit(*arguments); };
 }
