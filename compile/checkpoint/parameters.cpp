@@ -144,6 +144,9 @@ class Binder {
     const std::string mask_key = prefix + "mask", sparsity_key = prefix + "_cur_sparsity";
     const Tensor& mask = claim_initialised(node, mask_key);
     check_dtype(node, mask_key, mask, Dtype::kBool);
+    if (mask.bytes.empty())
+      fail(node, mask_key,
+           fmt::format("shape is {}, but a mask has at least one element", shape_text(mask.shape)));
     bind_counter(node, prefix + "_n_updates");
     const Tensor& sparsity = claim_initialised(node, sparsity_key);
     check_dtype(node, sparsity_key, sparsity, Dtype::kFloat32);

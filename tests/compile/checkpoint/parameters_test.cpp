@@ -276,6 +276,20 @@ TEST_CASE("a mask must broadcast to its weight and hold 0 or 1") {
       contains(error_with("fc.prune.mask", bools({2, 3}, {1, 1, 1, 1, 1, 2})), "holds the byte 2"));
 }
 
+TEST_CASE("a mask without elements is refused") {
+  using Shape = std::vector<std::int64_t>;
+  for (const Shape& shape : {Shape{0}, Shape{2, 0}, Shape{0, 3}})
+    for (const char* const key : {"p.mask", "fc.prune.mask"}) {
+      const std::string message = error_with(key, bools(shape, {}));
+      CHECK_MESSAGE(
+          contains(message, fmt::format("'{}': shape is [{}], but a mask has at least one "
+                                        "element",
+                                        key, fmt::join(shape, ", "))),
+          message);
+    }
+  CHECK(error_with("p.mask", bools({}, {1})) == "(no error)");
+}
+
 TEST_CASE("counters and sparsities that cannot be are refused") {
   CHECK(contains(error_with("q._n_updates", int32s({1}, {-1})), "'q._n_updates': -1 steps"));
   CHECK(contains(error_with("p._cur_sparsity", floats({1}, {1.5F})), "sparsity 1.5"));
