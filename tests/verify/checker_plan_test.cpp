@@ -110,9 +110,8 @@ void compare_op(const verify::OpenPlan& open, std::uint32_t index, const checker
                 Seen& seen) {
   const checker::PlanOp& got = plan.ops[index];
   const verify::PlanOp want = verify::read_op(open, index);
-  const std::uint32_t name_offset = intrt_op(open.get(), index)->name_offset;
   REQUIRE(static_cast<std::uint32_t>(got.code) == want.code);
-  REQUIRE(got.node == (name_offset == 0 ? "" : want.node));
+  REQUIRE(got.node == want.node);
   REQUIRE(got.output == want.output);
   REQUIRE(std::ranges::equal(got.inputs, want.inputs));
   REQUIRE(got.groups == want.groups);

@@ -60,11 +60,15 @@ void check_agreed(const Case& net) {
   CHECK(report.agreed);
 }
 
+void seal(Bytes& plan) {
+  const std::uint32_t crc = intrt_plan_crc32(plan.data(), plan.size());
+  std::memcpy(plan.data() + offsetof(intrt_plan_header, crc32), &crc, sizeof crc);
+}
+
 // `plan` with one byte one higher, sealed again.
 Bytes nudged(Bytes plan, std::size_t offset) {
   plan[offset] = static_cast<std::byte>(static_cast<unsigned>(plan[offset]) + 1U);
-  const std::uint32_t crc = intrt_plan_crc32(plan.data(), plan.size());
-  std::memcpy(plan.data() + offsetof(intrt_plan_header, crc32), &crc, sizeof crc);
+  seal(plan);
   return plan;
 }
 
@@ -137,8 +141,8 @@ Case masked_net(const std::vector<std::uint8_t>& mask) {
               "q", std::move(state));
 }
 
-// The offset of the lower limit of the convolution's clamp.
-std::size_t lower_limit(const Bytes& plan) {
+// The offset of the convolution's record.
+std::size_t convolution(const Bytes& plan) {
   const auto read = [&](std::size_t offset, auto& record) {
     std::memcpy(&record, plan.data() + offset, sizeof record);
   };
@@ -149,8 +153,7 @@ std::size_t lower_limit(const Bytes& plan) {
     intrt_op_record op;
     read(header.ops_offset + 4 * k, at);
     read(at, op);
-    if (op.code == 1)
-      return at + sizeof op + offsetof(intrt_conv2d_params, post) + offsetof(intrt_post_record, lo);
+    if (op.code == 1) return at;
   }
   FAIL("the plan has no convolution");
   return 0;
@@ -293,14 +296,15 @@ TEST_CASE("a plan without the clamp of a relu agrees where a mask leaves nothing
     CAPTURE(one_is_kept);
     mask[27] = one_is_kept ? 1 : 0;
     Case net = masked_net(mask);
-    const std::size_t offset = lower_limit(net.plan);
+    const std::size_t offset = convolution(net.plan) + sizeof(intrt_op_record) +
+                               offsetof(intrt_conv2d_params, post) +
+                               offsetof(intrt_post_record, lo);
     std::int32_t limit = 1;
     std::memcpy(&limit, net.plan.data() + offset, sizeof limit);
     if (one_is_kept) REQUIRE(limit == 0);
     limit = -128;
     std::memcpy(net.plan.data() + offset, &limit, sizeof limit);
-    const std::uint32_t crc = intrt_plan_crc32(net.plan.data(), net.plan.size());
-    std::memcpy(net.plan.data() + offsetof(intrt_plan_header, crc32), &crc, sizeof crc);
+    seal(net.plan);
     const verify::Report report = verify_it(net, net.plan);
     CHECK(report.agreed != one_is_kept);
     if (!one_is_kept) continue;
@@ -309,4 +313,17 @@ TEST_CASE("a plan without the clamp of a relu agrees where a mask leaves nothing
     CHECK(refuted->first_difference.find("lower limit: expected 0, found -128") !=
           std::string::npos);
   }
+}
+
+TEST_CASE("an operator that names no node opens and runs, but proves nothing") {
+  Case net = masked_net(std::vector<std::uint8_t>(64, 1));
+  const std::uint32_t none = 0;
+  std::memcpy(net.plan.data() + convolution(net.plan) + offsetof(intrt_op_record, name_offset),
+              &none, sizeof none);
+  seal(net.plan);
+  const verify::Report report = verify_it(net, net.plan);
+  const auto* refuted = std::get_if<verify::Refuted>(&report.verdict);
+  REQUIRE(refuted != nullptr);
+  CHECK(refuted->first_difference ==
+        "layer 'q': the plan's operator that writes it names no node of the graph");
 }

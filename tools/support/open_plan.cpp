@@ -81,7 +81,8 @@ intrt_tensor_record PlanFile::tensor_record(std::uint32_t index) const {
 }
 
 const char* PlanFile::op_node(std::uint32_t op) const {
-  return reinterpret_cast<const char*>(bytes_.data()) + intrt_op(&plan_, op)->name_offset;
+  const std::uint32_t offset = intrt_op(&plan_, op)->name_offset;
+  return offset == 0 ? "" : reinterpret_cast<const char*>(bytes_.data()) + offset;
 }
 
 void OpenPlan::run(const intrt_run_options& options) {

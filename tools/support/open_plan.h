@@ -28,7 +28,7 @@ class PlanFile {
 
   intrt_tensor tensor(std::uint32_t index) const { return intrt_tensor_info(&plan_, index); }
   intrt_tensor_record tensor_record(std::uint32_t index) const;
-  const char* op_node(std::uint32_t op) const;  // the graph node that operator `op` computes
+  const char* op_node(std::uint32_t op) const;  // its graph node; empty: none
 
   // `count` elements at `offset`, which an operator's record names.
   template <typename T>

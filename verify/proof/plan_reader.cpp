@@ -242,7 +242,8 @@ PlanOp read_op(const OpenPlan& plan, std::uint32_t index) {
       sizeof(intrt_op_record);
   PlanOp op;
   op.code = record->code;
-  op.node = reinterpret_cast<const char*>(plan.bytes() + record->name_offset);
+  if (record->name_offset != 0)
+    op.node = reinterpret_cast<const char*>(plan.bytes() + record->name_offset);
   op.output = record->output;
   op.inputs =
       read_array<std::uint32_t, std::uint32_t>(plan, record->inputs_offset, record->input_count);

@@ -89,7 +89,7 @@ struct PlanOp {
   };
 
   std::uint32_t code = 0;
-  std::string node;
+  std::string node;  // empty: the record names none
   std::uint32_t output = 0;
   std::vector<std::uint32_t> inputs;
   PlanWindow window;                    // conv2d, conv_transpose2d, max_pool2d

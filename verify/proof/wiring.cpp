@@ -47,6 +47,11 @@ bool is_ancestor(const Graph& graph, std::string_view node, std::string_view of)
 
 void check_wiring(PlanCheck& check, const PlanOp& op) {
   const VisibleTensor& output = check.tensors[op.output];
+  if (op.node.empty())
+    throw Difference{output.name,
+                     fmt::format("layer '{}': the plan's operator that writes it names no node of "
+                                 "the graph",
+                                 output.name)};
   // A copy that brings an input of the network to another grid is named after that, and so is the
   // table that makes codes of the bytes of a raw input.
   const GraphInput* const of_input = check.graph.find_input(op.node);
