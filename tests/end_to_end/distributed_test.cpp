@@ -12,6 +12,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <utility>
 
 #include "compile/support/files.h"
 #include "tests/end_to_end/process.h"
@@ -107,7 +108,7 @@ struct Workplace {
   }
   TemporaryFolder folder;
   std::string graph = kGraph.string();
-  std::string group_timeout = "60";
+  std::string group_timeout = "600";  // longer than any wait here; see wait_for_end
 };
 
 // All ranks of one training.
@@ -170,13 +171,25 @@ std::vector<std::string> names_in(const fs::path& folder) {
   return names;
 }
 
-// The end of a process that must come by itself, and soon, in a test of what must not hang. The
-// bound is generous; a process beyond it is killed with the test.
-Finished wait_30_s(BackgroundProcess& process) {
+// The end of a process that must come by itself, in a test of what must not hang. On a machine with
+// nothing else to do it takes seconds; the bound is for one that is busy, and below group_timeout.
+// A process beyond it is killed with the test.
+Finished wait_for_end(BackgroundProcess& process) {
   using Clock = std::chrono::steady_clock;
-  const Clock::time_point end = Clock::now() + std::chrono::seconds(30);
+  const Clock::time_point end = Clock::now() + std::chrono::minutes(5);
   REQUIRE_FALSE(process.wait_until([&] { return Clock::now() > end; }));
   return process.wait();
+}
+
+// Waits until both wait for another process: all their threads sleep, and none has run between two
+// looks. False when `one` ends before.
+bool wait_until_both_sleep(BackgroundProcess& one, BackgroundProcess& other) {
+  std::string before;
+  return one.wait_until([&] {
+    const std::string of_one = one.sleeping_threads(), of_other = other.sleeping_threads();
+    const std::string now = of_one.empty() || of_other.empty() ? "" : of_one + of_other;
+    return !now.empty() && std::exchange(before, now) == now;
+  });
 }
 
 void check_one_line(const std::string& text) {
@@ -232,7 +245,7 @@ TEST_CASE("the usual environment variables make a group, too") {
                          "MASTER_PORT=" + port};
     processes.push_back(std::make_unique<BackgroundProcess>(
         work.train(rank == std::string("0") ? "out" : "nothing",
-                   {"--epochs", "1", "--json", "--group-timeout", "60"}),
+                   {"--epochs", "1", "--json", "--group-timeout", "600"}),
         setup));
   }
   check_replicas(work, "out", {processes[0]->wait(), processes[1]->wait()});
@@ -319,12 +332,16 @@ TEST_CASE("a rank 0 that hangs does not keep those that end from ending") {
   work.graph = work.file("plain.json");
   write_text(work.graph, kPlainGraph);
   // In Gloo's ring rank 1 waits for rank 2, finds it gone, and then rank 0 does not answer. That
-  // must not take as long as the exchange may, --group-timeout.
+  // must not take as long as the exchange may, --group-timeout. Rank 2 stops first: were rank 0
+  // stopped while the others go on, rank 1 might wait for rank 0 to take its numbers, and then
+  // --group-timeout is how long it may.
   Group group(work, 3, free_tcp(), "out", {"--epochs", "1000", "--batch-size", "3"});
   REQUIRE(group[0].wait_for_text("epoch 1/1000"));
+  group[2].send(SIGSTOP);
+  REQUIRE(wait_until_both_sleep(group[0], group[1]));
   group[0].send(SIGSTOP);
   group[2].send(SIGKILL);
-  const Finished finished = wait_30_s(group[1]);
+  const Finished finished = wait_for_end(group[1]);
   CHECK(finished.exit_code == 2);
   check_one_line(finished.err);
   CHECK(finished.err.find("rank 0 did not answer in step ") != std::string::npos);
@@ -334,7 +351,7 @@ TEST_CASE("a rank that hangs is said not to answer") {
   Workplace work;
   work.graph = work.file("plain.json");
   write_text(work.graph, kPlainGraph);
-  work.group_timeout = "4";
+  work.group_timeout = "20";  // they must also find each other within it
   for (const std::size_t hangs : {0, 1}) {
     CAPTURE(hangs);
     Group group(work, 3, free_tcp(), "out", {"--epochs", "1000", "--batch-size", "3"});
@@ -343,7 +360,7 @@ TEST_CASE("a rank that hangs is said not to answer") {
     for (std::size_t rank = 0; rank < 3; ++rank) {
       if (rank == hangs) continue;
       CAPTURE(rank);
-      const Finished finished = wait_30_s(group[rank]);
+      const Finished finished = wait_for_end(group[rank]);
       CHECK(finished.exit_code == 2);
       INFO(finished.err);
       CHECK(finished.err.find("rank " + std::to_string(hangs) + " did not answer in step ") !=
@@ -443,7 +460,7 @@ TEST_CASE("a group that cannot come together says why") {
   for (const auto& [options, message] : cases) {
     CAPTURE(message);
     BackgroundProcess process(work.train("out", options));
-    const Finished finished = wait_30_s(process);
+    const Finished finished = wait_for_end(process);
     CHECK(finished.exit_code == 2);
     check_one_line(finished.err);
     INFO(finished.err);
@@ -474,7 +491,7 @@ TEST_CASE("what is not a file for processes to meet at is refused by every rank,
     for (const int rank : {0, 1}) {
       if (name == "left" && rank == 1) continue;  // that one waits for rank 0's next entry
       BackgroundProcess process(work.rank(rank, 2, "file://" + work.file(name), "out", {}));
-      const Finished finished = wait_30_s(process);
+      const Finished finished = wait_for_end(process);
       CHECK(finished.exit_code == 2);
       check_one_line(finished.err);
       INFO(finished.err);
@@ -492,7 +509,7 @@ TEST_CASE("what is not a file for processes to meet at is refused by every rank,
     for (const int rank : {0, 1}) {
       CAPTURE(path);
       BackgroundProcess process(work.rank(rank, 2, "file://" + path, "out", {}));
-      const Finished finished = wait_30_s(process);
+      const Finished finished = wait_for_end(process);
       CHECK(finished.exit_code == 2);
       check_one_line(finished.err);
       INFO(finished.err);
@@ -534,10 +551,10 @@ TEST_CASE("layers that processes cannot share are refused by each alone") {
     graph.replace(graph.find(R"("linear", "inputs": ["flat"])"), 28,
                   R"("linear", "inputs": ["single"])");
     write_text(work.graph, graph);
-    // Nobody else comes, and --group-timeout is longer than this wait.
+    // Nobody else comes, and --group-timeout is longer than wait_for_end.
     for (const int rank : {0, 1}) {
       BackgroundProcess process(work.rank(rank, 2, free_tcp(), "out", {}));
-      const Finished finished = wait_30_s(process);
+      const Finished finished = wait_for_end(process);
       CHECK(finished.exit_code == 2);
       check_one_line(finished.err);
       INFO(finished.err);

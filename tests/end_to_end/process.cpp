@@ -88,6 +88,24 @@ bool BackgroundProcess::is_running() {
 
 void BackgroundProcess::send(int signal) { ::kill(pid_, signal); }
 
+std::string BackgroundProcess::sleeping_threads() const {
+  const fs::path threads = "/proc/" + std::to_string(pid_) + "/task";
+  std::string all;
+  std::error_code error;  // threads and the process may end meanwhile
+  for (fs::directory_iterator thread(threads, error), end; !error && thread != end;
+       thread.increment(error)) {
+    std::ifstream status(thread->path() / "status");
+    bool sleeps = false;
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("State:")) sleeps = line.find("S (sleeping)") != std::string::npos;
+      if (line.starts_with("Pid:") || line.find("ctxt_switches:") != std::string::npos)
+        all += line + "\n";
+    }
+    if (!sleeps) return {};
+  }
+  return error ? std::string() : all;
+}
+
 bool BackgroundProcess::wait_until(const std::function<bool()>& holds) {
   for (;;) {
     const bool running = is_running();

@@ -39,6 +39,9 @@ class BackgroundProcess {
   // Waits until the process blocks the signals that end it (SIGTERM tells), so that it answers to
   // them as it promises; false when it ends without.
   bool wait_until_interruptible();
+  // Its threads, when all of them sleep, and how often each has run; else empty. Where two calls
+  // give the same, nothing has run in between.
+  std::string sleeping_threads() const;
   // Waits until `holds` does; false when the process ends before.
   bool wait_until(const std::function<bool()>& holds);
   // Waits until `text` has been printed to standard output or error; false when the process ends
