@@ -116,6 +116,49 @@ TEST_CASE("plans that are called equal give the same outputs") {
   CHECK(differing > 1000);
 }
 
+TEST_CASE("copies of one element that were changed in different ways are not the same") {
+  // out = a - b, where a and b are copies of x: always 0.
+  checker::Plan plan;
+  for (int t = 0; t < 4; ++t) {
+    checker::PlanTensor tensor;
+    tensor.channels = tensor.height = tensor.width = tensor.bytes = 1;
+    tensor.bits = 8;
+    tensor.decimals = {0};
+    tensor.channel_of = {0};
+    tensor.arena_offset = 16 * t;
+    plan.tensors.push_back(tensor);
+  }
+  plan.arena_bytes = 64;
+  plan.inputs = {0};
+  plan.outputs = {3};
+  plan.tensors[0].is_input = plan.tensors[3].is_output = true;
+  for (const std::size_t copy : {1, 2}) {
+    checker::PlanOp op;
+    op.inputs = {0};
+    op.output = copy;
+    op.post = {checker::PostKind::kShift, checker::Rounding::kFloor, -128, 127, {0}, {}, {}};
+    plan.ops.push_back(op);
+  }
+  checker::PlanOp difference = plan.ops[0];
+  difference.code = checker::OpCode::kAdd;
+  difference.inputs = {1, 2};
+  difference.output = 3;
+  difference.multipliers = {{{1}, {-1}}};
+  plan.ops.push_back(difference);
+  CHECK(mutate::compare_plans(plan, plan).holds);
+  checker::Plan changed = plan;
+  changed.ops[0].post.shifts = changed.ops[1].post.shifts = {1};
+  CHECK_FALSE(mutate::compare_plans(plan, changed).holds);  // still 0, but nobody shows it
+  changed.ops[0].post.rounding = checker::Rounding::kTowardZero;
+  CHECK_FALSE(mutate::compare_plans(plan, changed).holds);  // 1 for odd numbers below 0
+  changed = plan;
+  changed.ops[0].post.hi = changed.ops[0].post.lo = 5;
+  changed.ops[1].post = changed.ops[0].post;
+  CHECK(mutate::compare_plans(plan, changed).holds);  // 5 - 5
+  changed.ops[1].post.hi = 6;
+  CHECK_FALSE(mutate::compare_plans(plan, changed).holds);
+}
+
 TEST_CASE("nothing survives the checker, and much survives one that accepts everything") {
   mutate::Score with_checker, without;
   for (std::uint64_t seed = 0; seed < 60; ++seed) {

@@ -190,6 +190,13 @@ class Comparison {
     Int stamp = -1;  // of the sum at hand
   };
 
+  // Of elements with the same code in the original: whether they have so in the changed plan.
+  // Copies of one element may have been changed in different ways.
+  static bool is_alike(const Pair& a, const Pair& b) {
+    return &a == &b || (a.is_same && b.is_same) ||
+           (!a.is_same && !b.is_same && is_point(a.changed) && a.changed == b.changed);
+  }
+
   // Of two sums: the difference, if that is always the same, and the intervals as far as they are
   // narrower because an element occurs more than once.
   void compare_sums(Int constant, Int changed_constant, Argument& x) {
@@ -204,8 +211,7 @@ class Comparison {
           both = {0, 0, &pair, stamp_};
           ids_.push_back(pair.id);
         }
-        // Copies of one element may have been changed in different ways.
-        if (both.pair->is_same != pair.is_same || both.pair->changed != pair.changed) return false;
+        if (!is_alike(*both.pair, pair)) return false;
         both.*coefficient += term.coefficient;
       }
       return true;
