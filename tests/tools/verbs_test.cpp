@@ -190,6 +190,18 @@ TEST_CASE("verify --explain shows one value, and says what there is where there 
     CHECK(line_count(finished.err) == 1);
     CHECK_MESSAGE(finished.err.find(part) != std::string::npos, finished.err);
   }
+
+  // It verifies nothing, and so does nothing of what goes with that.
+  command.back() = "q1,2,3,4";
+  const std::string file = (net.folder / "written").string();
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {"--junit", file}, {"--certificate", file}, {"--c", file}, {"--self-test"}}) {
+    std::vector<std::string> both = command;
+    both.insert(both.end(), more.begin(), more.end());
+    const Finished finished = run_process(both);
+    CHECK(finished.exit_code == 2);
+    CHECK_MESSAGE(finished.err.find(more[0]) != std::string::npos, finished.err);
+  }
 }
 
 TEST_CASE("verify runs plan and C on raw bytes, those of a data set included") {

@@ -392,11 +392,10 @@ Action add_verify(CLI::App& verb) {
   add_path(verb, "--sign", arguments->sign, "Sign it with this Ed25519 key, into C.json.sig",
            "KEY.pem")
       ->needs(certificate);
-  add_integer<std::int64_t>(verb, "--self-test", arguments->self_test, 1, 1'000'000,
-                            "Change the plan in N ways and see that the proof notices")
-      ->expected(0, 1)
-      ->default_str("200")
-      ->type_name("N");
+  CLI::Option* const self_test =
+      add_integer<std::int64_t>(verb, "--self-test", arguments->self_test, 1, 1'000'000,
+                                "Change the plan in N ways and see that the proof notices");
+  self_test->expected(0, 1)->default_str("200")->type_name("N");
   CLI::Option* const junit =
       add_path(verb, "--junit", arguments->junit, "Also write the result as JUnit XML", "FILE");
   CLI::Option* const explain =
@@ -405,6 +404,7 @@ Action add_verify(CLI::App& verb) {
           ->excludes(c_folder)
           ->excludes(junit)
           ->excludes(certificate)
+          ->excludes(self_test)
           ->type_name("LAYER,CHANNEL,Y,X");
   add_integer<std::int64_t>(verb, "--sample", arguments->sample, 0,
                             std::numeric_limits<std::int64_t>::max(),
