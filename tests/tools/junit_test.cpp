@@ -162,6 +162,16 @@ TEST_CASE("a path of floats that differs where their order matters does not fail
   CHECK(named(suite, "float (LibTorch)").at("result") == "passed");
 }
 
+TEST_CASE("an unknown verdict that is accepted as tested passes") {
+  const verify::Report report = report_of(verify::Unknown{"agreed on 3 inputs, not proved"});
+  Json suite = parsed(cli::verify_suite(report, "net", {"c1"}, {}, false));
+  CHECK(named(suite, "verdict").at("result") == "error");
+  CHECK(suite.at("properties").at("accepted_as_tested") == "false");
+  suite = parsed(cli::verify_suite(report, "net", {"c1"}, {}, true));
+  for (const Json& entry : suite.at("cases")) CHECK(entry.at("result") == "passed");
+  CHECK(suite.at("properties").at("accepted_as_tested") == "true");
+}
+
 TEST_CASE("verify writes a proof as passed, and an unknown verdict as an error") {
   const Compiled net;
   CHECK(net.verify().exit_code == 0);
