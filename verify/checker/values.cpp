@@ -191,14 +191,23 @@ Element GraphValues::after_exact(const Element& element, const Step& step) {
       if (!code) throw Failure{true, "", "grid", "its values leave 64 bits"};
       return *code;
     };
-    constexpr Int kFew = 1 << 12;
+    constexpr Int kFew = 1 << 12, kMost = 1 << 22;
+    const Int count = element.hi - element.lo;
     auto& range = entry->second;
+    const std::pair<Int, Int> all = range,
+                              ends = std::minmax({image(element.lo), image(element.hi)});
     if (is_monotone) {
-      range = std::minmax({image(element.lo), image(element.hi)});
-    } else if (element.hi - element.lo <= kFew) {
-      range = {half, -half};
-      for (Int x = element.lo; x <= element.hi; ++x)
+      range = ends;
+    } else if (count <= kFew || (count <= kMost && ends.first == ends.second)) {
+      // Of many only whether all become the same.
+      range = ends;
+      for (Int x = element.lo; x <= element.hi; ++x) {
         range = {std::min(range.first, image(x)), std::max(range.second, image(x))};
+        if (count > kFew && range.first != range.second) {
+          range = all;
+          break;
+        }
+      }
     }
   }
   std::tie(result.lo, result.hi) = entry->second;
