@@ -46,6 +46,7 @@ struct Element {
   Int magnitude() const { return std::max(hi, -lo); }
 };
 using Elements = std::vector<Element>;
+constexpr Int kMostElements = Int{1} << 28;  // of one value
 
 // What a max pooling takes the largest of, in row-major order. Steps that all of them went through
 // last and that never fall, but no quantize, are left out: they may as well follow the pooling.
