@@ -229,6 +229,80 @@ TEST_CASE("a threshold that is off by one is found") {
     }
 }
 
+TEST_CASE("the largest of a falling function's values is not that function of the largest") {
+  // Both branches negate and quantize; one takes the largest of two elements before that.
+  checker::Model model;
+  model.name = "falling";
+  model.inputs = {{"x", {1, 2}, 4, 0, std::nullopt}};
+  const auto add = [&](const std::string& name, const std::string& op, std::size_t input) {
+    checker::Node node;
+    node.name = name;
+    node.op = op;
+    node.inputs = {input};
+    if (op == "batch_norm1d") {
+      node.scale = {-1};
+      node.offset = {0};
+    } else if (op == "quantize") {
+      node.quantize = checker::Decimals{{0}, 0};
+      node.bits = 8;
+    } else {
+      node.integers = {{"kernel_size", {1, 2}},
+                       {"stride", {1, 2}},
+                       {"padding", {0, 0}},
+                       {"dilation", {1, 1}},
+                       {"ceil_mode", {0}}};
+    }
+    model.nodes.push_back(node);
+  };
+  add("n", "batch_norm1d", 0);
+  add("q", "quantize", 1);
+  add("p", "max_pool1d", 0);
+  add("pn", "batch_norm1d", 3);
+  add("pq", "quantize", 4);
+  model.outputs = {2, 5};
+
+  const auto row = [](const std::string& name, Int width, int bits, Int offset) {
+    checker::PlanTensor result = tensor(name, 1, bits, offset, 0);
+    result.width = result.bytes = width;
+    result.logical_rank = 2;
+    return result;
+  };
+  checker::Plan plan;
+  plan.name = "falling";
+  plan.arena_bytes = 64;
+  plan.tensors = {row("x", 2, 4, 0), row("q", 2, 8, 16), row("p", 1, 4, 32), row("pq", 1, 8, 48)};
+  plan.tensors[0].is_input = true;
+  plan.tensors[1].is_output = plan.tensors[3].is_output = true;
+  plan.inputs = {0};
+  plan.outputs = {1, 3};
+  checker::PlanOp negate;
+  negate.node = "n";
+  negate.inputs = {0};
+  negate.output = 1;
+  negate.post.kind = checker::PostKind::kScale;
+  negate.post.scales = {{-1, 0, 0, -128, 127, {}, {}}};
+  checker::PlanOp pool;
+  pool.code = checker::OpCode::kMaxPool2d;
+  pool.node = "p";
+  pool.kernel = pool.stride = {1, 2};
+  pool.inputs = {0};
+  pool.output = 2;
+  checker::PlanOp behind = negate;
+  behind.node = "pn";
+  behind.inputs = {2};
+  behind.output = 3;
+  plan.ops = {negate, pool, behind};
+  CHECK(broken(model, plan).empty());
+
+  pool.inputs = {1};
+  pool.output = 3;
+  plan.ops = {negate, pool};
+  plan.tensors.erase(plan.tensors.begin() + 2);
+  plan.outputs = {1, 2};
+  plan.ops[1].output = 2;
+  CHECK(broken(model, plan) == "wiring");
+}
+
 TEST_CASE("a plan of another network is not proved, nor one that reads what is not there yet") {
   const Recorded one("bias12"), other("left_shift");
   CHECK_THROWS_AS(checker::prove(one.model, other.plan), checker::Failure);

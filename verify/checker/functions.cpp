@@ -260,12 +260,6 @@ std::string PlanFunction::text() const {
   return fmt::format("scale {}", mode);
 }
 
-bool PlanFunction::operator==(const PlanFunction& other) const {
-  if (table != other.table || post != other.post || first != other.first) return false;
-  if (post == nullptr || channel == other.channel || post->kind == PostKind::kNone) return true;
-  return post->kind == PostKind::kShift && post->shifts[channel] == post->shifts[other.channel];
-}
-
 Int Question::first() const { return lo / factor + (lo > 0 && lo % factor != 0 ? 1 : 0); }
 Int Question::last() const { return hi / factor - (hi < 0 && hi % factor != 0 ? 1 : 0); }
 

@@ -112,7 +112,6 @@ struct PlanFunction {
   };
   std::optional<Linear> linear() const;
   std::string text() const;  // for facts
-  bool operator==(const PlanFunction& other) const;
 };
 
 // The question whether plan(x) * 2^-decimal == steps((x / factor + rest) * 2^-exponent) for every x

@@ -12,7 +12,11 @@ namespace {
 constexpr Wide kWideLimit = Wide{1} << 62;
 
 std::size_t at(Int i) { return static_cast<std::size_t>(i); }
-bool is_constant(const Element& element) { return element.is_constant(); }
+// Whether both are the same element of the graph, or the same number for every input.
+bool is_same_value(const Element& a, const Element& b) {
+  return a.is_same(b) || (a.is_constant() && b.is_constant() &&
+                          equal(GraphValues::constant(a), GraphValues::constant(b)));
+}
 
 // Numbers the terms of elements: equal terms have equal numbers, constants have none.
 class Numbering {
@@ -22,13 +26,13 @@ class Numbering {
     std::vector<std::int32_t> numbers;
     numbers.reserve(elements.size());
     for (const Element& element : elements) {
-      if (is_constant(element)) {
+      if (element.is_constant()) {
         numbers.push_back(kConstant);
         continue;
       }
-      const auto [entry, is_new] = known_.try_emplace(
-          {element.node, element.index, element.chain, static_cast<std::int32_t>(element.factor)},
-          static_cast<std::int32_t>(known_.size()));
+      const auto [entry, is_new] =
+          known_.try_emplace({element.node, element.index, element.chain, element.factor},
+                             static_cast<std::int32_t>(known_.size()));
       numbers.push_back(entry->second);
     }
     return numbers;
@@ -37,7 +41,8 @@ class Numbering {
 
  private:
   struct Key {
-    std::int32_t node, index, chain, factor;
+    std::int32_t node, index, chain;
+    Int factor;
     bool operator==(const Key&) const = default;
   };
   struct Hash {
@@ -113,7 +118,7 @@ std::string OpChecker::place(Int channel, Int y, Int x) const {
 Source OpChecker::copy_of(const Element& element) const {
   Source source{element,    element.factor, element.decimal, {},
                 element.lo, element.hi,     element.spare,   std::nullopt};
-  if (is_constant(element)) source.constant = GraphValues::constant(element);
+  if (element.is_constant()) source.constant = GraphValues::constant(element);
   return source;
 }
 
@@ -359,13 +364,8 @@ std::vector<Source> OpChecker::products(std::vector<ChannelFacts>& facts) const 
           expected[i] = &values.elements(node.inputs[i])[at(from)];
         });
         const Element &a = held(0)[at(spread(0, c, y, x))], &b = held(1)[at(spread(1, c, y, x))];
-        const auto is_it = [](const Element& one, const Element& other) {
-          return one.is_same(other) ||
-                 (is_constant(one) && is_constant(other) &&
-                  equal(GraphValues::constant(one), GraphValues::constant(other)));
-        };
-        if (!(is_it(a, *expected[0]) && is_it(b, *expected[1])) &&
-            !(is_it(a, *expected[1]) && is_it(b, *expected[0])))
+        if (!(is_same_value(a, *expected[0]) && is_same_value(b, *expected[1])) &&
+            !(is_same_value(a, *expected[1]) && is_same_value(b, *expected[0])))
           wrong(op_.node, "wiring", fmt::format("{}: it multiplies other values", place(c, y, x)));
         const std::initializer_list<Wide> ends = {Wide{a.lo} * b.lo, Wide{a.lo} * b.hi,
                                                   Wide{a.hi} * b.lo, Wide{a.hi} * b.hi};
@@ -429,7 +429,7 @@ std::vector<Source> OpChecker::largest() const {
           const Element &one = found[i], &wanted = window.elements[i];
           source.lo = std::max(source.lo, one.lo);
           source.hi = std::max(source.hi, one.hi);
-          const bool is_number = is_constant(one) && is_constant(wanted) &&
+          const bool is_number = one.is_constant() && wanted.is_constant() &&
                                  equal(GraphValues::constant(one), GraphValues::constant(wanted));
           const auto steps =
               is_number ? std::optional(exact) : values.chains().between(wanted.chain, one.chain);
@@ -439,6 +439,9 @@ std::vector<Source> OpChecker::largest() const {
           if (steps->size() > done.size()) done = *steps;
           of_each.push_back(*steps);
         }
+        // The largest of f's values is f of the largest only where f never falls.
+        if (!std::ranges::all_of(done, [](const Step* step) { return step->rises(); }))
+          refuse_window(c, y, x);
         // A value that they do not change may lack them.
         for (std::size_t i = 0; i < found.size(); ++i)
           if (of_each[i] != done && !(of_each[i].empty() && source.factor == 1 &&
@@ -468,10 +471,8 @@ std::vector<Source> OpChecker::argmax() const {
       const Element& expected =
           state_.values.elements(node.inputs[0])[at(c * shape.h * shape.w + pixel)];
       const Element& found = held(0)[at(pixel * in.channels + c)];
-      const bool is_it = found.is_same(expected) ||
-                         (is_constant(found) && is_constant(expected) &&
-                          equal(GraphValues::constant(found), GraphValues::constant(expected)));
-      if (!is_it || found.decimal != held(0)[at(pixel * in.channels)].decimal)
+      if (!is_same_value(found, expected) ||
+          found.decimal != held(0)[at(pixel * in.channels)].decimal)
         wrong(op_.node, "wiring",
               fmt::format("channel {} of what its argmax compares is wrong", c));
     }

@@ -3,8 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
-#include <set>
+#include <string_view>
 
 #include "verify/checker/memory.h"
 #include "verify/checker/products.h"
@@ -12,6 +11,22 @@
 
 namespace lockstep::checker {
 namespace {
+
+std::string_view name_of(OpCode code) {
+  static const std::map<OpCode, std::string_view> kNames = {
+      {OpCode::kConv2d, "conv2d"},
+      {OpCode::kConvTranspose2d, "conv_transpose2d"},
+      {OpCode::kLinear, "linear"},
+      {OpCode::kAvgPool2d, "avg_pool2d"},
+      {OpCode::kAdd, "add"},
+      {OpCode::kMul, "mul"},
+      {OpCode::kMaxPool2d, "max_pool2d"},
+      {OpCode::kArgMax, "argmax"},
+      {OpCode::kMove, "move"},
+      {OpCode::kRequantize, "requantize"},
+      {OpCode::kTable, "table"}};
+  return kNames.at(code);
+}
 
 class Prover {
  public:
@@ -91,42 +106,6 @@ class Prover {
       wrong(op.node, "wiring", fmt::format("it computes '{}' again", output.name));
     std::vector<Source> sources;
     std::vector<ChannelFacts> facts(static_cast<std::size_t>(output.channels));
-    std::string kind;
-    switch (op.code) {
-      case OpCode::kConv2d:
-        kind = "conv2d";
-        break;
-      case OpCode::kConvTranspose2d:
-        kind = "conv_transpose2d";
-        break;
-      case OpCode::kLinear:
-        kind = "linear";
-        break;
-      case OpCode::kAvgPool2d:
-        kind = "avg_pool2d";
-        break;
-      case OpCode::kAdd:
-        kind = "add";
-        break;
-      case OpCode::kMul:
-        kind = "mul";
-        break;
-      case OpCode::kMaxPool2d:
-        kind = "max_pool2d";
-        break;
-      case OpCode::kArgMax:
-        kind = "argmax";
-        break;
-      case OpCode::kMove:
-        kind = "move";
-        break;
-      case OpCode::kRequantize:
-        kind = "requantize";
-        break;
-      case OpCode::kTable:
-        kind = "table";
-        break;
-    }
     const OpChecker checker(state_, op);
     if (op.code == OpCode::kMul) {
       sources = checker.products(facts);
@@ -143,7 +122,7 @@ class Prover {
     }
     settle(state_, op, sources, facts);
     proof_.elements_checked += output.count();
-    add_facts(op, kind, output, std::move(facts));
+    add_facts(op, output, std::move(facts));
     if (const auto value = values_.find(op.node);
         value && !values_.float_bounds(*value).empty() &&
         std::ranges::max(values_.float_bounds(*value)) >= kFloat32Steps &&
@@ -152,9 +131,8 @@ class Prover {
   }
 
   // Neighbouring channels that are alike become one entry.
-  void add_facts(const PlanOp& op, const std::string& kind, const PlanTensor& output,
-                 std::vector<ChannelFacts> facts) {
-    LayerFacts layer{op.node, kind, output.name, {}};
+  void add_facts(const PlanOp& op, const PlanTensor& output, std::vector<ChannelFacts> facts) {
+    LayerFacts layer{op.node, std::string(name_of(op.code)), output.name, {}};
     for (ChannelFacts& next : facts) {
       next.first = next.last = static_cast<Int>(&next - facts.data());
       if (!layer.channels.empty()) {

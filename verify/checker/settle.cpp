@@ -166,12 +166,21 @@ class Settling {
         now.decimal = source.exponent - left_out(channel);
       }
       now.spare = is_final ? std::max(now.decimal - target->decimal, 0) : 0;
-      if (source.constant && leads == false && output_.is_named)
+      if (source.constant && !leads && output_.is_named)
         wrong(op_.node, "post-op", fmt::format("{}: it is constant in the plan only", place(p)));
       take(p, channel, chain, now, is_final ? target : nullptr);
     }
+    for (std::size_t p = 0; p < held.size(); ++p) expect_fits(p, held[p]);
     decide_all();
     state_.held[op_.output] = std::move(held);
+  }
+
+  void expect_fits(std::size_t p, const Element& element) const {
+    const Int half = Int{1} << (output_.bits - 1);
+    if (element.lo < -half || element.hi >= half)
+      wrong(output_.name, "no overflow",
+            fmt::format("{} can be {} to {}, which {} bits do not hold", place(p), element.lo,
+                        element.hi, output_.bits));
   }
 
   std::string name_of(const Element& element) const {
@@ -234,11 +243,6 @@ class Settling {
       // Both sides go by the graph's ranges about what is constant.
       if (now.lo >= now.hi && target->lo != target->hi) std::tie(now.lo, now.hi) = std::tie(lo, hi);
     }
-    const Int half = Int{1} << (output_.bits - 1);
-    if (now.lo < -half || now.hi >= half)
-      wrong(output_.name, "no overflow",
-            fmt::format("{} can be {} to {}, which {} bits do not hold", place(p), now.lo, now.hi,
-                        output_.bits));
   }
 
   void decide_all() {

@@ -24,8 +24,8 @@ struct State {
 
   GraphValues& values;
   const Plan& plan;
-  // Per tensor, in physical order: which element of the graph it holds, exactly, as codes on the
-  // tensor's grid. Empty until it is made.
+  // Per tensor, in physical order: which element of the graph it holds, exactly, and on which grid;
+  // of a named tensor on its own. Empty until it is made.
   std::vector<Elements> held;
 };
 

@@ -94,6 +94,13 @@ std::vector<bool> spread(const Node& node, const Shape& shape) {
   return keep;
 }
 
+// float32 has exponents for 2^24 steps of 2^-decimal.
+void require_float_grid(const Node& node, int decimal) {
+  if (decimal < -100 || decimal > 149)
+    fail_unknown(node.name, "float exact",
+                 fmt::format("float32 does not reach the grid of its values, decimal {}", decimal));
+}
+
 }  // namespace
 
 void fail_unknown(const std::string& layer, const std::string& obligation,
@@ -234,6 +241,16 @@ Element GraphValues::after(const Element& element, const Step& step) {
 
 Elements GraphValues::stepped(const Node& node, Elements elements, const Shape& shape) {
   const std::vector<bool> keep = node.mask ? spread(node, shape) : std::vector<bool>();
+  const auto need = [&](std::size_t count, Int extent) {
+    if (static_cast<Int>(count) != extent)
+      fail_unknown(node.name, "shapes", fmt::format("{} numbers for {} channels", count, extent));
+  };
+  if (!node.scale.empty()) need(node.scale.size(), shape.c);
+  if (node.quantize && node.quantize->values.size() > 1) {
+    const std::size_t axis = node.quantize->axis;
+    need(node.quantize->values.size(),
+         axis >= shape.rank ? 0 : along(shape, shape.count() - 1, axis) + 1);
+  }
   for (Int e = 0; e < shape.count(); ++e) {
     Element& element = elements[at(e)];
     if (node.mask) {
@@ -291,6 +308,7 @@ Elements GraphValues::summed(const Node& node, std::size_t value) {
           if (element.lo != 0 || element.hi != 0) grid = std::max(grid, decimal + element.decimal);
         });
         if (grid == INT32_MIN) grid = 0;
+        require_float_grid(node, grid);
         Wide lo = 0, hi = 0, bound = 0;
         std::uint64_t used = 0;  // bits of all addends: the lowest is the true grid
         const auto add = [&](Int coefficient, int shift, Int least, Int most) {
@@ -354,6 +372,7 @@ Elements GraphValues::product(const Node& node, std::size_t value) {
         const std::initializer_list<Wide> ends = {Wide{a.lo} * b.lo, Wide{a.lo} * b.hi,
                                                   Wide{a.hi} * b.lo, Wide{a.hi} * b.hi};
         const auto [lo, hi] = std::minmax(ends);
+        require_float_grid(node, a.decimal + b.decimal);
         if (hi >= kLimit || lo <= -kLimit)
           fail_unknown(node.name, "no overflow", "its products leave 64 bits");
         result.push_back({static_cast<std::int32_t>(value),
