@@ -229,6 +229,40 @@ TEST_CASE("a threshold that is off by one is found") {
     }
 }
 
+TEST_CASE("a quantize that is not defined everywhere is not proved") {
+  // 1,000 products of up to 128 * 127 reach 2^23; times 2^8 they leave 32 bits, times 2^7 not.
+  const auto failure_with = [](int decimal) {
+    Sum sum(1000, 127, false);
+    checker::Node quantize;
+    quantize.name = quantize.op = "quantize";
+    quantize.inputs = {1};
+    quantize.quantize = checker::Decimals{{decimal}, 0};
+    quantize.bits = 8;
+    sum.model.nodes.push_back(quantize);
+    sum.model.outputs = {2};
+    checker::PlanTensor& output = sum.plan.tensors.back();
+    output.name = "quantize";
+    output.bits = 8;
+    output.bytes = 1;
+    output.decimals = {decimal};
+    checker::Post& post = sum.plan.ops[0].post;
+    post.kind = checker::PostKind::kShift;
+    post.shifts = {-decimal};
+    post.lo = -128;
+    post.hi = 127;
+    try {
+      checker::prove(sum.model, sum.plan);
+      return std::string();
+    } catch (const checker::Failure& failure) {
+      CHECK(failure.is_unknown);
+      CHECK(failure.layer == "quantize");
+      return failure.obligation;
+    }
+  };
+  CHECK(failure_with(7).empty());
+  CHECK(failure_with(8) == "grid");
+}
+
 TEST_CASE("the largest of a falling function's values is not that function of the largest") {
   // Both branches negate and quantize; one takes the largest of two elements before that.
   checker::Model model;
