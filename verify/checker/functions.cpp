@@ -88,7 +88,8 @@ Value quantized(const Step& step, const Value& x) {
     if (shift < -62) undefined("a value leaves 64 bits on the grid of its codes");
     code = shift_rounded(x.code, std::min(shift, 100), step.rounding);
     const Wide limit = Wide{1} << 31;
-    if (code < -limit || code >= limit) undefined("a value leaves 32 bits on the grid of its codes");
+    if (code < -limit || code >= limit)
+      undefined("a value leaves 32 bits on the grid of its codes");
   }
   const Wide most = (Wide{1} << (step.bits - 1)) - 1;
   return {std::clamp(code, -most - 1, most), step.decimal, 0, false};

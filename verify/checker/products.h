@@ -1,5 +1,6 @@
 // What an operator of a plan computes for each element of its output, and that it is what the graph
-// says: every product of a sum, whatever operator makes it, every element of a window, every copy.
+// says: every product of a sum, whatever operator makes it (products.cpp); every element of a
+// window, every copy (picks.cpp).
 #pragma once
 
 #include <string>
@@ -28,6 +29,7 @@ class OpChecker {
   // element of the output.
   template <typename Visit>
   void each_product(Int channel, Int y, Int x, const Visit& visit) const;
+  // Calls visit(tap, pixel of the input) for every tap of a window that meets the input.
   template <typename Visit>
   void each_of_window(Int y, Int x, const Visit& visit) const;
   Int spread(std::size_t input, Int channel, Int y, Int x) const;
@@ -51,5 +53,28 @@ class OpChecker {
   const PlanTensor& output_;
   std::size_t value_;  // of the node that the operator is named after
 };
+
+template <typename Visit>
+void OpChecker::each_of_window(Int y, Int x, const Visit& visit) const {
+  const PlanTensor& in = tensor(0);
+  const bool is_transposed = op_.code == OpCode::kConvTranspose2d;
+  const auto met = [&](std::size_t axis, Int position, Int tap) -> Int {
+    const Int size = axis == 0 ? in.height : in.width;
+    Int place = position * op_.stride[axis] - op_.pad_before[axis] + tap * op_.dilation[axis];
+    if (is_transposed) {
+      const Int scaled = position + op_.pad_before[axis] - tap * op_.dilation[axis];
+      if (scaled < 0 || scaled % op_.stride[axis] != 0) return -1;
+      place = scaled / op_.stride[axis];
+    }
+    return place < size ? place : -1;
+  };
+  for (Int ky = 0; ky < op_.kernel[0]; ++ky) {
+    const Int row = met(0, y, ky);
+    if (row < 0) continue;
+    for (Int kx = 0; kx < op_.kernel[1]; ++kx)
+      if (const Int column = met(1, x, kx); column >= 0)
+        visit(ky * op_.kernel[1] + kx, row * in.width + column);
+  }
+}
 
 }  // namespace lockstep::checker

@@ -118,6 +118,11 @@ Shape shape_of(const std::vector<Int>& dims) {
   return shape;
 }
 
+bool is_same_value(const Element& a, const Element& b) {
+  return a.is_same(b) || (a.is_constant() && b.is_constant() &&
+                          equal(GraphValues::constant(a), GraphValues::constant(b)));
+}
+
 GraphValues::GraphValues(const Model& model) : model_(model) {
   for (std::size_t i = 0; i < model.inputs.size(); ++i) {
     shapes_.push_back(shape_of(model.inputs[i].shape));

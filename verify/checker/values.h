@@ -45,6 +45,8 @@ struct Element {
   }
   Int magnitude() const { return std::max(hi, -lo); }
 };
+// Whether both are the same element of the graph, or the same number for every input.
+bool is_same_value(const Element& a, const Element& b);
 using Elements = std::vector<Element>;
 constexpr Int kMostElements = Int{1} << 28;  // of one value
 
