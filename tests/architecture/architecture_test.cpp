@@ -37,15 +37,18 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"train/datasets", {"compile/support", "compile/graph"}},
     {"train", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
     {"verify/checker", {"intrt"}},
-    {"verify/mutate", {"verify/checker", "intrt"}},
+    {"verify/plan_meaning", {"verify/checker"}},
+    {"verify/mutate", {"verify/checker", "verify/plan_meaning", "intrt"}},
+    {"verify/c_proof", {"verify/checker", "verify/plan_meaning", "intrt"}},
     {"verify", {"compile/support", "compile/graph", "compile/checkpoint", "intrt"}},
     {"tools",
      {"compile", "compile/support", "compile/graph", "compile/checkpoint", "compile/ir", "intrt",
-      "train", "train/datasets", "verify", "verify/checker", "verify/mutate", "tools/zoo"}},
+      "train", "train/datasets", "verify", "verify/checker", "verify/c_proof", "verify/mutate",
+      "tools/zoo"}},
     {"tools/zoo", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
     {"tools/bench",
      {"compile", "compile/support", "compile/graph", "compile/ir", "compile/backends", "intrt",
-      "train", "tools/zoo", "verify", "verify/checker", "verify/mutate"}},
+      "train", "tools/zoo", "verify", "verify/checker", "verify/c_proof", "verify/mutate"}},
 };
 
 std::string part_of(const std::string& path) {

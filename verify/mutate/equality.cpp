@@ -8,11 +8,12 @@
 #include <tuple>
 #include <vector>
 
-#include "verify/mutate/op_meaning.h"
+#include "verify/plan_meaning/plan_meaning.h"
 
 namespace lockstep::mutate {
 namespace {
 
+using namespace plan_meaning;
 using checker::OpCode;
 using checker::PlanTensor;
 

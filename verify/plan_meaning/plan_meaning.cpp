@@ -1,4 +1,4 @@
-#include "verify/mutate/op_meaning.h"
+#include "verify/plan_meaning/plan_meaning.h"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <span>
 #include <tuple>
 
-namespace lockstep::mutate {
+namespace lockstep::plan_meaning {
 namespace {
 
 using checker::OpCode;
@@ -282,4 +282,4 @@ std::string memory_fault(const Plan& plan) {
   return "";
 }
 
-}  // namespace lockstep::mutate
+}  // namespace lockstep::plan_meaning

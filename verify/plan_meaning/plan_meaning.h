@@ -1,6 +1,6 @@
 // What the operators of a plan do, as docs/plan-format.md says: which elements they combine, and
-// which function of the result they store. Written down apart from the checker, whose faults it is
-// to show.
+// which function of the result they store. Written down apart from the checker: the proof of
+// generated C goes by it, and the mutation score, which is to show the checker's faults.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 #include "verify/checker/plan.h"
 
-namespace lockstep::mutate {
+namespace lockstep::plan_meaning {
 
 using checker::Int;
 using checker::Plan;
@@ -99,4 +99,4 @@ class Meaning {
 // did not write last, or an output is lost.
 std::string memory_fault(const Plan& plan);
 
-}  // namespace lockstep::mutate
+}  // namespace lockstep::plan_meaning

@@ -1,0 +1,84 @@
+// Runs generated C with numbers where they are known and with functions of the input where not.
+// What decides about the way (loops, conditions, addresses, masks) must be known, so that one run
+// stands for all inputs. On its way it shows that no access leaves its array, that nothing is read
+// that was not set, and that no sum, product, shift or conversion leaves its type, for every input.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "verify/c_proof/values.h"
+
+namespace lockstep::c_proof {
+
+// The memory of the network, where the plan is asked what an element must be.
+class Arena {
+ public:
+  virtual ~Arena() = default;
+  virtual Int bytes() const = 0;
+  // What follows belongs to the making of this tensor; -1: to none.
+  virtual void begin(Int tensor) = 0;
+  virtual Value load(Int offset, const Type& type, int line) = 0;
+  virtual void store(Int offset, const Type& type, const Value& value, int line) = 0;
+  // memcpy and memset: the size of the elements of the tensor that is being made, and their type.
+  virtual Type element(int line) const = 0;
+  virtual void observe(Int tensor, Int offset, int line) = 0;
+};
+
+// The intervals of the atoms.
+using AtomRanges = std::vector<std::pair<std::int32_t, std::int32_t>>;
+
+class Machine {
+ public:
+  Machine(const Source& source, Chains& chains, const AtomRanges& atoms, Arena& arena);
+
+  // A function of one pointer, to the arena.
+  void run(std::string_view function);
+  // How many nodes may be worked out from now on; a C that does not end is refused.
+  void allow(Int nodes) { nodes_left_ = nodes; }
+  Int nodes_used() const { return nodes_used_; }
+
+  Range range(const Value& value, int line) const;
+
+ private:
+  enum class Flow : std::uint8_t { kNext, kBreak, kContinue, kReturn };
+  using Frame = std::vector<Value>;
+
+  void run_observed(const Statement& body, Frame& frame);
+  Flow execute(const Statement& statement, Frame& frame);
+  Flow execute_all(const std::vector<Statement>& statements, Frame& frame);
+  Flow loop(const Statement& statement, Frame& frame);
+  void choose_by_input(const Statement& statement, const Value& condition, Frame& frame);
+
+  Value evaluate(const Expression& e, Frame& frame);
+  Value binary(const Expression& e, Frame& frame);
+  Value call(const Expression& e, Frame& frame);
+  Value known_call(const Expression& e, const std::vector<Value>& arguments);
+  Value arithmetic_call(const Expression& e, const std::vector<Value>& arguments);
+  bool holds(const Expression& e, Frame& frame);  // a condition that must be known
+  Int number(const Value& value, int line) const;
+
+  Value add(Value a, const Value& b, Int sign, const Type& type, int line) const;
+  Value multiply(const Value& a, const Value& b, const Type& type, int line) const;
+  Value compare(Op op, const Value& a, const Value& b, int line) const;
+  Value converted(Value value, const Type& type, int line) const;
+  Value largest(const Value& a, const Value& b, int line) const;
+  Value place(const Value& condition, const Value& old, Int number, int line) const;
+  Value as_function(const Value& value, int line) const;
+  Value extended(const Value& value, const Step& step, int line) const;
+  Value advanced(const Value& pointer, const Value& by, const Type& type, int line) const;
+  Value load(const Value& pointer, const Type& type, int line) const;
+  const Table& table(const Value& pointer, int line) const;
+  void require_type(const Range& range, const Type& type, int line) const;
+  std::vector<std::pair<int, Int>> atoms_of(const Value& value, Root::Kind kind, int line) const;
+
+  const Source& source_;
+  Chains& chains_;
+  const AtomRanges& atoms_;
+  Arena& arena_;
+  Value returned_;
+  Int nodes_left_ = 0, nodes_used_ = 0;
+  int depth_ = 0;
+};
+
+}  // namespace lockstep::c_proof

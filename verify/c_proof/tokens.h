@@ -1,0 +1,37 @@
+// The tokens of generated C after its preprocessor: comments gone, conditions decided, macros
+// replaced.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "verify/checker/model.h"
+
+namespace lockstep::c_proof {
+
+using checker::Int;
+
+struct Token {
+  enum class Kind : std::uint8_t { kName, kNumber, kString, kPunctuation, kEnd };
+  Kind kind = Kind::kEnd;
+  std::string_view text;
+  int line = 0;  // 1 is the first
+  // Of a number: its value, which fits 64 bits with sign, and its type.
+  Int number = 0;
+  int bits = 32;
+  bool is_signed = true;
+};
+
+// What the proof cannot read or follow: Failure (unknown) of `layer`, obligation "C".
+[[noreturn]] void refuse(const std::string& layer, int line, const std::string& text);
+
+// The tokens of the header and of the source, which must outlive the result. `defined` are the
+// names that the compiler defines, each as 1. LOCKSTEP_OBSERVE stays a name. The source may include
+// the header and two headers of C, whose functions and types are known.
+std::vector<Token> read_tokens(std::string_view header_name, std::string_view header,
+                               std::string_view source, const std::set<std::string_view>& defined);
+
+}  // namespace lockstep::c_proof
