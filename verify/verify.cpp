@@ -57,19 +57,8 @@ std::optional<ProbeResult> probe_c(const OpenPlan& plan, const ConstantsResult& 
   return run_layer_probes(plan, constants.held, *target, program, options);
 }
 
-std::string coverage_text(const ProbeReport& report) {
-  std::string text = fmt::format("{} of {} weights and biases of the C covered by probes",
-                                 report.covered, report.weights);
-  if (report.most_uncovered > 0)
-    text += fmt::format(", {} of layer '{}' not", report.most_uncovered, report.worst_layer);
-  for (const std::string& node : report.not_probed)
-    text += fmt::format("; no weight of layer '{}', whose function rises and falls", node);
-  return text;
-}
-
 // How far the paths agreed, in words.
-std::string agreement_text(const DifferentialResult& run, const std::optional<ProbeResult>& probes,
-                           const Options& options) {
+std::string agreement_text(const DifferentialResult& run, const Options& options) {
   std::string text = fmt::format("agreed on {} inputs", run.samples);
   if (!options.proof) text += ", not proved";
   if (options.float_path == nullptr) text += "; float path not compared";
@@ -77,21 +66,20 @@ std::string agreement_text(const DifferentialResult& run, const std::optional<Pr
   if (least != run.paths.end() && least->samples < run.samples)
     text +=
         fmt::format("; the least tested path, {}, ran on {} of them", least->path, least->samples);
-  if (probes) text += "; " + coverage_text(probes->report);
   return text;
 }
 
 // Of a plan that the checker proved and whose paths agreed.
 Verdict verdict_of_proof(const ProofOutcome& proof, const std::string& agreement,
-                         const std::optional<ProbeResult>& probes, const Options& options) {
+                         const Options& options) {
   if (proof.kind == ProofOutcome::Kind::kUnknown)
     return Unknown{fmt::format("not proved: obligation '{}': {}; {}", proof.obligation, proof.text,
                                agreement)};
-  if (options.c_folder && !probes)
-    return Unknown{"the plan is proved, but the layers of the C were not probed; " + agreement};
-  if (probes &&
-      (probes->report.covered < probes->report.weights || !probes->report.not_probed.empty()))
-    return Unknown{"the plan is proved, but not every number of the C is covered; " + agreement};
+  const bool has_c_proof = options.c_proof && options.c_proof->kind == ProofOutcome::Kind::kProved;
+  if (options.c_folder && !has_c_proof)
+    return Unknown{fmt::format("the plan is proved, but not its C: {}; {}",
+                               options.c_proof ? options.c_proof->text : "no proof was asked for",
+                               agreement)};
   std::string reference = "float32";
   for (const std::string& layer : proof.unstable_layers)
     reference += fmt::format("{} '{}'",
@@ -128,8 +116,8 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
     return Unknown{fmt::format("{}: {}", probes->report.path, probes->failure)};
   if (run.samples == 0) return Unknown{"nothing was compared: no samples"};
   report.agreed = true;
-  const std::string agreement = agreement_text(run, probes, options);
-  if (options.proof) return verdict_of_proof(*options.proof, agreement, probes, options);
+  const std::string agreement = agreement_text(run, options);
+  if (options.proof) return verdict_of_proof(*options.proof, agreement, options);
   return Unknown{agreement + unstable_text(network, unstable)};
 }
 
@@ -149,8 +137,7 @@ Report verify_plan(const Graph& graph, const StateDict& state, std::span<const B
 
   const std::optional<ProbeResult> probes = probe_c(plan, constants, run, options);
   if (probes && options.progress)
-    options.progress(fmt::format("{}: {} probes, {}", probes->report.path, probes->report.probes,
-                                 coverage_text(probes->report)));
+    options.progress(fmt::format("{}: {} probes", probes->report.path, probes->report.probes));
 
   Report report;
   if (probes) report.c_probes = probes->report;

@@ -5,9 +5,9 @@
 // bit for bit; (2) runs the float path, the exact integer semantics, the plan on every kernel
 // variant that this CPU can run, and the generated C on every requested target, on the same inputs,
 // and compares every visible tensor with zero tolerance; (3) probes each operator of the generated
-// C alone and says how many of its weights and biases that covers. The proof for all inputs is the
-// checker's (verify/checker), which shares no code with this; its outcome is an option. Proved is
-// only what both agree about.
+// C alone. The proofs for all inputs, of the plan (verify/checker) and of the C (verify/c_proof),
+// share no code with this; their outcomes are options. Proved is only what they and the runs agree
+// about.
 #pragma once
 
 #include <chrono>
@@ -72,8 +72,9 @@ class FloatPath {
 };
 std::unique_ptr<FloatPath> make_float_path(const Graph& graph, const StateDict& state);
 
-// What verify/checker says of the plan: it proves, from the files alone, that every named tensor
-// and every output is what the graph says, for all inputs, or names what it cannot show.
+// What a proof says. Of the plan: that every named tensor and every output is what the graph says,
+// for all inputs, from the files alone. Of the C: that it computes what the plan does. Or what it
+// cannot show.
 struct ProofOutcome {
   enum class Kind : std::uint8_t { kProved, kRefuted, kUnknown };
   Kind kind = Kind::kUnknown;
@@ -84,6 +85,7 @@ struct ProofOutcome {
 struct Options {
   std::span<const std::byte> plan;
   std::optional<ProofOutcome> proof;              // without one nothing is Proved
+  std::optional<ProofOutcome> c_proof;            // that the C is the plan (verify/c_proof)
   std::optional<std::filesystem::path> c_folder;  // with the C that compile --emit-c wrote
   std::string c_prefix = "net";
   std::vector<std::string> targets = {"host"};  // "host", "cortex-m4"; with c_folder not empty
@@ -100,7 +102,7 @@ struct Options {
   std::int64_t c_samples = 512;
   // How many probes of the C's layers to run at most (Report::c_probes), on the host if that is a
   // target; fewer for a network of millions of multiplications and on an emulated target; 0: none.
-  std::int64_t c_probes = 2048;
+  std::int64_t c_probes = 256;
   std::chrono::milliseconds child_timeout =
       std::chrono::minutes(5);                       // of each compilation and each run of C
   std::function<void(const std::string&)> progress;  // one line per finished step; may be empty
@@ -117,15 +119,8 @@ struct PathReport {  // one row of the table that verify prints
 
 // Probes of generated C: each of its operators alone, on inputs of its own (docs/verification.md).
 struct ProbeReport {
-  std::string path;          // "C gcc -O3 layer probes"
-  std::int64_t probes = 0;   // inputs that every operator had
-  std::int64_t weights = 0;  // weights and biases of which some wrong value may change a code
-  std::int64_t covered = 0;  // those of which every such value would have been found (coverage.h)
-  std::string worst_layer;   // with the most that are not covered; empty when there is none
-  std::int64_t most_uncovered = 0;
-  // Operators with weights, by their first node, whose probes were not aimed and whose weights do
-  // not count: the function behind their sums both rises and falls.
-  std::vector<std::string> not_probed;
+  std::string path;         // "C gcc -O3 layer probes"
+  std::int64_t probes = 0;  // inputs that every operator had
 };
 
 struct Report {

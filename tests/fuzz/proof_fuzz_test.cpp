@@ -1,5 +1,5 @@
-// Plans of random networks over all operators, some of whose channels are silent or saturated so
-// that the compiler leaves them out: the verifier must derive every number of them and agree.
+// Plans and C of random networks over all operators, some of whose channels are silent or saturated
+// so that the compiler leaves them out: the verifiers must derive every number of them and agree.
 //
 // LOCKSTEP_FUZZ_NETWORKS and LOCKSTEP_FUZZ_SEED (the first seed) widen a run.
 #include <doctest/doctest.h>
@@ -15,6 +15,7 @@
 #include "compile/support/files.h"
 #include "tests/fuzz/random_graph/random_graph.h"
 #include "tests/support/temporary_folder.h"
+#include "verify/c_proof/c_proof.h"
 #include "verify/checker/proof.h"
 #include "verify/verify.h"
 
@@ -86,6 +87,19 @@ std::string objection_of_checker(const Network& network, const StateDict& state,
   }
 }
 
+// What the proof of the C says; empty: it is the plan.
+std::string objection_to_c(const Compiled& compiled) {
+  const std::vector<CSourceFile> files = emit_c(compiled, {.prefix = "net"});
+  REQUIRE(files.size() >= 2);
+  try {
+    c_proof::prove_c({files[1].name, files[1].text, files[0].text, "net"},
+                     checker::read_plan(compiled.plan));
+    return "";
+  } catch (const checker::Failure& failure) {
+    return failure.text;
+  }
+}
+
 }  // namespace
 
 TEST_CASE("the verifiers follow every plan of random networks") {
@@ -101,14 +115,18 @@ TEST_CASE("the verifiers follow every plan of random networks") {
       for (const bool keep_layers : {false, true}) {
         CAPTURE(quiet);
         CAPTURE(keep_layers);
+        const auto goal = seed % 2 == 0 ? passes::Objective::kSpeed : passes::Objective::kSize;
         const StateDict state = quiet ? with_quiet_channels(network, random) : network.state;
         try {
           const Compiled compiled =
-              compile_network(network.graph, state, {.keep_layers = keep_layers, .after_pass = {}});
+              compile_network(network.graph, state,
+                              {.keep_layers = keep_layers, .optimize = goal, .after_pass = {}});
           const std::string text = objection(network, state, compiled);
           CHECK_MESSAGE(text.empty(), text);
           const std::string other = objection_of_checker(network, state, compiled, folder.path());
           CHECK_MESSAGE(other.empty(), other);
+          const std::string of_c = objection_to_c(compiled);
+          CHECK_MESSAGE(of_c.empty(), of_c);
           plans += 1;
           maps +=
               std::ranges::any_of(compiled.program.values,

@@ -166,7 +166,7 @@ TEST_CASE("plan and generated C of a raw input agree, probes included") {
       CHECK(path.tensors == 2);  // the codes of the image, and the output
     }
     REQUIRE(report.c_probes.has_value());
-    CHECK(report.c_probes->covered > 0);
+    CHECK(report.c_probes->probes > 0);
   }
 }
 

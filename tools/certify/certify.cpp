@@ -61,6 +61,35 @@ nlohmann::ordered_json PlanProof::json() const {
   return json;
 }
 
+CProof prove_c(const fs::path& folder, const std::string& prefix, std::span<const std::byte> plan) {
+  CProof result;
+  const std::string header = prefix + ".h";
+  const c_proof::Files files{header, read_text_file(folder / header),
+                             read_text_file(folder / (prefix + ".c")), prefix};
+  try {
+    result.facts = c_proof::prove_c(files, checker::read_plan(plan));
+    result.outcome.kind = Kind::kProved;
+  } catch (const checker::Failure& failure) {
+    result.outcome = {Kind::kUnknown, failure.layer, failure.obligation, failure.text, {}};
+  }
+  return result;
+}
+
+std::string CProof::text() const {
+  if (outcome.kind != Kind::kProved) return "proof of the C: no result: " + outcome.text;
+  return fmt::format("proof of the C: holds for {} elements, {} products, {} functions of sums",
+                     facts.elements, facts.products, facts.functions);
+}
+
+nlohmann::ordered_json CProof::json() const {
+  if (outcome.kind != Kind::kProved)
+    return {{"outcome", "unknown"}, {"layer", outcome.layer}, {"reason", outcome.text}};
+  return {{"outcome", "proved"},
+          {"elements", facts.elements},
+          {"products", facts.products},
+          {"functions", facts.functions}};
+}
+
 fs::path signature_file(const fs::path& certificate) {
   return checker::signature_path(certificate);
 }

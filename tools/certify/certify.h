@@ -1,5 +1,5 @@
-// The proof of a plan for all inputs, as `verify` uses it, and the certificate that it writes. What
-// proves is verify/checker, from the files alone.
+// The proofs of a plan and of its C for all inputs, as `verify` uses them, and the certificate that
+// it writes. What proves is verify/checker and verify/c_proof, from the files alone.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "verify/c_proof/c_proof.h"
 #include "verify/checker/proof.h"
 #include "verify/verify.h"
 
@@ -27,6 +28,19 @@ struct PlanProof {
 // A file that the checker cannot read, though others could, is an outcome that is unknown.
 PlanProof prove_plan(const std::filesystem::path& graph, const std::filesystem::path& weights,
                      std::span<const std::byte> plan);
+
+struct CProof {
+  verify::ProofOutcome outcome;
+  c_proof::Facts facts;  // when it holds
+
+  std::string text() const;  // one line
+  nlohmann::ordered_json json() const;
+};
+
+// That the C of `prefix` in `folder` computes what the plan does, which must be proved. InputError
+// for files that cannot be read.
+CProof prove_c(const std::filesystem::path& folder, const std::string& prefix,
+               std::span<const std::byte> plan);
 
 struct CertificateRequest {
   std::filesystem::path graph, weights, plan;

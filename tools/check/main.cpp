@@ -1,9 +1,13 @@
-// lockstep-check: derives a certificate again. It sees the checker and nothing else of the project;
-// `lockstep check` starts it.
+// lockstep-check: derives a certificate again. It sees the checker, the proof of generated C, and
+// nothing else of the project; `lockstep check` starts it.
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
+
 #include <csignal>
 #include <iostream>
+#include <sstream>
 
+#include "verify/c_proof/c_proof.h"
 #include "verify/checker/certificate.h"
 
 namespace {
@@ -21,6 +25,22 @@ int fail(int exit_code, const std::string& what) {
 void add_path(CLI::App& app, const std::string& name, std::filesystem::path& path,
               const std::string& what, const std::string& type) {
   app.add_option(name, path, what)->type_name(type);
+}
+
+// The C of a certificate: NAME.c, NAME.h and NAME_selftest.c, in this order.
+std::string check_c(const CheckedFiles& files) {
+  if (files.sources.empty()) return "";
+  if (files.sources.size() != 3) throw BadFile("a certificate about C names three files");
+  const auto text = [&](std::size_t i) {
+    const std::vector<std::byte>& bytes = files.sources[i].bytes;
+    return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  const std::string source = files.sources[0].name.string();
+  const lockstep::c_proof::Facts facts = lockstep::c_proof::prove_c(
+      {files.sources[1].name.string(), text(1), text(0), files.sources[0].name.stem().string()},
+      read_plan(files.plan));
+  return fmt::format("{} computes the same, for every input: {} elements, {} products\n", source,
+                     facts.elements, facts.products);
 }
 
 int parse_and_check(int argc, char** argv) {
@@ -45,7 +65,9 @@ int parse_and_check(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return fail(kBadInput, std::string(error.what()) + " (see lockstep check --help)");
   }
-  check_certificate(certificate, places, std::cout);
+  std::ostringstream text;
+  const std::string of_c = check_c(check_certificate(certificate, places, text));
+  std::cout << text.str() << of_c;
   return kHolds;
 }
 

@@ -122,15 +122,10 @@ std::string table_text(const verify::Report& report) {
          fmt::to_string(path.values), fmt::to_string(path.differing),
          path.instructions_per_sample ? fmt::to_string(*path.instructions_per_sample) : "-"});
   std::string text = table.to_text();
-  if (!report.c_probes) return text;
-  const verify::ProbeReport& probes = *report.c_probes;
-  Table coverage({{"layer probes", kLeft},
-                  {"probes", kRight},
-                  {"weights and biases", kRight},
-                  {"covered", kRight}});
-  coverage.add_row({probes.path, fmt::to_string(probes.probes), fmt::to_string(probes.weights),
-                    fmt::to_string(probes.covered)});
-  return text + "\n\n" + coverage.to_text();
+  if (report.c_probes)
+    text +=
+        fmt::format("\n\n{}: {} on every operator", report.c_probes->path, report.c_probes->probes);
+  return text;
 }
 
 std::string accuracy_text(const Accuracy& accuracy) {
@@ -194,19 +189,6 @@ Json paths_to_json(const verify::Report& report) {
   return paths;
 }
 
-Json probes_to_json(const verify::ProbeReport& probes) {
-  Json json{{"path", probes.path},
-            {"probes", probes.probes},
-            {"weights", probes.weights},
-            {"covered", probes.covered},
-            {"not_probed", probes.not_probed}};
-  if (probes.most_uncovered > 0) {
-    json["worst_layer"] = probes.worst_layer;
-    json["most_uncovered"] = probes.most_uncovered;
-  }
-  return json;
-}
-
 Json accuracy_to_json(const Accuracy& accuracy) {
   Json json{{"images", accuracy.images},
             {"integer_correct", accuracy.integer_correct},
@@ -227,14 +209,14 @@ std::vector<std::string> option_texts(const VerifyArguments& arguments) {
 }
 
 void write_junit(const VerifyArguments& arguments, const verify::Report& report, const Graph& graph,
-                 const PlanFile& plan, const PlanProof& proof, const Outcome& outcome) {
+                 const PlanFile& plan, const verify::ProofOutcome& proof, const Outcome& outcome) {
   if (arguments.junit.empty()) return;
   std::vector<std::string> layers;
   for (std::uint32_t op = 0; op < intrt_op_count(plan.plan()); ++op)
     layers.emplace_back(plan.op_node(op));
   const bool accepted = outcome.exit_code == kExitOk;
-  write_file_atomically(arguments.junit, junit_xml(verify_suite(report, graph.name, layers,
-                                                                proof.outcome, accepted)));
+  write_file_atomically(arguments.junit,
+                        junit_xml(verify_suite(report, graph.name, layers, proof, accepted)));
 }
 
 int verify_files(const VerifyArguments& arguments) {
@@ -276,6 +258,12 @@ int verify_files(const VerifyArguments& arguments) {
   const PlanProof proof = prove_plan(arguments.graph, arguments.weights, plan.bytes());
   console.progress(proof.text());
   options.proof = proof.outcome;
+  std::optional<CProof> c_proof;
+  if (options.c_folder && proof.proof) {
+    c_proof = prove_c(arguments.c_folder, arguments.prefix, plan.bytes());
+    options.c_proof = c_proof->outcome;
+    console.progress(c_proof->text());
+  }
   const verify::Report report =
       naming_files(files, [&] { return verify::verify_plan(graph, state, {}, options); });
   const Outcome outcome = outcome_of(report, arguments.accept == "tested");
@@ -304,7 +292,9 @@ int verify_files(const VerifyArguments& arguments) {
   json["paths"] = paths_to_json(report);
   json["proof"] = proof.json();
   if (!report.float32_witness.empty()) json["float32_witness"] = report.float32_witness;
-  if (report.c_probes) json["c_probes"] = probes_to_json(*report.c_probes);
+  if (report.c_probes)
+    json["c_probes"] = {{"path", report.c_probes->path}, {"probes", report.c_probes->probes}};
+  if (c_proof) json["c_proof"] = c_proof->json();
 
   console.print(table_text(report));
   console.print(fmt::format("\nconstants re-derived and compared  {}", report.constants_checked));
@@ -315,10 +305,12 @@ int verify_files(const VerifyArguments& arguments) {
     json["accuracy"] = accuracy_to_json(accuracy);
   }
   console.print(proof.text());
+  if (c_proof) console.print(c_proof->text());
   if (!report.float32_witness.empty())
     console.print(
         fmt::format("float32 depends on the order, for example: {}", report.float32_witness));
-  write_junit(arguments, report, graph, plan, proof, outcome);
+  write_junit(arguments, report, graph, plan,
+              c_proof && proof.proof ? c_proof->outcome : proof.outcome, outcome);
   console.print(outcome.line);
   std::optional<int> exit_code;
   if (arguments.self_test > 0) {

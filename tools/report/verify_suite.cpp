@@ -96,9 +96,7 @@ class Suite {
         !told                 ? Result::kPassed
         : refuted_ != nullptr ? Result::kFailed
                               : Result::kError,
-        told ? text
-             : fmt::format("{} probes, {} of {} weights and biases covered", probes.probes,
-                           probes.covered, probes.weights));
+        told ? text : fmt::format("{} probes of every operator", probes.probes));
   }
 
   void add_verdict(bool accepted) {

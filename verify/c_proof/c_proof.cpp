@@ -8,7 +8,9 @@
 #include <optional>
 #include <tuple>
 
+#include "intrt/arith.h"
 #include "verify/c_proof/arithmetic_text.h"
+#include "verify/c_proof/interface.h"
 #include "verify/c_proof/machine.h"
 #include "verify/plan_meaning/plan_meaning.h"
 
@@ -30,13 +32,38 @@ constexpr Int kNodesPerProduct = 200, kNodesPerElement = 2000, kNodesAtLeast = 1
 std::size_t at(Int i) { return static_cast<std::size_t>(i); }
 
 // Two monotone functions: where both are constant between two places, they are equal there.
-template <typename F, typename G>
-bool agree(const F& f, const G& g, Int lo, Int hi, Int f_lo, Int f_hi, Int g_lo, Int g_hi) {
-  if (f_lo != g_lo || f_hi != g_hi) return false;
-  if (f_lo == f_hi || hi - lo <= 1) return true;
-  const Int middle = lo + (hi - lo) / 2, f_middle = f(middle), g_middle = g(middle);
-  return agree(f, g, lo, middle, f_lo, f_middle, g_lo, g_middle) &&
-         agree(f, g, middle, hi, f_middle, f_hi, g_middle, g_hi);
+class MonotoneComparison {
+ public:
+  // Whether f(x) == g(x) on [lo, hi]; nothing where that takes too many looks.
+  template <typename F, typename G>
+  std::optional<bool> agree(const F& f, const G& g, Int lo, Int hi) {
+    const bool result = agree(f, g, lo, hi, f(lo), f(hi), g(lo), g(hi));
+    return looks_left_ < 0 ? std::nullopt : std::optional(result);
+  }
+
+ private:
+  template <typename F, typename G>
+  bool agree(const F& f, const G& g, Int lo, Int hi, Int f_lo, Int f_hi, Int g_lo, Int g_hi) {
+    if (f_lo != g_lo || f_hi != g_hi || --looks_left_ < 0) return false;
+    if (f_lo == f_hi || hi - lo <= 1) return true;
+    const Int middle = lo + (hi - lo) / 2, f_middle = f(middle), g_middle = g(middle);
+    return agree(f, g, lo, middle, f_lo, f_middle, g_lo, g_middle) &&
+           agree(f, g, middle, hi, f_middle, f_hi, g_middle, g_hi);
+  }
+
+  Int looks_left_ = kMostLooks;
+};
+
+int rounding_of(checker::Rounding rounding) {
+  switch (rounding) {
+    case checker::Rounding::kTowardZero:
+      return INTRT_ROUND_TOWARD_ZERO;
+    case checker::Rounding::kFloor:
+      return INTRT_ROUND_FLOOR;
+    case checker::Rounding::kHalfEven:
+      break;
+  }
+  return INTRT_ROUND_HALF_EVEN;
 }
 
 // At most how many products an operator takes for an element of its output.
@@ -364,17 +391,40 @@ class Judge : public Arena {
     const auto f = [&](Int x) { return is_kept ? meaning_->apply(channel, x) : 0; };
     const auto g = [&](Int x) { return chains_.apply(chain, x + difference); };
     const auto [lo, hi] = range;
-    if ((!is_kept || meaning_->is_monotone(channel)) && chains_.is_monotone(chain)) {
-      entry->second = agree(f, g, lo, hi, f(lo), f(hi), g(lo), g(hi));
+    std::optional<bool> result;
+    if (is_kept && difference == 0 && is_written_alike(channel, chain)) {
+      result = true;
+    } else if ((!is_kept || meaning_->is_monotone(channel)) && chains_.is_monotone(chain)) {
+      result = MonotoneComparison().agree(f, g, lo, hi);
     } else if (hi - lo < kMostLooks) {
-      entry->second = true;
-      for (Int x = lo; x <= hi && entry->second; ++x) entry->second = f(x) == g(x);
-    } else {
-      fail(line, fmt::format("channel {}: a function that rises and falls, of too many "
-                             "accumulators",
-                             channel));
+      result = true;
+      for (Int x = lo; x <= hi && *result; ++x) result = f(x) == g(x);
     }
-    return entry->second;
+    if (!result) fail(line, fmt::format("channel {}: a function of too many sums", channel));
+    return entry->second = *result;
+  }
+
+  // Whether the C's function is the plan's, number by number.
+  bool is_written_alike(Int channel, int chain) const {
+    const checker::Post& post = op()->post;
+    if (op()->code == OpCode::kTable) return false;
+    if (post.kind == checker::PostKind::kNone) return chain == 0;
+    if (post.kind == checker::PostKind::kShift) {
+      const std::optional<Chains::Shift> shift = chains_.as_shift(chain);
+      return shift && shift->shift == post.shifts[at(channel)] && shift->lo == post.lo &&
+             shift->hi == post.hi &&
+             (shift->shift <= 0 || shift->rounding == rounding_of(post.rounding));
+    }
+    const checker::ScaleStep& scale = post.scales[at(channel)];
+    const Step* const step = chains_.only_step(chain);
+    if (step == nullptr) return false;
+    if (!scale.thresholds.empty())
+      return step->kind == Step::Kind::kStep &&
+             std::ranges::equal(chains_.thresholds(*step), scale.thresholds) &&
+             std::ranges::equal(chains_.codes(*step), scale.codes);
+    return *step == Step{Step::Kind::kScale,
+                         {scale.multiplier, scale.addend, scale.shift, rounding_of(post.rounding),
+                          scale.lo, scale.hi}};
   }
 
   const Plan& plan_;
@@ -406,11 +456,12 @@ Facts prove_c(const Files& files, const Plan& plan) {
   Facts facts;
   std::vector<std::vector<Token>> seen;
   for (const auto& defined : kCompilers) {
-    std::vector<Token> tokens = read_tokens(files.header_name, files.header, files.source, defined);
-    if (std::ranges::any_of(seen, [&](const auto& other) { return is_alike(other, tokens); }))
+    Tokens tokens = read_tokens(files.header_name, files.header, files.source, defined);
+    if (std::ranges::any_of(seen, [&](const auto& other) { return is_alike(other, tokens.list); }))
       continue;
-    const Source source = parse(tokens, files.source, kArithmeticText);
-    seen.push_back(std::move(tokens));
+    const Source source = parse(tokens.list, files.source, kArithmeticText, files.prefix);
+    require_interface(source, tokens, files.prefix, plan);
+    seen.push_back(std::move(tokens.list));
     facts = {};
     Chains chains(source.tables);
     AtomRanges atoms;

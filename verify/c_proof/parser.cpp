@@ -11,6 +11,13 @@ namespace {
 
 using Kind = Statement::Kind;
 
+// The type of a tensor of the interface, up to its name.
+constexpr std::string_view kTensorType =
+    "typedef struct { const char * name ; uint8_t type ; uint8_t bits ; uint8_t logical_rank ; "
+    "uint8_t decimal_count ; uint32_t channels , height , width ; uint32_t arena_offset ; "
+    "const int8_t * decimals ; const uint32_t * offsets ; const uint16_t * channel_map ; "
+    "uint8_t flags ; } ";
+
 std::optional<Type> integer_type(std::string_view name) {
   static const std::map<std::string_view, Type> kTypes = {
       {"int8_t", {false, 8, true}},   {"uint8_t", {false, 8, false}},
@@ -45,8 +52,9 @@ const std::vector<Function>& known_functions() {
 
 class Parser {
  public:
-  Parser(const std::vector<Token>& tokens, std::string_view source, std::string_view arithmetic)
-      : tokens_(tokens) {
+  Parser(const std::vector<Token>& tokens, std::string_view source, std::string_view arithmetic,
+         const std::string& prefix)
+      : tokens_(tokens), prefix_(prefix) {
     const std::size_t at = source.find(arithmetic);
     if (arithmetic.empty() || at == std::string_view::npos)
       refuse("", 1, "the arithmetic is not that of this version of Lockstep, word for word");
@@ -58,6 +66,7 @@ class Parser {
 
   Source parse() {
     while (peek().kind != Token::Kind::kEnd) outside();
+    result_.table_of = globals_;
     return std::move(result_);
   }
 
@@ -92,17 +101,22 @@ class Parser {
   // ---- outside of functions
   void outside() {
     if (take(";")) return;
-    if (is("typedef") || is("extern")) {  // the types and tables of the interface
-      skip_to_semicolon();
+    if (is("typedef")) {
+      if (until_semicolon() != fmt::format("{}{}_tensor ;", kTensorType, prefix_))
+        unexpected("another type of tensors");
+      return;
+    }
+    if (is("extern")) {  // of what is defined in the source
+      until_semicolon();
       return;
     }
     const bool is_static = take("static");
     take("inline");
     skip_attribute();
     bool is_const = take("const");
-    if (!integer_type(peek().text)) {  // the table of tensors; compared by running the C
-      if (!is_const || is_static) unexpected("unknown declaration");
-      skip_to_semicolon();
+    if (is(prefix_ + "_tensor")) {
+      if (!is_const || is_static) unexpected("tensors must be constant and not static");
+      tensors();
       return;
     }
     const Type type = declared_type();
@@ -114,15 +128,72 @@ class Parser {
       function(type, called, line);
   }
 
-  void skip_to_semicolon() {
+  // The tokens of a declaration.
+  std::string until_semicolon() {
+    std::string text;
     int depth = 0;
     for (; peek().kind != Token::Kind::kEnd; ++at_) {
       if (is("{") || is("(")) ++depth;
       if (is("}") || is(")")) --depth;
+      text += text.empty() ? "" : " ";
+      text += peek().text;
       if (depth == 0 && is(";")) break;
     }
     expect(";");
+    return text;
   }
+
+  // const PREFIX_tensor PREFIX_tensors[N] = {{...}, ...};
+  void tensors() {
+    next();
+    if (!take(prefix_ + "_tensors") || !result_.tensors.empty())
+      unexpected("another table of tensors");
+    expect("[");
+    const Int size = constant();
+    expect("]");
+    expect("=");
+    expect("{");
+    while (take("{")) {
+      std::vector<Entry>& members = result_.tensors.emplace_back();
+      do {
+        members.push_back(entry());
+      } while (take(","));
+      expect("}");
+      if (!take(",")) break;
+    }
+    expect("}");
+    expect(";");
+    if (std::ssize(result_.tensors) != size) unexpected("another number of tensors");
+  }
+  Entry entry() {
+    if (peek().kind == Token::Kind::kString) return {Entry::Kind::kString, 0, string()};
+    if (peek().kind != Token::Kind::kName) return {Entry::Kind::kNumber, constant(), ""};
+    const auto global = globals_.find(next().text);
+    if (global == globals_.end()) unexpected("an unknown table");
+    return {Entry::Kind::kTable, global->second, ""};
+  }
+  // Of letters and escapes of three octal digits.
+  std::string string() {
+    const std::string_view text = next().text;
+    std::string result;
+    for (std::size_t i = 1; i + 1 < text.size(); ++i) {
+      if (text[i] != '\\') {
+        result += text[i];
+        continue;
+      }
+      int code = 0;
+      for (std::size_t k = i + 1; k <= i + 3; ++k) {
+        if (k + 1 >= text.size() || text[k] < '0' || text[k] > '7')
+          unexpected("a string with an escape that is not of three octal digits");
+        code = code * 8 + (text[k] - '0');
+      }
+      if (code == 0 || code > 255) unexpected("a string with a character that cannot be");
+      result += static_cast<char>(code);
+      i += 3;
+    }
+    return result;
+  }
+
   void skip_attribute() {
     if (!take("__attribute__")) return;
     expect("(");
@@ -672,6 +743,7 @@ class Parser {
   }
 
   const std::vector<Token>& tokens_;
+  const std::string& prefix_;
   std::string_view arithmetic_;
   std::size_t at_ = 0;
   Source result_;
@@ -683,9 +755,9 @@ class Parser {
 
 }  // namespace
 
-Source parse(const std::vector<Token>& tokens, std::string_view source,
-             std::string_view arithmetic) {
-  return Parser(tokens, source, arithmetic).parse();
+Source parse(const std::vector<Token>& tokens, std::string_view source, std::string_view arithmetic,
+             const std::string& prefix) {
+  return Parser(tokens, source, arithmetic, prefix).parse();
 }
 
 }  // namespace lockstep::c_proof

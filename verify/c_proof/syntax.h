@@ -1,7 +1,9 @@
 // Generated C as trees: the part of C99 that the generator uses, with every type worked out.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -110,15 +112,26 @@ struct Table {
   std::vector<Int> numbers;
 };
 
+// One member of one tensor of the interface.
+struct Entry {
+  enum class Kind : std::uint8_t { kNumber, kString, kTable };
+  Kind kind = Kind::kNumber;
+  Int number = 0;  // or the table's
+  std::string text;
+};
+
 struct Source {
   std::vector<Table> tables;
   std::vector<Function> functions;
+  std::vector<std::vector<Entry>> tensors;   // PREFIX_tensors, in the members' order
+  std::map<std::string_view, int> table_of;  // by name
 };
 
 // Throws Failure for anything outside of that part. Functions whose names begin with intrt_ must
 // be those of the arithmetic header, `arithmetic`, which the source must hold word for word; their
-// bodies are passed over. `source` is the text that its tokens point into.
-Source parse(const std::vector<Token>& tokens, std::string_view source,
-             std::string_view arithmetic);
+// bodies are passed over. `source` is the text that its tokens point into. The interface's type
+// must be the one of docs/generated-c.md.
+Source parse(const std::vector<Token>& tokens, std::string_view source, std::string_view arithmetic,
+             const std::string& prefix);
 
 }  // namespace lockstep::c_proof

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <map>
 
 #include "verify/checker/proof.h"
 
@@ -177,6 +176,14 @@ class Preprocessor {
     return tokens;
   }
 
+  std::map<std::string_view, Int> constants() const {
+    std::map<std::string_view, Int> result;
+    for (const auto& [name, tokens] : macros_)
+      if (tokens.size() == 1 && tokens[0].kind == Token::Kind::kNumber)
+        result[name] = tokens[0].number;
+    return result;
+  }
+
  private:
   // A condition: whether its text at hand counts, and whether one of its branches did.
   struct Condition {
@@ -301,15 +308,16 @@ void refuse(const std::string& layer, int line, const std::string& text) {
                                        : fmt::format("'{}', C line {}: {}", layer, line, text)};
 }
 
-std::vector<Token> read_tokens(std::string_view header_name, std::string_view header,
-                               std::string_view source, const std::set<std::string_view>& defined) {
+Tokens read_tokens(std::string_view header_name, std::string_view header, std::string_view source,
+                   const std::set<std::string_view>& defined) {
   Preprocessor preprocessor(header_name, defined);
-  std::vector<Token> tokens = preprocessor.read(header);
+  Tokens tokens{preprocessor.read(header), {}};
   const std::vector<Token> rest = preprocessor.read(source);
-  tokens.insert(tokens.end(), rest.begin(), rest.end());
+  tokens.list.insert(tokens.list.end(), rest.begin(), rest.end());
   Token end;
-  end.line = tokens.empty() ? 1 : tokens.back().line;
-  tokens.push_back(end);
+  end.line = tokens.list.empty() ? 1 : tokens.list.back().line;
+  tokens.list.push_back(end);
+  tokens.constants = preprocessor.constants();
   return tokens;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -28,10 +29,15 @@ struct Token {
 // What the proof cannot read or follow: Failure (unknown) of `layer`, obligation "C".
 [[noreturn]] void refuse(const std::string& layer, int line, const std::string& text);
 
+struct Tokens {
+  std::vector<Token> list;                    // the last one is kEnd
+  std::map<std::string_view, Int> constants;  // macros that are a number
+};
+
 // The tokens of the header and of the source, which must outlive the result. `defined` are the
 // names that the compiler defines, each as 1. LOCKSTEP_OBSERVE stays a name. The source may include
 // the header and two headers of C, whose functions and types are known.
-std::vector<Token> read_tokens(std::string_view header_name, std::string_view header,
-                               std::string_view source, const std::set<std::string_view>& defined);
+Tokens read_tokens(std::string_view header_name, std::string_view header, std::string_view source,
+                   const std::set<std::string_view>& defined);
 
 }  // namespace lockstep::c_proof

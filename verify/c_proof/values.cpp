@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <span>
 
 #include "intrt/arith.h"
 
@@ -46,14 +45,52 @@ Int Chains::apply(const Step& step, Int x) const {
     case Kind::kScale:
       return intrt_scale(narrow(x), i(0), n[1], i(2), i(3), i(4), i(5));
     case Kind::kStep: {
-      const std::span thresholds(numbers(n[0]).data() + n[1], at(n[2]));
-      const auto passed = std::ranges::upper_bound(thresholds, x) - thresholds.begin();
-      return numbers(n[3])[at(n[4] + passed)];
+      const std::span<const Int> list = thresholds(step);
+      return codes(step)[at(std::ranges::upper_bound(list, x) - list.begin())];
     }
     case Kind::kLookUp:
       break;
   }
   return numbers(n[0])[at(n[1] + x)];
+}
+
+std::span<const Int> Chains::thresholds(const Step& step) const {
+  return {numbers(step.numbers[0]).data() + step.numbers[1], at(step.numbers[2])};
+}
+std::span<const Int> Chains::codes(const Step& step) const {
+  return {numbers(step.numbers[3]).data() + step.numbers[4], at(step.numbers[2] + 1)};
+}
+
+const Step* Chains::only_step(int chain) const {
+  return chain != 0 && link(chain).parent == 0 ? &link(chain).step : nullptr;
+}
+
+std::optional<Chains::Shift> Chains::as_shift(int chain) const {
+  if (chain == 0) return std::nullopt;
+  const auto& [kind, n] = link(chain).step;
+  if (kind == Kind::kRequantize || kind == Kind::kRequantizeWide) {
+    if (link(chain).parent != 0) return std::nullopt;
+    return Shift{static_cast<int>(n[0]), static_cast<int>(n[1]), n[2], n[3]};
+  }
+  if (kind != Kind::kClamp) return std::nullopt;
+  Shift result{0, 0, n[0], n[1]};
+  if (link(chain).parent == 0) return result;
+  const Step* const before = only_step(link(chain).parent);
+  if (before == nullptr) return std::nullopt;
+  result.shift = static_cast<int>(before->numbers[0]);
+  switch (before->kind) {
+    case Kind::kShiftRightTowardZero:
+      result.rounding = INTRT_ROUND_TOWARD_ZERO;
+      return result;
+    case Kind::kShiftRightFloor:
+      result.rounding = INTRT_ROUND_FLOOR;
+      return result;
+    case Kind::kShiftRightHalfEven:
+      result.rounding = INTRT_ROUND_HALF_EVEN;
+      return result;
+    default:
+      return std::nullopt;
+  }
 }
 
 // The ranges of intrt/arith.h.
@@ -103,8 +140,7 @@ void Chains::require_defined(const Step& step, const Range& range, int line) con
         return first >= 0 && count >= 0 && first <= size && count <= size - first;
       };
       require(holds(n[0], n[1], n[2]) && holds(n[3], n[4], n[2] + 1), "a list of thresholds");
-      require(std::ranges::is_sorted(std::span(numbers(n[0]).data() + n[1], at(n[2]))),
-              "the order of thresholds");
+      require(std::ranges::is_sorted(thresholds(step)), "the order of thresholds");
       break;
     }
     case Kind::kLookUp:
@@ -119,8 +155,8 @@ std::pair<bool, bool> Chains::directions(const Step& step) const {
   if (step.kind == Kind::kScale) return {n[0] >= 0, n[0] <= 0};
   if (step.kind == Kind::kLookUp) return {false, false};
   if (step.kind != Kind::kStep) return {true, false};
-  const std::span codes(numbers(n[3]).data() + n[4], at(n[2] + 1));
-  return {std::ranges::is_sorted(codes), std::ranges::is_sorted(codes, std::greater<>())};
+  return {std::ranges::is_sorted(codes(step)),
+          std::ranges::is_sorted(codes(step), std::greater<>())};
 }
 
 int Chains::extend(int chain, const Step& step, const Range& range, int line) {

@@ -7,6 +7,8 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -89,6 +91,17 @@ class Chains {
   bool is_monotone(int chain) const { return link(chain).rises || link(chain).falls; }
   // The least and the most of it on `range`.
   Range image(int chain, const Range& range, int line);
+
+  // clamp(round(x / 2^shift), lo, hi), where the chain has that form.
+  struct Shift {
+    int shift = 0, rounding = 0;
+    Int lo = 0, hi = 0;
+  };
+  std::optional<Shift> as_shift(int chain) const;
+  // Its only step, where it has one.
+  const Step* only_step(int chain) const;
+  std::span<const Int> thresholds(const Step& step) const;  // of kStep
+  std::span<const Int> codes(const Step& step) const;
 
  private:
   struct Link {

@@ -204,7 +204,7 @@ Json certificate_json(const CertificateInputs& inputs, const Proof& proof) {
 
 std::string certificate_text(const Json& certificate) { return certificate.dump(1) + "\n"; }
 
-void check_certificate(const fs::path& path, const Places& places, std::ostream& out) {
+CheckedFiles check_certificate(const fs::path& path, const Places& places, std::ostream& out) {
   const std::vector<std::byte> bytes = read_file(path, SIZE_MAX);
   const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!places.public_key.empty() && !is_signed(bytes, signature_path(path), places.public_key))
@@ -223,13 +223,16 @@ void check_certificate(const fs::path& path, const Places& places, std::ostream&
            places.sources.size());
 
   const fs::path root = places.root.empty() ? path.parent_path() : places.root;
-  for (std::size_t i = 0; i < inputs.sources.size(); ++i)
-    check_file(inputs.sources[i], places.sources.empty() ? "" : places.sources[i], root);
+  CheckedFiles files;
+  for (std::size_t i = 0; i < inputs.sources.size(); ++i) {
+    files.sources.push_back({fs::path(inputs.sources[i].path).filename(), {}});
+    check_file(inputs.sources[i], places.sources.empty() ? "" : places.sources[i], root,
+               &files.sources.back().bytes);
+  }
   const fs::path graph = check_file(inputs.graph, places.graph, root);
   const fs::path weights = check_file(inputs.weights, places.weights, root);
-  std::vector<std::byte> plan;
-  const fs::path plan_path = check_file(inputs.plan, places.plan, root, &plan);
-  const Proof proof = prove(read_model(graph, weights), read_plan(plan));
+  const fs::path plan_path = check_file(inputs.plan, places.plan, root, &files.plan);
+  const Proof proof = prove(read_model(graph, weights), read_plan(files.plan));
 
   const Json derived = certificate_json(inputs, proof);
   if (certificate_text(derived) != text) {
@@ -239,6 +242,7 @@ void check_certificate(const fs::path& path, const Places& places, std::ostream&
   out << fmt::format("certificate holds: for every input {} computes what {} with {} says\n",
                      plan_path.string(), graph.string(), weights.string())
       << summary(proof) << claims(inputs);
+  return files;
 }
 
 }  // namespace lockstep::checker

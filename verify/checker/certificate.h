@@ -58,9 +58,20 @@ struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Derives everything again and prints what holds. Throws BadFile (the certificate or another file
-// cannot be used), Mismatch, or Failure (the plan is wrong, or cannot be judged).
-void check_certificate(const std::filesystem::path& certificate, const Places& places,
-                       std::ostream& out);
+// What a certificate is about, read and compared with its hashes.
+struct CheckedFiles {
+  std::vector<std::byte> plan;
+  struct Source {
+    std::filesystem::path name;  // in the certificate, without its folder
+    std::vector<std::byte> bytes;
+  };
+  std::vector<Source> sources;  // in the certificate's order
+};
+
+// Derives everything about the plan again and prints what holds. Throws BadFile (the certificate or
+// another file cannot be used), Mismatch, or Failure (the plan is wrong, or cannot be judged). The
+// C is only compared with its hashes.
+CheckedFiles check_certificate(const std::filesystem::path& certificate, const Places& places,
+                               std::ostream& out);
 
 }  // namespace lockstep::checker

@@ -8,8 +8,6 @@
 
 #include "verify/differential/c_build.h"
 #include "verify/differential/harness_stream.h"
-#include "verify/probes/aim.h"
-#include "verify/probes/coverage.h"
 #include "verify/probes/op_runner.h"
 #include "verify/semantics/index.h"
 
@@ -17,7 +15,7 @@ namespace lockstep::verify {
 namespace {
 
 constexpr std::int64_t kCodesPerRun = std::int64_t{2} << 20;  // of one run of the child
-constexpr std::int64_t kRandomProbes = 32;
+constexpr std::int64_t kFewestProbes = 32;
 // Of all probes together, so that a large network has fewer instead of taking hours.
 constexpr std::int64_t kMultiplications = std::int64_t{20'000'000'000};
 constexpr std::int64_t kEmulatedProbes = 128;
@@ -33,62 +31,36 @@ class LayerProbes {
         most_(target.cortex_m4 ? std::min(options.c_probes, kEmulatedProbes) : options.c_probes),
         random_(options.seed) {
     order_ = table_.inputs;
+    std::int64_t multiplications = 1;
     for (std::uint32_t k = 0; k < intrt_op_count(plan.get()); ++k) {
       operators_.emplace_back(read_op(plan, k), table_.tensors);
       const PlanOp& op = operators_.back().op();
       const VisibleTensor& output = table_.tensors[op.output];
       order_.push_back(op.output);
-      if (!op.is_weighted()) continue;
-      if (!LinearProbe::can_probe(op, output)) {
-        result_.report.not_probed.push_back(op.node);
-        continue;
-      }
-      layers_.emplace_back(op, table_.tensors[op.inputs[0]], output, held[op.inputs[0]]);
-      aims_.emplace_back(layers_.back());
+      if (op.is_weighted())
+        multiplications += output.element_count() / output.channels * std::ssize(op.weights);
     }
     for (const VisibleTensor& tensor : table_.tensors) codes_per_probe_ += tensor.element_count();
-    std::int64_t multiplications = 1;
-    for (const LinearProbe& layer : layers_)
-      multiplications += layer.channels() * layer.plane() * layer.reach().fan_in;
     const std::int64_t all = target.cortex_m4 ? kEmulatedMultiplications : kMultiplications;
-    most_ = std::min(most_, std::max(all / multiplications, kRandomProbes));
+    most_ = std::min(most_, std::max(all / multiplications, kFewestProbes));
   }
 
   ProbeResult run(const CProgram& program) {
     CBuild build(target_, program, CBuildKind::kProbed);
     result_.report.path = fmt::format("{} layer probes", target_.name);
     const std::int64_t batch = std::max<std::int64_t>(kCodesPerRun / codes_per_probe_, 1);
-    while (!is_done() && !result_.refuted && result_.failure.empty()) {
+    while (made_ < most_ && !result_.refuted && result_.failure.empty()) {
       std::vector<Probe> probes;
-      while (static_cast<std::int64_t>(probes.size()) < batch && !is_done())
-        probes.push_back(make_probe());
+      while (std::ssize(probes) < batch && made_ < most_) probes.push_back(make_probe());
       run_batch(build, probes);
     }
-    add_coverage();
     return std::move(result_);
   }
 
  private:
-  bool is_done() const {
-    if (made_ >= most_) return true;
-    return made_ >= kRandomProbes && std::none_of(aims_.begin(), aims_.end(),
-                                                  [](const Aim& aim) { return aim.wants_more(); });
-  }
-
   Probe make_probe() {
     Probe probe;
     for (const ElementFacts& facts : held_) probe.push_back(random_codes(facts));
-    if (made_ >= kRandomProbes) {
-      std::vector<bool> aimed(probe.size(), false);  // operators may share an input
-      for (std::size_t i = 0; i < aims_.size(); ++i) {
-        const std::uint32_t input = layers_[i].op().inputs[0];
-        if (aimed[input] || !aims_[i].wants_more()) continue;
-        aims_[i].take(probe[input], random_);
-        aimed[input] = true;
-      }
-    }
-    for (LinearProbe& layer : layers_)
-      if (layer.uncovered() > 0) layer.add(probe[layer.op().inputs[0]]);
     made_ += 1;
     return probe;
   }
@@ -143,17 +115,6 @@ class LayerProbes {
     }
   }
 
-  void add_coverage() {
-    ProbeReport& report = result_.report;
-    for (const LinearProbe& layer : layers_) {
-      report.weights += layer.countable();
-      report.covered += layer.countable() - layer.uncovered();
-      if (layer.uncovered() <= report.most_uncovered) continue;
-      report.most_uncovered = layer.uncovered();
-      report.worst_layer = layer.op().node;
-    }
-  }
-
   NetTable table_;
   const std::vector<ElementFacts>& held_;
   const CTarget& target_;
@@ -161,8 +122,6 @@ class LayerProbes {
   std::mt19937_64 random_;
   std::vector<std::uint32_t> order_;  // tensors as the C reports them
   std::deque<OpRunner> operators_;
-  std::deque<LinearProbe> layers_;  // refer to operators_; aims_ refer to them
-  std::vector<Aim> aims_;
   ProbeResult result_;
 };
 

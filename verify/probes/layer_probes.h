@@ -3,10 +3,8 @@
 // so that the next operator reads those. What each operator makes of them is compared with what the
 // numbers of the plan, which are proved to be the graph's, make of them (op_runner.h).
 //
-// The codes lie in the proved range of each element, where the plan was shown to equal the graph.
-// Probes are added, first random ones, then ones aimed at thresholds, until every weight and bias
-// is covered (coverage.h) or no more comes of it. A covered weight that is wrong by any amount that
-// can change a code, with nothing else wrong in its channel, is found for certain.
+// The codes lie in the proved range of each element, where the plan was shown to equal the graph:
+// all lowest, all highest, then in turn codes of the whole range and extremes.
 #pragma once
 
 #include <optional>

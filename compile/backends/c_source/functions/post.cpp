@@ -113,7 +113,7 @@ void Function::scale_function(const Scale& scale) {
   if (any_steps) {
     text_.array("int32_t", threshold_name, thresholds);
     text_.array("int16_t", code_name, codes);
-    if (channels.size() > 1) text_.array("uint32_t", name_ + "_start", starts);
+    if (channels.size() > 1) text_.array("uint32_t", name_ + "_first_step", starts);
   }
 
   text_.line("INTRT_INLINE int32_t {}_scale(int32_t acc{}) {{", name_,
@@ -122,7 +122,7 @@ void Function::scale_function(const Scale& scale) {
     text_.line("return intrt_step(acc, {}, {}u, {});", threshold_name, thresholds.size(),
                code_name);
   } else if (any_steps) {
-    text_.line("const uint32_t first = {0}_start[c], count = {0}_start[c + 1] - first;", name_);
+    text_.line("const uint32_t first = {0}_first_step[c], count = {0}_first_step[c + 1] - first;", name_);
     if (!all_steps) text_.line("if (count == 0) return {};", scaled);
     text_.line("return intrt_step(acc, {} + first, count, {} + first + c);", threshold_name,
                code_name);

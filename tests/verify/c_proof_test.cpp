@@ -1,0 +1,275 @@
+// What the proof of generated C must accept, and what it must not.
+#include "verify/c_proof/c_proof.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "tests/support/input_error.h"
+#include "tests/verify/emitted.h"
+
+namespace lockstep::test {
+namespace {
+
+struct Made {
+  std::vector<std::byte> plan;
+  std::string source, header;
+};
+
+Made made(const Graph& graph, const StateDict& state, CompileOptions options = {}) {
+  const Compiled compiled = compile_network(graph, state, options);
+  const std::vector<CSourceFile> files = emit_c(compiled, {.prefix = "net"});
+  return {compiled.plan, files[0].text, files[1].text};
+}
+Made made(const std::string& name,
+          CompileOptions options = {.keep_layers = true, .after_pass = {}}) {
+  const Recorded net = read_recorded(name);
+  return made(net.graph, net.state, options);
+}
+
+// Why the C is not proved; empty: it is.
+std::string objection(const Made& c) {
+  try {
+    c_proof::prove_c({"net.h", c.header, c.source, "net"}, checker::read_plan(c.plan));
+    return "";
+  } catch (const checker::Failure& failure) {
+    CHECK(failure.is_unknown);
+    CHECK(failure.obligation == "C");
+    return failure.text.empty() ? "no text" : failure.text;
+  }
+}
+
+struct Change {
+  const char *marker, *from, *to;
+  const char* text;  // of the objection; empty: it must be proved all the same
+};
+
+void try_changes(const Made& c, std::initializer_list<Change> changes) {
+  REQUIRE(objection(c).empty());
+  for (const Change& change : changes) {
+    CAPTURE(std::string(change.marker));
+    CAPTURE(std::string(change.from));
+    CAPTURE(std::string(change.to));
+    Made changed = c;
+    changed.source = replaced(c.source, change.marker, change.from, change.to);
+    const std::string text = objection(changed);
+    if (*change.text == '\0')
+      CHECK_MESSAGE(text.empty(), text);
+    else
+      CHECK_MESSAGE(contains(text, change.text), text);
+  }
+}
+
+TEST_CASE("a number of the C that is not the plan's is found") {
+  try_changes(made("bias12"),
+              {
+                  {"net_op0_conv2d_weight[", "-128, 34", "-128, 35", "channel 1, position (0, 0)"},
+                  {"net_op0_conv2d_bias[", "8188", "9188", "another code for some accumulator"},
+                  {"net_op0_conv2d_bias[", "8188", "8189", "another code for some accumulator"},
+                  {"net_op0_conv2d_shift[", "10, 9", "9, 9", "another code for some accumulator"},
+                  {"void net_op5_linear(", "-128, 127", "-128, 126", "another code"},
+                  {"void net_op5_linear(", "-128, 127", "-127, 127", "another code"},
+                  {"toward_zero(acc0", "-128, 127", "-127, 127", ""},
+                  {"void net_op0_conv2d(", "toward_zero(acc1", "floor(acc1", "another code"},
+                  {"void net_op0_conv2d(", "toward_zero(acc1", "half_even(acc1", "another code"},
+                  {"void net_op0_conv2d(", "(acc0", "(acc1", "another multiple"},
+                  {"void net_op1_requantize(", "0, 127", "1, 127", "'r1'"},
+                  {"net_op3_conv2d_mask[", "185, 129", "184, 129", "'c2'"},
+                  {"net_op3_conv2d_mask[", "185, 129", "185, 128", "'c2'"},
+                  {"net_op5_linear_bias[", "-406", "-407", "'fc'"},
+              });
+}
+
+TEST_CASE("an index, a loop or an order that is not the plan's is found") {
+  try_changes(
+      made("bias12"),
+      {
+          {"void net_op0_conv2d(", "y < 10", "y < 9", "it is not written"},
+          {"void net_op0_conv2d(", "y < 10", "y < 11", "what was not written"},
+          {"void net_op0_conv2d(", "y0 = y;", "y0 = y + 1;", "channel 0"},
+          {"void net_op0_conv2d(", "ky < 3", "ky < 2", "another multiple"},
+          {"void net_op0_conv2d(", "* 12 + x0", "* 11 + x0", "another multiple"},
+          {"void net_op0_conv2d(", "w[1]", "w[0]", "another multiple"},
+          {"void net_op0_conv2d(", "acc0 +=", "acc0 -=", "another multiple"},
+          {"void net_op0_conv2d(", "out[element + o]", "out[element + o + 1]", "channel 1"},
+          {"void net_op1_requantize(", "i < 600", "i < 599", "something else lies there"},
+          {"void net_op1_requantize(", "i < 600", "i < 601", "what was not written"},
+          {"void net_op2_max_pool2d(", "y0 = y * 2", "y0 = y", "other elements"},
+          {"void net_op2_max_pool2d(", "kx < 2", "kx < 1", "without element"},
+          {"void net_op2_max_pool2d(", "code > largest", "code < largest", "no largest value"},
+          {"void net_op2_max_pool2d(", "largest = code;", "largest = in[0];", "no largest value"},
+          {"void net_op5_linear(", "p += 4", "p += 3", "another multiple"},
+          {"void net_op5_linear(", "n = 18", "n = 17", "another multiple"},
+          {"void net_op5_linear(", "n = 18", "n = 19", "behind an array"},
+          {"void net_run(", "net_op0_conv2d((void *)(base + 608u)",
+           "net_op0_conv2d((void *)(base + 607u)", "what was not written"},
+          {"void net_run(", "(void *)(base + 0u))", "(void *)(base + 1u))", "'c1'"},
+          {"void net_run(", "  net_op1_requantize((void *)(base + 0u), (void *)(base + 0u));\n", "",
+           "'r1'"},
+          {"void net_run(", "LOCKSTEP_OBSERVE(1u", "LOCKSTEP_OBSERVE(2u", "'r1'"},
+          {"void net_run(", "LOCKSTEP_OBSERVE(6u, (void *)(base + 80u));", "", "outside of"},
+          {"void net_run(", "LOCKSTEP_OBSERVE(6u, (void *)(base + 80u));",
+           "LOCKSTEP_OBSERVE(6u, (void *)(base + 81u));", "tensor 6 is elsewhere"},
+          {"void net_run(", "LOCKSTEP_OBSERVE(6u", "LOCKSTEP_OBSERVE(7u", "is not in the plan"},
+      });
+}
+
+TEST_CASE("C that is undefined, unending or beyond the proof is not proved") {
+  try_changes(
+      made("bias12"),
+      {
+          {"void net_op0_conv2d(", "int32_t acc0", "int16_t acc0", "does not fit int16_t"},
+          {"void net_op0_conv2d(", "int32_t acc0 = net_op0_conv2d_bias[o];", "int32_t acc0;",
+           "was not set"},
+          {"void net_op0_conv2d(", "acc0 += (int32_t)p[0] * w[0];",
+           "acc0 += (int32_t)p[0] * w[0]; acc0 *= 100000;", "does not fit int32_t"},
+          {"void net_op5_linear(", "-128, 127", "-129, 128", "does not fit int8_t"},
+          {"void net_op0_conv2d(", "++x", "--x", "what was not written"},
+          {"void net_op1_requantize(", "++i) {", "++i) { while (1) (void)i;",
+           "longer than it can need"},
+          {"void net_op1_requantize(", "++i", "++j", "unknown name 'j'"},
+          {"void net_op1_requantize(", "int32_t i = 0", "int32_t i = in[0]", "constant array"},
+          {"void net_op1_requantize(", "in[i]", "in[i] / 2", "depends on the input"},
+          {"void net_op1_requantize(", "out[i] =", "if (in[i] > 3) out[i] =", "decides about"},
+          {"void net_op5_linear(", "&net_op5_linear_weight[o * 72]",
+           "&net_op5_linear_weight[o * 72 + 1]", "behind an array"},
+          {"void net_op5_linear(", "const int8_t *w", "const int16_t *w", "of another type"},
+          {"void net_run(", "{", "{ net_run(arena);", "without an end"},
+          {"void net_run(", "net_op0_conv2d((void", "net_opx_conv2d((void", "unknown name"},
+          {"void net_run(", "{", "{ goto end;", "unknown name 'goto'"},
+      });
+}
+
+TEST_CASE("the arithmetic must be that of this version, whatever the C says of it") {
+  const Made c = made("bias12");
+  const std::string mine =
+      "INTRT_INLINE int32_t intrt_clamp(int32_t x, int32_t lo, int32_t hi) { "
+      "return x < lo ? lo : hi; }\n";
+  const std::string begin = "/* The integer arithmetic of Lockstep.";
+  for (const auto& [source, text] : std::vector<std::pair<std::string, std::string>>{
+           {replaced(c.source, "intrt_clamp(", "lo : (x > hi", "lo : (x >= hi"), "word for word"},
+           {replaced(c.source, begin, begin, "#ifdef NOTHING\n" + begin), "without"},
+           {replaced(c.source, "static const", "static const", mine + "static const"), "twice"},
+           {replaced(c.source, "static const", "static const",
+                     "#define intrt_clamp intrt_clip\nstatic const"),
+            "unknown name 'intrt_clip'"},
+           {replaced(c.source, begin, begin, "#define INTRT_ROUND_FLOOR 0\n" + begin),
+            "#define INTRT_ROUND_FLOOR"},
+           {replaced(c.source, "static const", "static const", "#define f(x) x\nstatic const"),
+            "#define f"},
+           {replaced(c.source, "#include", "#include \"net.h\"", "#include \"other.h\""),
+            "#include \"other.h\""},
+           {replaced(c.source, "static const", "static const", "#undef f\nstatic const"),
+            "#undef"}}) {
+    Made changed = c;
+    changed.source = source;
+    CHECK_MESSAGE(contains(objection(changed), text), objection(changed));
+  }
+}
+
+TEST_CASE("what the C says about itself must be what the plan says") {
+  const Made c = made("bias12");
+  const std::string row = "{\"q1\", 1, 8, 3, 1, 6u, 10u, 10u, 0u, net_decimals1, 0, 0, 4}";
+  for (const auto& [to, member] : std::vector<std::pair<std::string, std::string>>{
+           {"{\"q2\", 1, 8, 3, 1, 6u, 10u, 10u, 0u, net_decimals1, 0, 0, 4}", "name"},
+           {"{\"q1\", 2, 8, 3, 1, 6u, 10u, 10u, 0u, net_decimals1, 0, 0, 4}", "type"},
+           {"{\"q1\", 1, 7, 3, 1, 6u, 10u, 10u, 0u, net_decimals1, 0, 0, 4}", "bits"},
+           {"{\"q1\", 1, 8, 2, 1, 6u, 10u, 10u, 0u, net_decimals1, 0, 0, 4}", "logical_rank"},
+           {"{\"q1\", 1, 8, 3, 0, 6u, 10u, 10u, 0u, net_decimals1, 0, 0, 4}", "decimals"},
+           {"{\"q1\", 1, 8, 3, 1, 5u, 10u, 10u, 0u, net_decimals1, 0, 0, 4}", "channels"},
+           {"{\"q1\", 1, 8, 3, 1, 6u, 9u, 10u, 0u, net_decimals1, 0, 0, 4}", "height"},
+           {"{\"q1\", 1, 8, 3, 1, 6u, 10u, 9u, 0u, net_decimals1, 0, 0, 4}", "width"},
+           {"{\"q1\", 1, 8, 3, 1, 6u, 10u, 10u, 1u, net_decimals1, 0, 0, 4}", "arena_offset"},
+           {"{\"q1\", 1, 8, 3, 1, 6u, 10u, 10u, 0u, net_decimals0, 0, 0, 4}", "decimals"},
+           {"{\"q1\", 1, 8, 3, 1, 6u, 10u, 10u, 0u, 0, 0, 0, 4}", "decimals"},
+           {"{\"q1\", 1, 8, 3, 1, 6u, 10u, 10u, 0u, net_decimals1, net_decimals1, 0, 4}",
+            "offsets"},
+           {"{\"q1\", 1, 8, 3, 1, 6u, 10u, 10u, 0u, net_decimals1, 0, net_decimals1, 4}",
+            "channel_map"},
+           {"{\"q1\", 1, 8, 3, 1, 6u, 10u, 10u, 0u, net_decimals1, 0, 0, 6}", "flags"}}) {
+    Made changed = c;
+    changed.source = replaced(c.source, "net_tensors[", row, to);
+    CHECK_MESSAGE(contains(objection(changed), "member " + member + " of tensor 1 'q1'"),
+                  objection(changed));
+  }
+  for (const auto& [from, to, text] : std::vector<std::array<std::string, 3>>{
+           {"ARENA_BYTES ", "ARENA_BYTES 1", "NET_ARENA_BYTES is not"},
+           {"TENSOR_COUNT 7u", "TENSOR_COUNT 8u", "another number of tensors"},
+           {"OUTPUT_COUNT 1u", "OUTPUT_COUNT 2u", "'net_outputs' of 2 has 1"},
+           {"channels, height, width", "channels, width, height", "another type of tensors"},
+           {"uint8_t bits;", "uint16_t bits;", "another type of tensors"},
+           {"#include <stdint.h>", "#include \"mine.h\"", "#include \"mine.h\""}}) {
+    Made changed = c;
+    changed.header = replaced(c.header, "#ifndef", from, to);
+    CHECK_MESSAGE(contains(objection(changed), text), objection(changed));
+  }
+  Made changed = c;
+  changed.source = replaced(c.source, "net_outputs[", "{6}", "{5}");
+  CHECK(contains(objection(changed), "net_outputs is another list"));
+}
+
+TEST_CASE("C that is written in another way is proved") {
+  try_changes(made("bias12"),
+              {
+                  {"void net_op0_conv2d(", "int32_t acc0", "int64_t acc0", ""},
+                  {"void net_op0_conv2d(", "acc0 += (int32_t)p[0] * w[0];",
+                   "acc0 = acc0 + w[0] * p[0]; /* the same */", ""},
+                  {"void net_op0_conv2d(", "acc0 += (int32_t)p[0] * w[0];",
+                   "acc0 -= 0 - (int32_t)*p * *w;", ""},
+                  {"void net_op0_conv2d(", "acc0 += (int32_t)p[0] * w[0];",
+                   "acc0 += 5 + 2 * (int32_t)p[0] * w[0]; acc0 += p[0] * -w[0]; acc0 -= 5;", ""},
+                  {"void net_op0_conv2d(",
+                   "intrt_clamp(intrt_shift_right_toward_zero(acc0, "
+                   "net_op0_conv2d_shift[o]), -128, 127)",
+                   "intrt_requantize(acc0, net_op0_conv2d_shift[o], INTRT_ROUND_TOWARD_ZERO, "
+                   "-128, 127)",
+                   ""},
+                  {"void net_op1_requantize(", "intrt_clamp(in[i], 0, 127)",
+                   "intrt_clamp(in[i], 0, 30000)", ""},
+                  {"void net_op1_requantize(", "for (int32_t i = 0; i < 600; ++i)",
+                   "for (int32_t i = 599; i >= 0; i--)", ""},
+                  {"void net_op2_max_pool2d(", "if (code > largest) largest = code;",
+                   "largest = largest < code ? code : largest;", ""},
+                  {"void net_op2_max_pool2d(", "code > largest", "code >= largest", ""},
+              });
+}
+
+TEST_CASE("the C of every recorded network is the plan") {
+  for (const std::string& name : kRecordedNetworks)
+    for (const bool keep_layers : {false, true})
+      for (const auto goal : {passes::Objective::kSpeed, passes::Objective::kSize}) {
+        CAPTURE(name);
+        CAPTURE(keep_layers);
+        const std::string text =
+            objection(made(name, {.keep_layers = keep_layers, .optimize = goal, .after_pass = {}}));
+        CHECK_MESSAGE(text.empty(), text);
+      }
+}
+
+TEST_CASE("the C of one plan is not that of another") {
+  const Made a = made("bias12"), b = made("left_shift");
+  CHECK(!objection({a.plan, b.source, b.header}).empty());
+  CHECK(!objection({b.plan, a.source, a.header}).empty());
+}
+
+TEST_CASE("cut and damaged files are refused, not followed") {
+  const Made c = made("residual_add");
+  for (std::size_t length = 0; length < c.source.size(); length += 997) {
+    Made changed = c;
+    changed.source.resize(length);
+    CHECK(!objection(changed).empty());
+  }
+  std::uint64_t random = 1;
+  for (int i = 0; i < 300; ++i) {
+    random = random * 6364136223846793005U + 1442695040888963407U;
+    Made changed = c;
+    changed.source[(random >> 33) % changed.source.size()] = static_cast<char>(random >> 24);
+    objection(changed);  // whatever it says, it ends
+  }
+}
+
+}  // namespace
+}  // namespace lockstep::test
