@@ -170,6 +170,51 @@ TEST_CASE("the arithmetic must be that of this version, whatever the C says of i
   }
 }
 
+TEST_CASE("what a compiler may read in another way is not proved") {
+  try_changes(
+      made("bias12"),
+      {
+          {"#ifndef LOCKSTEP_OBSERVE", "((void)0)", "(*(char *)data = 1)", "else than nothing"},
+          {"#ifndef LOCKSTEP_OBSERVE", "#endif", "#else\n#define WATCHED\n#endif",
+           "else than nothing"},
+          {"/* Sees", "/* Sees", "#ifdef LOCKSTEP_OBSERVE\n#endif\n/* Sees", "a condition of"},
+          {"void net_op1_requantize(", "    out[i]",
+           "#ifdef __arm__\n    out[i] = 0;\n#else\n    out[i]", "without #endif"},
+          {"void net_op1_requantize(", "    out[i] = (int8_t)intrt_clamp(in[i], 0, 127);\n",
+           "#if defined(__arm__) && !defined(FAST)\n    out[i] = 1;\n#else\n    out[i] = "
+           "(int8_t)intrt_clamp(in[i], 0, 127);\n#endif\n",
+           "'r1'"},
+          {"void net_op1_requantize(", "    out[i] = (int8_t)intrt_clamp(in[i], 0, 127);\n",
+           "#ifdef A\n#ifdef B\n#ifdef C\n#ifdef D\n#ifdef E\n#ifdef F\n    out[i] = 1;\n"
+           "#endif\n#endif\n#endif\n#endif\n#endif\n#endif\n    out[i] = "
+           "(int8_t)intrt_clamp(in[i], 0, 127);\n",
+           "too many names"},
+          {"void net_op1_requantize(", "{", "{ // a comment \\\n", "a comment that goes on"},
+          {"void net_op1_requantize(", "{", "{ /* a comment *\\\n/", "a backslash"},
+          {"void net_op1_requantize(", "{", "{ /* ?\?/ */", "a trigraph"},
+          {"static void net_op1_requantize(", "static void",
+           "__attribute__((constructor)) static void", "expected 'unused'"},
+          {"INTRT_INLINE int net_keeps(", "INTRT_INLINE int",
+           "static inline __attribute__((constructor)) int", "expected 'unused'"},
+          {"void net_op1_requantize(", "int8_t *out) {",
+           "int8_t *out) {\n  int32_t k = 0;\n  k = k++ + 1;", "changed and used"},
+          {"void net_op1_requantize(", "int8_t *out) {",
+           "int8_t *out) {\n  int32_t k = 0, l;\n  l = (k = 1) + k;", "an assignment within"},
+          {"void net_op1_requantize(", "i < 600; ++i) {",
+           "i < 600; ++i) {\n    int32_t k;\n    if (i == 0) k = 0;\n    k = k + 1;",
+           "was not set"},
+          {"/* requantize 'r1'", "/* requantize",
+           "static int32_t f(int8_t *a) { a[0] = 0; return 0; }\n/*",
+           "has a result and changes memory"},
+          {"void net_run(", "net_op0_conv2d(", "net_op3_conv2d(", "'c1'"},
+      });
+  // An operator may not be made before its input, however little it reads of it.
+  Made early = made("bias12");
+  early.source =
+      replaced(early.source, "void net_run(", "LOCKSTEP_OBSERVE(1u", "LOCKSTEP_OBSERVE(3u");
+  CHECK_MESSAGE(contains(objection(early), "it is made before 'r1'"), objection(early));
+}
+
 TEST_CASE("what the C says about itself must be what the plan says") {
   const Made c = made("bias12");
   const std::string row = "{\"q1\", 1, 8, 3, 1, 6u, 10u, 10u, 0u, net_decimals1, 0, 0, 4}";

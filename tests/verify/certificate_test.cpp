@@ -45,12 +45,14 @@ struct Verified {
     write_text(path / "net.plan", plan_text());
     write_text(path / "c" / "net.c", "int main;\n");
     write_text(path / "c" / "net.h", "\n");
+    write_text(path / "c" / "net_selftest.c", "int test;\n");
     inputs.tool = "lockstep 0.1.0";
     inputs.graph = certify_file(path / "graph.json", path);
     inputs.weights = certify_file(path / "state.pt", path);
     inputs.plan = certify_file(path / "net.plan", path);
     inputs.sources = {certify_file(path / "c" / "net.c", path),
-                      certify_file(path / "c" / "net.h", path)};
+                      certify_file(path / "c" / "net.h", path),
+                      certify_file(path / "c" / "net_selftest.c", path)};
     inputs.verdict = "proved: for every input";
     inputs.options = {"--random", "64"};
     inputs.seed = UINT64_MAX;
@@ -236,7 +238,8 @@ TEST_CASE("what is not exactly a certificate is refused although the hash was re
 
 TEST_CASE("another file in the place of one that was certified is refused by its name") {
   const Verified verified;
-  for (const char* const name : {"graph.json", "state.pt", "net.plan", "c/net.c", "c/net.h"}) {
+  for (const char* const name :
+       {"graph.json", "state.pt", "net.plan", "c/net.c", "c/net.h", "c/net_selftest.c"}) {
     CAPTURE(name);
     const std::string original = read_text(verified.path / name);
     std::string said;
@@ -283,8 +286,9 @@ TEST_CASE("files may lie elsewhere") {
   places.plan = other.path() / "my net.plan";
   CHECK(check(verified.certificate, places) == Outcome::kHolds);
   places.sources = {verified.path / "c" / "net.c"};
-  CHECK(check(verified.certificate, places) == Outcome::kBadFile);  // one of two
+  CHECK(check(verified.certificate, places) == Outcome::kBadFile);  // one of three
   places.sources.push_back(verified.path / "c" / "net.h");
+  places.sources.push_back(verified.path / "c" / "net_selftest.c");
   CHECK(check(verified.certificate, places) == Outcome::kHolds);
   std::swap(places.sources[0], places.sources[1]);
   CHECK(check(verified.certificate, places) == Outcome::kMismatch);
@@ -406,6 +410,7 @@ TEST_CASE("the command says in its exit code what came of it, and why in one lin
   const auto held = run({certificate});
   CHECK(held.exit_code == 0);
   CHECK(held.out.starts_with("certificate holds: "));
+  CHECK(held.out.ends_with("net.c computes the same, for every input: 10 elements, 0 products\n"));
   CHECK(held.err.empty());
   CHECK(run({certificate, "--root", verified.path.string()}).exit_code == 0);
   CHECK(run({"--help"}).exit_code == 0);
@@ -432,6 +437,18 @@ TEST_CASE("the command says in its exit code what came of it, and why in one lin
     CHECK(failed.out.empty());
     CHECK(contains(failed.err, "layer 'conv'"));
   }
+
+  Verified other;
+  write_text(other.path / "c" / "net.c", "wrong\n");
+  other.inputs.sources[0] = certify_file(other.path / "c" / "net.c", other.path);
+  other.write(certificate_text(certificate_json(other.inputs, other.proof)));
+  const auto wrong_c = run({other.certificate.string()});
+  CHECK(wrong_c.exit_code == 3);
+  CHECK(wrong_c.out.empty());
+  CHECK(contains(wrong_c.err, "'conv', C line 7"));
+  other.inputs.sources.pop_back();
+  other.write(certificate_text(certificate_json(other.inputs, other.proof)));
+  CHECK(run({other.certificate.string()}).exit_code == 2);  // two files
 }
 
 TEST_CASE("output that nobody takes is no success") {

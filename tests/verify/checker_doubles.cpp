@@ -1,8 +1,10 @@
-// Stand-ins for the reader of models and for the proof, so that the tests of certificates depend on
-// neither: a model is the text of its two files, and what is "proved" of it depends on every part.
+// Stand-ins for the reader of models and for the proofs, so that the tests of certificates depend on
+// none: a model is the text of its two files, and what is "proved" of it depends on every part; C is
+// proved where it does not say "wrong".
 #include <fstream>
 #include <iterator>
 
+#include "verify/c_proof/c_proof.h"
 #include "verify/checker/plan.h"
 #include "verify/checker/proof.h"
 
@@ -39,3 +41,13 @@ Proof prove(const Model& model, const Plan& plan) {
 }
 
 }  // namespace lockstep::checker
+
+namespace lockstep::c_proof {
+
+Facts prove_c(const Files& files, const checker::Plan&) {
+  if (files.source.find("wrong") != files.source.npos)
+    throw checker::Failure{true, "conv", "C", "'conv', C line 7: another multiple"};
+  return {static_cast<checker::Int>(files.source.size()), 0, 0, 0};
+}
+
+}  // namespace lockstep::c_proof

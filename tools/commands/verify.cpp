@@ -209,14 +209,22 @@ std::vector<std::string> option_texts(const VerifyArguments& arguments) {
 }
 
 void write_junit(const VerifyArguments& arguments, const verify::Report& report, const Graph& graph,
-                 const PlanFile& plan, const verify::ProofOutcome& proof, const Outcome& outcome) {
+                 const PlanFile& plan, const verify::ProofOutcome& proof, const Outcome& outcome,
+                 const std::optional<SelfTest>& self_test) {
   if (arguments.junit.empty()) return;
   std::vector<std::string> layers;
   for (std::uint32_t op = 0; op < intrt_op_count(plan.plan()); ++op)
     layers.emplace_back(plan.op_node(op));
-  const bool accepted = outcome.exit_code == kExitOk;
-  write_file_atomically(arguments.junit,
-                        junit_xml(verify_suite(report, graph.name, layers, proof, accepted)));
+  TestSuite suite = verify_suite(report, graph.name, layers, proof, outcome.exit_code == kExitOk);
+  if (self_test) {
+    using enum TestCase::Result;
+    const auto result = !self_test->exit_code                         ? kPassed
+                        : *self_test->exit_code == kExitInternalError ? kFailed
+                                                                      : kError;
+    suite.cases.push_back(
+        {graph.name, "self-test", result, self_test->text.substr(0, self_test->text.find('\n'))});
+  }
+  write_file_atomically(arguments.junit, junit_xml(suite));
 }
 
 int verify_files(const VerifyArguments& arguments) {
@@ -309,19 +317,18 @@ int verify_files(const VerifyArguments& arguments) {
   if (!report.float32_witness.empty())
     console.print(
         fmt::format("float32 depends on the order, for example: {}", report.float32_witness));
-  write_junit(arguments, report, graph, plan,
-              c_proof && proof.proof ? c_proof->outcome : proof.outcome, outcome);
   console.print(outcome.line);
-  std::optional<int> exit_code;
+  std::optional<SelfTest> test;
   if (arguments.self_test > 0) {
-    const SelfTest test = self_test(arguments.graph, arguments.weights, plan.bytes(),
-                                    arguments.self_test, arguments.seed);
-    console.print("\n" + test.text);
-    json["self_test"] = test.json;
-    exit_code = test.exit_code;
+    test = self_test(arguments.graph, arguments.weights, plan.bytes(), arguments.self_test,
+                     arguments.seed);
+    console.print("\n" + test->text);
+    json["self_test"] = test->json;
   }
+  write_junit(arguments, report, graph, plan,
+              c_proof && proof.proof ? c_proof->outcome : proof.outcome, outcome, test);
   console.print_json(json);
-  return exit_code.value_or(outcome.exit_code);
+  return test && test->exit_code ? *test->exit_code : outcome.exit_code;
 }
 
 // The same with --junit: that file is written even when there is no verdict, to say why.

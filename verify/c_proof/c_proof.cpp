@@ -26,6 +26,7 @@ using plan_meaning::Meaning;
 using plan_meaning::Term;
 
 constexpr Int kMostLooks = Int{1} << 24;
+constexpr std::size_t kMostNames = 6;  // that conditions ask compilers for
 // Nodes of the C for each product and each element of the plan, at most; only a bound.
 constexpr Int kNodesPerProduct = 200, kNodesPerElement = 2000, kNodesAtLeast = 1'000'000;
 
@@ -107,6 +108,7 @@ class Judge : public Arena {
         set_range(static_cast<Int>(input), p, codes);
         set_cell(static_cast<Int>(input), p);
       }
+      is_made_[input] = true;
     }
   }
   void watch(Machine& machine) { machine_ = &machine; }
@@ -121,6 +123,10 @@ class Judge : public Arena {
     compared_.clear();
     Int nodes = kNodesAtLeast;
     if (const PlanOp* const op = this->op()) {
+      // The intervals of its elements are known then.
+      for (const std::size_t input : op->inputs)
+        if (!is_made_[input])
+          fail(1, fmt::format("it is made before '{}'", plan_.tensors[input].name));
       meaning_.emplace(plan_, *op);
       nodes += plan_.tensors[at(tensor)].count() *
                (products_per_element(plan_, *op) * kNodesPerProduct + kNodesPerElement);
@@ -135,7 +141,11 @@ class Judge : public Arena {
 
   Value load(Int offset, const Type& type, int line) override {
     const Cell cell = whole_cell(offset, type, line);
-    if (cell.atom == kNumber) return Value::of(cell.number);
+    if (cell.atom == kNumber) {
+      if (cell.number < type.lowest() || cell.number > type.highest())
+        fail(line, "it reads codes as another type");
+      return Value::of(cell.number);
+    }
     if (cell.atom == kNothing) fail(line, "it reads what was not written");
     const auto [lo, hi] = atoms_[at(cell.atom)];
     if (lo < type.lowest() || hi > type.highest()) fail(line, "it reads codes as another type");
@@ -146,7 +156,8 @@ class Judge : public Arena {
     if (op() == nullptr) fail(line, "it writes outside of the making of a tensor");
     const PlanTensor& tensor = plan_.tensors[at(tensor_)];
     const Int into = offset - tensor.arena_offset;
-    if (into < 0 || into >= tensor.bytes || type != type_of(tensor_) || into % type.size() != 0)
+    if (into < 0 || into >= tensor.bytes || type != type_of(tensor_) || into % type.size() != 0 ||
+        offset % type.size() != 0)
       fail(line, "it writes beside its tensor");
     const Int p = into / type.size();
     if (judge(p, value, line)) {
@@ -296,10 +307,9 @@ class Judge : public Arena {
     if (is_atom) {
       balance_[at(value.index)] = value.number;
     } else {
-      for (const auto& [atom, coefficient] : value.root->terms) balance_[at(atom)] += coefficient;
+      for (const auto& [atom, coefficient] : value.root->terms) count(atom, coefficient, line);
     }
-    for (const Term& term : terms_)
-      balance_[at(atom(static_cast<Int>(term.tensor), term.element))] -= term.coefficient;
+    for (const Term& term : terms_) count(atom_of(term), -term.coefficient, line);
     std::optional<std::int32_t> wrong;
     const auto settle = [&](std::int32_t atom) {
       Int& balance = balance_[at(atom)];
@@ -313,9 +323,15 @@ class Judge : public Arena {
       settle(value.index);
     else
       for (const auto& term : value.root->terms) settle(term.first);
-    for (const Term& term : terms_) settle(atom(static_cast<Int>(term.tensor), term.element));
+    for (const Term& term : terms_) settle(atom_of(term));
     if (wrong) fail(line, fmt::format("{}: another multiple of {}", place(p), name_of(*wrong)));
     return difference;
+  }
+
+  void count(std::int32_t atom, Int coefficient, int line) {
+    Int& balance = balance_[at(atom)];
+    if (__builtin_add_overflow(balance, coefficient, &balance))
+      fail(line, "a multiple of more than 64 bits");
   }
 
   std::string name_of(std::int32_t atom) const {
@@ -443,20 +459,43 @@ class Judge : public Arena {
   std::map<std::tuple<Int, bool, Int, Int, int, Int>, bool> compared_;  // of the operator at hand
 };
 
+// Whether two preprocessed texts say the same: but for __attribute__((unused)), token by token.
 bool is_alike(const std::vector<Token>& a, const std::vector<Token>& b) {
-  return std::ranges::equal(a, b, {}, &Token::text, &Token::text);
+  constexpr std::ptrdiff_t kAttribute = 6;
+  const auto skip = [](auto at, auto end) {
+    while (at != end && at->text == "__attribute__" && end - at > kAttribute &&
+           (at + 3)->text == "unused")
+      at += kAttribute;
+    return at;
+  };
+  auto i = a.begin(), k = b.begin();
+  for (;;) {
+    i = skip(i, a.end());
+    k = skip(k, b.end());
+    if (i == a.end() || k == b.end()) return i == a.end() && k == b.end();
+    if ((i++)->text != (k++)->text) return false;
+  }
 }
 
 }  // namespace
 
 Facts prove_c(const Files& files, const Plan& plan) {
-  // What compilers define chooses between ways to do the same.
-  static const std::vector<std::set<std::string_view>> kCompilers = {
-      {}, {"__GNUC__"}, {"__GNUC__", "__x86_64__"}};
+  // What compilers define chooses between ways to do the same: all choices are proved.
   Facts facts;
   std::vector<std::vector<Token>> seen;
-  for (const auto& defined : kCompilers) {
+  std::set<std::string_view> names;
+  for (std::size_t choice = 0; choice < std::size_t{1} << names.size(); ++choice) {
+    std::set<std::string_view> defined;
+    std::size_t bit = 0;
+    for (const std::string_view name : names)
+      if ((choice >> bit++ & 1) != 0) defined.insert(name);
     Tokens tokens = read_tokens(files.header_name, files.header, files.source, defined);
+    if (!std::ranges::includes(names, tokens.asked)) {  // begin again with the new ones
+      names.insert(tokens.asked.begin(), tokens.asked.end());
+      if (names.size() > kMostNames) refuse("", 1, "conditions of too many names");
+      choice = SIZE_MAX;
+      continue;
+    }
     if (std::ranges::any_of(seen, [&](const auto& other) { return is_alike(other, tokens.list); }))
       continue;
     const Source source = parse(tokens.list, files.source, kArithmeticText, files.prefix);

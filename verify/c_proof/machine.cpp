@@ -214,6 +214,9 @@ Value Machine::evaluate(const Expression& e, Frame& frame) {
     }
     case Op::kSet:
       return frame[at(e.index)] = evaluate(*e.a, frame);
+    case Op::kForget:
+      frame[at(e.index)] = Value();
+      return Value();
     case Op::kAddTo: {
       const Value more = evaluate(*e.a, frame);
       Value& variable = frame[at(e.index)];
@@ -321,8 +324,10 @@ Value Machine::add(Value a, const Value& b, Int sign, const Type& type, int line
   }
   const Range left = range(a, line), right = range(b, line);
   Range sum;
-  if (__builtin_add_overflow(left.lo, sign > 0 ? right.lo : -right.hi, &sum.lo) ||
-      __builtin_add_overflow(left.hi, sign > 0 ? right.hi : -right.lo, &sum.hi))
+  if (sign > 0 ? __builtin_add_overflow(left.lo, right.lo, &sum.lo) ||
+                     __builtin_add_overflow(left.hi, right.hi, &sum.hi)
+               : __builtin_sub_overflow(left.lo, right.hi, &sum.lo) ||
+                     __builtin_sub_overflow(left.hi, right.lo, &sum.hi))
     refuse("", line, "a sum of more than 64 bits");
   require_type(sum, type, line);
 

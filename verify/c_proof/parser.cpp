@@ -196,9 +196,7 @@ class Parser {
 
   void skip_attribute() {
     if (!take("__attribute__")) return;
-    expect("(");
-    for (int depth = 1; depth > 0 && peek().kind != Token::Kind::kEnd; ++at_)
-      depth += is("(") ? 1 : is(")") ? -1 : 0;
+    for (const char* const part : {"(", "(", "unused", ")", ")"}) expect(part);
   }
 
   // T, T * or T *const, where `const` has been taken.
@@ -309,8 +307,12 @@ class Parser {
       made.is_known = true;
     } else {
       returns_ = result;
+      writes_ = false;
       made.body = std::make_shared<const Statement>(block());
       made.slots = slots_;
+      // Then the order of calls within an expression does not matter.
+      if (writes_ && !result.is_void())
+        refuse("", line, fmt::format("'{}' has a result and changes memory", called));
     }
     result_.functions[static_cast<std::size_t>(index)] = std::move(made);
   }
@@ -372,7 +374,7 @@ class Parser {
     } else if (is("return")) {
       Statement result = make(Kind::kReturn);
       next();
-      if (!is(";")) result.expression = converted(expression(), returns_);
+      if (!is(";")) result.expression = converted(whole(), returns_);
       if (returns_.is_void() != (result.expression == nullptr)) unexpected("a wrong return");
       expect(";");
       to.push_back(std::move(result));
@@ -382,7 +384,7 @@ class Parser {
       expect(";");
     } else {
       to.push_back(make(Kind::kExpression));
-      to.back().expression = expression();
+      to.back().expression = whole();
       expect(";");
     }
   }
@@ -395,7 +397,7 @@ class Parser {
   }
   ExpressionPtr condition() {
     expect("(");
-    ExpressionPtr result = expression();
+    ExpressionPtr result = whole();
     if (!result->type.is_integer()) unexpected("a condition that is no integer");
     expect(")");
     return result;
@@ -413,13 +415,13 @@ class Parser {
           declaration(result.first);
         } else {
           result.first.push_back(make(Kind::kExpression));
-          result.first.back().expression = expression();
+          result.first.back().expression = whole();
           expect(";");
         }
       }
-      if (!is(";")) result.expression = expression();
+      if (!is(";")) result.expression = whole();
       expect(";");
-      if (!is(")")) result.step = expression();
+      if (!is(")")) result.step = whole();
       expect(")");
     }
     result.body.push_back(single());
@@ -453,9 +455,10 @@ class Parser {
       ExpressionPtr value;
       if (take("=")) value = converted(assignment(), type);
       declare(called, type);
-      if (value == nullptr) continue;
-      result.expression = node(Op::kSet, type, std::move(value));
+      const bool has_value = value != nullptr;
+      result.expression = node(has_value ? Op::kSet : Op::kForget, type, std::move(value));
       result.expression->index = variable(called)->slot;
+      require_sequenced(*result.expression);
       to.push_back(std::move(result));
     } while (take(","));
     expect(";");
@@ -497,7 +500,40 @@ class Parser {
     return a.is_signed ? b : a;
   }
 
+  // A whole expression: what it changes must not depend on the order in which C works it out.
+  ExpressionPtr whole() {
+    ExpressionPtr result = assignment();
+    require_sequenced(*result);
+    return result;
+  }
   ExpressionPtr expression() { return assignment(); }
+
+  template <typename Visit>
+  static void each_node(const Expression& e, const Visit& visit) {
+    visit(e);
+    for (const ExpressionPtr* part : {&e.a, &e.b, &e.c})
+      if (*part != nullptr) each_node(**part, visit);
+    for (const ExpressionPtr& argument : e.arguments) each_node(*argument, visit);
+  }
+  static bool is_step(const Expression& e) {
+    return e.op == Op::kStepFirst || e.op == Op::kStepAfter;
+  }
+  static bool changes_variable(const Expression& e) {
+    return is_step(e) || e.op == Op::kSet || e.op == Op::kAddTo;
+  }
+  // A variable that is stepped may not occur again; other changes must be the whole expression.
+  void require_sequenced(const Expression& root) const {
+    each_node(root, [&](const Expression& e) {
+      if (&e != &root && (e.op == Op::kSet || e.op == Op::kAddTo || e.op == Op::kStore))
+        unexpected("an assignment within an expression");
+      if (!is_step(e)) return;
+      each_node(root, [&](const Expression& other) {
+        if (&other != &e && other.index == e.index &&
+            (other.op == Op::kVariable || changes_variable(other)))
+          unexpected("a variable that is changed and used in one expression");
+      });
+    });
+  }
 
   static std::optional<Op> assignment_operator(std::string_view text) {
     static const std::map<std::string_view, Op> kOps = {
@@ -513,8 +549,10 @@ class Parser {
     ExpressionPtr target = choice();
     if (take("=")) {
       ExpressionPtr value = converted(assignment(), target->type);
-      if (target->op == Op::kLoad)
+      if (target->op == Op::kLoad) {
+        writes_ = true;
         return node(Op::kStore, target->type, std::move(target->a), std::move(value));
+      }
       return set(std::move(target), std::move(value));
     }
     const auto op = assignment_operator(peek().text);
@@ -729,6 +767,7 @@ class Parser {
   ExpressionPtr call(int index) {
     expect("(");
     ExpressionPtr result = node(Op::kCall, function_at(index).result);
+    if (result->type.is_void()) writes_ = true;
     result->index = index;
     if (!is(")")) do {
         const std::vector<Type>& parameters = function_at(index).parameters;
@@ -750,6 +789,7 @@ class Parser {
   std::map<std::string_view, int> globals_, functions_;
   std::vector<std::map<std::string_view, Variable>> scopes_;
   int slots_ = 0;
+  bool writes_ = false;  // the function at hand changes memory
   Type returns_;
 };
 

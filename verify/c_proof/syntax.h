@@ -64,6 +64,7 @@ enum class Op : std::uint8_t {
   kStore,      // *a = b
   kStepFirst,  // ++slot or --slot: number is 1 or -1
   kStepAfter,  // slot++ or slot--
+  kForget,     // variable `slot` has no value
   kCall        // function number `index` of the arguments
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 
 #include "verify/checker/proof.h"
 
@@ -12,6 +13,9 @@ namespace lockstep::c_proof {
 namespace {
 
 constexpr std::string_view kObserve = "LOCKSTEP_OBSERVE";
+// What makes observing nothing, where no observer is defined.
+constexpr std::string_view kObservesNothing =
+    "define LOCKSTEP_OBSERVE ( tensor , data ) ( ( void ) 0 )";
 constexpr int kMostNested = 16;  // macros within macros
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -22,7 +26,17 @@ bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 // Cuts a text into tokens, line by line.
 class Lexer {
  public:
-  explicit Lexer(std::string_view text) : text_(text) {}
+  explicit Lexer(std::string_view text) : text_(text) {
+    // What C replaces before it sees tokens. A line may only go on between two tokens.
+    if (text.find("?\?=") != std::string_view::npos || text.find("?\?/") != std::string_view::npos)
+      refuse("", 1, "a trigraph");
+    for (std::size_t i = text.find('\\'); i != std::string_view::npos; i = text.find('\\', i + 1)) {
+      const std::size_t next = text.find_first_not_of(" \t\r", i + 1);
+      const bool ends_line = next == std::string_view::npos || text[next] == '\n';
+      if (ends_line && (next != i + 1 || i == 0 || text[i - 1] != ' '))
+        refuse("", 1, "a backslash at the end of a line and not behind a space");
+    }
+  }
 
   bool at_end() {
     skip_blanks(true);
@@ -42,10 +56,6 @@ class Lexer {
       if (at_ == text_.size() || text_[at_] == '\n') return tokens;
       tokens.push_back(next());
     }
-  }
-  void skip_line() {
-    while (at_ < text_.size() && text_[at_] != '\n')
-      if (!skip_comment() && !skip_splice()) ++at_;
   }
   int line() const { return line_; }
 
@@ -118,6 +128,8 @@ class Lexer {
     const bool is_line = text_[at_ + 1] == '/';
     const std::size_t end = text_.find(is_line ? "\n" : "*/", at_ + 2);
     if (end == std::string_view::npos && !is_line) refuse("", line_, "a comment without an end");
+    if (is_line && end != std::string_view::npos && text_[end - 1] == '\\')
+      refuse("", line_, "a comment that goes on");
     const std::size_t stop = end == std::string_view::npos ? text_.size() : end + (is_line ? 0 : 2);
     line_ += static_cast<int>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_),
                                          text_.begin() + static_cast<std::ptrdiff_t>(stop), '\n'));
@@ -167,15 +179,19 @@ class Preprocessor {
     while (!lexer.at_end()) {
       if (lexer.take_hash())
         directive(lexer);
-      else if (is_active())
-        for (const Token& token : lexer.rest_of_line()) add(token, tokens, 0);
       else
-        lexer.skip_line();
+        for (const Token& token : lexer.rest_of_line())
+          if (is_active()) add(token, tokens, 0);
     }
     if (!conditions_.empty()) refuse("", lexer.line(), "#if without #endif");
     return tokens;
   }
 
+  std::set<std::string_view> asked() const {
+    std::set<std::string_view> result;
+    std::ranges::set_difference(asked_, own_, std::inserter(result, result.end()));
+    return result;
+  }
   std::map<std::string_view, Int> constants() const {
     std::map<std::string_view, Int> result;
     for (const auto& [name, tokens] : macros_)
@@ -198,10 +214,13 @@ class Preprocessor {
     const std::vector<Token> tokens = lexer.rest_of_line();
     if (tokens.empty()) return;
     const std::string_view what = tokens[0].text;
-    if (what == "if" || what == "ifdef" || what == "ifndef") {
+    if (what == "ifndef" && name(tokens, line) == kObserve) {
+      if (!is_next(lexer, kObservesNothing) || !is_next(lexer, "endif"))
+        refuse("", line, fmt::format("{} is defined as something else than nothing", kObserve));
+    } else if (what == "if" || what == "ifdef" || what == "ifndef") {
       const bool holds =
           is_active() && (what == "if" ? evaluate(tokens, 1, line)
-                                       : is_defined(name(tokens, line)) == (what == "ifdef"));
+                                       : is_defined(name(tokens, line), line) == (what == "ifdef"));
       conditions_.push_back({holds, holds});
     } else if (what == "else" || what == "elif") {
       if (conditions_.empty()) refuse("", line, "#else without #if");
@@ -220,6 +239,17 @@ class Preprocessor {
     }
   }
 
+  // Whether the next line is this directive.
+  static bool is_next(Lexer& lexer, std::string_view directive) {
+    if (lexer.at_end() || !lexer.take_hash()) return false;
+    std::string text;
+    for (const Token& token : lexer.rest_of_line()) {
+      text += text.empty() ? "" : " ";
+      text += token.text;
+    }
+    return text == directive;
+  }
+
   void include(const std::vector<Token>& tokens, int line) const {
     std::string file;
     for (std::size_t i = 1; i < tokens.size(); ++i) file += tokens[i].text;
@@ -232,8 +262,10 @@ class Preprocessor {
       refuse("", line, "a directive without a name");
     return tokens[1].text;
   }
-  bool is_defined(std::string_view name) const {
-    return name == kObserve || macros_.contains(name);
+  bool is_defined(std::string_view name, int line) {
+    if (name == kObserve) refuse("", line, fmt::format("a condition of {}", kObserve));
+    if (name != "__cplusplus") asked_.insert(name);
+    return macros_.contains(name);
   }
 
   void define(const std::vector<Token>& tokens, int line) {
@@ -243,6 +275,7 @@ class Preprocessor {
     if (macro == kObserve || has_arguments || macros_.contains(macro))
       refuse("", line, fmt::format("#define {}", macro));
     macros_[macro] = {tokens.begin() + 2, tokens.end()};
+    own_.insert(macro);
   }
 
   void add(const Token& token, std::vector<Token>& tokens, int depth) {
@@ -284,7 +317,7 @@ class Preprocessor {
     } else {
       if (!takes(tokens, at, "defined") || !takes(tokens, at, "(") || at == tokens.size())
         refuse("", line, "#if of more than defined(), !, && and ||");
-      holds = is_defined(tokens[at++].text);
+      holds = is_defined(tokens[at++].text, line);
     }
     if (!takes(tokens, at, ")")) refuse("", line, "#if without ')'");
     return holds;
@@ -297,6 +330,7 @@ class Preprocessor {
 
   std::string_view header_name_;
   std::map<std::string_view, std::vector<Token>> macros_;
+  std::set<std::string_view> asked_, own_;  // names in conditions; defined here
   std::vector<Condition> conditions_;
 };
 
@@ -311,13 +345,14 @@ void refuse(const std::string& layer, int line, const std::string& text) {
 Tokens read_tokens(std::string_view header_name, std::string_view header, std::string_view source,
                    const std::set<std::string_view>& defined) {
   Preprocessor preprocessor(header_name, defined);
-  Tokens tokens{preprocessor.read(header), {}};
+  Tokens tokens{preprocessor.read(header), {}, {}};
   const std::vector<Token> rest = preprocessor.read(source);
   tokens.list.insert(tokens.list.end(), rest.begin(), rest.end());
   Token end;
   end.line = tokens.list.empty() ? 1 : tokens.list.back().line;
   tokens.list.push_back(end);
   tokens.constants = preprocessor.constants();
+  tokens.asked = preprocessor.asked();
   return tokens;
 }
 

@@ -32,11 +32,13 @@ struct Token {
 struct Tokens {
   std::vector<Token> list;                    // the last one is kEnd
   std::map<std::string_view, Int> constants;  // macros that are a number
+  std::set<std::string_view> asked;           // names in conditions that only compilers define
 };
 
 // The tokens of the header and of the source, which must outlive the result. `defined` are the
-// names that the compiler defines, each as 1. LOCKSTEP_OBSERVE stays a name. The source may include
-// the header and two headers of C, whose functions and types are known.
+// names that the compiler defines, each as 1; it is C, so __cplusplus is not. LOCKSTEP_OBSERVE
+// stays a name: its definition as nothing must be the only one. The source may include the header
+// and two headers of C, whose functions and types are known.
 Tokens read_tokens(std::string_view header_name, std::string_view header, std::string_view source,
                    const std::set<std::string_view>& defined);
 
