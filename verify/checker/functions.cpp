@@ -1,7 +1,5 @@
 #include "verify/checker/functions.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -10,64 +8,51 @@ namespace lockstep::checker {
 namespace {
 
 constexpr Int kMostLooks = Int{1} << 26;
-constexpr double kQuantizeLimit = 0x1p31;
 
 [[noreturn]] void undefined(const std::string& what) { throw Failure{true, "", "grid", what}; }
 
-float rounded(double (*function)(double), float x) {
+float fl(double (*function)(double), float x) {
   return static_cast<float>(function(static_cast<double>(x)));
 }
 float ramp(float x, float top) { return std::min(std::max(x, 0.0F), top); }
-float one_plus_exp(float x) { return 1.0F + rounded(std::exp, -x); }
-
-float apply_float(const Step& step, float x) {
-  const float a = step.a, b = step.b;
-  switch (step.fn) {
-    case Fn::kAdd:
-      return x + a;
-    case Fn::kDivide:
-      return x / a;
-    case Fn::kAffine: {
-      const float product = x * a;
-      return product + b;
-    }
-    case Fn::kRelu:
-      return std::max(x, 0.0F);
-    case Fn::kRelu6:
-      return ramp(x, 6);
-    case Fn::kLeakyRelu:
-      return x > 0 ? x : x * a;
-    case Fn::kHardSigmoid:
-      return ramp(x + 3.0F, 6) / 6.0F;
-    case Fn::kHardSwish: {
-      const float product = x * ramp(x + 3.0F, 6);
-      return product / 6.0F;
-    }
-    case Fn::kTanh:
-      return rounded(std::tanh, x);
-    case Fn::kSigmoid:
-      return 1.0F / one_plus_exp(x);
-    case Fn::kSilu:
-      return x / one_plus_exp(x);
-    case Fn::kGelu: {
-      const float erf = rounded(std::erf, x * static_cast<float>(std::numbers::sqrt2 / 2));
-      const float half = x * 0.5F;
-      return half * (1.0F + erf);
-    }
-    case Fn::kElu: {
-      if (x > 0) return x;
-      const float below = rounded(std::exp, x) - 1.0F;
-      return below * a;
-    }
-    case Fn::kSoftplus: {
-      const float scaled = x * a;
-      return scaled > b ? x : rounded(std::log1p, rounded(std::exp, scaled)) / a;
-    }
-    case Fn::kByteScale:
-      return static_cast<float>(static_cast<double>(x) * step.scale);
-  }
-  undefined("no such float function");
+float one_plus_exp(float x) { return 1.0F + fl(std::exp, -x); }
+float gelu(float x, const Step&) {
+  const float erf = fl(std::erf, x * static_cast<float>(std::numbers::sqrt2 / 2));
+  const float half = x * 0.5F;
+  return half * (1.0F + erf);
 }
+float softplus(float x, const Step& s) {
+  const float scaled = x * s.a;
+  return scaled > s.b ? x : fl(std::log1p, fl(std::exp, scaled)) / s.a;
+}
+
+bool always(const Step&) { return true; }
+bool never(const Step&) { return false; }
+bool unless_negative(const Step& s) { return s.a >= 0; }
+
+// Nothing is rounded but by each of these operations; none is contracted (-ffp-contract=off). Of
+// exp and its kin it holds for all float32 arguments that they rise, and a test goes through all of
+// them. softplus jumps down by less than half a unit at a threshold from 16 to 88.
+constexpr FloatFunction kFunctions[] = {
+    {"x + a", [](float x, const Step& s) { return x + s.a; }, always},
+    {"x / a", [](float x, const Step& s) { return x / s.a; },
+     [](const Step& s) { return s.a > 0; }},
+    {"x * a + b", [](float x, const Step& s) { return x * s.a + s.b; }, unless_negative},
+    {"x * scale", [](float x, const Step& s) { return static_cast<float>(x * s.scale); }, always},
+    {"relu", [](float x, const Step&) { return std::max(x, 0.0F); }, always},
+    {"relu6", [](float x, const Step&) { return ramp(x, 6); }, always},
+    {"leaky_relu", [](float x, const Step& s) { return x > 0 ? x : x * s.a; }, unless_negative,
+     "negative_slope"},
+    {"hard_sigmoid", [](float x, const Step&) { return ramp(x + 3.0F, 6) / 6.0F; }, always},
+    {"hard_swish", [](float x, const Step&) { return x * ramp(x + 3.0F, 6) / 6.0F; }, never},
+    {"tanh", [](float x, const Step&) { return fl(std::tanh, x); }, always},
+    {"sigmoid", [](float x, const Step&) { return 1.0F / one_plus_exp(x); }, always},
+    {"silu", [](float x, const Step&) { return x / one_plus_exp(x); }, never},
+    {"gelu", gelu, never},
+    {"elu", [](float x, const Step& s) { return x > 0 ? x : (fl(std::exp, x) - 1.0F) * s.a; },
+     unless_negative, "alpha"},
+    {"softplus", softplus, [](const Step& s) { return s.a > 0 && s.b >= 16 && s.b <= 88; }, "beta",
+     "threshold"}};
 
 // A code becomes a float32 by one rounding; the power of two rounds nothing.
 float enter_float(const Value& x) {
@@ -75,24 +60,21 @@ float enter_float(const Value& x) {
 }
 
 Value quantized(const Step& step, const Value& x) {
+  constexpr Wide kEnd = Wide{1} << 31;
   Wide code = 0;
   if (x.is_real) {
-    const float scaled = std::ldexp(x.real, step.decimal);
-    if (!(std::fabs(static_cast<double>(scaled)) < kQuantizeLimit))
+    const double scaled = static_cast<double>(std::ldexp(x.real, step.decimal));
+    if (!(std::fabs(scaled) < 0x1p31))
       undefined(fmt::format("{:.9g} * 2^{} leaves 32 bits", x.real, step.decimal));
-    code = static_cast<Int>(step.rounding == Rounding::kTowardZero ? std::trunc(scaled)
-                            : step.rounding == Rounding::kFloor    ? std::floor(scaled)
-                                                                   : std::nearbyint(scaled));
+    code = static_cast<Int>(rounded(scaled, step.rounding));
   } else if (x.code != 0) {
     const int shift = x.decimal - step.decimal;
     if (shift < -62) undefined("a value leaves 64 bits on the grid of its codes");
     code = shift_rounded(x.code, std::min(shift, 100), step.rounding);
-    const Wide limit = Wide{1} << 31;
-    if (code < -limit || code >= limit)
-      undefined("a value leaves 32 bits on the grid of its codes");
+    if (code < -kEnd || code >= kEnd) undefined("a value leaves 32 bits on the grid of its codes");
   }
   const Wide most = (Wide{1} << (step.bits - 1)) - 1;
-  return {std::clamp(code, -most - 1, most), step.decimal, 0, false};
+  return {std::clamp(code, -most - 1, most), step.decimal};
 }
 
 }  // namespace
@@ -112,8 +94,7 @@ std::optional<Int> on_grid(const Value& value, int decimal) {
   const int shift = value.decimal - decimal;
   if (shift < -62 || shift > 100) return std::nullopt;
   const Wide code = shift_rounded(value.code, shift, Rounding::kFloor);
-  const Wide limit = Wide{1} << 62;
-  if (code > limit || code < -limit) return std::nullopt;
+  if (code > kLimit || code < -kLimit) return std::nullopt;
   if (shift > 0 && code * (Wide{1} << shift) != value.code) return std::nullopt;
   return static_cast<Int>(code);
 }
@@ -124,59 +105,34 @@ bool equal(const Value& a, const Value& b) {
   return code && *code == fine.code;
 }
 
-Value Step::apply(Value x) const {
-  switch (kind) {
-    case Kind::kRelu:
-      return {std::max<Wide>(x.code, 0), x.decimal, 0, false};
-    case Kind::kRelu6: {
-      // 6 is on every grid that has halves.
-      const int finer = std::max(-1 - x.decimal, 0);
-      const Wide code = std::max<Wide>(x.code, 0) * (Wide{1} << finer);
-      const int grid = x.decimal + finer;
-      const Wide six = grid > 100 ? code : Wide{3} << (grid + 1);
-      return {std::min(code, six), grid, 0, false};
-    }
-    case Kind::kQuantize:
-      return quantized(*this, x);
-    case Kind::kFloat: {
-      const float result = apply_float(*this, enter_float(x));
-      if (!std::isfinite(result)) undefined("a float function leaves float32");
-      return {0, 0, result, true};
-    }
-  }
-  undefined("no such step");
+const FloatFunction* find_function(std::string_view name) {
+  const auto* const found = std::ranges::find(kFunctions, name, &FloatFunction::name);
+  return found == std::end(kFunctions) ? nullptr : found;
 }
 
-// Of exp and its kin this holds of the rounded functions for all float32 arguments, and a test goes
-// through all of them. softplus jumps down by less than half a unit at a threshold from 16 to 88.
-bool Step::rises() const {
-  if (kind != Kind::kFloat) return true;
-  switch (fn) {
-    case Fn::kAdd:
-    case Fn::kRelu:
-    case Fn::kRelu6:
-    case Fn::kHardSigmoid:
-    case Fn::kByteScale:
-      return true;
-    case Fn::kDivide:
-      return a > 0;
-    case Fn::kAffine:
-    case Fn::kLeakyRelu:
-      return a >= 0;
-    case Fn::kTanh:
-    case Fn::kSigmoid:
-      return true;
-    case Fn::kElu:
-      return a >= 0;
-    case Fn::kSoftplus:
-      return a > 0 && b >= 16 && b <= 88;
-    default:
-      return false;
-  }
+Step float_step(std::string_view name, float a, float b, double scale) {
+  return {
+      .kind = Step::Kind::kFloat, .function = find_function(name), .a = a, .b = b, .scale = scale};
 }
 
-bool Step::falls() const {
-  return kind == Kind::kFloat && ((fn == Fn::kDivide && a < 0) || (fn == Fn::kAffine && a <= 0));
+Value Step::apply(const Value& x) const {
+  if (kind == Kind::kQuantize) return quantized(*this, x);
+  if (kind == Kind::kRelu) return {std::max<Wide>(x.code, 0), x.decimal};
+  if (kind == Kind::kRelu6) {
+    // 6 is on every grid that has halves.
+    const int finer = std::max(-1 - x.decimal, 0), grid = x.decimal + finer;
+    const Wide code = std::max<Wide>(x.code, 0) * (Wide{1} << finer);
+    return {grid > 100 ? code : std::min(code, Wide{3} << (grid + 1)), grid};
+  }
+  const float result = function->apply(enter_float(x), *this);
+  if (!std::isfinite(result)) undefined("a float function leaves float32");
+  return {0, 0, result, true};
+}
+
+bool Step::rises() const { return kind != Kind::kFloat || function->rises(*this); }
+
+bool Step::is_monotone() const {
+  return rises() || function->name == "x / a" || function->name == "x * a + b";
 }
 
 int Chains::extend(int chain, const Step& step) {
@@ -201,169 +157,111 @@ std::optional<std::vector<const Step*>> Chains::between(int from, int to) const 
 }
 
 Int PlanFunction::apply(Int x) const {
-  if (table != nullptr) return table->at(static_cast<std::size_t>(x - first));
-  if (post == nullptr || post->kind == PostKind::kNone) return x;
-  if (post->kind == PostKind::kShift)
-    return static_cast<Int>(std::clamp<Wide>(
-        shift_rounded(x, post->shifts[channel], post->rounding), post->lo, post->hi));
+  if (table != nullptr) return table->at(at(x - first));
+  if (kind() == PostKind::kNone) return x;
+  if (kind() == PostKind::kShift)
+    return static_cast<Int>(
+        std::clamp<Wide>(shift_rounded(x, shift(), post->rounding), post->lo, post->hi));
   const ScaleStep& scale = post->scales[channel];
   if (!scale.codes.empty())
-    return scale.codes[static_cast<std::size_t>(std::ranges::upper_bound(scale.thresholds, x) -
-                                                scale.thresholds.begin())];
+    return scale
+        .codes[at(std::ranges::upper_bound(scale.thresholds, x) - scale.thresholds.begin())];
   const Wide product = Wide{x} * scale.multiplier + scale.addend;
   return static_cast<Int>(
       std::clamp<Wide>(shift_rounded(product, scale.shift, post->rounding), scale.lo, scale.hi));
 }
 
-bool PlanFunction::rises() const {
-  if (table != nullptr) return false;
-  if (post == nullptr || post->kind != PostKind::kScale) return true;
-  const ScaleStep& scale = post->scales[channel];
-  return scale.codes.empty() ? scale.multiplier >= 0 : std::ranges::is_sorted(scale.codes);
-}
-
-bool PlanFunction::falls() const {
-  if (table != nullptr || post == nullptr || post->kind != PostKind::kScale) return false;
-  const ScaleStep& scale = post->scales[channel];
-  return scale.codes.empty() ? scale.multiplier <= 0
-                             : std::ranges::is_sorted(scale.codes, std::greater<>());
+bool PlanFunction::is_monotone() const {
+  if (table != nullptr || kind() != PostKind::kScale) return table == nullptr;
+  const std::vector<Int>& codes = post->scales[channel].codes;
+  return std::ranges::is_sorted(codes) || std::ranges::is_sorted(codes, std::greater<>());
 }
 
 std::pair<Int, Int> PlanFunction::image(Int lo, Int hi) const {
-  if (lo == hi || rises() || falls()) return std::minmax({apply(lo), apply(hi)});
   std::pair<Int, Int> result = std::minmax({apply(lo), apply(hi)});
-  const auto include = [&](Int y) {
-    result = {std::min(result.first, y), std::max(result.second, y)};
+  const auto include = [&](Int x) {
+    if (x > lo && x < hi)
+      result = {std::min(result.first, apply(x)), std::max(result.second, apply(x))};
   };
   if (table != nullptr)
-    for (Int x = lo; x < hi; ++x) include(apply(x));
-  else
-    for (const Int x : post->scales[channel].thresholds)
-      if (x > lo && x <= hi) include(apply(x));
+    for (Int x = lo; x < hi; ++x) include(x);
+  else if (!is_monotone())
+    std::ranges::for_each(post->scales[channel].thresholds, include);
   return result;
-}
-
-std::optional<PlanFunction::Linear> PlanFunction::linear() const {
-  constexpr Int kAll = Int{1} << 62;
-  if (table != nullptr) return std::nullopt;
-  if (post == nullptr || post->kind == PostKind::kNone) return Linear{0, -kAll, kAll};
-  if (post->kind != PostKind::kShift || post->shifts[channel] > 0) return std::nullopt;
-  return Linear{-post->shifts[channel], post->lo, post->hi};
 }
 
 std::string PlanFunction::text() const {
   if (table != nullptr) return "table";
-  if (post == nullptr || post->kind == PostKind::kNone) return "none";
+  if (kind() == PostKind::kNone) return "none";
   static constexpr const char* kRoundings[] = {"toward_zero", "floor", "half_even"};
   const char* const mode = kRoundings[static_cast<int>(post->rounding)];
-  if (post->kind == PostKind::kShift)
-    return fmt::format("shift {} {} [{}, {}]", post->shifts[channel], mode, post->lo, post->hi);
-  const ScaleStep& scale = post->scales[channel];
-  if (!scale.codes.empty()) return "steps";
-  return fmt::format("scale {}", mode);
-}
-
-Int Question::first() const { return lo / factor + (lo > 0 && lo % factor != 0 ? 1 : 0); }
-Int Question::last() const { return hi / factor - (hi < 0 && hi % factor != 0 ? 1 : 0); }
-
-bool Question::is_monotone() const {
-  bool turned = false;  // after an odd number of falling steps
-  for (const Step* step : steps) {
-    if (step->rises()) continue;
-    if (!step->falls()) return false;
-    turned = !turned;
-  }
-  return turned ? plan.falls() : plan.rises();
+  if (kind() == PostKind::kShift)
+    return fmt::format("shift {} {} [{}, {}]", shift(), mode, post->lo, post->hi);
+  return post->scales[channel].codes.empty() ? fmt::format("scale {}", mode) : "steps";
 }
 
 std::optional<Int> Question::expected(Int x) const {
-  Value value{Wide{x / factor} * (Wide{1} << rest.decimal) + rest.code, exponent + rest.decimal, 0,
-              false};
+  Value value{Wide{x / factor} * (Wide{1} << rest.decimal) + rest.code, exponent + rest.decimal};
   for (const Step* step : steps) value = step->apply(value);
   return value.is_real ? std::nullopt : on_grid(value, decimal);
 }
 
 namespace {
 
-std::optional<Int> look_everywhere(const Question& q) {
-  for (Int t = q.first(); t <= q.last(); ++t)
-    if (q.expected(t * q.factor) != q.plan.apply(t * q.factor)) return t * q.factor;
-  return std::nullopt;
+// What is known of both functions of a question between two arguments.
+struct Bends {
+  bool is_monotone = false;  // both
+  Wide slope = 0;            // neither rises by more from one argument to the next; 0: not known
+};
+
+Bends bends_of(const Question& q) {
+  const auto all = [&](auto holds) { return std::ranges::all_of(q.steps, holds); };
+  Bends bends{q.plan.is_monotone() && all([](const Step* s) { return s->is_monotone(); })};
+  // Both clamp x * 2^k, for the same k.
+  const int k = -q.plan.shift();
+  if (q.plan.table == nullptr && q.plan.kind() != PostKind::kScale && k >= 0 &&
+      k == q.decimal - q.exponent && q.factor == 1 &&
+      all([](const Step* s) { return s->kind <= Step::Kind::kRelu6; }))
+    bends.slope = Wide{1} << k;
+  return bends;
 }
 
-// The last argument from x on, counted in factors, at which a monotone function still is `value`.
-template <typename F>
-Int last_with(const F& function, Int x, Int last) {
-  const auto value = function(x);
-  Int good = x, step = 1;
-  while (good < last) {  // gallop, then halve
-    const Int next = step > last - good ? last : good + step;
-    if (function(next) != value) break;
-    good = next;
-    step *= 2;
-  }
-  Int bad = step > last - good ? last + 1 : good + step;
-  while (bad - good > 1) {
-    const Int middle = good + (bad - good) / 2;
-    (function(middle) == value ? good : bad) = middle;
-  }
-  return good;
-}
-
-std::optional<Int> look_at_thresholds(const Question& q) {
-  const Int last = q.last();
-  const auto expected = [&](Int t) { return q.expected(t * q.factor); };
-  const auto found = [&](Int t) { return std::optional(q.plan.apply(t * q.factor)); };
-  for (Int t = q.first(); t <= last;) {
-    if (expected(t) != found(t)) return t * q.factor;
-    const Int graph_end = last_with(expected, t, last), plan_end = last_with(found, t, last);
-    if (graph_end != plan_end) return (std::min(graph_end, plan_end) + 1) * q.factor;
-    t = graph_end + 1;
-  }
-  return std::nullopt;
-}
-
-// Both are clamp(x * 2^k, lo, hi) of the same k: equal if they are at the ends of all pieces.
-std::optional<Answer> look_at_pieces(const Question& q) {
-  const auto linear = q.plan.linear();
-  if (!linear || q.factor != 1 || q.rest.code != 0 || linear->left != q.decimal - q.exponent)
+// An argument between `first` and `last`, at which both agree, where they do not. Between two where
+// neither changes, or both rise as much as they can, nothing is looked at.
+std::optional<Int> difference_between(const Question& q, const Bends& bends, Int first, Int last) {
+  const Wide rise = Wide{q.plan.apply(last * q.factor)} - q.plan.apply(first * q.factor);
+  if (last - first < 2 || (bends.is_monotone && rise == 0) ||
+      (bends.slope != 0 && rise == bends.slope * (last - first)))
     return std::nullopt;
-  for (const Step* step : q.steps)
-    if (step->kind != Step::Kind::kRelu && step->kind != Step::Kind::kRelu6) return std::nullopt;
-  const Wide six = q.exponent < -1 || q.exponent > 60 ? 0 : Wide{3} << (q.exponent + 1);
-  std::vector<Int> points = {q.lo, q.hi};
-  for (const Wide end :
-       {Wide{0}, six, Wide{linear->lo >> linear->left}, Wide{linear->hi >> linear->left}})
-    for (Wide x = end - 1; x <= end + 1; ++x)
-      if (x >= q.lo && x <= q.hi) points.push_back(static_cast<Int>(x));
-  std::ranges::sort(points);
-  for (const Int x : points)
-    if (q.expected(x) != q.plan.apply(x)) return Answer{x, "linear"};
-  return Answer{std::nullopt, "linear"};
+  const Int middle = first + (last - first) / 2;
+  if (q.differs(middle)) return middle;
+  const auto left = difference_between(q, bends, first, middle);
+  return left ? left : difference_between(q, bends, middle, last);
 }
 
 }  // namespace
 
-Answer decide(const Question& question, bool look_at_each, const std::string& layer) {
-  try {
-    if (question.lo > question.hi) return {std::nullopt, "exhaustive"};
-    if (const auto answer = look_at_pieces(question)) return *answer;
-    const bool is_monotone = question.is_monotone();
-    if (is_monotone && !look_at_each) return {look_at_thresholds(question), "thresholds"};
-    if (question.count() > kMostLooks)
-      throw Failure{
-          true, layer, "post-op",
-          fmt::format("layer '{}': its function both rises and falls, and {} accumulators "
-                      "are too many to look at each",
-                      layer, question.count())};
-    return {look_everywhere(question), "exhaustive"};
-  } catch (Failure& failure) {
-    if (failure.layer.empty()) {
-      failure.layer = layer;
-      failure.text = fmt::format("layer '{}': {}", layer, failure.text);
-    }
-    throw;
+Answer decide(const Question& q, bool look_at_each) {
+  const Int first = q.first(), last = q.last();
+  const Bends bends = bends_of(q);
+  const bool is_short = bends.is_monotone && !look_at_each;
+  std::optional<Int> found;
+  if (is_short) {
+    if (first <= last)
+      found = q.differs(first)  ? std::optional(first)
+              : q.differs(last) ? std::optional(last)
+                                : difference_between(q, bends, first, last);
+  } else if (q.count() > kMostLooks) {
+    throw Failure{true, "", "post-op",
+                  fmt::format("its function both rises and falls, and {} accumulators are too many "
+                              "to look at each",
+                              q.count())};
+  } else {
+    for (Int t = first; t <= last && !found; ++t)
+      if (q.differs(t)) found = t;
   }
+  if (found) *found *= q.factor;
+  return {found, is_short ? "thresholds" : "exhaustive"};
 }
 
 }  // namespace lockstep::checker

@@ -2,10 +2,13 @@
 // combined, what a plan does, and whether the two are equal wherever the number can be.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <compare>
 #include <map>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "verify/checker/plan.h"
@@ -14,6 +17,32 @@
 namespace lockstep::checker {
 
 __extension__ typedef __int128 Wide;
+
+constexpr Int kLimit = Int{1} << 62;  // what is to stay within 62 bits is below
+
+// Throw Failure: the plan is wrong, or it cannot be judged.
+template <typename... Arguments>
+[[noreturn]] void wrong(const std::string& layer, const std::string& obligation,
+                        fmt::format_string<Arguments...> reason, Arguments&&... arguments) {
+  const std::string text = fmt::format(reason, std::forward<Arguments>(arguments)...);
+  throw Failure{false, layer, obligation, fmt::format("layer '{}': {}", layer, text)};
+}
+template <typename... Arguments>
+[[noreturn]] void unknown(const std::string& layer, const std::string& obligation,
+                          fmt::format_string<Arguments...> reason, Arguments&&... arguments) {
+  const std::string text = fmt::format(reason, std::forward<Arguments>(arguments)...);
+  throw Failure{true, layer, obligation, fmt::format("layer '{}': {}", layer, text)};
+}
+// Does `work` on a layer, which is named in failures of the functions here: they do not know it.
+template <typename Work>
+void in_layer(const std::string& layer, const Work& work) {
+  try {
+    work();
+  } catch (const Failure& failure) {
+    if (!failure.layer.empty()) throw;
+    unknown(layer, failure.obligation, "{}", failure.text);
+  }
+}
 
 // x / 2^shift, rounded; a negative shift multiplies. |x| < 2^63, -62 <= shift.
 Wide shift_rounded(Wide x, int shift, Rounding rounding);
@@ -31,23 +60,16 @@ bool equal(const Value& a, const Value& b);
 // bits.
 std::optional<Int> on_grid(const Value& value, int decimal);
 
-enum class Fn : std::uint8_t {  // docs/arithmetic.md, "Float functions"
-  kAdd,
-  kDivide,
-  kAffine,
-  kRelu,
-  kRelu6,
-  kLeakyRelu,
-  kHardSigmoid,
-  kHardSwish,
-  kTanh,
-  kSigmoid,
-  kSilu,
-  kGelu,
-  kElu,
-  kSoftplus,
-  kByteScale
+struct Step;
+
+// docs/arithmetic.md, "Float functions".
+struct FloatFunction {
+  std::string_view name;  // the operator of a graph; others are not those of one operator
+  float (*apply)(float x, const Step& step);
+  bool (*rises)(const Step& step);  // as Step::rises()
+  std::string_view a = "", b = "";  // which attributes are a and b
 };
+const FloatFunction* find_function(std::string_view name);  // null: none
 
 struct Step {
   enum class Kind : std::uint8_t {
@@ -59,25 +81,25 @@ struct Step {
   Kind kind = Kind::kRelu;
   int decimal = 0, bits = 0;  // of a code
   Rounding rounding = Rounding::kTowardZero;
-  Fn fn = Fn::kRelu;
+  const FloatFunction* function = nullptr;  // of kFloat
   float a = 0, b = 0;
-  double scale = 0;  // of kByteScale
+  double scale = 0;  // of bytes
 
-  // Throws Failure (unknown) where the result is not defined: no finite float32, or a quantize
-  // whose x * 2^decimal leaves 32 bits.
-  Value apply(Value x) const;
-  // Whether the result never falls, never rises; proved for the rounded functions.
-  bool rises() const, falls() const;
-  auto key() const { return std::tuple(kind, decimal, bits, rounding, fn, a, b, scale); }
-  bool operator<(const Step& other) const { return key() < other.key(); }
+  // Throws Failure (unknown, without a layer) where the result is not defined: no finite float32,
+  // or a quantize whose x * 2^decimal leaves 32 bits.
+  Value apply(const Value& x) const;
+  bool rises() const;        // the result never falls; proved for the rounded functions
+  bool is_monotone() const;  // it never falls, or never rises
+  auto operator<=>(const Step&) const = default;
 };
+Step float_step(std::string_view name, float a = 0, float b = 0, double scale = 0);
 
 // Sequences of steps; equal ones have equal numbers. 0 is the empty one.
 class Chains {
  public:
   int extend(int chain, const Step& step);
-  int parent(int chain) const { return links_[index(chain)].parent; }
-  const Step& last(int chain) const { return *links_[index(chain)].step; }
+  int parent(int chain) const { return links_[at(chain)].parent; }
+  const Step& last(int chain) const { return *links_[at(chain)].step; }
   // Whether it ends in float functions, so that its result is no integer on a grid.
   bool is_real(int chain) const { return chain != 0 && last(chain).kind == Step::Kind::kFloat; }
   int exact_part(int chain) const;
@@ -89,7 +111,6 @@ class Chains {
     int parent = 0;
     const Step* step = nullptr;
   };
-  static std::size_t index(int chain) { return static_cast<std::size_t>(chain); }
   std::vector<Link> links_{1};
   std::map<std::pair<int, Step>, int> known_;  // its keys hold the steps
 };
@@ -101,16 +122,13 @@ struct PlanFunction {
   Int first = 0;  // the code that the table's first entry is for
   std::size_t channel = 0;
 
+  PostKind kind() const { return post == nullptr ? PostKind::kNone : post->kind; }
   Int apply(Int x) const;
-  bool rises() const, falls() const;  // as of Step
+  bool is_monotone() const;
   // [least, most] of apply() on [lo, hi].
   std::pair<Int, Int> image(Int lo, Int hi) const;
-  // x -> clamp(x * 2^left, lo, hi): the three numbers, where it has that form.
-  struct Linear {
-    int left;
-    Int lo, hi;
-  };
-  std::optional<Linear> linear() const;
+  // By how many bits it shifts to the right; 0 if it does not shift.
+  int shift() const { return kind() == PostKind::kShift ? post->shifts[channel] : 0; }
   std::string text() const;  // for facts
 };
 
@@ -126,19 +144,22 @@ struct Question {
   Int lo = 0, hi = 0;
 
   // The multiples of `factor`, counted in factors: first() .. last().
-  Int first() const;
-  Int last() const;
+  Int first() const { return -factors_in(-lo); }
+  Int last() const { return factors_in(hi); }
   Int count() const { return last() - first() + 1; }
-  bool is_monotone() const;  // both rise throughout, or both fall
   // The graph's side; nothing where its value is not on the plan's grid.
   std::optional<Int> expected(Int x) const;
+  bool differs(Int t) const { return expected(t * factor) != plan.apply(t * factor); }
+
+ private:
+  Int factors_in(Int x) const { return x / factor - (x % factor < 0 ? 1 : 0); }
 };
 struct Answer {
-  std::optional<Int> difference;  // the first x where both differ
-  std::string method;             // "exhaustive", "thresholds", "linear"
+  std::optional<Int> difference;  // an x where both differ
+  std::string method;             // "exhaustive", "thresholds"
 };
-// `look_at_each`: not only at thresholds. Throws Failure (unknown) where neither can be done within
-// 2^26 looks.
-Answer decide(const Question& question, bool look_at_each, const std::string& layer);
+// `look_at_each`: not only at thresholds. Throws Failure (unknown, without a layer) where neither
+// can be done within 2^26 looks.
+Answer decide(const Question& question, bool look_at_each);
 
 }  // namespace lockstep::checker

@@ -3,6 +3,7 @@
 // readers of files, so that a mistake has to be made twice to go unseen.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -15,6 +16,7 @@
 namespace lockstep::checker {
 
 using Int = std::int64_t;
+constexpr std::size_t at(Int index) { return static_cast<std::size_t>(index); }
 
 // A file that cannot be used: what() names it, the place and the reason.
 struct BadFile : std::runtime_error {
@@ -22,6 +24,12 @@ struct BadFile : std::runtime_error {
 };
 
 enum class Rounding : std::uint8_t { kTowardZero, kFloor, kHalfEven };
+// The integer that a number is rounded to; nearbyint() rounds half to even, as long as nobody
+// changes the mode.
+inline double rounded(double x, Rounding rounding) {
+  if (rounding == Rounding::kHalfEven) return std::nearbyint(x);
+  return rounding == Rounding::kFloor ? std::floor(x) : std::trunc(x);
+}
 
 // One decimal, or one per index of dimension `axis` of the tensor (without batch; of a weight, of
 // PyTorch's weight shape). All within -64 .. 64.
@@ -79,6 +87,7 @@ struct Node {
   int bits = 0;
   Rounding rounding = Rounding::kTowardZero;
   std::optional<Mask> mask;  // of a prune node
+  std::vector<Node> wraps;   // what training does to the weight: at most one quantize, one prune
 
   Int integer(std::string_view attribute) const { return integers.find(attribute)->second.at(0); }
   const std::vector<Int>& list(std::string_view attribute) const {
@@ -93,8 +102,9 @@ struct Model {
   std::vector<std::size_t> outputs;  // values
 
   std::size_t value_count() const { return inputs.size() + nodes.size(); }
+  const Node& node(std::size_t value) const { return nodes[value - inputs.size()]; }
   const std::string& value_name(std::size_t value) const {
-    return value < inputs.size() ? inputs[value].name : nodes[value - inputs.size()].name;
+    return value < inputs.size() ? inputs[value].name : node(value).name;
   }
 };
 

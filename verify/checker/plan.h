@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "verify/checker/model.h"
@@ -25,6 +26,9 @@ struct PlanTensor {
   bool is_input = false, is_output = false, is_named = false;
   int logical_rank = 3;
   Int count() const { return channels * height * width; }
+  bool has_shape_of(const PlanTensor& other) const {
+    return channels == other.channels && height == other.height && width == other.width;
+  }
 };
 
 enum class PostKind : std::uint8_t { kNone, kShift, kScale };
@@ -71,6 +75,7 @@ enum class OpCode : std::uint32_t {
 
 struct PlanOp {
   OpCode code = OpCode::kRequantize;
+  std::string_view name;  // of the code
   std::string node;
   std::size_t output = 0;
   std::vector<std::size_t> inputs;  // tensors

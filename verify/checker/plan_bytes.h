@@ -3,8 +3,7 @@
 // could stand for any amount.
 #pragma once
 
-#include <fmt/format.h>
-
+#include <concepts>
 #include <cstring>
 #include <span>
 #include <string>
@@ -12,7 +11,8 @@
 #include <vector>
 
 #include "intrt/plan_format.h"
-#include "verify/checker/model.h"
+#include "verify/checker/files.h"
+#include "verify/checker/plan.h"
 
 namespace lockstep::checker {
 
@@ -28,25 +28,17 @@ class PlanBytes {
   void begin(std::string place) { place_ = std::move(place); }
 
   // Unless `ok`: BadFile with the place, the field and its value.
-  void need(bool ok, const char* field, Int value) const {
+  void need(bool ok, const char* field, std::integral auto value) const {
     if (ok) return;
-    throw BadFile(fmt::format(
-        "plan: {}: {} {} is out of range or contradicts other fields; compile the network again",
-        place_, field, value));
-  }
-
-  // The product, within 64 bits.
-  std::size_t product(const char* field, std::size_t a, std::size_t b) const {
-    std::size_t result = 0;
-    need(!__builtin_mul_overflow(a, b, &result), field, static_cast<Int>(a));
-    return result;
+    refuse("plan: {}: {} {} is out of range or contradicts other fields; compile the network again",
+           place_, field, value);
   }
 
   // Pays for `count` objects of `bytes` bytes in memory.
   void spend(const char* field, std::size_t count, std::size_t bytes) {
     if (count > memory_left_ / bytes)
-      throw BadFile(fmt::format("plan: {}: {} {} are more than a plan of {} bytes may stand for",
-                                place_, count, field, bytes_.size()));
+      refuse("plan: {}: {} {} are more than a plan of {} bytes may stand for", place_, count, field,
+             bytes_.size());
     memory_left_ -= count * bytes;
   }
 
@@ -61,8 +53,7 @@ class PlanBytes {
   std::vector<Wide> array(const char* field, std::size_t offset, std::size_t count,
                           std::size_t alignment = sizeof(Stored)) {
     check(field, offset, count, sizeof(Stored), alignment);
-    spend(field, count, sizeof(Wide));
-    std::vector<Wide> values(count);
+    std::vector<Wide> values = repeated(field, count, Wide{});
     for (std::size_t i = 0; i < count; ++i)
       values[i] = static_cast<Wide>(load<Stored>(offset + i * sizeof(Stored)));
     return values;
@@ -84,7 +75,7 @@ class PlanBytes {
              std::size_t alignment) const {
     need(offset >= sizeof(intrt_plan_header) && offset <= bytes_.size() &&
              offset % alignment == 0 && count <= (bytes_.size() - offset) / bytes,
-         field, static_cast<Int>(offset));
+         field, offset);
   }
 
   template <typename T>
@@ -98,5 +89,9 @@ class PlanBytes {
   std::size_t memory_left_;
   std::string place_ = "header";
 };
+
+// Operator number `index`, whose record begins at `offset`, on tensors that have been read.
+PlanOp read_op(PlanBytes& plan, const std::vector<PlanTensor>& tensors, std::size_t index,
+               std::size_t offset);
 
 }  // namespace lockstep::checker

@@ -8,7 +8,7 @@
 #include <bit>
 #include <numeric>
 
-#include "verify/checker/plan_ops.h"
+#include "verify/checker/plan_bytes.h"
 
 namespace lockstep::checker {
 
@@ -20,13 +20,13 @@ std::string PlanBytes::text(const char* field, std::size_t offset) {
   const std::string_view rest(reinterpret_cast<const char*>(bytes_.data()) + offset,
                               bytes_.size() - offset);
   const std::size_t length = rest.find('\0');
-  need(length != rest.npos, field, static_cast<Int>(offset));
+  need(length != rest.npos, field, offset);
   spend(field, length + 1, 1);
   const std::string text(rest.substr(0, length));
   try {
     (void)nlohmann::json(text).dump();  // throws unless it is UTF-8
   } catch (const nlohmann::json::type_error&) {
-    need(false, field, static_cast<Int>(offset));
+    need(false, field, offset);
   }
   return text;
 }
@@ -45,7 +45,7 @@ std::uint32_t checksum(std::span<const std::byte> bytes) {
 intrt_plan_header read_header(const PlanBytes& plan, std::span<const std::byte> bytes) {
   intrt_plan_header header{};
   const std::size_t size = bytes.size();
-  plan.need(size >= sizeof header && size <= UINT32_MAX, "size", static_cast<Int>(size));
+  plan.need(size >= sizeof header && size <= UINT32_MAX, "size", size);
   std::memcpy(&header, bytes.data(), sizeof header);
   plan.need(std::memcmp(header.magic, INTRT_PLAN_MAGIC, 8) == 0, "magic", header.magic[0]);
   plan.need(header.version == INTRT_PLAN_VERSION, "version", header.version);
@@ -83,8 +83,8 @@ void read_channels(PlanBytes& plan, const intrt_tensor_record& record, PlanTenso
   tensor.channel_of = plan.array<std::uint16_t>("channel_map", record.channel_map_offset, channels);
   std::vector<bool> is_listed(INTRT_MAX_DIM);
   for (const Int c : tensor.channel_of) {
-    plan.need(!is_listed[static_cast<std::size_t>(c)], "channel_map: repeated", c);
-    is_listed[static_cast<std::size_t>(c)] = true;
+    plan.need(!is_listed[at(c)], "channel_map: repeated", c);
+    is_listed[at(c)] = true;
   }
 }
 
@@ -137,11 +137,11 @@ std::vector<std::size_t> read_ends(PlanBytes& plan, const char* field, std::uint
   const auto listed = plan.array<std::uint32_t, std::size_t>("table", offset, count);
   std::vector<bool> is_listed(tensors.size());
   for (const std::size_t tensor : listed) {
-    plan.need(tensor < tensors.size() && !is_listed[tensor], "tensor", static_cast<Int>(tensor));
+    plan.need(tensor < tensors.size() && !is_listed[tensor], "tensor", tensor);
     is_listed[tensor] = true;
   }
   for (std::size_t t = 0; t < tensors.size(); ++t)
-    plan.need(is_listed[t] == tensors[t].*flag, "flag of tensor", static_cast<Int>(t));
+    plan.need(is_listed[t] == tensors[t].*flag, "flag of tensor", t);
   return listed;
 }
 
@@ -168,11 +168,11 @@ Plan read_plan(std::span<const std::byte> bytes) {
   for (std::size_t i = 0; i < offsets.size(); ++i) {
     plan.ops.push_back(read_op(reader, plan.tensors, i, offsets[i]));
     const std::size_t output = plan.ops.back().output;
-    reader.need(!is_written[output], "tensor written before:", static_cast<Int>(output));
+    reader.need(!is_written[output], "tensor written before:", output);
     is_written[output] = true;
   }
   for (std::size_t t = 0; t < is_written.size(); ++t)
-    reader.need(is_written[t], "tensor never written:", static_cast<Int>(t));
+    reader.need(is_written[t], "tensor never written:", t);
   return plan;
 }
 

@@ -1,31 +1,58 @@
 #include "verify/checker/proof.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <string_view>
-
-#include "verify/checker/memory.h"
-#include "verify/checker/products.h"
 #include "verify/checker/settle.h"
 
 namespace lockstep::checker {
 namespace {
 
-std::string_view name_of(OpCode code) {
-  static const std::map<OpCode, std::string_view> kNames = {
-      {OpCode::kConv2d, "conv2d"},
-      {OpCode::kConvTranspose2d, "conv_transpose2d"},
-      {OpCode::kLinear, "linear"},
-      {OpCode::kAvgPool2d, "avg_pool2d"},
-      {OpCode::kAdd, "add"},
-      {OpCode::kMul, "mul"},
-      {OpCode::kMaxPool2d, "max_pool2d"},
-      {OpCode::kArgMax, "argmax"},
-      {OpCode::kMove, "move"},
-      {OpCode::kRequantize, "requantize"},
-      {OpCode::kTable, "table"}};
-  return kNames.at(code);
+// Throws Failure unless every tensor lies in the arena and none is written over while it is still
+// to be read. A tensor is needed from the operator that makes it (an input: from the start) to its
+// last reader (an output: to the end). An operator that works element by element may write over an
+// input of the same shape that dies with it and begins at the same byte, if its elements are not
+// larger. Returns how many pairs of tensors were looked at that are needed at the same time.
+Int check_memory(const Plan& plan) {
+  const auto ops = static_cast<Int>(plan.ops.size());
+  struct Life {
+    Int made = -1, last = -1;
+  };
+  std::vector<Life> lives(plan.tensors.size());
+  for (Int k = 0; k < ops; ++k) {
+    const PlanOp& op = plan.ops[at(k)];
+    lives[op.output] = {k, std::max(k, lives[op.output].last)};
+    for (const std::size_t input : op.inputs) lives[input].last = k;
+  }
+  for (const std::size_t output : plan.outputs) lives[output].last = ops;
+
+  // Whether tensor b, made by the last operator that reads a, may lie on it.
+  const auto in_place = [&](std::size_t a, std::size_t b) {
+    if (lives[b].made < 0 || lives[a].last != lives[b].made) return false;
+    const PlanOp& op = plan.ops[at(lives[b].made)];
+    const bool by_element = op.code == OpCode::kRequantize || op.code == OpCode::kTable ||
+                            op.code == OpCode::kAdd || op.code == OpCode::kMul;
+    const PlanTensor &from = plan.tensors[a], &to = plan.tensors[b];
+    return by_element && std::ranges::find(op.inputs, a) != op.inputs.end() &&
+           from.has_shape_of(to) && from.arena_offset == to.arena_offset && to.bytes <= from.bytes;
+  };
+  Int pairs = 0;
+  for (std::size_t a = 0; a < plan.tensors.size(); ++a) {
+    const PlanTensor& one = plan.tensors[a];
+    const Int end = one.arena_offset + one.bytes;
+    if (one.arena_offset < 0 || end > plan.arena_bytes)
+      wrong(one.name, "memory", "its tensor leaves the arena");
+    for (std::size_t b = a + 1; b < plan.tensors.size(); ++b) {
+      if (lives[a].made > lives[b].last || lives[b].made > lives[a].last) continue;
+      ++pairs;
+      const PlanTensor& other = plan.tensors[b];
+      const Int other_end = other.arena_offset + other.bytes;
+      if (one.arena_offset < other_end && other.arena_offset < end && !in_place(a, b) &&
+          !in_place(b, a))
+        wrong(other.name, "memory",
+              "its tensor at arena bytes {} to {} overlaps that of '{}' at {} to {}, and both are "
+              "needed at the same time",
+              other.arena_offset, other_end, one.name, one.arena_offset, end);
+    }
+  }
+  return pairs;
 }
 
 class Prover {
@@ -61,8 +88,8 @@ class Prover {
       Elements& held = state_.held[plan_.inputs[i]];
       const Elements& fed = values_.fed(i);
       for (Int p = 0; p < tensor.count(); ++p) {
-        held.push_back(fed[static_cast<std::size_t>(graph_index(tensor, p))]);
-        if (held.back().decimal != tensor.decimals[static_cast<std::size_t>(p % tensor.channels)])
+        held.push_back(fed[at(graph_index(tensor, p))]);
+        if (held.back().decimal != tensor.decimals[at(p % tensor.channels)])
           wrong(input.name, "grid", "the plan's input is on another grid");
       }
     }
@@ -85,8 +112,7 @@ class Prover {
           std::ranges::equal(values_.elements(*found), values_.elements(value),
                              [](const Element& a, const Element& b) { return a.is_same(b); });
       if (!is_it || !tensor.is_named || tensor.has_map)
-        wrong(model.value_name(value), "wiring",
-              fmt::format("output {} of the plan is '{}'", i, tensor.name));
+        wrong(model.value_name(value), "wiring", "output {} of the plan is '{}'", i, tensor.name);
     }
     // softmax keeps only the order of its inputs, so nothing may compute with it.
     const std::size_t inputs = model.inputs.size();
@@ -94,7 +120,7 @@ class Prover {
       for (const std::size_t input : node.inputs)
         if (input >= inputs && model.nodes[input - inputs].op.ends_with("softmax") &&
             node.op != "identity" && node.op != "dropout" && !node.op.ends_with("softmax"))
-          fail_unknown(node.name, "operators", "it computes with the result of a softmax");
+          unknown(node.name, "operators", "it computes with the result of a softmax");
   }
 
   void check_op(const PlanOp& op) {
@@ -103,36 +129,22 @@ class Prover {
     for (const std::size_t input : op.inputs)
       if (state_.held[input].empty()) wrong(op.node, "wiring", "it reads what is not computed yet");
     if (!state_.held[op.output].empty() || output.is_input)
-      wrong(op.node, "wiring", fmt::format("it computes '{}' again", output.name));
-    std::vector<Source> sources;
-    std::vector<ChannelFacts> facts(static_cast<std::size_t>(output.channels));
-    const OpChecker checker(state_, op);
-    if (op.code == OpCode::kMul) {
-      sources = checker.products(facts);
-    } else if (op.code == OpCode::kMaxPool2d) {
-      sources = checker.largest();
-    } else if (op.code == OpCode::kArgMax) {
-      sources = checker.argmax();
-    } else if (op.code == OpCode::kMove) {
-      sources = checker.moved();
-    } else if (op.code == OpCode::kRequantize || op.code == OpCode::kTable) {
-      sources = checker.codes();
-    } else {
-      sources = checker.sums(facts, proof_.weights_checked);
-    }
-    settle(state_, op, sources, facts);
+      wrong(op.node, "wiring", "it computes '{}' again", output.name);
+    std::vector<ChannelFacts> facts(at(output.channels));
+    in_layer(op.node, [&] { settle(state_, op, sources_of(state_, op, facts), facts); });
+    proof_.weights_checked += static_cast<Int>(op.weights.size() + op.bias.size());
     proof_.elements_checked += output.count();
-    add_facts(op, output, std::move(facts));
-    if (const auto value = values_.find(op.node);
-        value && !values_.float_bounds(*value).empty() &&
-        std::ranges::max(values_.float_bounds(*value)) >= kFloat32Steps &&
-        std::ranges::find(proof_.unstable_layers, op.node) == proof_.unstable_layers.end())
-      proof_.unstable_layers.push_back(op.node);
+    add_facts(op, output, facts);
+    const std::vector<Int>& bounds = values_.float_bounds(*values_.find(op.node));
+    std::vector<std::string>& unstable = proof_.unstable_layers;
+    if (!bounds.empty() && std::ranges::max(bounds) >= kFloat32Steps &&
+        std::ranges::find(unstable, op.node) == unstable.end())
+      unstable.push_back(op.node);
   }
 
   // Neighbouring channels that are alike become one entry.
-  void add_facts(const PlanOp& op, const PlanTensor& output, std::vector<ChannelFacts> facts) {
-    LayerFacts layer{op.node, std::string(name_of(op.code)), output.name, {}};
+  void add_facts(const PlanOp& op, const PlanTensor& output, std::vector<ChannelFacts>& facts) {
+    LayerFacts layer{op.node, std::string(op.name), output.name, {}};
     for (ChannelFacts& next : facts) {
       next.first = next.last = static_cast<Int>(&next - facts.data());
       if (!layer.channels.empty()) {

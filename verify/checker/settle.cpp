@@ -1,17 +1,11 @@
 #include "verify/checker/settle.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
 #include <set>
-#include <tuple>
 
 namespace lockstep::checker {
 namespace {
 
 constexpr Int kFewLooks = Int{1} << 20;  // of all functions of an operator: each is looked at
-
-std::size_t at(Int i) { return static_cast<std::size_t>(i); }
 
 class Settling {
  public:
@@ -20,9 +14,8 @@ class Settling {
         values_(state.values),
         op_(op),
         sources_(sources),
-        output_(state.plan.tensors[op.output]),
-        fits_(state.fits(output_)) {
-    if (fits_) value_ = *values_.find(output_.name);
+        output_(state.plan.tensors[op.output]) {
+    if (state.fits(output_)) graph_ = &values_.elements(*values_.find(output_.name));
   }
 
   void run(std::vector<ChannelFacts>& facts) {
@@ -38,23 +31,22 @@ class Settling {
         if (output_.is_named || (is_last_try_ && attempt % 2 != 0)) throw *first;
       }
     }
-    for (std::size_t c = 0; c < facts.size(); ++c) facts[c].post = function(c).text();
     for (std::size_t p = 0; p < sources_.size(); ++p) {
       ChannelFacts& of = facts[p % facts.size()];
-      if (group_of_[p] < 0) continue;
-      const Group& group = groups_[at(group_of_[p])];
-      of.method = group.method;
-      of.arguments = group.question.count();
+      if (of.post.empty()) {
+        of.post = function(p % facts.size()).text();
+        of.method = "constant";
+      }
+      if (group_of_[p] == nullptr) continue;
+      of.method = group_of_[p]->method;
+      of.arguments = group_of_[p]->question.count();
     }
-    for (ChannelFacts& of : facts)
-      if (of.method.empty()) of.method = "constant";
   }
 
  private:
   struct Group {
     Question question;
     std::string method;
-    std::size_t first;  // an element that it is about
   };
 
   PlanFunction function(std::size_t channel) const {
@@ -73,15 +65,8 @@ class Settling {
   // Channels with the same number have the same function.
   Int function_number(std::size_t channel) const {
     if (op_.code == OpCode::kTable) return static_cast<Int>(op_.table_of[channel]);
-    if (op_.post.kind == PostKind::kShift) return op_.post.shifts[channel];
-    return op_.post.kind == PostKind::kScale ? static_cast<Int>(channel) : 0;
-  }
-
-  // How many bits the operator shifts out.
-  int left_out(std::size_t channel) const {
-    const PlanFunction made = function(channel);
-    return made.post != nullptr && made.post->kind == PostKind::kShift ? made.post->shifts[channel]
-                                                                       : 0;
+    const bool is_scale = op_.post.kind == PostKind::kScale;
+    return is_scale ? static_cast<Int>(channel) : function(channel).shift();
   }
 
   std::string place(std::size_t p) const {
@@ -95,147 +80,92 @@ class Settling {
   int wanted_chain(std::size_t p, const Element& target) const {
     const Chains& chains = values_.chains();
     if (!output_.offsets.empty()) {
-      const float offset = output_.offsets[p % at(output_.channels)];
-      const bool is_it = chains.is_real(target.chain) && chains.last(target.chain).fn == Fn::kAdd &&
-                         chains.last(target.chain).a == offset &&
-                         !chains.is_real(chains.parent(target.chain));
-      if (!is_it) wrong(output_.name, "weights", fmt::format("{}: its offset is wrong", place(p)));
+      const Step added = float_step("x + a", output_.offsets[p % at(output_.channels)]);
+      if (!chains.is_real(target.chain) || chains.last(target.chain) != added ||
+          chains.is_real(chains.parent(target.chain)))
+        wrong(output_.name, "weights", "{}: its offset is wrong", place(p));
       return chains.parent(target.chain);
     }
     if (output_.is_named && chains.is_real(target.chain))
-      wrong(output_.name, "grid", fmt::format("{} is real, and codes cannot hold it", place(p)));
+      wrong(output_.name, "grid", "{} is real, and codes cannot hold it", place(p));
     return chains.exact_part(target.chain);
   }
 
   // One way to read the output; throws Failure where it does not hold.
   void try_with(int dropped, bool has_own_grid) {
-    const Chains& chains = values_.chains();
     groups_.clear();
-    numbers_.clear();
-    group_of_.assign(sources_.size(), -1);
+    group_of_.assign(sources_.size(), nullptr);
     is_last_try_ = true;
     Elements held(sources_.size());
-    for (std::size_t p = 0; p < sources_.size(); ++p) {
-      const Source& source = sources_[p];
-      const std::size_t channel = p % at(output_.channels);
-      const int decimal = output_.decimals[channel];
-      const Element* const target =
-          fits_ ? &values_.elements(value_)[at(graph_index(output_, static_cast<Int>(p)))]
-                : nullptr;
-      const bool is_kept = op_.post.keep.empty() || op_.post.keep[p] != 0;
-      Element& now = held[p];
-      int chain = target == nullptr ? 0 : wanted_chain(p, *target);
-      if (target != nullptr && target->lo == target->hi) {
-        // A constant: of a real value the exact number before its functions.
-        const auto code = on_grid(GraphValues::constant(*target), decimal);
-        const auto image =
-            is_kept ? function(channel).image(source.lo, source.hi) : std::pair<Int, Int>(0, 0);
-        if (code && image == std::pair(*code, *code)) {
-          now = *target;
-          now.chain = chain;
-          now.decimal = decimal;
-          now.lo = now.hi = *code;
-          continue;
-        }
-      }
-      if (!is_kept) {
-        if (output_.is_named)
-          wrong(op_.node, "masks",
-                fmt::format("{}: the mask removes what the graph keeps", place(p)));
-        now.decimal = decimal;
-        continue;
-      }
-      const bool leads = target != nullptr && target->node == source.of.node &&
-                         target->index == source.of.index &&
-                         chains.between(source.of.chain, chain).has_value();
-      if (!leads && output_.is_named && !source.constant)
-        wrong(op_.node, "wiring",
-              fmt::format("{} of '{}' is not what the graph says: it is computed from '{}'",
-                          place(p), output_.name, name_of(source.of)));
-      if (!leads) chain = source.of.chain;
-      for (int i = 0; i < dropped && chain != source.of.chain; ++i) chain = chains.parent(chain);
-      is_last_try_ = is_last_try_ && chain == source.of.chain;
-      const bool is_final = leads && chain == chains.exact_part(target->chain);
-      now = source.of;
-      now.chain = chain;
-      now.decimal = decimal;
-      // A tensor that is not named may keep what is not divided yet, and on any grid.
-      now.factor = 1;
-      if (has_own_grid && chain == source.of.chain) {
-        now.factor = source.factor;
-        now.decimal = source.exponent - left_out(channel);
-      }
-      now.spare = is_final ? std::max(now.decimal - target->decimal, 0) : 0;
-      if (source.constant && !leads && output_.is_named)
-        wrong(op_.node, "post-op", fmt::format("{}: it is constant in the plan only", place(p)));
-      take(p, channel, chain, now, is_final ? target : nullptr);
-    }
-    for (std::size_t p = 0; p < held.size(); ++p) expect_fits(p, held[p]);
+    const Int half = Int{1} << (output_.bits - 1);
+    for (std::size_t p = 0; p < sources_.size(); ++p) held[p] = hold(p, dropped, has_own_grid);
+    for (std::size_t p = 0; p < held.size(); ++p)
+      if (held[p].lo < -half || held[p].hi >= half)
+        wrong(output_.name, "no overflow", "{} can be {} to {}, which {} bits do not hold",
+              place(p), held[p].lo, held[p].hi, output_.bits);
     decide_all();
     state_.held[op_.output] = std::move(held);
   }
 
-  void expect_fits(std::size_t p, const Element& element) const {
-    const Int half = Int{1} << (output_.bits - 1);
-    if (element.lo < -half || element.hi >= half)
-      wrong(output_.name, "no overflow",
-            fmt::format("{} can be {} to {}, which {} bits do not hold", place(p), element.lo,
-                        element.hi, output_.bits));
-  }
-
-  std::string name_of(const Element& element) const {
-    return element.node == Element::kConstant
-               ? "a constant"
-               : values_.model().value_name(static_cast<std::size_t>(element.node));
-  }
-
-  // The range of an element of the graph as codes of another grid, rounded outwards.
-  std::pair<Int, Int> range_on_grid(const Element& element, int decimal) const {
-    const int shift = std::min(element.decimal - decimal, 100);
-    if (shift < -61) fail_unknown(op_.node, "grid", "its decimals lie too far apart");
-    return {static_cast<Int>(shift_rounded(element.lo, shift, Rounding::kFloor)),
-            static_cast<Int>(-shift_rounded(-Wide{element.hi}, shift, Rounding::kFloor))};
-  }
-
-  // Adds the element to the group of its question, and works out its range.
-  void take(std::size_t p, std::size_t channel, int chain, Element& now, const Element* target) {
+  // What the tensor holds at p. Where that depends on the post-op, it joins a group.
+  Element hold(std::size_t p, int dropped, bool has_own_grid) {
+    const Chains& chains = values_.chains();
     const Source& source = sources_[p];
+    const Element& of = source.of;
+    const std::size_t channel = p % at(output_.channels);
     const PlanFunction made = function(channel);
-    const auto path = values_.chains().between(source.of.chain, chain);
-    const std::vector<const Step*>& steps = *path;
-    if (source.constant) {
-      Value value = *source.constant;
-      for (const Step* step : steps) value = step->apply(value);
-      const Int code = made.apply(source.lo);
-      if (on_grid(value, now.decimal) != code) {
-        if (output_.is_named)
-          wrong(op_.node, "post-op",
-                fmt::format("{}: constant {} must become another code than {}", place(p), source.lo,
-                            code));
-        now = {};  // a step on the way: any number will do
-        now.decimal = output_.decimals[channel];
-        target = nullptr;
-      }
-      now.lo = now.hi = code;
-      // x - x is 0, but the graph's ranges do not show it; both sides go by the same.
-      if (target != nullptr) std::tie(now.lo, now.hi) = range_on_grid(*target, now.decimal);
-      return;
+    const bool is_kept = op_.post.keep.empty() || op_.post.keep[p] != 0;
+    const Element* target =
+        graph_ == nullptr ? nullptr : &(*graph_)[at(graph_index(output_, static_cast<Int>(p)))];
+    const int wanted = target == nullptr ? 0 : wanted_chain(p, *target);
+    Element now;
+    now.decimal = output_.decimals[channel];
+    if (target != nullptr && target->lo == target->hi) {
+      // A constant: of a real value the exact number before its functions.
+      const auto code = on_grid({target->lo, target->decimal}, now.decimal);
+      const auto image = is_kept ? made.image(of.lo, of.hi) : std::pair<Int, Int>(0, 0);
+      if (code && image == std::pair(*code, *code))
+        return {target->node, target->index, wanted,         now.decimal,
+                *code,        *code,         target->factor, target->spare};
     }
-    const int spare = std::min(source.spare, 40);
-    const Int factor = source.factor / now.factor * (Int{1} << spare);
-    const int exponent = source.exponent - spare;
-    const auto key =
-        std::tuple(function_number(channel), source.of.chain, chain, factor, exponent,
-                   static_cast<Int>(source.rest.code), source.rest.decimal, now.decimal);
-    const auto [entry, is_new] = numbers_.try_emplace(key, static_cast<Int>(groups_.size()));
-    if (is_new)
-      groups_.push_back(
-          {{made, steps, factor, exponent, source.rest, now.decimal, source.lo, source.hi}, "", p});
-    Question& question = groups_[at(entry->second)].question;
-    question.lo = std::min(question.lo, source.lo);
-    question.hi = std::max(question.hi, source.hi);
-    group_of_[p] = entry->second;
-    std::tie(now.lo, now.hi) = made.image(source.lo, source.hi);
+    if (!is_kept) {
+      if (output_.is_named)
+        wrong(op_.node, "masks", "{}: the mask removes what the graph keeps", place(p));
+      return now;
+    }
+    const bool leads = target != nullptr && target->node == of.node && target->index == of.index &&
+                       chains.between(of.chain, wanted).has_value();
+    if (!leads && output_.is_named)
+      wrong(op_.node, "wiring", "{} of '{}' is not what the graph says: it is computed from '{}'",
+            place(p), output_.name,
+            of.node == Element::kConstant ? "a constant" : values_.model().value_name(at(of.node)));
+    int chain = leads ? wanted : of.chain;
+    for (int i = 0; i < dropped && chain != of.chain; ++i) chain = chains.parent(chain);
+    is_last_try_ = is_last_try_ && chain == of.chain;
+    if (!leads || chain != chains.exact_part(target->chain)) target = nullptr;
+    now.node = of.node;
+    now.index = of.index;
+    now.chain = chain;
+    // A tensor that is not named may keep what is not divided yet, and on any grid.
+    if (has_own_grid && chain == of.chain) {
+      now.factor = of.factor;
+      now.decimal = of.decimal - made.shift();
+    }
+    if (target != nullptr) now.spare = std::max(now.decimal - target->decimal, 0);
+    const std::vector<const Step*> steps = *chains.between(of.chain, chain);
+    if (source.is_constant) return constant(p, source, made.apply(of.lo), steps, now, target);
+
+    const int spare = std::min(of.spare, 40), exponent = of.decimal - spare;
+    const Int factor = of.factor / now.factor * (Int{1} << spare);
+    const auto [entry, is_new] =
+        groups_.try_emplace({function_number(channel), of.chain, chain, factor, exponent,
+                             static_cast<Int>(source.rest.code), source.rest.decimal, now.decimal});
+    group_of_[p] = &entry->second;
+    Question& whole = entry->second.question;
+    if (is_new) whole = {made, steps, factor, exponent, source.rest, now.decimal, of.lo, of.hi};
+    whole.lo = std::min(whole.lo, of.lo);
+    whole.hi = std::max(whole.hi, of.hi);
+    std::tie(now.lo, now.hi) = made.image(of.lo, of.hi);
     if (target != nullptr && now.factor == 1) {  // no more than the graph's own range
       const auto [lo, hi] = range_on_grid(*target, now.decimal);
       now.lo = std::max(now.lo, lo);
@@ -243,22 +173,51 @@ class Settling {
       // Both sides go by the graph's ranges about what is constant.
       if (now.lo >= now.hi && target->lo != target->hi) std::tie(now.lo, now.hi) = std::tie(lo, hi);
     }
+    return now;
+  }
+
+  // Where the graph has a constant, which the operator makes `code` of.
+  Element constant(std::size_t p, const Source& source, Int code,
+                   const std::vector<const Step*>& steps, Element now,
+                   const Element* target) const {
+    Value value = source.rest;
+    for (const Step* step : steps) value = step->apply(value);
+    if (on_grid(value, now.decimal) != code) {
+      if (output_.is_named)
+        wrong(op_.node, "post-op", "{}: constant {} must become another code than {}", place(p),
+              source.of.lo, code);
+      now = {};  // a step on the way: any number will do
+      now.decimal = output_.decimals[p % at(output_.channels)];
+      target = nullptr;
+    }
+    now.lo = now.hi = code;
+    // x - x is 0, but the graph's ranges do not show it; both sides go by the same.
+    if (target != nullptr) std::tie(now.lo, now.hi) = range_on_grid(*target, now.decimal);
+    return now;
+  }
+
+  // The range of an element of the graph as codes of another grid, rounded outwards.
+  std::pair<Int, Int> range_on_grid(const Element& element, int decimal) const {
+    const int shift = std::min(element.decimal - decimal, 100);
+    if (shift < -61) unknown(op_.node, "grid", "its decimals lie too far apart");
+    return {static_cast<Int>(shift_rounded(element.lo, shift, Rounding::kFloor)),
+            static_cast<Int>(-shift_rounded(-Wide{element.hi}, shift, Rounding::kFloor))};
   }
 
   void decide_all() {
     Wide looks = 0;
-    for (const Group& group : groups_) looks += std::max<Int>(group.question.count(), 0);
-    for (Group& group : groups_) {
-      const Answer answer = decide(group.question, looks <= kFewLooks, op_.node);
+    for (const auto& [key, group] : groups_) looks += std::max<Int>(group.question.count(), 0);
+    for (auto& [key, group] : groups_) {
+      const Answer answer = decide(group.question, looks <= kFewLooks);
       group.method = answer.method;
       if (!answer.difference) continue;
       const Int x = *answer.difference;
       const auto expected = group.question.expected(x);
-      wrong(
-          op_.node, "post-op",
-          fmt::format("{}: accumulator {} must become {}, but becomes {} ({})", place(group.first),
-                      x, expected ? fmt::format("{}", *expected) : "a number off the grid",
-                      group.question.plan.apply(x), group.question.plan.text()));
+      const auto of = std::ranges::find(group_of_, &group) - group_of_.begin();
+      wrong(op_.node, "post-op", "{}: accumulator {} must become {}, but becomes {} ({})",
+            place(static_cast<std::size_t>(of)), x,
+            expected ? fmt::to_string(*expected) : "a number off the grid",
+            group.question.plan.apply(x), group.question.plan.text());
     }
   }
 
@@ -267,19 +226,13 @@ class Settling {
   const PlanOp& op_;
   const std::vector<Source>& sources_;
   const PlanTensor& output_;
-  bool fits_ = false;
-  std::size_t value_ = 0;
+  const Elements* graph_ = nullptr;  // of the value by its name, whose shape it has
   bool is_last_try_ = false;
-  std::vector<Group> groups_;
-  std::map<std::tuple<Int, int, int, Int, int, Int, int, int>, Int> numbers_;
-  std::vector<Int> group_of_;  // per element; -1: a constant or masked
+  std::map<std::tuple<Int, int, int, Int, int, Int, int, int>, Group> groups_;
+  std::vector<const Group*> group_of_;  // per element; null: a constant or masked
 };
 
 }  // namespace
-
-void wrong(const std::string& layer, const std::string& obligation, const std::string& reason) {
-  throw Failure{false, layer, obligation, fmt::format("layer '{}': {}", layer, reason)};
-}
 
 Int graph_index(const PlanTensor& tensor, Int physical) {
   const Int channel = tensor.channel_of[at(physical % tensor.channels)];
@@ -291,9 +244,8 @@ bool State::fits(const PlanTensor& tensor) const {
   if (!value) return false;
   const Shape& shape = values.shape(*value);
   const Int plane = tensor.height * tensor.width;
-  const bool is_flat = shape.rank == 1;
   if (tensor.logical_rank != static_cast<int>(shape.rank) || shape.count() % plane != 0 ||
-      (!is_flat && (tensor.height != shape.h || tensor.width != shape.w)))
+      (shape.rank != 1 && (tensor.height != shape.h || tensor.width != shape.w)))
     return false;
   const Int channels = shape.count() / plane;
   const std::set<Int> listed(tensor.channel_of.begin(), tensor.channel_of.end());

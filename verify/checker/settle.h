@@ -1,7 +1,6 @@
 // From what an operator of a plan has computed to what its output tensor claims to hold.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +10,6 @@ namespace lockstep::checker {
 
 constexpr Int kFloat32Steps = Int{1} << 24;  // float32 holds every integer up to here
 constexpr Int kFloat64Steps = Int{1} << 53;
-
-[[noreturn]] void wrong(const std::string& layer, const std::string& obligation,
-                        const std::string& reason);
 
 // What is known while the operators of a plan are gone through.
 struct State {
@@ -33,23 +29,23 @@ struct State {
 Int graph_index(const PlanTensor& tensor, Int physical);
 
 // What an operator has for an element of its output before its post-op: an integer x in [lo, hi]
-// with of * 2^exponent = x / factor + rest.
+// with that element's value * 2^decimal = x / factor + rest, where x is a multiple of factor *
+// 2^spare; lo, hi, decimal, factor and spare are those of `of`.
 struct Source {
   Element of;
-  Int factor = 1;
-  int exponent = 0;
   // At least 0 and less than 1, with a decimal from 0 to 30: bits of a bias that are finer than the
   // weights' grid.
-  Value rest;
-  Int lo = 0, hi = 0;
-  int spare = 0;  // x is a multiple of factor * 2^spare
-  // Where the graph has the same number for every input: that, and x is always lo.
-  std::optional<Value> constant;
+  Value rest{};
+  // The graph has the same number for every input: that is `rest`, and x is always lo.
+  bool is_constant = false;
 };
 
-// One per element of the output in physical order. Throws Failure unless what the post-op makes of
-// them is what the output claims. Fills `held` of the output, and post, method, arguments of the
-// facts (one per channel).
+// One per element of the output in physical order. Throws Failure where the plan computes something
+// else than the graph, whatever its post-op is. `facts` (one per channel) gets their bounds.
+std::vector<Source> sources_of(State& state, const PlanOp& op, std::vector<ChannelFacts>& facts);
+
+// Throws Failure unless what the post-op makes of the sources is what the output claims. Fills
+// `held` of the output, and post, method, arguments of the facts.
 void settle(State& state, const PlanOp& op, const std::vector<Source>& sources,
             std::vector<ChannelFacts>& facts);
 

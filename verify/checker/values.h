@@ -10,19 +10,9 @@
 #include <tuple>
 #include <vector>
 
-#include "verify/checker/functions.h"
-#include "verify/checker/model.h"
+#include "verify/checker/terms.h"
 
 namespace lockstep::checker {
-
-// Dimensions as channels, height, width: [N] is {N, 1, 1}, [C, L] is {C, 1, L}. Row-major.
-struct Shape {
-  std::size_t rank = 3;
-  Int c = 1, h = 1, w = 1;
-  Int count() const { return c * h * w; }
-  Int index(Int channel, Int y, Int x) const { return (channel * h + y) * w + x; }
-  bool operator==(const Shape&) const = default;
-};
 
 struct Element {
   static constexpr std::int32_t kConstant = -1;
@@ -39,16 +29,23 @@ struct Element {
   std::int32_t spare = 0;
 
   bool is_constant() const { return lo == hi && factor == 1; }
+  Value constant() const { return {lo, decimal}; }  // its value, if it is one
   bool is_same(const Element& other) const {
     return node == other.node && index == other.index && chain == other.chain &&
            factor == other.factor;
   }
+  // Whether both are the same element of the graph, or the same number for every input.
+  bool is_same_value(const Element& other) const {
+    return is_same(other) ||
+           (is_constant() && other.is_constant() && equal(constant(), other.constant()));
+  }
   Int magnitude() const { return std::max(hi, -lo); }
 };
-// Whether both are the same element of the graph, or the same number for every input.
-bool is_same_value(const Element& a, const Element& b);
 using Elements = std::vector<Element>;
-constexpr Int kMostElements = Int{1} << 28;  // of one value
+// Number `index` of the value `node`, whatever it is.
+Element fresh_element(std::size_t node, Int index, int decimal, Wide lo, Wide hi);
+// [least, most] of a * b.
+std::pair<Wide, Wide> product_range(const Element& a, const Element& b);
 
 // What a max pooling takes the largest of, in row-major order. Steps that all of them went through
 // last and that never fall, but no quantize, are left out: they may as well follow the pooling.
@@ -72,10 +69,19 @@ class GraphValues {
   const Chains& chains() const { return chains_; }
   // The value by this name; nothing when there is none.
   std::optional<std::size_t> find(const std::string& name) const;
-  // A constant element's value.
-  static Value constant(const Element& element) { return {element.lo, element.decimal, 0, false}; }
+  // Of a node that has some.
+  const Terms& terms(std::size_t value) const { return *terms_[value]; }
+  // Calls visit(element of an input, coefficient, decimal) for each term of element e.
+  template <typename Visit>
+  void each_term_of(std::size_t value, Int e, const Visit& visit) const {
+    const auto [c, y, x] = shapes_[value].place(e);
+    const std::vector<std::size_t>& inputs = model_.node(value).inputs;
+    terms(value).each(c, y, x, [&](std::size_t input, Int from, Int coefficient, int decimal) {
+      visit(elements_[inputs[input]][at(from)], coefficient, decimal);
+    });
+  }
   // Of a sum: sum |products| + |bias| of the worst element of each channel, in steps of the finest
-  // grid that its products use.
+  // grid that its products use. Empty for others.
   const std::vector<Int>& float_bounds(std::size_t value) const { return float_bounds_[value]; }
   // Whether a step keeps every value that an element can have.
   bool changes_nothing(const Element& element, const Step& step) const;
@@ -85,11 +91,12 @@ class GraphValues {
  private:
   Elements evaluate(const Node& node, std::size_t value);
   Elements input_elements(const Input& input, std::size_t value);
-  Elements summed(const Node& node, std::size_t value);
-  Elements product(const Node& node, std::size_t value);
-  Elements largest(const Node& node, std::size_t value);
-  Elements moved(const Node& node, Shape& shape);
-  Elements concatenated(const Node& node, Shape& shape);
+  void need_quantized(const Node& node, const Element& element) const;
+  Elements combined(const Node& node, std::size_t value);
+  Element sum(std::size_t value, Int e, Int& bound);
+  Element product(std::size_t value, Int e, Int& bound);
+  Element largest(std::size_t value, Int e);
+  Elements moved(const Node& node, Shape& shape) const;
   Elements stepped(const Node& node, Elements elements, const Shape& shape);
   Element after(const Element& element, const Step& step);
   Element after_exact(const Element& element, const Step& step);
@@ -98,14 +105,11 @@ class GraphValues {
   std::vector<Shape> shapes_;
   std::vector<Elements> elements_;
   std::map<std::size_t, Elements> bytes_;  // of raw inputs
+  std::vector<std::optional<Terms>> terms_;
   std::vector<std::vector<Int>> float_bounds_;
   std::map<std::string, std::size_t> names_;
   std::map<std::tuple<int, int, Int, Int, Step>, std::pair<Int, Int>> images_;
   Chains chains_;
 };
-
-Shape shape_of(const std::vector<Int>& dims);
-[[noreturn]] void fail_unknown(const std::string& layer, const std::string& obligation,
-                               const std::string& reason);
 
 }  // namespace lockstep::checker
