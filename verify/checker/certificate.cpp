@@ -9,90 +9,68 @@
 #include "verify/checker/signature.h"
 
 namespace lockstep::checker {
-namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 using Parsed = nlohmann::json;
+
+// --- writing and reading, for nlohmann's library ----------------------------------------------
+
+template <typename Value, typename... Rest>
+static void set(Json& json, const char* name, const Value& value, const Rest&... rest) {
+  json[name] = value;
+  if constexpr (sizeof...(rest) != 0) set(json, rest...);
+}
+template <typename Value, typename... Rest>
+static void get(const Parsed& json, const char* name, Value& value, Rest&&... rest) {
+  json.at(name).get_to(value);
+  if constexpr (sizeof...(rest) != 0) get(json, rest...);
+}
+
+static void to_json(Json& json, const CertifiedFile& file) {
+  set(json, "path", file.path, "sha256", file.sha256);
+}
+static void from_json(const Parsed& json, CertifiedFile& file) {
+  get(json, "path", file.path, "sha256", file.sha256);
+}
+static void to_json(Json& json, const RunSummary& run) {
+  set(json, "path", run.path, "samples", run.samples, "tensors", run.tensors, "values", run.values);
+}
+static void from_json(const Parsed& json, RunSummary& run) {
+  get(json, "path", run.path, "samples", run.samples, "tensors", run.tensors, "values", run.values);
+}
+static void to_json(Json& json, const ChannelFacts& facts) {
+  set(json, "first", facts.first, "last", facts.last, "lo", facts.lo, "hi", facts.hi, "bound",
+      facts.bound, "accumulator_bits", facts.accumulator_bits, "float_bound", facts.float_bound,
+      "is_float32_exact", facts.is_float32_exact, "post", facts.post, "method", facts.method,
+      "arguments", facts.arguments);
+}
+static void to_json(Json& json, const LayerFacts& layer) {
+  set(json, "layer", layer.layer, "op", layer.op, "output", layer.output, "channels",
+      layer.channels);
+}
+static void to_json(Json& json, const Proof& proof) {
+  set(json, "weights_checked", proof.weights_checked, "elements_checked", proof.elements_checked,
+      "arena_pairs_checked", proof.arena_pairs_checked, "unstable_layers", proof.unstable_layers,
+      "layers", proof.layers);
+}
+static void from_json(const Parsed& json, CertificateInputs& inputs) {
+  get(json, "tool", inputs.tool);
+  get(json.at("files"), "graph", inputs.graph, "weights", inputs.weights, "plan", inputs.plan, "c",
+      inputs.sources);
+  get(json.at("claimed"), "verdict", inputs.verdict, "options", inputs.options, "seed", inputs.seed,
+      "data", inputs.data, "runs", inputs.runs);
+}
+
+namespace {
 
 // What every certificate begins with, up to its hash.
 constexpr std::string_view kHead =
     "{\n \"format\": \"lockstep-certificate\",\n \"version\": 1,\n \"sha256\": \"";
 constexpr std::size_t kDigits = 64, kMostLevels = 8, kMostValues = 200'000'000;
 
-// --- writing ----------------------------------------------------------------------------------
-
-Json json_of(const CertifiedFile& file) { return {{"path", file.path}, {"sha256", file.sha256}}; }
-
-Json json_of(const RunSummary& run) {
-  return {{"path", run.path},
-          {"samples", run.samples},
-          {"tensors", run.tensors},
-          {"values", run.values}};
-}
-
-Json json_of(const ChannelFacts& facts) {
-  return {{"first", facts.first},
-          {"last", facts.last},
-          {"lo", facts.lo},
-          {"hi", facts.hi},
-          {"bound", facts.bound},
-          {"accumulator_bits", facts.accumulator_bits},
-          {"float_bound", facts.float_bound},
-          {"is_float32_exact", facts.is_float32_exact},
-          {"post", facts.post},
-          {"method", facts.method},
-          {"arguments", facts.arguments}};
-}
-
-template <typename T>
-Json json_of(const std::vector<T>& list);
-
-Json json_of(const LayerFacts& layer) {
-  return {{"layer", layer.layer},
-          {"op", layer.op},
-          {"output", layer.output},
-          {"channels", json_of(layer.channels)}};
-}
-
-template <typename T>
-Json json_of(const std::vector<T>& list) {
-  Json json = Json::array();
-  for (const T& entry : list) json.push_back(json_of(entry));
-  return json;
-}
-
-Json json_of(const Proof& proof) {
-  return {{"weights_checked", proof.weights_checked},
-          {"elements_checked", proof.elements_checked},
-          {"arena_pairs_checked", proof.arena_pairs_checked},
-          {"unstable_layers", proof.unstable_layers},
-          {"layers", json_of(proof.layers)}};
-}
-
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
-}
-
-// --- reading ----------------------------------------------------------------------------------
-
-CertifiedFile file_from(const Parsed& json) { return {json.at("path"), json.at("sha256")}; }
-
-CertificateInputs inputs_from(const Parsed& json) {
-  const Parsed &files = json.at("files"), &claimed = json.at("claimed");
-  CertificateInputs inputs;
-  inputs.tool = json.at("tool");
-  inputs.graph = file_from(files.at("graph"));
-  inputs.weights = file_from(files.at("weights"));
-  inputs.plan = file_from(files.at("plan"));
-  for (const Parsed& source : files.at("c")) inputs.sources.push_back(file_from(source));
-  inputs.verdict = claimed.at("verdict");
-  inputs.options = claimed.at("options");
-  inputs.seed = claimed.at("seed");
-  inputs.data = file_from(claimed.at("data"));
-  for (const Parsed& run : claimed.at("runs"))
-    inputs.runs.push_back({run.at("path"), run.at("samples"), run.at("tensors"), run.at("values")});
-  return inputs;
 }
 
 // That the text carries the hash of itself.
@@ -131,34 +109,35 @@ void compare_proofs(const Parsed& stored, const Parsed& derived) {
                              shown(stored), layers.size(), shown(derived), derived_layers.size()));
 }
 
-std::string headroom(const char* what, int bits, Int bound, const std::string& layer) {
-  if (layer.empty()) return "";
-  return fmt::format("  {:<36}{:.2f} bits below 2^{}, layer '{}'\n", what,
-                     bits - std::log2(static_cast<double>(std::max<Int>(bound, 1))), bits, layer);
-}
-
 std::string summary(const Proof& proof) {
-  Int exact = 0, wider = 0, largest_float = 0, largest_sum = 0;
-  std::string float_layer, sum_layer;
+  // The largest of some bounds, and where it is.
+  struct Largest {
+    Int bound = 0;
+    std::string layer;
+    void include(Int other, const std::string& where) {
+      if (other > bound) *this = {other, where};
+    }
+    std::string text(const char* what, int bits) const {
+      if (layer.empty()) return "";
+      return fmt::format("  {:<36}{:.2f} bits below 2^{}, layer '{}'\n", what,
+                         bits - std::log2(static_cast<double>(bound)), bits, layer);
+    }
+  };
+  Int exact = 0, wider = 0;
+  Largest float_sum, sum;
   for (const LayerFacts& layer : proof.layers)
     for (const ChannelFacts& facts : layer.channels) {
       if (facts.float_bound >= 0)
         (facts.is_float32_exact ? exact : wider) += facts.last - facts.first + 1;
-      if (facts.is_float32_exact && facts.float_bound > largest_float) {
-        largest_float = facts.float_bound;
-        float_layer = layer.layer;
-      }
-      if (facts.accumulator_bits == 32 && facts.bound > largest_sum) {
-        largest_sum = facts.bound;
-        sum_layer = layer.layer;
-      }
+      if (facts.is_float32_exact) float_sum.include(facts.float_bound, layer.layer);
+      if (facts.accumulator_bits == 32) sum.include(facts.bound, layer.layer);
     }
   std::string text =
       fmt::format("  {:<36}{}\n  {:<36}{}\n  {:<36}{}\n  {:<36}{}\n", "layers", proof.layers.size(),
                   "weights derived again", proof.weights_checked, "channels against float32", exact,
                   "channels against double", wider);
-  text += headroom("smallest headroom of a float32 sum", 24, largest_float, float_layer);
-  text += headroom("smallest headroom of 32-bit sums", 31, largest_sum, sum_layer);
+  text += float_sum.text("smallest headroom of a float32 sum", 24) +
+          sum.text("smallest headroom of 32-bit sums", 31);
   for (const std::string& layer : proof.unstable_layers)
     text +=
         fmt::format("  layer '{}' holds for double: its float32 sum depends on the order\n", layer);
@@ -182,22 +161,13 @@ CertifiedFile certify_file(const fs::path& file, const fs::path& folder) {
 }
 
 Json certificate_json(const CertificateInputs& inputs, const Proof& proof) {
-  Json json = {{"format", "lockstep-certificate"},
-               {"version", 1},
-               {"sha256", ""},
-               {"tool", inputs.tool},
-               {"files",
-                {{"graph", json_of(inputs.graph)},
-                 {"weights", json_of(inputs.weights)},
-                 {"plan", json_of(inputs.plan)},
-                 {"c", json_of(inputs.sources)}}},
-               {"claimed",
-                {{"verdict", inputs.verdict},
-                 {"options", inputs.options},
-                 {"seed", inputs.seed},
-                 {"data", json_of(inputs.data)},
-                 {"runs", json_of(inputs.runs)}}},
-               {"proof", json_of(proof)}};
+  Json files, claimed, json;
+  set(files, "graph", inputs.graph, "weights", inputs.weights, "plan", inputs.plan, "c",
+      inputs.sources);
+  set(claimed, "verdict", inputs.verdict, "options", inputs.options, "seed", inputs.seed, "data",
+      inputs.data, "runs", inputs.runs);
+  set(json, "format", "lockstep-certificate", "version", 1, "sha256", "", "tool", inputs.tool,
+      "files", files, "claimed", claimed, "proof", proof);
   json["sha256"] = sha256(bytes_of(certificate_text(json)));
   return json;
 }
@@ -214,7 +184,7 @@ CheckedFiles check_certificate(const fs::path& path, const Places& places, std::
   const Parsed stored = parse_json(text, path.string(), kMostLevels, kMostValues);
   CertificateInputs inputs;
   try {
-    inputs = inputs_from(stored);
+    stored.get_to(inputs);
   } catch (const Parsed::exception& error) {
     refuse("{}: {}", path.string(), shown(error.what()));
   }
