@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "verify/checker/files.h"
-#include "verify/checker/graph_file.h"
 #include "verify/checker/state_file.h"
 
 namespace lockstep::checker {
@@ -35,8 +34,7 @@ Rounding rounding_of(const Node& quantize) {
 }
 
 // clamp(round(value * 2^decimal)), the decimal changing every `inner` values. A float32 has 24
-// significant bits, and |decimal| <= 64, so the product is exact in a double. nearbyint() rounds
-// half to even, as long as nobody changes the mode.
+// significant bits, and |decimal| <= 64, so the product is exact in a double.
 std::vector<Int> codes_of(const std::vector<float>& values, const Format& format, std::size_t inner,
                           Rounding rounding) {
   std::vector<Int> codes;
@@ -44,10 +42,7 @@ std::vector<Int> codes_of(const std::vector<float>& values, const Format& format
   for (std::size_t i = 0; i < values.size(); ++i) {
     const int decimal = format.decimals[i / inner % format.decimals.size()];
     const double scaled = std::ldexp(static_cast<double>(values[i]), decimal);
-    const double whole = rounding == Rounding::kTowardZero ? std::trunc(scaled)
-                         : rounding == Rounding::kFloor    ? std::floor(scaled)
-                                                           : std::nearbyint(scaled);
-    codes.push_back(static_cast<Int>(std::clamp(whole, -end, end - 1)));
+    codes.push_back(static_cast<Int>(std::clamp(rounded(scaled, rounding), -end, end - 1)));
   }
   return codes;
 }
@@ -63,9 +58,9 @@ class Binder {
  public:
   Binder(State state, const std::string& name) : state_(std::move(state)), name_(name) {}
 
-  void bind(Node& node, const Wraps& wraps) {
+  void bind(Node& node) {
     node_ = &node.name;
-    if (node.op.starts_with("conv") || node.op == "linear") bind_linear(node, wraps);
+    if (node.op.starts_with("conv") || node.op == "linear") bind_linear(node);
     if (node.op.starts_with("batch_norm")) bind_batch_norm(node);
     if (node.op == "prune") node.mask = take_mask("", node);
     if (node.op != "quantize") return;
@@ -143,7 +138,7 @@ class Binder {
     return {mask.shape, mask.values, prune.integer("strict") != 0};
   }
 
-  void bind_linear(Node& node, const Wraps& wraps) {
+  void bind_linear(Node& node) {
     const bool is_linear = node.op == "linear";
     const Int outputs = node.integer(is_linear ? "out_features" : "out_channels"),
               inputs = node.integer(is_linear ? "in_features" : "in_channels"),
@@ -153,19 +148,21 @@ class Binder {
     if (!is_linear && node.op.ends_with("2d")) shape.push_back(node.list("kernel_size")[0]);
     if (!is_linear) shape.push_back(node.list("kernel_size")[1]);
 
-    if (!wraps.quantize) fail("weight", "is not quantized: put a quantize into its 'wrap'");
-    const Rounding rounding = rounding_of(*wraps.quantize);
-    const Int channelwise = wraps.quantize->integer("channelwise");
+    const auto quantize = std::ranges::find(node.wraps, "quantize", &Node::op),
+               prune = std::ranges::find(node.wraps, "prune", &Node::op);
+    if (quantize == node.wraps.end())
+      fail("weight", "is not quantized: put a quantize into its 'wrap'");
+    const Rounding rounding = rounding_of(*quantize);
+    const Int channelwise = quantize->integer("channelwise");
     const auto axis = static_cast<std::size_t>(std::max<Int>(channelwise, 0));
     const std::vector<float> weight = take<float>("weight", shape).values;
     const Format format = take_format("quantize.", 16, channelwise < 0 ? 1 : shape[axis]);
     node.weights = {shape,
                     codes_of(weight, format, elements_behind(shape, axis), rounding),
                     {format.decimals, axis}};
-    if (wraps.prune) apply_mask(take_mask("prune.", *wraps.prune), *node.weights);
+    if (prune != node.wraps.end()) apply_mask(take_mask("prune.", *prune), *node.weights);
 
-    const bool has_bias = node.integer("bias") != 0,
-               has_codes = wraps.quantize->integer("bias_bits") > 0;
+    const bool has_bias = node.integer("bias") != 0, has_codes = quantize->integer("bias_bits") > 0;
     if (has_bias) node.bias.emplace().floats = take<float>("bias", Shape{outputs}).values;
     if (has_bias && has_codes) {
       const Format bias_format = take_format("quantize_bias.", 32, outputs);
@@ -181,24 +178,25 @@ class Binder {
     }
   }
 
-  void apply_mask(Mask mask, Weights& weights) const {
+  void apply_mask(const Mask& mask, Weights& weights) const {
     const Shape& shape = weights.shape;
-    for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    for (std::size_t axis = 0; axis < shape.size(); ++axis)
       if (mask.shape.size() != shape.size() ||
           (mask.shape[axis] != 1 && mask.shape[axis] != shape[axis]))
         fail("prune.mask", "its shape must be the weight's, or 1 along some axes");
-      if (mask.shape[axis] == shape[axis]) continue;
-      // Each part is repeated along the axis.
-      const auto inner = static_cast<std::ptrdiff_t>(elements_behind(mask.shape, axis));
-      std::vector<std::uint8_t> wider;
-      for (auto part = mask.keep.begin(); part != mask.keep.end(); part += inner)
-        for (Int i = 0; i < shape[axis]; ++i) wider.insert(wider.end(), part, part + inner);
-      mask.keep = std::move(wider);
-    }
+    // An axis of 1 is the same everywhere.
+    const auto keeps = [&](std::size_t weight) {
+      std::size_t place = 0, step = 1;
+      for (std::size_t axis = shape.size(); axis-- > 0; weight /= at(shape[axis])) {
+        place += weight % at(shape[axis]) % at(mask.shape[axis]) * step;
+        step *= at(mask.shape[axis]);
+      }
+      return mask.keep[place];
+    };
     const std::size_t row = elements_behind(shape, 0);
-    for (std::size_t i = 0; i < mask.keep.size(); ++i) {
-      weights.codes[i] *= mask.keep[i];
-      if (!mask.strict && mask.keep[i] != mask.keep[i % row])
+    for (std::size_t i = 0; i < weights.codes.size(); ++i) {
+      weights.codes[i] *= keeps(i);
+      if (!mask.strict && keeps(i) != keeps(i % row))
         fail("prune.mask",
              "its rows differ, but with strict = false QSPARSE evaluates all with row "
              "0; strict = true in the graph means the whole mask");
@@ -235,13 +233,12 @@ Model read_model(const std::filesystem::path& graph, const std::filesystem::path
   const std::vector<std::byte> graph_bytes = read_file(graph, std::size_t{16} << 20);
   const std::string_view text(reinterpret_cast<const char*>(graph_bytes.data()),
                               graph_bytes.size());
-  GraphFile file = parse_graph(text, graph.string());
+  Model model = parse_graph(text, graph.string());
   const std::string name = state.string();
   Binder binder(parse_state(read_file(state, std::size_t{4} << 30), name), name);
-  for (std::size_t i = 0; i < file.wraps.size(); ++i)
-    binder.bind(file.model.nodes[i], file.wraps[i]);
+  for (Node& node : model.nodes) binder.bind(node);
   binder.finish();
-  return std::move(file.model);
+  return model;
 }
 
 }  // namespace lockstep::checker

@@ -1,4 +1,4 @@
-// Whole files, JSON and messages, for the checker's readers.
+// Whole files, JSON and messages, for the checker's readers; graph.json.
 #pragma once
 
 #include <fmt/format.h>
@@ -33,5 +33,8 @@ std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t 
 // more values.
 nlohmann::json parse_json(std::string_view text, const std::string& name, std::size_t most_levels,
                           std::size_t most_values);
+
+// graph.json as far as it stands for itself, without the state dict. BadFile begins with `name`.
+Model parse_graph(std::string_view text, const std::string& name);
 
 }  // namespace lockstep::checker

@@ -1,7 +1,5 @@
 // One table says which members an object of graph.json may have, which values, and what stands for
 // those that are left out. docs/formats.md is where it comes from.
-#include "verify/checker/graph_file.h"
-
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -86,8 +84,8 @@ class Reader {
  public:
   explicit Reader(const std::string& file) : file_(file), where_(file) {}
 
-  GraphFile read(const json& root) {
-    Model& model = result_.model;
+  Model read(const json& root) {
+    Model& model = model_;
     model.name = read_members(root, rules_of("a_graph")).words["name"];
     for (const json& input : list_of(root["inputs"], "inputs")) {
       where_ = fmt::format("{}: inputs[{}]", file_, model.inputs.size());
@@ -104,7 +102,7 @@ class Reader {
       if (model.outputs.back() < model.inputs.size() || !seen.insert(model.outputs.back()).second)
         fail("output {} must be a node, and named once", shown(output));
     }
-    return std::move(result_);
+    return std::move(model_);
   }
 
  private:
@@ -251,7 +249,7 @@ class Reader {
     where_ = fmt::format("{}: input '{}'", file_, input.name);
     if (object.contains("raw")) input.raw = read_raw(object["raw"], input);
     add_value(input.name);
-    result_.model.inputs.push_back(std::move(input));
+    model_.inputs.push_back(std::move(input));
   }
 
   RawBytes read_raw(const json& object, const Input& input) const {
@@ -295,38 +293,37 @@ class Reader {
       node.inputs.push_back(value_of(input));
     if (op != "concat" && node.inputs.size() != (has_word("add sub mul", op) ? 2 : 1))
       fail("{} does not take {} inputs", op, node.inputs.size());
-    result_.wraps.push_back(read_wraps(object.value("wrap", json::array()), node));
+    read_wraps(object.value("wrap", json::array()), node);
     add_value(name);
-    result_.model.nodes.push_back(std::move(node));
+    model_.nodes.push_back(std::move(node));
   }
 
-  Wraps read_wraps(const json& list, const Node& node) const {
-    Wraps wraps;
+  void read_wraps(const json& list, Node& node) const {
     const bool has_weight = node.op.starts_with("conv") || node.op == "linear";
     const Int rank = node.op == "linear" ? 2 : node.op.ends_with("1d") ? 3 : 4;
     require(list.is_array() && (has_weight || list.empty()), "wrap", list,
             "a list, and empty for a layer without a weight");
     for (const json& object : list) {
-      const json type = object.is_object() ? object.value("type", json()) : json();
-      std::optional<Node>& wrap = type == "prune" ? wraps.prune : wraps.quantize;
-      require((type == "prune" || type == "quantize") && !wrap, "wrap", list,
-              "at most one \"prune\" and one \"quantize\"");
-      wrap = read_attributes(object, type, type.get<std::string>() + "_wrap");
-      require(type == "prune" || wrap->integer("channelwise") < rank, "channelwise", object,
-              fmt::format("below {}, the number of the weight's axes", rank));
+      const json member = object.is_object() ? object.value("type", json()) : json();
+      const std::string type = member.is_string() ? member.get<std::string>() : "";
+      require((type == "prune" || type == "quantize") &&
+                  std::ranges::find(node.wraps, type, &Node::op) == node.wraps.end(),
+              "wrap", list, "at most one \"prune\" and one \"quantize\"");
+      node.wraps.push_back(read_attributes(object, type, type + "_wrap"));
+      require(type == "prune" || node.wraps.back().integer("channelwise") < rank, "channelwise",
+              object, fmt::format("below {}, the number of the weight's axes", rank));
     }
-    return wraps;
   }
 
   const std::string& file_;
   std::string where_;  // where the reader is, for messages
-  GraphFile result_;
+  Model model_;
   std::map<std::string, std::size_t> values_;
 };
 
 }  // namespace
 
-GraphFile parse_graph(std::string_view text, const std::string& name) {
+Model parse_graph(std::string_view text, const std::string& name) {
   return Reader(name).read(parse_json(text, name, 64, 2'000'000));
 }
 

@@ -43,18 +43,14 @@ Entries read_zip(std::span<const std::byte> bytes, const std::string& name) {
     if (folder.empty() || !entry.starts_with(folder))
       refuse("{}: entry {}: there must be one folder", name, shown(entry));
 
-    // Reads beyond the end, because only there the CRC is compared.
     const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file(
         zip_fopen_index(archive.get(), index, 0), zip_fclose);
-    std::string content(status.size + 1, '\0');
-    std::size_t at = 0;
-    zip_int64_t got = file ? 1 : -1;
-    while (got > 0) {
-      got = zip_fread(file.get(), content.data() + at, content.size() - at);
-      if (got > 0) at += static_cast<std::size_t>(got);
-    }
-    content.pop_back();
-    if (got < 0 || at != content.size() ||
+    std::string content(status.size, '\0');
+    char behind = 0;  // only where nothing more can be read the CRC is compared
+    if (!file ||
+        zip_fread(file.get(), content.data(), status.size) !=
+            static_cast<zip_int64_t>(status.size) ||
+        zip_fread(file.get(), &behind, 1) != 0 ||
         !entries.emplace(entry.substr(folder.size()), std::move(content)).second)
       refuse("{}: entry {}: there twice, or its CRC or size is wrong", name, shown(entry));
   }
@@ -255,21 +251,6 @@ class Machine {
   std::unordered_map<std::uint64_t, Id> memo_;
 };
 
-// Appends the elements of `axis` and of those behind it, the first of which is element `from`.
-void copy(const char* storage, Tensor& tensor, const std::vector<Int>& strides, std::size_t axis,
-          Int from) {
-  const bool is_row = axis + 1 == strides.size() && strides[axis] == 1;
-  if (axis == strides.size() || is_row) {
-    const auto unit = static_cast<Int>(tensor.dtype->bytes);
-    const auto* const first = reinterpret_cast<const std::byte*>(storage + from * unit);
-    tensor.bytes.insert(tensor.bytes.end(), first,
-                        first + (is_row ? tensor.shape[axis] : 1) * unit);
-    return;
-  }
-  for (Int i = 0; i < tensor.shape[axis]; ++i)
-    copy(storage, tensor, strides, axis + 1, from + i * strides[axis]);
-}
-
 // `left`: so many bytes may still become of views, which can be larger than their storage.
 Tensor tensor_of(const Machine& machine, const Value& view, const Entries& entries,
                  std::size_t& left, const std::string& where) {
@@ -295,8 +276,14 @@ Tensor tensor_of(const Machine& machine, const Value& view, const Entries& entri
     is_inside = strides[i] >= 0 || tensor.shape[i] == 1;  // of one element it means nothing
   }
   if (!is_inside || end > elements) refuse("{}: its elements leave its storage", where);
-  tensor.bytes.reserve(bytes);
-  if (bytes != 0) copy(content->second.data(), tensor, strides, 0, view.number);
+  const std::size_t unit = tensor.dtype->bytes;
+  tensor.bytes.resize(bytes);
+  for (std::size_t i = 0; i < bytes / unit; ++i) {
+    Int from = view.number, left_over = static_cast<Int>(i);
+    for (std::size_t axis = strides.size(); axis-- > 0; left_over /= tensor.shape[axis])
+      from += left_over % tensor.shape[axis] * strides[axis];
+    std::memcpy(&tensor.bytes[i * unit], &content->second[at(from) * unit], unit);
+  }
   return tensor;
 }
 
