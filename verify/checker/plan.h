@@ -105,8 +105,10 @@ struct Plan {
 };
 
 // BadFile for anything but a whole plan of this version: a wrong checksum, an offset or a count
-// that leaves the bytes, a field out of its range, unknown operators or flags, bytes that are set
-// where they must be 0. Every index in the result is valid, and every list has its length.
+// that leaves the bytes, tensors that do not fit an operator, an unknown operator, a field whose
+// value means nothing. Every index in the result is valid, and every list has its length. What
+// changes no meaning is left to the runtime, which refuses it: bytes that must be 0, codes beyond a
+// tensor's bits that cannot occur.
 Plan read_plan(std::span<const std::byte> bytes);
 
 }  // namespace lockstep::checker
