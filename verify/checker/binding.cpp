@@ -28,9 +28,8 @@ std::size_t elements_behind(const Shape& shape, std::size_t axis) {
 
 Rounding rounding_of(const Node& quantize) {
   const std::string& word = quantize.words.find("rounding")->second;
-  return word == "floor"       ? Rounding::kFloor
-         : word == "half_even" ? Rounding::kHalfEven
-                               : Rounding::kTowardZero;
+  if (word == "half_even") return Rounding::kHalfEven;
+  return word == "floor" ? Rounding::kFloor : Rounding::kTowardZero;
 }
 
 // clamp(round(value * 2^decimal)), the decimal changing every `inner` values. A float32 has 24

@@ -1,6 +1,7 @@
 // What an operator of a plan computes for each element of its output, and that it is what the graph
 // says: every product of a sum, whatever operator makes it; every element of a window, every copy.
 #include <numeric>
+#include <string_view>
 #include <unordered_map>
 
 #include "verify/checker/settle.h"
@@ -15,28 +16,21 @@ class Numbering {
   std::vector<std::int32_t> number(const Elements& elements) {
     std::vector<std::int32_t> numbers;
     numbers.reserve(elements.size());
-    for (const Element& e : elements)
-      numbers.push_back(e.is_constant() ? kConstant
-                                        : known_
-                                              .try_emplace({e.node, e.index, e.chain, e.factor},
-                                                           static_cast<std::int32_t>(known_.size()))
-                                              .first->second);
+    for (const Element& e : elements) {
+      const Key key = {e.node, e.index, e.chain, e.factor};
+      const auto next = static_cast<std::int32_t>(known_.size());
+      numbers.push_back(e.is_constant() ? kConstant : known_.try_emplace(key, next).first->second);
+    }
     return numbers;
   }
   std::size_t count() const { return known_.size(); }
 
  private:
-  struct Key {
-    std::int32_t node, index, chain;
-    Int factor;
-    bool operator==(const Key&) const = default;
-  };
+  using Key = std::array<Int, 4>;  // node, index, chain, factor
   struct Hash {
     std::size_t operator()(const Key& key) const {
-      auto hash = static_cast<std::uint64_t>(key.index) * 0x9E3779B97F4A7C15U;
-      hash ^= static_cast<std::uint64_t>(key.chain) * 0xC2B2AE3D27D4EB4FU + (hash >> 29);
-      hash ^= static_cast<std::uint64_t>(key.node) * 0x165667B19E3779F9U + (hash >> 32);
-      return hash ^ (hash >> 31);
+      return std::hash<std::string_view>()(
+          {reinterpret_cast<const char*>(key.data()), sizeof(key)});
     }
   };
   std::unordered_map<Key, std::int32_t, Hash> known_;

@@ -72,12 +72,10 @@ void read_channels(PlanBytes& plan, const intrt_tensor_record& record, PlanTenso
     tensor.offsets = plan.array<float, float>("offsets", record.offsets_offset, channels);
   }
   tensor.has_map = record.channel_map_offset != 0;
-  if (!tensor.has_map) {
-    tensor.channel_of = plan.repeated<Int>("channels", channels, 0);
-    std::iota(tensor.channel_of.begin(), tensor.channel_of.end(), 0);
-    return;
-  }
-  tensor.channel_of = plan.array<std::uint16_t>("channel_map", record.channel_map_offset, channels);
+  tensor.channel_of =
+      tensor.has_map ? plan.array<std::uint16_t>("channel_map", record.channel_map_offset, channels)
+                     : plan.repeated<Int>("channels", channels, 0);
+  if (!tensor.has_map) std::iota(tensor.channel_of.begin(), tensor.channel_of.end(), 0);
 }
 
 PlanTensor read_tensor(PlanBytes& plan, const intrt_plan_header& header, std::size_t index) {

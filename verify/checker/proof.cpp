@@ -115,10 +115,9 @@ class Prover {
         wrong(model.value_name(value), "wiring", "output {} of the plan is '{}'", i, tensor.name);
     }
     // softmax keeps only the order of its inputs, so nothing may compute with it.
-    const std::size_t inputs = model.inputs.size();
     for (const Node& node : model.nodes)
       for (const std::size_t input : node.inputs)
-        if (input >= inputs && model.nodes[input - inputs].op.ends_with("softmax") &&
+        if (input >= model.inputs.size() && model.node(input).op.ends_with("softmax") &&
             node.op != "identity" && node.op != "dropout" && !node.op.ends_with("softmax"))
           unknown(node.name, "operators", "it computes with the result of a softmax");
   }
@@ -145,23 +144,22 @@ class Prover {
   // Neighbouring channels that are alike become one entry.
   void add_facts(const PlanOp& op, const PlanTensor& output, std::vector<ChannelFacts>& facts) {
     LayerFacts layer{op.node, std::string(op.name), output.name, {}};
+    const auto kind = [](const ChannelFacts& of) {
+      return std::tie(of.post, of.method, of.is_float32_exact, of.accumulator_bits);
+    };
     for (ChannelFacts& next : facts) {
       next.first = next.last = static_cast<Int>(&next - facts.data());
-      if (!layer.channels.empty()) {
-        ChannelFacts& last = layer.channels.back();
-        if (last.post == next.post && last.method == next.method &&
-            last.is_float32_exact == next.is_float32_exact &&
-            last.accumulator_bits == next.accumulator_bits) {
-          last.last = next.last;
-          last.lo = std::min(last.lo, next.lo);
-          last.hi = std::max(last.hi, next.hi);
-          last.bound = std::max(last.bound, next.bound);
-          last.float_bound = std::max(last.float_bound, next.float_bound);
-          last.arguments = std::max(last.arguments, next.arguments);
-          continue;
-        }
+      if (layer.channels.empty() || kind(layer.channels.back()) != kind(next)) {
+        layer.channels.push_back(next);
+        continue;
       }
-      layer.channels.push_back(next);
+      ChannelFacts& last = layer.channels.back();
+      last.last = next.last;
+      last.lo = std::min(last.lo, next.lo);
+      last.hi = std::max(last.hi, next.hi);
+      last.bound = std::max(last.bound, next.bound);
+      last.float_bound = std::max(last.float_bound, next.float_bound);
+      last.arguments = std::max(last.arguments, next.arguments);
     }
     proof_.layers.push_back(std::move(layer));
   }

@@ -94,11 +94,6 @@ std::optional<std::size_t> GraphValues::find(const std::string& name) const {
   return found == names_.end() ? std::nullopt : std::optional(found->second);
 }
 
-const Elements& GraphValues::fed(std::size_t input) const {
-  const auto found = bytes_.find(input);
-  return found == bytes_.end() ? elements_[input] : found->second;
-}
-
 Elements GraphValues::input_elements(const Input& input, std::size_t value) {
   const Shape& shape = shapes_[value];
   need_size(input.name, shape);
@@ -107,8 +102,8 @@ Elements GraphValues::input_elements(const Input& input, std::size_t value) {
   for (Int e = 0; e < shape.count(); ++e)
     elements.push_back(input.raw ? fresh_element(value, e, 0, 0, 255)
                                  : fresh_element(value, e, input.decimal, -half, half - 1));
+  fed_.push_back(elements);
   if (!input.raw) return elements;
-  bytes_[value] = elements;
   for (Int e = 0; e < shape.count(); ++e) {
     const auto of = [&](const auto& list) { return list[at(shape.place(e)[0]) % list.size()]; };
     Element& element = elements[at(e)];
@@ -121,9 +116,12 @@ Elements GraphValues::input_elements(const Input& input, std::size_t value) {
   return elements;
 }
 
-Element GraphValues::after_exact(const Element& element, const Step& step) {
+Element GraphValues::after(const Element& element, const Step& step) {
+  // A step that changes no value that can occur is none.
+  if (changes_nothing(element, step)) return element;
   Element result = element;
   result.chain = chains_.extend(element.chain, step);
+  if (step.kind == Step::Kind::kFloat) return result;
   const bool is_code = step.kind == Step::Kind::kQuantize;
   if (step.kind == Step::Kind::kRelu6) result.decimal = std::max(element.decimal, -1);
   if (is_code) result.decimal = step.decimal;
@@ -163,16 +161,6 @@ bool GraphValues::changes_nothing(const Element& element, const Step& step) cons
   if (step.kind == Step::Kind::kQuantize && step.decimal < element.decimal) return false;
   const Value lo{element.lo, element.decimal}, hi{element.hi, element.decimal};
   return equal(step.apply(lo), lo) && equal(step.apply(hi), hi);
-}
-
-Element GraphValues::after(const Element& element, const Step& step) {
-  if (step.kind == Step::Kind::kFloat) {
-    Element result = element;
-    result.chain = chains_.extend(element.chain, step);
-    return result;
-  }
-  // A step that changes no value that can occur is none.
-  return changes_nothing(element, step) ? element : after_exact(element, step);
 }
 
 Elements GraphValues::stepped(const Node& node, Elements elements, const Shape& shape) {

@@ -63,8 +63,8 @@ class GraphValues {
   const Model& model() const { return model_; }
   const Shape& shape(std::size_t value) const { return shapes_[value]; }
   const Elements& elements(std::size_t value) const { return elements_[value]; }
-  // Of a raw input: what it is fed with. Of all others as elements().
-  const Elements& fed(std::size_t input) const;
+  // What an input is fed with: of a raw one bytes, of all others elements().
+  const Elements& fed(std::size_t input) const { return fed_[input]; }
   Chains& chains() { return chains_; }
   const Chains& chains() const { return chains_; }
   // The value by this name; nothing when there is none.
@@ -99,12 +99,11 @@ class GraphValues {
   Elements moved(const Node& node, Shape& shape) const;
   Elements stepped(const Node& node, Elements elements, const Shape& shape);
   Element after(const Element& element, const Step& step);
-  Element after_exact(const Element& element, const Step& step);
 
   const Model& model_;
   std::vector<Shape> shapes_;
   std::vector<Elements> elements_;
-  std::map<std::size_t, Elements> bytes_;  // of raw inputs
+  std::vector<Elements> fed_;
   std::vector<std::optional<Terms>> terms_;
   std::vector<std::vector<Int>> float_bounds_;
   std::map<std::string, std::size_t> names_;
