@@ -1,5 +1,6 @@
 // The mutation score of the checker over networks of the zoo, as they are and with decimals per
-// channel and half of their weights pruned: how many of a number of changed plans it lets through.
+// channel and half of their weights pruned: how many of a number of changed plans it lets through,
+// and with --c how many changed C sources the proof of generated C does.
 // Fails when one of them is not shown to compute the same. docs/verification.md has the result.
 #include <fmt/format.h>
 
@@ -14,10 +15,14 @@
 #include <vector>
 
 #include "compile/compile.h"
+#include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "tools/zoo/zoo.h"
+#include "verify/c_proof/c_proof.h"
 #include "verify/checker/proof.h"
+#include "verify/differential/child_process.h"
 #include "verify/differential/private_folder.h"
+#include "verify/mutate/c_score.h"
 #include "verify/mutate/score.h"
 
 namespace {
@@ -50,7 +55,46 @@ std::vector<Subject> subjects(const std::vector<std::string>& names) {
   return all;
 }
 
-mutate::Score score_of(const Subject& subject, std::int64_t count, std::uint64_t seed) {
+// What gcc makes of net.c; "" where it refuses it.
+std::string compiled_c(const std::string& source, const std::string& header) {
+  const auto compiler = verify::find_program("gcc");
+  if (!compiler) throw InputError("gcc is missing; apt-get install gcc");
+  const verify::PrivateFolder folder;
+  write_file_atomically(folder.path() / "net.h", header);
+  write_file_atomically(folder.path() / "net.c", source);
+  const verify::ChildResult result =
+      verify::run_child({.program = *compiler,
+                         .arguments = {"-std=c99", "-O2", "-w", "-c", "net.c", "-o", "net.o"},
+                         .working_folder = folder.path(),
+                         .input = {},
+                         .output = {},
+                         .timeout = std::chrono::minutes(10)});
+  if (!result.succeeded) return "";
+  const std::vector<std::byte> code = read_file(folder.path() / "net.o");
+  return {reinterpret_cast<const char*>(code.data()), code.size()};
+}
+
+mutate::Score c_score_of(const Compiled& compiled, const std::string& network, std::int64_t count,
+                         std::uint64_t seed) {
+  std::string source, header;
+  for (const CSourceFile& file : emit_c(compiled, {})) {
+    if (file.name == "net.c") source = file.text;
+    if (file.name == "net.h") header = file.text;
+  }
+  const checker::Plan plan = checker::read_plan(compiled.plan);
+  return mutate::score_c(
+      source, {.count = count,
+               .seed = seed,
+               .network = network,
+               .prove =
+                   [&](const std::string& text) {
+                     (void)c_proof::prove_c({"net.h", header, text, "net"}, plan);
+                   },
+               .compile = [&](const std::string& text) { return compiled_c(text, header); }});
+}
+
+mutate::Score score_of(const Subject& subject, std::int64_t count, std::uint64_t seed,
+                       bool with_c) {
   const Graph graph = subject.network->build(subject.options);
   const StateDict state = zoo::calibrated_state(graph, 1);
   const verify::PrivateFolder folder;
@@ -58,8 +102,11 @@ mutate::Score score_of(const Subject& subject, std::int64_t count, std::uint64_t
   write_file_atomically(graph_file, to_json(graph));
   const auto bytes = to_safetensors(state);
   write_file_atomically(state_file, std::span<const std::byte>(bytes));
-  return mutate::score(checker::read_model(graph_file, state_file),
-                       compile_network(graph, state, {}).plan, {count, seed, {}});
+  const Compiled compiled = compile_network(graph, state, {});
+  mutate::Score score =
+      mutate::score(checker::read_model(graph_file, state_file), compiled.plan, {count, seed, {}});
+  if (with_c) score += c_score_of(compiled, std::string(subject.network->name), count, seed);
+  return score;
 }
 
 double thread_seconds() {
@@ -69,7 +116,8 @@ double thread_seconds() {
 }
 
 // Several networks at a time; what comes out does not depend on how many.
-int run(std::int64_t mutants, std::uint64_t seed, const std::vector<std::string>& names, int jobs) {
+int run(std::int64_t mutants, std::uint64_t seed, const std::vector<std::string>& names, int jobs,
+        bool with_c) {
   const std::vector<Subject> all = subjects(names);
   std::vector<mutate::Score> scores(all.size());
   std::atomic<std::size_t> next = 0;
@@ -78,7 +126,7 @@ int run(std::int64_t mutants, std::uint64_t seed, const std::vector<std::string>
       const double start = thread_seconds();
       scores[i] = score_of(
           all[i], static_cast<std::int64_t>(std::ceil(all[i].share * static_cast<double>(mutants))),
-          seed);
+          seed, with_c);
       const mutate::KindScore total = scores[i].total();
       const std::string line =
           fmt::format("{:<20} {:<20} {:>6} mutants {:>5} equal {:>4} survived {:>7.1f} s\n",
@@ -109,9 +157,11 @@ int main(int count, char** arguments) {
   app.add_option("--networks", names, "Of the zoo; without it all but the largest")->delimiter(',');
   int jobs = 1;
   app.add_option("--jobs", jobs, "Networks at a time")->check(CLI::Range(1, 64));
+  bool with_c = false;
+  app.add_flag("--c", with_c, "As many changes of generated C, too");
   CLI11_PARSE(app, count, arguments);
   try {
-    return run(mutants, seed, names, jobs);
+    return run(mutants, seed, names, jobs, with_c);
   } catch (const checker::Failure& failure) {
     fmt::print(stderr, "the checker does not accept the plan as it was compiled: {}\n",
                failure.text);
