@@ -9,7 +9,7 @@ namespace lockstep::mutate {
 
 Score score_c(const std::string& source, const CScoreOptions& options) {
   options.prove(source);
-  const std::string code = options.compile(source);
+  const std::string expected = options.run_all(source);
   CMutants mutants(source, options.seed);
   Score score;
   for (std::int64_t n = 0; n < options.count; ++n) {
@@ -23,9 +23,9 @@ Score score_c(const std::string& source, const CScoreOptions& options) {
       ++(failure.is_unknown ? kind.unjudged : kind.refuted);
       continue;
     }
-    if (const std::string same = options.compile(changed); !same.empty() && same == code) {
+    if (const std::string found = options.run_all(changed); !found.empty() && found == expected) {
       ++kind.equal;
-      ++score.reasons["a compiler makes the same code of it"];
+      ++score.reasons["C that gives the same outputs on every input"];
       continue;
     }
     ++kind.survived;

@@ -15,14 +15,14 @@ struct CScoreOptions {
   std::string network;  // names it in the list of survivors
   // Throws checker::Failure for C that it does not prove to compute what the plan computes.
   std::function<void(const std::string& source)> prove;
-  // What a compiler makes of net.c, byte for byte; "" where it refuses it. What becomes the same
-  // code computes the same.
-  std::function<std::string(const std::string& source)> compile;
+  // What the C does on every input there is, as a text; "" where it does not compile or is not
+  // defined. What does the same computes the same.
+  std::function<std::string(const std::string& source)> run_all;
 };
 
 // Makes mutants of `source` (CMutants) and gives each to the proof. One that is accepted must
-// compile to the same code as the source; else it survives. Throws Failure if the source itself is
-// not accepted.
+// do the same as the source on every input; else it survives. Throws Failure if the source itself
+// is not accepted.
 Score score_c(const std::string& source, const CScoreOptions& options);
 
 }  // namespace lockstep::mutate

@@ -1,0 +1,179 @@
+#include "tools/bench/c_mutation.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <future>
+#include <optional>
+
+#include "compile/compile.h"
+#include "compile/support/error.h"
+#include "compile/support/files.h"
+#include "tests/fuzz/random_graph/random_graph.h"
+#include "verify/c_proof/c_proof.h"
+#include "verify/checker/plan.h"
+#include "verify/differential/child_process.h"
+#include "verify/differential/private_folder.h"
+#include "verify/mutate/c_score.h"
+
+namespace lockstep::bench {
+namespace {
+
+constexpr std::int64_t kMostBits = 14, kMutantsPerNetwork = 80;
+constexpr std::size_t kLongestSource = 60'000;
+
+// Runs net_run() on every input, finding tensors as the tables say, and prints one hash of all
+// outputs and tables. Counts of elements are the plan's, written behind it.
+constexpr const char* kDriver = R"(
+#include <stdio.h>
+#include <string.h>
+#include "net.h"
+static uint64_t hash = 14695981039346656037u;
+static void take(const void *data, size_t size) {
+  const unsigned char *bytes = (const unsigned char *)data;
+  for (size_t i = 0; i < size; ++i) hash = (hash ^ bytes[i]) * 1099511628211u;
+}
+static void take_tables(void) {
+  for (unsigned i = 0; i < NET_TENSOR_COUNT; ++i) {
+    const net_tensor *t = &net_tensors[i];
+    const uint32_t numbers[] = {t->type, t->bits, t->logical_rank, t->decimal_count, t->channels,
+                                t->height, t->width, t->arena_offset, t->flags};
+    take(t->name, strlen(t->name));
+    take(numbers, sizeof numbers);
+    take(t->decimals, t->decimal_count == 1 ? 1 : t->channels);
+    if (t->offsets) take(t->offsets, 4 * t->channels);
+    if (t->channel_map) take(t->channel_map, 2 * t->channels);
+  }
+  take(net_inputs, sizeof net_inputs);
+  take(net_outputs, sizeof net_outputs);
+}
+static _Alignas(16) unsigned char arena[ARENA];
+int main(void) {
+  static const struct { int count, bits, bytes, first; } inputs[] = {INPUTS};
+  static const int outputs[] = {OUTPUTS};
+  take_tables();
+  for (uint64_t number = 0; number < UINT64_C(1) << BITS; ++number) {
+    uint64_t rest = number;
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; ++i)
+      for (int e = 0; e < inputs[i].count; ++e) {
+        const int32_t code = (int32_t)(rest & ((UINT64_C(1) << inputs[i].bits) - 1)) + inputs[i].first;
+        rest >>= inputs[i].bits;
+        memcpy(arena + net_tensors[net_inputs[i]].arena_offset + e * inputs[i].bytes, &code,
+               (size_t)inputs[i].bytes);
+      }
+    net_run(arena);
+    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; ++i)
+      take(arena + net_tensors[net_outputs[i]].arena_offset, (size_t)outputs[i]);
+  }
+  printf("%llx\n", (unsigned long long)hash);
+  return 0;
+}
+)";
+
+struct Subject {
+  std::string name, header, source;
+  checker::Plan plan;
+};
+
+std::int64_t input_bits(const checker::Plan& plan) {
+  std::int64_t bits = 0;
+  for (const std::size_t input : plan.inputs)
+    bits += plan.tensors[input].count() * plan.tensors[input].bits;
+  return bits;
+}
+
+std::string driver_of(const checker::Plan& plan) {
+  std::string inputs, outputs;
+  for (const std::size_t t : plan.inputs) {
+    const checker::PlanTensor& tensor = plan.tensors[t];
+    inputs += fmt::format("{{{}, {}, {}, {}}},", tensor.count(), tensor.bits,
+                          tensor.bytes / tensor.count(),
+                          tensor.is_raw ? 0 : -(std::int64_t{1} << (tensor.bits - 1)));
+  }
+  for (const std::size_t t : plan.outputs) outputs += fmt::format("{},", plan.tensors[t].bytes);
+  return fmt::format("#define ARENA {}\n#define BITS {}\n#define INPUTS {}\n#define OUTPUTS {}\n",
+                     plan.arena_bytes, input_bits(plan), inputs, outputs) +
+         kDriver;
+}
+
+// What the C prints; "" where it does not compile, fails, or does what C leaves undefined.
+std::string run_all(const Subject& subject, const std::string& source) {
+  const auto compiler = verify::find_program("gcc");
+  if (!compiler) throw InputError("gcc is missing; apt-get install gcc");
+  const verify::PrivateFolder folder;
+  const auto& path = folder.path();
+  write_file_atomically(path / "net.h", subject.header);
+  write_file_atomically(path / "net.c", source);
+  write_file_atomically(path / "driver.c", driver_of(subject.plan));
+  const verify::ChildResult compiled = verify::run_child(
+      {.program = *compiler,
+       .arguments = {"-std=c11", "-O1", "-w", "-fsanitize=address,undefined",
+                     "-fno-sanitize-recover=all", "driver.c", "net.c", "-o", "run"},
+       .working_folder = path,
+       .input = {},
+       .output = {},
+       .timeout = std::chrono::minutes(5)});
+  if (!compiled.succeeded) return "";
+  const verify::ChildResult ran = verify::run_child({.program = path / "run",
+                                                     .arguments = {},
+                                                     .working_folder = path,
+                                                     .input = {},
+                                                     .output = path / "out",
+                                                     .timeout = std::chrono::minutes(5)});
+  if (!ran.succeeded) return "";
+  const std::vector<std::byte> text = read_file(path / "out");
+  return {reinterpret_cast<const char*>(text.data()), text.size()};
+}
+
+// Nothing for a network that the compiler refuses, or that has too many inputs to try them all.
+std::optional<Subject> subject_of(std::uint64_t seed) {
+  const test::Network network = test::random_graph(seed);
+  try {
+    const Compiled compiled = compile_network(network.graph, network.state, {});
+    Subject subject{fmt::format("random {}", seed), "", "", checker::read_plan(compiled.plan)};
+    if (input_bits(subject.plan) > kMostBits) return std::nullopt;
+    for (const CSourceFile& file : emit_c(compiled, {})) {
+      if (file.name == "net.c") subject.source = file.text;
+      if (file.name == "net.h") subject.header = file.text;
+    }
+    if (subject.source.size() > kLongestSource) return std::nullopt;
+    return subject;
+  } catch (const InputError&) {
+    return std::nullopt;
+  }
+}
+
+mutate::Score score_of(const Subject& subject, std::int64_t count, std::uint64_t seed) {
+  const auto prove = [&](const std::string& source) {
+    (void)c_proof::prove_c({"net.h", subject.header, source, "net"}, subject.plan);
+  };
+  return mutate::score_c(subject.source,
+                         {.count = count,
+                          .seed = seed,
+                          .network = subject.name,
+                          .prove = prove,
+                          .run_all = [&](const std::string& c) { return run_all(subject, c); }});
+}
+
+}  // namespace
+
+mutate::Score c_mutation_score(std::int64_t mutants, std::uint64_t seed, int jobs) {
+  std::vector<Subject> subjects;
+  const std::int64_t networks = (mutants + kMutantsPerNetwork - 1) / kMutantsPerNetwork;
+  for (std::uint64_t number = 0; static_cast<std::int64_t>(subjects.size()) < networks; ++number)
+    if (auto subject = subject_of(number)) subjects.push_back(std::move(*subject));
+  std::vector<mutate::Score> scores(subjects.size());
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < subjects.size(); i = next++)
+      scores[i] = score_of(subjects[i], (mutants + networks - 1) / networks, seed + i);
+  };
+  std::vector<std::future<void>> workers;
+  for (int job = 0; job < jobs; ++job) workers.push_back(std::async(std::launch::async, work));
+  for (std::future<void>& worker : workers) worker.get();
+  mutate::Score sum;
+  for (const mutate::Score& score : scores) sum += score;
+  return sum;
+}
+
+}  // namespace lockstep::bench
