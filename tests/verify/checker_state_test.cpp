@@ -110,13 +110,18 @@ rewrite('bad/big_endian', lambda e: dict(e, **{'byteorder': b'big'}))
 rewrite('bad/version', lambda e: dict(e, **{'version': b'x'}))
 with zipfile.ZipFile('bad/empty.pt', 'w'): pass
 def number(n): return b'\x8a\x08' + n.to_bytes(8, 'little', signed=True)
-def view(name, shape, strides, offset=0, count=6):
+def long_number(n, bytes): return b'\x8a' + bytes.to_bytes(1, 'little') + n.to_bytes(bytes, 'little')
+def view(name, shape, strides, offset=0, count=6, number=number):
     rewrite(name, lambda e: dict(e, **{'data.pkl':
         b'\x80\x02}X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\n'
         b'FloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu' + number(count) + b'tQ' + number(offset) +
         b'(' + b''.join(map(number, shape)) + b't(' + b''.join(map(number, strides)) +
         b't\x89ccollections\nOrderedDict\n)RtRs.'}))
 view('good/view', [2, 3], [3, 1])
+view('good/short_integers', [2, 3], [3, 1], number=lambda n: long_number(n, 1))
+view('good/no_bytes', [2, 3], [3, 1], number=lambda n: b'\x8a\x00' if n == 0 else number(n))
+view('bad/nine_bytes', [2, 3], [3, 1], number=lambda n: long_number(n, 9))
+view('bad/many_bytes', [2, 3], [3, 1], number=lambda n: long_number(n, 255))
 view('good/single', [2, 1, 3], [3, 2**63 - 1, 1])
 view('good/single_between', [3, 1, 2], [1, 2**63 - 1, 3])
 view('good/single_negative', [1, 6], [-2**63, 1])

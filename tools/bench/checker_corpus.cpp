@@ -307,7 +307,7 @@ int main(int count, char** arguments) {
     const verify::PrivateFolder folder;
     fs::current_path(folder.path());
     if (words[0] == "check") return check(read_corpus(path));
-    const std::vector<Group> corpus = make_corpus(90);
+    const std::vector<Group> corpus = make_corpus(64);
     write_corpus(corpus, path);
     std::map<std::string, int> verdicts;
     for (const Group& group : corpus)
