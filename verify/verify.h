@@ -69,6 +69,12 @@ class FloatPath {
   // The float32 value of every node in `nodes`, row-major with the batch in front.
   virtual std::vector<std::vector<float>> run(const Batch& batch, std::int64_t samples,
                                               std::span<const std::string> nodes) = 0;
+  // The same with `layers`, all of them linear, computed in double: input, weight, sum and, where
+  // it is quantized, bias. A double goes on as such through whatever rounds nothing, and becomes a
+  // float32 where a float function takes it or a quantize node has made a code of it.
+  virtual std::vector<std::vector<double>> run_in_double(const Batch& batch, std::int64_t samples,
+                                                         std::span<const std::string> nodes,
+                                                         std::span<const std::string> layers) = 0;
 };
 std::unique_ptr<FloatPath> make_float_path(const Graph& graph, const StateDict& state);
 

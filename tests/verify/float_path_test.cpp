@@ -83,6 +83,15 @@ class Wrong final : public verify::FloatPath {
     return values;
   }
 
+  std::vector<std::vector<double>> run_in_double(const verify::Batch& batch, std::int64_t samples,
+                                                 std::span<const std::string> nodes,
+                                                 std::span<const std::string> layers) override {
+    auto values = path_->run_in_double(batch, samples, nodes, layers);
+    for (std::size_t n = 0; n < nodes.size(); ++n)
+      if (nodes[n] == node_) values[n].back() += double{by_};
+    return values;
+  }
+
  private:
   std::unique_ptr<FloatPath> path_;
   std::string node_;

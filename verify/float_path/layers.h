@@ -27,7 +27,10 @@ Layer of_one_input(Function function) {
 
 // Each is empty for a node of another family. InputError names the node for parameters that its
 // operator cannot work with.
-Layer make_weighted_layer(const Node& node, const NodeParameters& parameters);
+// `type`: of the input, the weight and the sum, and of a quantized bias; float32 or double. A bias
+// that is not quantized is added in float32. Batch norms are float32 always.
+Layer make_weighted_layer(const Node& node, const NodeParameters& parameters,
+                          torch::ScalarType type = torch::kFloat32);
 Layer make_sparse_layer(const Node& node, const NodeParameters& parameters);  // quantize, prune
 Layer make_function_layer(const Node& node);  // activations, sums and products
 Layer make_window_layer(const Node& node);    // pooling and upsampling

@@ -39,32 +39,43 @@ Tensor per_channel(const Tensor& values, std::int64_t rank) {
   return values.reshape(shape);
 }
 
-// `sum(x)` and then the bias.
+// sum(x, weight), both of `type`, and then the bias: a quantized one in that type, any other in
+// float32.
 template <typename Sum>
-Layer with_bias(Tensor bias, Sum sum) {
-  return of_one_input([bias = std::move(bias), sum = std::move(sum)](const Tensor& x) {
-    const Tensor total = sum(x);
-    return bias.defined() ? total + per_channel(bias, total.dim()) : total;
+Layer sum_and_bias(const Node& node, const NodeParameters& parameters, torch::ScalarType type,
+                   Sum sum) {
+  const torch::ScalarType bias_type = parameters.bias_quantize ? type : torch::kFloat32;
+  Tensor bias = effective_bias(node, parameters);
+  if (bias.defined()) bias = bias.to(bias_type);
+  const bool along_last_axis = node.op == "linear";
+  return of_one_input([type, bias_type, along_last_axis, bias = std::move(bias),
+                       sum = std::move(sum),
+                       weight = effective_weight(node, parameters).to(type)](const Tensor& x) {
+    const Tensor total = sum(x.to(type), weight);
+    if (!bias.defined()) return total;
+    return total.to(bias_type) + (along_last_axis ? bias : per_channel(bias, total.dim()));
   });
 }
 
-Layer make_convolution(const Node& node, const NodeParameters& parameters, bool two_axes) {
-  return with_bias(
-      effective_bias(node, parameters),
-      [two_axes, weight = effective_weight(node, parameters), stride = node.integers("stride"),
-       padding = node.integers("padding"), dilation = node.integers("dilation"),
-       groups = node.integer("groups")](const Tensor& x) {
+Layer make_convolution(const Node& node, const NodeParameters& parameters, torch::ScalarType type,
+                       bool two_axes) {
+  return sum_and_bias(
+      node, parameters, type,
+      [two_axes, stride = node.integers("stride"), padding = node.integers("padding"),
+       dilation = node.integers("dilation"),
+       groups = node.integer("groups")](const Tensor& x, const Tensor& weight) {
         return two_axes ? torch::conv2d(x, weight, {}, stride, padding, dilation, groups)
                         : torch::conv1d(x, weight, {}, stride, padding, dilation, groups);
       });
 }
 
-Layer make_transposed(const Node& node, const NodeParameters& parameters, bool two_axes) {
-  return with_bias(
-      effective_bias(node, parameters),
-      [two_axes, weight = effective_weight(node, parameters), stride = node.integers("stride"),
-       padding = node.integers("padding"), more = node.integers("output_padding"),
-       dilation = node.integers("dilation"), groups = node.integer("groups")](const Tensor& x) {
+Layer make_transposed(const Node& node, const NodeParameters& parameters, torch::ScalarType type,
+                      bool two_axes) {
+  return sum_and_bias(
+      node, parameters, type,
+      [two_axes, stride = node.integers("stride"), padding = node.integers("padding"),
+       more = node.integers("output_padding"), dilation = node.integers("dilation"),
+       groups = node.integer("groups")](const Tensor& x, const Tensor& weight) {
         return two_axes
                    ? torch::conv_transpose2d(x, weight, {}, stride, padding, more, groups, dilation)
                    : torch::conv_transpose1d(x, weight, {}, stride, padding, more, groups,
@@ -72,11 +83,9 @@ Layer make_transposed(const Node& node, const NodeParameters& parameters, bool t
       });
 }
 
-Layer make_linear(const Node& node, const NodeParameters& parameters) {
-  return of_one_input([weight = effective_weight(node, parameters),
-                       bias = effective_bias(node, parameters)](const Tensor& x) {
-    const Tensor sum = torch::matmul(x, weight.t());
-    return bias.defined() ? sum + bias : sum;  // along the last axis
+Layer make_linear(const Node& node, const NodeParameters& parameters, torch::ScalarType type) {
+  return sum_and_bias(node, parameters, type, [](const Tensor& x, const Tensor& weight) {
+    return torch::matmul(x, weight.t());
   });
 }
 
@@ -100,12 +109,13 @@ Layer make_batch_norm(const Node& node, const BatchNormParameters& norm) {
 
 }  // namespace
 
-Layer make_weighted_layer(const Node& node, const NodeParameters& parameters) {
-  if (node.op == "conv1d") return make_convolution(node, parameters, false);
-  if (node.op == "conv2d") return make_convolution(node, parameters, true);
-  if (node.op == "conv_transpose1d") return make_transposed(node, parameters, false);
-  if (node.op == "conv_transpose2d") return make_transposed(node, parameters, true);
-  if (node.op == "linear") return make_linear(node, parameters);
+Layer make_weighted_layer(const Node& node, const NodeParameters& parameters,
+                          torch::ScalarType type) {
+  if (node.op == "conv1d") return make_convolution(node, parameters, type, false);
+  if (node.op == "conv2d") return make_convolution(node, parameters, type, true);
+  if (node.op == "conv_transpose1d") return make_transposed(node, parameters, type, false);
+  if (node.op == "conv_transpose2d") return make_transposed(node, parameters, type, true);
+  if (node.op == "linear") return make_linear(node, parameters, type);
   if (parameters.batch_norm) return make_batch_norm(node, *parameters.batch_norm);
   return {};
 }
