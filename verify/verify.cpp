@@ -8,24 +8,23 @@
 #include "verify/probes/layer_probes.h"
 #include "verify/proof/constants.h"
 #include "verify/semantics/exact_network.h"
+#include "verify/worst/worst_inputs.h"
 
 namespace lockstep::verify {
 namespace {
 
-// Linear layers whose float32 sums may depend on the order of summation, and every node behind one.
+// The unstable layers, and every node that is one or behind one.
 struct UnstableNodes {
   std::vector<std::string> layers;
   std::vector<std::string> affected;
 };
 UnstableNodes find_unstable(const ExactNetwork& network) {
-  UnstableNodes result;
+  UnstableNodes result = {unstable_layers(network), {}};
   const auto is_affected = [&](const std::string& name) {
     return std::ranges::find(result.affected, name) != result.affected.end();
   };
   for (const Node& node : network.graph().nodes) {
-    const LinearConstants* constants = network.constants(node.name);
-    const bool unstable = constants != nullptr && !constants->float32_is_exact;
-    if (unstable) result.layers.push_back(node.name);
+    const bool unstable = std::ranges::find(result.layers, node.name) != result.layers.end();
     if (unstable || std::ranges::any_of(node.inputs, is_affected))
       result.affected.push_back(node.name);
   }
@@ -97,6 +96,8 @@ Verdict judge(const ExactNetwork& network, const ConstantsResult& constants,
   if (options.proof && options.proof->kind == ProofOutcome::Kind::kRefuted)
     return Refuted{options.proof->layer, options.proof->text};
   if (run.first_divergence) return Refuted{run.first_divergence->layer, run.first_divergence->text};
+  if (run.first_double_divergence)
+    return Refuted{run.first_double_divergence->layer, run.first_double_divergence->text};
   if (probes && probes->refuted) return *probes->refuted;
   const UnstableNodes unstable = find_unstable(network);
   if (run.first_float_divergence) {
@@ -133,7 +134,12 @@ Report verify_plan(const Graph& graph, const StateDict& state, std::span<const B
   if (options.progress)
     options.progress(fmt::format("constants: {} numbers re-derived from graph and state dict",
                                  constants.checked));
-  const DifferentialResult run = run_differential(network, plan, data, options);
+  WorstInputs worst = worst_inputs_for(network, options);
+  if (options.progress)
+    options.progress(fmt::format("worst-case inputs: {} cases of {} channels searched, {} inputs",
+                                 worst.cases.size(), worst.channels, worst.inputs.size()));
+  const std::int64_t channels = worst.channels;
+  const DifferentialResult run = run_differential(network, plan, data, options, std::move(worst));
 
   const std::optional<ProbeResult> probes = probe_c(plan, constants, run, options);
   if (probes && options.progress)
@@ -143,6 +149,8 @@ Report verify_plan(const Graph& graph, const StateDict& state, std::span<const B
   if (probes) report.c_probes = probes->report;
   report.verdict = judge(network, constants, run, probes, options, report);
   report.samples = run.samples;
+  report.worst_cases = run.worst_cases;
+  report.channels = channels;
   report.paths = run.paths;
   report.constants_checked = constants.checked;
   report.constants_agree = !constants.refuted && !constants.unknown;

@@ -97,14 +97,19 @@ struct Options {
   std::vector<std::string> targets = {"host"};  // "host", "cortex-m4"; with c_folder not empty
   FloatPath* float_path = nullptr;              // null: the verdict says that it was not compared
   DataSource source;  // the caller's data, behind the batches given to verify_plan
-  // Samples made up besides the data: this many random ones, and on top of them corner codes and,
-  // for each output channel of the first linear layer, the inputs that drive its accumulator to its
-  // extremes. 0: none at all.
+  // Samples made up besides the data: this many random ones, and on top of them corner codes and
+  // what the two searches below find. 0: none at all.
   std::int64_t random_samples = 64;
+  // The search for inputs that drive the accumulators of all linear layers as near as possible to
+  // their ends (Report::worst_cases) takes about this many multiplications: some seconds at most. 0:
+  // no search.
+  std::int64_t worst_case_work = std::int64_t{1} << 32;
+  // How many inputs to try at most for a float32 sum that rounds, where a layer has sums that may.
+  std::int64_t witness_tries = 256;
   std::uint64_t seed = 1;
   // How many samples the C runs on at most, per host compiler: in turn one of the data, one random
-  // one, one corner or extreme; fewer where that many would need too much memory. Emulated targets
-  // run min(c_samples, 2). The reports say how many it was.
+  // one, one that drives accumulators to their ends, one corner; fewer where that many would need
+  // too much memory. Emulated targets run min(c_samples, 2). The reports say how many it was.
   std::int64_t c_samples = 512;
   // How many probes of the C's layers to run at most (Report::c_probes), on the host if that is a
   // target; fewer for a network of millions of multiplications and on an emulated target; 0: none.
@@ -115,7 +120,8 @@ struct Options {
 };
 
 struct PathReport {  // one row of the table that verify prints
-  std::string path;  // "plan (scalar)", "C gcc -O3", "C cortex-m4 (qemu)", "float (LibTorch)"
+  std::string path;  // "plan (scalar)", "C gcc -O3", "C cortex-m4 (qemu)", "float (LibTorch)",
+                     // "float64 (LibTorch)": where float32 sums may round, they are double
   std::int64_t samples = 0, tensors = 0, values = 0, differing = 0;
   std::string failure;  // why it gave no answer, or ended early; empty: it ran to its end
   // Exact guest instructions of one run without observation, the most that a sample took; emulated
@@ -129,6 +135,16 @@ struct ProbeReport {
   std::int64_t probes = 0;  // inputs that every operator had
 };
 
+// One end of the accumulators of one channel of a linear layer.
+struct WorstCaseReport {
+  std::string layer;
+  std::int64_t channel = 0;
+  bool largest = false;       // else the smallest
+  std::int64_t bound = 0;     // proved for every input; the layer alone attains it
+  std::int64_t attained = 0;  // through the network, on the sample below
+  std::int64_t sample = 0;
+};
+
 struct Report {
   Verdict verdict;
   // Every constant was re-derived, every requested path ran on at least one sample, and nothing
@@ -139,6 +155,10 @@ struct Report {
   // the order; empty when none was found.
   std::string float32_witness;
   std::int64_t samples = 0;
+  // Those that were searched, two per channel (Options::worst_case_work); `channels`: all that
+  // there are.
+  std::vector<WorstCaseReport> worst_cases;
+  std::int64_t channels = 0;
   std::vector<PathReport> paths;
   std::optional<ProbeReport> c_probes;  // with C, when nothing differed before
   std::int64_t constants_checked = 0;   // numbers of the plan that were re-derived

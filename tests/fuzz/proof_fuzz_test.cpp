@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::uint64_t kNetworks = 300;
 constexpr std::int64_t kSamples = 6;
+constexpr std::int64_t kWorstCaseWork = std::int64_t{1} << 24;  // enough for small networks
 
 std::uint64_t setting(const char* name, std::uint64_t otherwise) {
   const char* const text = std::getenv(name);
@@ -64,6 +65,7 @@ std::string objection(const Network& network, const StateDict& state, const Comp
   verify::Options options;
   options.plan = compiled.plan;
   options.random_samples = kSamples;
+  options.worst_case_work = kWorstCaseWork;
   const verify::Report report = verify::verify_plan(network.graph, state, {}, options);
   if (report.agreed) return "";
   if (const auto* refuted = std::get_if<verify::Refuted>(&report.verdict))

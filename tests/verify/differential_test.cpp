@@ -72,7 +72,8 @@ TEST_CASE("generated C agrees with gcc and clang at -O0 and -O3 and on an emulat
   const std::uint64_t instructions = *report.paths.back().instructions_per_sample;
   CHECK(instructions > 9576 / 3);
   CHECK(instructions < 9576 * 100);
-  CHECK(lines.size() == report.paths.size() + 2);  // and the constants and the probes
+  CHECK(lines.size() ==
+        report.paths.size() + 3);  // and the constants, worst-case inputs and the probes
   REQUIRE(report.c_probes.has_value());
   CHECK(report.c_probes->path == "C gcc -O3 layer probes");
   CHECK(report.c_probes->probes == 256);
@@ -304,7 +305,9 @@ TEST_CASE("a missing compiler, emulator or file and an unknown target are the us
 TEST_CASE("made-up inputs depend on the seed alone and drive accumulators to their extremes") {
   const Recorded net = read_recorded("doc_single_conv");
   const verify::ExactNetwork network(net.graph, net.parameters);
-  const verify::GeneratedInputs inputs(network, 3, 5), again(network, 3, 5), other(network, 3, 6);
+  const verify::WorstInputs worst = verify::find_worst_inputs(network, 5, 1 << 26);
+  const verify::GeneratedInputs inputs(network, 3, 5, worst), again(network, 3, 5, worst),
+      other(network, 3, 6, worst);
   REQUIRE(inputs.count() > 3);
   const std::int64_t last = inputs.count() - 1;
   CHECK(inputs.make(last, 1)[0].codes == again.make(last, 1)[0].codes);
@@ -313,10 +316,11 @@ TEST_CASE("made-up inputs depend on the seed alone and drive accumulators to the
 
   const verify::LinearConstants& conv = *network.constants("conv");
   int seen = 0;
-  for (std::int64_t i = 0; i < inputs.first_random(); ++i) {
-    const std::string name = inputs.name(i);
-    if (!name.starts_with("largest accumulator")) continue;
-    const std::int64_t channel = std::stoll(name.substr(name.rfind(' ') + 1));
+  for (const verify::WorstCase& worst_case : worst.cases) {
+    if (worst_case.layer != "conv" || !worst_case.largest) continue;
+    const std::int64_t channel = worst_case.channel;
+    const std::int64_t i = inputs.first_worst() + static_cast<std::int64_t>(worst_case.input);
+    CHECK(inputs.name(i).find(" accumulator of layer '") != std::string::npos);
     std::int64_t bound = 0;
     for (std::int64_t k = 0; k < conv.fan_in; ++k) {
       const std::int64_t weight =

@@ -15,6 +15,7 @@
 #include "tools/commands/command.h"
 #include "tools/commands/self_test.h"
 #include "tools/report/verify_suite.h"
+#include "tools/report/worst_cases.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
 #include "tools/support/open_plan.h"
@@ -298,6 +299,7 @@ int verify_files(const VerifyArguments& arguments) {
   json["samples"] = report.samples;
   json["constants_checked"] = report.constants_checked;
   json["paths"] = paths_to_json(report);
+  json["worst_cases"] = worst_cases_json(report);
   json["proof"] = proof.json();
   if (!report.float32_witness.empty()) json["float32_witness"] = report.float32_witness;
   if (report.c_probes)
@@ -306,6 +308,7 @@ int verify_files(const VerifyArguments& arguments) {
 
   console.print(table_text(report));
   console.print(fmt::format("\nconstants re-derived and compared  {}", report.constants_checked));
+  console.print(worst_cases_text(report));
   // A refuted plan may have been given up before it saw every image.
   if (images.count() > 0 && std::ssize(report.plan_predictions) == images.count()) {
     const Accuracy accuracy = accuracy_of(report, images);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string_view>
 
 #include "verify/differential/channel_map.h"
@@ -122,7 +123,8 @@ void Comparison::compare_codes(const Observations& seen, const NodeValues& exact
   report_.tensors = static_cast<std::int64_t>(seen_.size());
 }
 
-void Comparison::compare_floats(const std::string& node, std::span<const float> values,
+template <typename Number>
+void Comparison::compare_floats(const std::string& node, std::span<const Number> values,
                                 const NodeValues& exact, std::int64_t samples,
                                 std::int64_t first_sample) {
   const Format& format = network_.format(node);
@@ -140,16 +142,22 @@ void Comparison::compare_floats(const std::string& node, std::span<const float> 
       // multiple of a large power of two, and then it does not round.
       if (static_cast<double>(values[i]) == value_of(format, e, reference[i])) continue;
       report_.differing += 1;
-      std::string found = fmt::format("{:.9g}", values[i]);
+      constexpr int kDigits = std::numeric_limits<Number>::max_digits10;
+      std::string found = fmt::format("{:.{}g}", values[i], kDigits);
       if (!format.real)
-        found += fmt::format(" = {:.9g} * 2^{}",
-                             std::ldexp(static_cast<double>(values[i]), format.decimal(e)),
+        found += fmt::format(" = {:.{}g} * 2^{}",
+                             std::ldexp(static_cast<double>(values[i]), format.decimal(e)), kDigits,
                              -format.decimal(e));
       note({node, e, s * count + e, first_sample + s}, found, exact);
     }
   report_.values += count * samples;
   report_.tensors = static_cast<std::int64_t>(seen_.size());
 }
+
+template void Comparison::compare_floats(const std::string&, std::span<const float>,
+                                         const NodeValues&, std::int64_t, std::int64_t);
+template void Comparison::compare_floats(const std::string&, std::span<const double>,
+                                         const NodeValues&, std::int64_t, std::int64_t);
 
 void Comparison::refute(const std::string& layer, const std::string& reason) {
   report_.differing += 1;

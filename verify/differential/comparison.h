@@ -33,7 +33,9 @@ class Comparison {
 
   // `first_sample` numbers the batch's first sample within the run.
   void compare_codes(const Observations& seen, const NodeValues& exact, std::int64_t first_sample);
-  void compare_floats(const std::string& node, std::span<const float> values,
+  // Number: float or double.
+  template <typename Number>
+  void compare_floats(const std::string& node, std::span<const Number> values,
                       const NodeValues& exact, std::int64_t samples, std::int64_t first_sample);
   // A difference that is no value: a tensor is missing, or has another shape.
   void refute(const std::string& layer, const std::string& reason);

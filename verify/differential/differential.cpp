@@ -40,8 +40,11 @@ std::int64_t argmax(std::int64_t count, const ValueAt& value_at) {
 class Run {
  public:
   Run(const ExactNetwork& network, const OpenPlan& plan, std::span<const Batch> data,
-      const Options& options)
-      : network_(network), plan_(plan), options_(options), samples_(network, data, options) {}
+      const Options& options, WorstInputs worst)
+      : network_(network),
+        plan_(plan),
+        options_(options),
+        samples_(network, data, options, std::move(worst)) {}
 
   DifferentialResult run() {
     CProgram program;
@@ -50,6 +53,9 @@ class Run {
     run_batches();
     for (const CTarget& target : targets) run_c_target(program, target);
     result_.samples = samples_.count();
+    for (const WorstCase& worst : samples_.worst().cases)
+      result_.worst_cases.push_back({worst.layer, worst.channel, worst.largest, worst.bound,
+                                     worst.attained, samples_.worst_sample(worst.input)});
     return std::move(result_);
   }
 
@@ -100,8 +106,10 @@ class Run {
     for (const std::string& variant : variants)
       plans.emplace_back(network_, fmt::format("plan ({})", variant), sample_name());
     std::vector<bool> alive(variants.size(), true);
-    Comparison floats(network_, "float (LibTorch)", sample_name());
+    Comparison floats(network_, "float (LibTorch)", sample_name()),
+        doubles(network_, "float64 (LibTorch)", sample_name());
     const std::vector<std::string> float_nodes = nodes_for_float();
+    const std::vector<std::string> double_layers = layers_for_double();
 
     for (std::int64_t first = 0; first < samples_.count();) {
       std::int64_t count = batch_samples;
@@ -121,6 +129,8 @@ class Run {
       }
       if (options_.float_path != nullptr)
         run_floats(floats, float_nodes, batch, exact, first, count);
+      if (!double_layers.empty())
+        run_doubles(doubles, float_nodes, double_layers, batch, exact, first, count);
       first += count;
     }
     for (std::size_t v = 0; v < variants.size(); ++v) {
@@ -128,6 +138,7 @@ class Run {
       finish(plans[v], result_.first_divergence);
     }
     if (options_.float_path != nullptr) finish(floats, result_.first_float_divergence);
+    if (!double_layers.empty()) finish(doubles, result_.first_double_divergence);
   }
 
   // What bytes become, every quantize node, every tensor that the plan shows, and the outputs.
@@ -152,7 +163,7 @@ class Run {
     const std::vector<std::vector<float>> values = options_.float_path->run(batch, count, nodes);
     LOCKSTEP_ASSERT(values.size() == nodes.size());
     for (std::size_t n = 0; n < nodes.size(); ++n)
-      floats.compare_floats(nodes[n], values[n], exact, count, first);
+      floats.compare_floats<float>(nodes[n], values[n], exact, count, first);
     floats.add_samples(count);
     const auto output = std::ranges::find(nodes, network_.graph().outputs[0]);
     if (output == nodes.end()) return;  // the output is an input
@@ -162,6 +173,28 @@ class Run {
       result_.float_predictions.push_back(argmax(elements, [&](std::int64_t i) {
         return scores[static_cast<std::size_t>(s * elements + i)];
       }));
+  }
+
+  // The unstable layers, if double holds the sums of all of them exactly; else none.
+  std::vector<std::string> layers_for_double() const {
+    constexpr std::int64_t kDoubleSteps = std::int64_t{1} << 53;
+    if (options_.float_path == nullptr) return {};
+    std::vector<std::string> layers = unstable_layers(network_);
+    const bool all = std::ranges::all_of(layers, [&](const std::string& layer) {
+      return network_.constants(layer)->largest_sum <= kDoubleSteps;
+    });
+    return all ? layers : std::vector<std::string>{};
+  }
+
+  void run_doubles(Comparison& doubles, const std::vector<std::string>& nodes,
+                   const std::vector<std::string>& layers, const Batch& batch,
+                   const NodeValues& exact, std::int64_t first, std::int64_t count) const {
+    const std::vector<std::vector<double>> values =
+        options_.float_path->run_in_double(batch, count, nodes, layers);
+    LOCKSTEP_ASSERT(values.size() == nodes.size());
+    for (std::size_t n = 0; n < nodes.size(); ++n)
+      doubles.compare_floats<double>(nodes[n], values[n], exact, count, first);
+    doubles.add_samples(count);
   }
 
   void predict(const Observations& seen, std::int64_t first) {
@@ -249,8 +282,9 @@ class Run {
 }  // namespace
 
 DifferentialResult run_differential(const ExactNetwork& network, const OpenPlan& plan,
-                                    std::span<const Batch> data, const Options& options) {
-  return Run(network, plan, data, options).run();
+                                    std::span<const Batch> data, const Options& options,
+                                    WorstInputs worst) {
+  return Run(network, plan, data, options, std::move(worst)).run();
 }
 
 }  // namespace lockstep::verify

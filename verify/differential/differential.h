@@ -12,6 +12,7 @@
 #include "verify/differential/plan_runner.h"
 #include "verify/semantics/exact_network.h"
 #include "verify/verify.h"
+#include "verify/worst/worst_inputs.h"
 
 namespace lockstep::verify {
 
@@ -22,15 +23,18 @@ struct PathFailure {  // a path that gave no answer to compare
 struct DifferentialResult {
   std::int64_t samples = 0;
   std::vector<PathReport> paths;
-  std::optional<Divergence> first_divergence;        // of the plan and the C
-  std::optional<Divergence> first_float_divergence;  // of the float path
+  std::optional<Divergence> first_divergence;         // of the plan and the C
+  std::optional<Divergence> first_float_divergence;   // of the float path in float32
+  std::optional<Divergence> first_double_divergence;  // and with unstable layers in double
   std::vector<PathFailure> failures;
   std::vector<std::int64_t> float_predictions, plan_predictions;
+  std::vector<WorstCaseReport> worst_cases;
 };
 
 // InputError for inputs that do not fit the graph and for unusable options (see Options); never for
-// a difference.
+// a difference. `worst`: inputs of this network, to run with the others.
 DifferentialResult run_differential(const ExactNetwork& network, const OpenPlan& plan,
-                                    std::span<const Batch> data, const Options& options);
+                                    std::span<const Batch> data, const Options& options,
+                                    WorstInputs worst = {});
 
 }  // namespace lockstep::verify

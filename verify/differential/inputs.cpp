@@ -3,8 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
-#include <string_view>
+#include <utility>
 
 namespace lockstep::verify {
 namespace {
@@ -22,23 +21,15 @@ enum Constant : std::int64_t { kLow, kHigh, kZero, kOne, kMinusOne, kConstants }
 constexpr const char* kConstantNames[] = {"all lowest", "all highest", "all 0", "all 1",
                                           "all -1 (raw bytes: all 254)"};
 
-// Whether each element of the result comes from the one element at its place.
-bool keeps_places(const Node& node) {
-  constexpr std::string_view kOps[] = {
-      "relu",         "relu6",    "leaky_relu", "hard_sigmoid", "hard_swish", "tanh",
-      "sigmoid",      "gelu",     "silu",       "elu",          "softplus",   "batch_norm1d",
-      "batch_norm2d", "quantize", "prune",      "flatten",      "dropout",    "identity"};
-  return std::ranges::find(kOps, node.op) != std::end(kOps);
-}
-
 }  // namespace
 
 GeneratedInputs::GeneratedInputs(const ExactNetwork& network, std::int64_t random_samples,
-                                 std::uint64_t seed)
-    : network_(network), seed_(seed) {
+                                 std::uint64_t seed, WorstInputs worst)
+    : network_(network), seed_(seed), worst_(std::move(worst)) {
   if (random_samples <= 0) return;
   add_corners();
-  add_extremes();
+  first_worst_ = count();
+  add_worst();
   first_random_ = count();
   for (std::int64_t i = 0; i < random_samples; ++i)
     kinds_.push_back({Kind::kRandom, i, fmt::format("random {}, seed {}", i, seed)});
@@ -53,29 +44,23 @@ void GeneratedInputs::add_corners() {
     kinds_.push_back({Kind::kImpulse, place, "impulse"});
 }
 
-// The first linear layer but for transposed convolutions, when every element of its input still is
-// one element of a graph input, in its place.
-void GeneratedInputs::add_extremes() {
-  const Graph& graph = network_.graph();
-  const auto first = std::ranges::find_if(
-      graph.nodes, [&](const Node& node) { return network_.constants(node.name) != nullptr; });
-  if (first == graph.nodes.end() || first->op.starts_with("conv_transpose")) return;
-  std::string source = first->inputs[0];
-  for (const Node* node = graph.find_node(source); node != nullptr;
-       node = graph.find_node(source)) {
-    if (!keeps_places(*node)) return;
-    source = node->inputs[0];
+// Named after the first case that the input is the best for.
+void GeneratedInputs::add_worst() {
+  std::vector<Sample> samples(worst_.inputs.size());
+  for (const WorstCase& worst : worst_.cases) {
+    Sample& sample = samples[worst.input];
+    if (!sample.name.empty()) continue;
+    sample = {Kind::kWorst, static_cast<std::int64_t>(worst.input),
+              fmt::format("{} accumulator{} of layer '{}', channel {}",
+                          worst.largest ? "largest" : "smallest",
+                          worst.is_attained() ? "" : " found", worst.layer, worst.channel)};
   }
-  const auto input = std::ranges::find(graph.inputs, source, &GraphInput::name);
-  layer_ = &*first;
-  layer_input_ = static_cast<std::size_t>(input - graph.inputs.begin());
-  for (std::int64_t channel = 0; channel < network_.constants(first->name)->outputs; ++channel) {
-    kinds_.push_back(
-        {Kind::kLargest, channel,
-         fmt::format("largest accumulator of layer '{}', channel {}", first->name, channel)});
-    kinds_.push_back(
-        {Kind::kSmallest, channel,
-         fmt::format("smallest accumulator of layer '{}', channel {}", first->name, channel)});
+  for (Sample& sample : samples) kinds_.push_back(std::move(sample));
+  for (std::size_t i = 0; i < worst_.tries.size(); ++i) {
+    const WitnessTry& one = worst_.tries[i];
+    kinds_.push_back({Kind::kTry, static_cast<std::int64_t>(i),
+                      fmt::format("try {} near the {} accumulator of layer '{}', channel {}", i,
+                                  one.largest ? "largest" : "smallest", one.layer, one.channel)});
   }
 }
 
@@ -121,11 +106,11 @@ void GeneratedInputs::fill(const Sample& sample, std::size_t input, std::int64_t
       codes[places[sample.value / 2]] = sample.value % 2 == 0 ? lo : hi;
       return;
     }
-    case Kind::kLargest:
-    case Kind::kSmallest:
-      std::fill(codes, codes + elements, 0);
-      if (input == layer_input_)
-        fill_extreme(sample.value, sample.kind == Kind::kLargest, lo, hi, codes);
+    case Kind::kWorst:
+      std::ranges::copy(worst_.inputs[static_cast<std::size_t>(sample.value)][input], codes);
+      return;
+    case Kind::kTry:
+      std::ranges::copy(worst_.tries[static_cast<std::size_t>(sample.value)].input[input], codes);
       return;
     case Kind::kRandom: {
       const std::uint64_t stream =
@@ -138,57 +123,6 @@ void GeneratedInputs::fill(const Sample& sample, std::size_t input, std::int64_t
       return;
     }
   }
-}
-
-// Each code goes to the extreme that the sign of its weight asks for. A convolution gets as many
-// windows of this kind as fit without sharing an input element; what none of them reads stays 0.
-void GeneratedInputs::fill_extreme(std::int64_t channel, bool largest, std::int64_t lo,
-                                   std::int64_t hi, std::int64_t* codes) const {
-  const LinearConstants& constants = *network_.constants(layer_->name);
-  const auto wanted = [&](std::int64_t k) {
-    const std::int64_t weight =
-        constants.weights[static_cast<std::size_t>(channel * constants.fan_in + k)];
-    return (weight > 0) == largest ? hi : lo;
-  };
-  if (layer_->op == "linear") {
-    for (std::int64_t k = 0; k < constants.fan_in; ++k) codes[k] = wanted(k);
-    return;
-  }
-  const SlidingWindow window = sliding_window(*layer_);
-  const auto extent_of = [&](const std::string& name) {
-    return spatial_extent(*layer_, network_.format(name).shape, window.axes);
-  };
-  const HeightWidth output = extent_of(layer_->name);
-  const HeightWidth extent = extent_of(layer_->inputs[0]);
-  const std::int64_t height = extent.height, width = extent.width;
-  const std::int64_t taps = window.kernel.height * window.kernel.width;
-  const std::int64_t group_outputs = constants.outputs / layer_->integer("groups");
-  const std::int64_t first_channel = (channel / group_outputs) * (constants.fan_in / taps);
-  std::vector<std::uint8_t> taken(static_cast<std::size_t>(height * width), 0);
-  for (std::int64_t y = 0; y < output.height; ++y)
-    for (std::int64_t x = 0; x < output.width; ++x) {
-      const auto place = [&](std::int64_t tap) -> std::int64_t {  // in one plane; -1 in the padding
-        const std::int64_t row = y * window.stride.height +
-                                 (tap / window.kernel.width) * window.dilation.height -
-                                 window.padding.height;
-        const std::int64_t column = x * window.stride.width +
-                                    (tap % window.kernel.width) * window.dilation.width -
-                                    window.padding.width;
-        return row < 0 || row >= height || column < 0 || column >= width ? -1
-                                                                         : row * width + column;
-      };
-      bool free = true;
-      for (std::int64_t tap = 0; tap < taps; ++tap)
-        free = free && (place(tap) < 0 || taken[static_cast<std::size_t>(place(tap))] == 0);
-      if (!free) continue;
-      for (std::int64_t tap = 0; tap < taps; ++tap) {
-        const std::int64_t p = place(tap);
-        if (p < 0) continue;
-        taken[static_cast<std::size_t>(p)] = 1;
-        for (std::int64_t i = 0; i < constants.fan_in / taps; ++i)
-          codes[(first_channel + i) * height * width + p] = wanted(i * taps + tap);
-      }
-    }
 }
 
 }  // namespace lockstep::verify

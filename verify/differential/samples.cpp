@@ -23,11 +23,12 @@ Batch slice(const Batch& batch, std::int64_t first, std::int64_t count) {
 
 }  // namespace
 
-Samples::Samples(const ExactNetwork& network, std::span<const Batch> data, const Options& options)
+Samples::Samples(const ExactNetwork& network, std::span<const Batch> data, const Options& options,
+                 WorstInputs worst)
     : graph_(network.graph()),
       data_(data),
       source_(options.source),
-      generated_(network, options.random_samples, options.seed) {
+      generated_(network, options.random_samples, options.seed, std::move(worst)) {
   for (const Batch& batch : data) {
     std::int64_t samples = 0;
     if (!batch.empty()) {
@@ -78,18 +79,21 @@ std::vector<std::int64_t> Samples::choose(std::int64_t wanted) const {
   struct Source {
     std::int64_t next, end;
   };
-  const std::int64_t structured_end = data_count() + generated_.first_random();
-  // Random codes before corners: they reach more of a network. Extremes before corners: they come
-  // last.
-  Source sources[] = {{0, data_count()}, {structured_end, count()}, {data_count(), structured_end}};
+  const std::int64_t first_worst = data_count() + generated_.first_worst(),
+                     first_try = data_count() + generated_.first_try(),
+                     first_random = data_count() + generated_.first_random();
+  // Random codes before corners: they reach more of a network.
+  Source sources[] = {{0, data_count()},
+                      {first_random, count()},
+                      {first_worst, first_try},
+                      {data_count(), first_worst}};
   std::vector<std::int64_t> chosen;
   bool any = true;
   while (any && static_cast<std::int64_t>(chosen.size()) < wanted) {
     any = false;
     for (Source& source : sources) {
       if (source.next == source.end || static_cast<std::int64_t>(chosen.size()) == wanted) continue;
-      const bool from_the_back = &source == &sources[2];
-      chosen.push_back(from_the_back ? --source.end : source.next++);
+      chosen.push_back(source.next++);
       any = true;
     }
   }

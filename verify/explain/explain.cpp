@@ -11,6 +11,7 @@
 #include "verify/semantics/exact_network.h"
 #include "verify/semantics/index.h"
 #include "verify/semantics/move.h"
+#include "verify/worst/worst_inputs.h"
 
 namespace lockstep::verify {
 namespace {
@@ -59,7 +60,7 @@ std::string explain_value(const Graph& graph, const StateDict& state, const Expl
   const OpenPlan plan(options.plan);
   const Format& format = network.format(place.layer);
   const std::int64_t element = element_of(place, format);
-  const Samples samples(network, {}, options);
+  const Samples samples(network, {}, options, worst_inputs_for(network, options));
   const Batch batch = sample_of(samples, place.sample);
   const NodeValues values = network.evaluate(batch, 1);
 

@@ -8,39 +8,6 @@
 #include "verify/semantics/rounding.h"
 
 namespace lockstep::verify {
-namespace {
-
-Reach reach_of_node(const Node& node, const Format& input, const Format& output) {
-  if (node.op == "linear")
-    return {.fan_in = input.element_count(),
-            .transposed = false,
-            .window = {},
-            .group_outputs = output.element_count(),
-            .group_inputs = input.element_count()};
-  const SlidingWindow window = sliding_window(node);
-  const HeightWidth in = spatial_extent(node, input.shape, window.axes);
-  const std::int64_t groups = node.integer("groups"), group_inputs = input.shape[0] / groups;
-  Reach reach;
-  reach.fan_in = group_inputs * window.kernel.height * window.kernel.width;
-  reach.transposed = node.op.starts_with("conv_transpose");
-  reach.window = {.kernel_h = window.kernel.height,
-                  .kernel_w = window.kernel.width,
-                  .stride_h = window.stride.height,
-                  .stride_w = window.stride.width,
-                  .dilation_h = window.dilation.height,
-                  .dilation_w = window.dilation.width,
-                  .pad_top = window.padding.height,
-                  .pad_left = window.padding.width};
-  reach.group_outputs = output.shape[0] / groups;
-  reach.group_inputs = group_inputs;
-  reach.in_height = in.height;
-  reach.in_width = in.width;
-  reach.out_width = output.shape.back();
-  return reach;
-}
-
-}  // namespace
-
 LinearTerms::LinearTerms(const Node& node, const NodeParameters& parameters,
                          const LinearConstants& constants, const Format& input,
                          const Format& output)

@@ -47,6 +47,8 @@ struct Reach {
 };
 
 Reach reach_of(const PlanOp& op, const VisibleTensor& input, const VisibleTensor& output);
+// The same of a convolution, transposed convolution or linear layer of the graph.
+Reach reach_of_node(const Node& node, const Format& input, const Format& output);
 
 // The index of weight k of channel `output_channel` in op.weights.
 std::int64_t weight_index(const PlanOp& op, const VisibleTensor& input, std::int64_t output_channel,

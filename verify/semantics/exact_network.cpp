@@ -245,6 +245,15 @@ NodeValues ExactNetwork::evaluate(const Batch& batch, std::int64_t samples) cons
   return values;
 }
 
+std::vector<std::string> unstable_layers(const ExactNetwork& network) {
+  std::vector<std::string> layers;
+  for (const Node& node : network.graph().nodes) {
+    const LinearConstants* const constants = network.constants(node.name);
+    if (constants != nullptr && !constants->float32_is_exact) layers.push_back(node.name);
+  }
+  return layers;
+}
+
 void share_range(std::int64_t count, const std::function<void(std::int64_t, std::int64_t)>& body) {
   if (count < 2) {
     body(0, count);

@@ -70,6 +70,10 @@ class ExactNetwork {
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 
+// Linear layers whose float32 sums may round, and then depend on the order of summation; in the
+// order of the graph.
+std::vector<std::string> unstable_layers(const ExactNetwork& network);
+
 // Calls body(first, last) for disjoint ranges that cover [0, count), on at most two threads. `body`
 // must not throw and must write to places of its own range only.
 void share_range(std::int64_t count, const std::function<void(std::int64_t, std::int64_t)>& body);
