@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 
+#include "compile/backends/c_source/aligned_input.h"
 #include "tests/compile/random_network.h"
 #include "tests/verify/recorded.h"
 #include "verify/semantics/index.h"
@@ -275,4 +276,52 @@ TEST_CASE("verify runs the inputs that were found, and names the sample of each 
   CHECK(without.worst_cases.empty());
   CHECK(without.samples == net.samples);
   CHECK(report.samples == net.samples + corners + std::ssize(worst.inputs) + 2);
+}
+
+TEST_CASE("the known answers of generated C are of inputs with the first sums at both ends") {
+  // The channels that have a window of their own: all, but for 'depthwise' with its four windows.
+  const std::vector<std::pair<std::string, std::size_t>> networks = {
+      {"bias12", 6}, {"depthwise", 4}, {"lenet_pt_bias20", 6}};
+  for (const auto& [name, channels_with_window] : networks) {
+    CAPTURE(name);
+    const Recorded net = read_recorded(name);
+    const verify::ExactNetwork network(net.graph, net.parameters);
+    const Compiled compiled = compile_network(net.graph, net.state, {});
+    const verify::Format& input = network.fed_format(net.graph.inputs[0].name);
+    const auto elements = at(input.element_count());
+    const std::vector<std::uint8_t> bits = backends::aligned_bits(compiled.program, 1 << 20);
+    REQUIRE(bits.size() == elements);
+    const Node& first = *std::ranges::find_if(
+        net.graph.nodes, [&](const Node& node) { return network.constants(node.name) != nullptr; });
+    const verify::LinearConstants& constants = *network.constants(first.name);
+    std::vector<verify::CodeRange> reached(at(constants.outputs), {INT64_MAX, INT64_MIN});
+    for (const std::uint8_t highest : {1, 0}) {
+      verify::FedCodes fed = {std::vector<std::int16_t>(elements)};
+      const std::size_t channels = at(input.shape[0]), plane = elements / channels;
+      for (std::size_t e = 0; e < elements; ++e)  // from (H,W,C) order
+        fed[0][e % channels * plane + e / channels] =
+            static_cast<std::int16_t>(bits[e] == highest ? input.hi : input.lo);
+      const verify::NodeValues values = network.evaluate(batch_of(network, fed), 1);
+      const std::vector<std::int64_t>& sums = values.find(first.name)->second.codes;
+      const std::size_t positions = sums.size() / at(constants.outputs);
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        verify::CodeRange& range = reached[i / positions];
+        range = {std::min(range.lo, sums[i]), std::max(range.hi, sums[i])};
+      }
+    }
+    std::size_t at_both_ends = 0;
+    for (std::size_t o = 0; o < reached.size(); ++o)
+      at_both_ends += reached[o] == constants.sum_ranges[o] ? 1 : 0;
+    CHECK(at_both_ends >= channels_with_window);
+    CHECK(backends::aligned_bits(compiled.program, 50).size() == 50);
+  }
+  // Nothing sums the input.
+  const Network pool = {"",
+                        parse_graph(R"({"format": "lockstep-graph", "version": 1, "name": "p",
+    "inputs": [{"name": "x", "shape": [1, 4, 4], "bits": 8, "decimal": 0}],
+    "nodes": [{"name": "m", "op": "max_pool2d", "inputs": ["x"], "attrs": {"kernel_size": 2}}],
+    "outputs": ["m"]})",
+                                    "p"),
+                        {}};
+  CHECK(backends::aligned_bits(compile_network(pool.graph, {}, {}).program, 100).empty());
 }
