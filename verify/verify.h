@@ -94,7 +94,7 @@ struct Options {
   std::optional<ProofOutcome> c_proof;            // that the C is the plan (verify/c_proof)
   std::optional<std::filesystem::path> c_folder;  // with the C that compile --emit-c wrote
   std::string c_prefix = "net";
-  std::vector<std::string> targets = {"host"};  // "host", "cortex-m4"; with c_folder not empty
+  std::vector<std::string> targets = {"host"};  // "host-all", "cortex-m4"; with c_folder not empty
   FloatPath* float_path = nullptr;              // null: the verdict says that it was not compared
   DataSource source;  // the caller's data, behind the batches given to verify_plan
   // Samples made up besides the data: this many random ones, and on top of them corner codes and

@@ -94,6 +94,18 @@ fs::path signature_file(const fs::path& certificate) {
   return checker::signature_path(certificate);
 }
 
+void require_certificate_place(const fs::path& certificate, const fs::path& private_key) {
+  const fs::path folder = fs::absolute(certificate).parent_path();
+  if (!fs::is_directory(folder))
+    throw InputError(
+        fmt::format("{}: there is no folder {}", certificate.string(), folder.string()));
+  try {
+    if (!private_key.empty()) checker::require_private_key(private_key);
+  } catch (const checker::BadFile& error) {
+    throw InputError(error.what());
+  }
+}
+
 void write_certificate(const CertificateRequest& request, const checker::Proof& proof,
                        const verify::Report& report) {
   try {

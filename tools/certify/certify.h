@@ -57,6 +57,11 @@ struct CertificateRequest {
 // Where the signature of a certificate lies.
 std::filesystem::path signature_file(const std::filesystem::path& certificate);
 
+// InputError where a certificate there, or a signature with that key (empty: none), will not be
+// possible; so that nobody waits for nothing.
+void require_certificate_place(const std::filesystem::path& certificate,
+                               const std::filesystem::path& private_key);
+
 // InputError when a file cannot be read or written, or the key is none.
 void write_certificate(const CertificateRequest& request, const checker::Proof& proof,
                        const verify::Report& report);

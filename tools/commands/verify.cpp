@@ -234,6 +234,7 @@ int verify_files(const VerifyArguments& arguments) {
   if (!arguments.certificate.empty()) {
     outputs.claim(arguments.certificate);
     outputs.claim(signature_file(arguments.certificate));
+    require_certificate_place(arguments.certificate, arguments.sign);
   }
   const Graph graph = read_graph(arguments.graph);
   const StateDict state = read_state_dict(arguments.weights);
@@ -372,11 +373,13 @@ Action add_verify(CLI::App& verb) {
       ->type_name("DATA");
   add_integer<std::int64_t>(verb, "--max-images", arguments->max_images, 0, 1'000'000'000,
                             "Use the first N images only (0: all)");
-  verb.add_option("--targets", arguments->targets,
-                  "Where to run the C of --c, comma-separated: host, cortex-m4")
+  verb.add_option(
+          "--targets", arguments->targets,
+          "Where to run the C of --c, comma-separated: host (gcc and clang, -O0 and -O3), host-all "
+          "(all levels), cortex-m4")
       ->needs(c_folder)
       ->delimiter(',')
-      ->check(CLI::IsMember({"host", "cortex-m4"}))
+      ->check(CLI::IsMember({"host", "host-all", "cortex-m4"}))
       ->capture_default_str()
       ->type_name("LIST");
   add_integer<std::int64_t>(verb, "--random", arguments->random_samples, 0, 1'000'000,

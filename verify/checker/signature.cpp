@@ -50,6 +50,10 @@ std::filesystem::path signature_path(const std::filesystem::path& file) {
   return file.string() + ".sig";
 }
 
+void require_private_key(const std::filesystem::path& private_key) {
+  read_key(private_key, PEM_read_bio_PrivateKey);
+}
+
 void sign_file(const std::filesystem::path& file, const std::filesystem::path& private_key) {
   const std::vector<std::byte> bytes = read_file(file, SIZE_MAX);
   const Key key = read_key(private_key, PEM_read_bio_PrivateKey);

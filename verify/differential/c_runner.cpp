@@ -106,13 +106,16 @@ std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CP
     throw InputError(fmt::format("C prefix '{}' is no C identifier", program.prefix));
   for (const char* extension : {".c", ".h", "_selftest.c"})
     read_file(program.folder / (program.prefix + extension));  // InputError names the missing file
-  if (targets.empty()) throw InputError("no target for the generated C; allowed: host, cortex-m4");
+  if (targets.empty())
+    throw InputError("no target for the generated C; allowed: host, host-all, cortex-m4");
   std::vector<CTarget> result;
   for (const std::string& target : targets) {
-    if (target == "host") {
+    if (target == "host" || target == "host-all") {
+      std::vector<const char*> levels = {"-O0", "-O3"};
+      if (target == "host-all") levels = {"-O0", "-O1", "-O2", "-O3", "-Os"};
       for (const char* compiler : {"gcc", "clang"}) {
         require_program(target, compiler);
-        for (const char* optimization : {"-O0", "-O3"})
+        for (const char* optimization : levels)
           result.push_back(
               {fmt::format("C {} {}", compiler, optimization), compiler, optimization, false});
       }
@@ -126,7 +129,8 @@ std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CP
             LOCKSTEP_PLUGIN_INSTALLED));
       result.push_back({"C cortex-m4 (qemu)", "arm-none-eabi-gcc", "-O3", true});
     } else {
-      throw InputError(fmt::format("target '{}' is unknown; allowed: host, cortex-m4", target));
+      throw InputError(
+          fmt::format("target '{}' is unknown; allowed: host, host-all, cortex-m4", target));
     }
   }
   return result;
