@@ -218,6 +218,46 @@ TEST_CASE("verify runs plan and C on raw bytes, those of a data set included") {
   for (const Json& path : report.at("paths")) CHECK(path.at("differing") == 0);
 }
 
+TEST_CASE("verify reports the search for worst-case inputs, and --explain finds them again") {
+  const Compiled net;
+  const std::vector<std::string> command = {kLockstep,   "verify",
+                                            "--graph",   (kNetwork / "graph.json").string(),
+                                            "--weights", (kNetwork / "state_dict.pt").string(),
+                                            "--plan",    net.plan(),
+                                            "--random",  "4"};
+  const auto with = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> all = command;
+    all.insert(all.end(), more.begin(), more.end());
+    return out_of(all);
+  };
+  const Json worst = Json::parse(with({"--json", "--quiet"})).at("worst_cases");
+  const std::int64_t ends = worst.at("ends"), attained = worst.at("attained_through_the_network");
+  CHECK(ends == 2 * worst.at("channels").get<std::int64_t>());
+  CHECK(worst.at("searched") == ends);
+  CHECK(worst.at("cases").size() == static_cast<std::size_t>(ends));
+  CHECK(attained >= 12);  // the first layer's
+  CHECK(attained < ends);
+  CHECK(worst.at("attained_by_the_layer_alone") == ends - attained);
+  CHECK(with({}).find("worst-case inputs  " + std::to_string(ends) + " of the " +
+                      std::to_string(ends) + " ends of ") != std::string::npos);
+
+  std::int64_t counted = 0, explained = 0;
+  for (const Json& one : worst.at("cases")) {
+    const bool by_network = one.at("attained_by") == "network";
+    CHECK(by_network == (one.at("bound") == one.at("attained")));
+    counted += by_network ? 1 : 0;
+    // A linear layer has one position only.
+    if (one.at("layer") != "fc" || explained++ > 0) continue;
+    const std::string place = "fc," + std::to_string(one.at("channel").get<int>()) + ",0,0";
+    const std::string sample = std::to_string(one.at("sample").get<int>());
+    CHECK(with({"--explain", place, "--sample", sample})
+              .find("accumulator       " +
+                    std::to_string(one.at("attained").get<std::int64_t>())) != std::string::npos);
+  }
+  CHECK(counted == attained);
+  CHECK(explained > 0);
+}
+
 TEST_CASE("verify makes wrong versions of the plan on request, and none goes unseen") {
   const Compiled net;
   const auto verify = [&](std::vector<std::string> more) {
