@@ -101,8 +101,8 @@ struct Options {
   // what the two searches below find. 0: none at all.
   std::int64_t random_samples = 64;
   // The search for inputs that drive the accumulators of all linear layers as near as possible to
-  // their ends (Report::worst_cases) takes about this many multiplications: some seconds at most. 0:
-  // no search.
+  // their ends (Report::worst_cases) takes about this many multiplications, some seconds at most;
+  // 0: no search.
   std::int64_t worst_case_work = std::int64_t{1} << 32;
   // How many inputs to try at most for a float32 sum that rounds, where a layer has sums that may.
   std::int64_t witness_tries = 256;
