@@ -3,12 +3,14 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "compile/graph/graph.h"
 #include "compile/graph/op_schema.h"
 #include "tests/support/input_error.h"
-#include "verify/checker/graph_file.h"
+#include "verify/checker/files.h"
 
 namespace lockstep::test {
 namespace {
@@ -16,22 +18,17 @@ namespace {
 using nlohmann::json;
 
 bool is_same(const checker::Node& a, const checker::Node& b) {
-  return a.op == b.op && a.integers == b.integers && a.numbers == b.numbers && a.words == b.words;
+  const auto is_same_wrap = [](const checker::Node& one, const checker::Node& other) {
+    return is_same(one, other);
+  };
+  return a.op == b.op && a.integers == b.integers && a.numbers == b.numbers && a.words == b.words &&
+         std::ranges::equal(a.wraps, b.wraps, is_same_wrap);
 }
 
-bool is_same(const checker::GraphFile& a, const checker::GraphFile& b) {
-  const auto is_same_wrap = [](const std::optional<checker::Node>& one,
-                               const std::optional<checker::Node>& other) {
-    return one.has_value() == other.has_value() && (!one || is_same(*one, *other));
-  };
-  for (std::size_t i = 0; i < a.wraps.size(); ++i)
-    if (!is_same(a.model.nodes[i], b.model.nodes[i]) ||
-        !is_same_wrap(a.wraps[i].quantize, b.wraps[i].quantize) ||
-        !is_same_wrap(a.wraps[i].prune, b.wraps[i].prune))
-      return false;
-  const checker::Input &x = a.model.inputs[0], &y = b.model.inputs[0];
-  return x.shape == y.shape && x.bits == y.bits && x.decimal == y.decimal &&
-         x.raw.has_value() == y.raw.has_value() &&
+bool is_same(const checker::Model& a, const checker::Model& b) {
+  const checker::Input &x = a.inputs[0], &y = b.inputs[0];
+  return is_same(a.nodes[0], b.nodes[0]) && x.shape == y.shape && x.bits == y.bits &&
+         x.decimal == y.decimal && x.raw.has_value() == y.raw.has_value() &&
          (!x.raw ||
           (x.raw->scale == y.raw->scale && x.raw->mean == y.raw->mean && x.raw->std == y.raw->std));
 }
@@ -46,7 +43,7 @@ void compare(const json& graph, Tally& tally) {
   CAPTURE(text);
   std::string canonical;
   const std::string refusal = input_error_of([&] { canonical = to_json(parse_graph(text, "g")); });
-  std::optional<checker::GraphFile> file;
+  std::optional<checker::Model> file;
   std::string reason = "(none)";
   try {
     file = checker::parse_graph(text, "g");
@@ -188,6 +185,8 @@ TEST_CASE("graph inputs: bits, decimals, shapes and raw bytes at all limits, lik
         std::tuple("shape", 1.0, 65536.0), std::tuple("raw", 0., 1.)})
     for (const json& value : candidates(lo, hi)) try_input(field, value);
   try_input("raw", json::object());
+  try_input("raw", {{"scale", {1, 1, 1, 8.5e6}}});  // one channel leaves 32 bits
+  try_input("raw", {{"std", {1, 1e-30, 1, 1}}});
   for (const char* const number : {"scale", "mean", "std"})
     for (const double least : {0.0, 1e-30, 1.0, 1e7, 8421504.0, 1e30})
       for (const double factor : {-1.0, 0.99, 1.0, 1.01}) {
