@@ -65,9 +65,10 @@ int parse_and_check(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return fail(kBadInput, std::string(error.what()) + " (see lockstep check --help)");
   }
-  std::ostringstream text;
-  const std::string of_c = check_c(check_certificate(certificate, places, text));
-  std::cout << text.str() << of_c;
+  std::ostringstream out;
+  const std::string of_c = check_c(check_certificate(certificate, places, out));
+  std::string text = out.str();
+  std::cout << text.insert(text.find('\n') + 1, of_c);
   return kHolds;
 }
 
