@@ -256,6 +256,16 @@ TEST_CASE("what the C says about itself must be what the plan says") {
   CHECK(contains(objection(changed), "net_outputs is another list"));
 }
 
+TEST_CASE("a table of decimals is read as decimal_count says") {
+  const Made c = made("cw_act_into_conv");
+  try_changes(c, {{"net_tensors[", "6u, 8u, 8u, 0u, net_decimals1", "6u, 8u, 8u, 0u, net_decimals2",
+                   ""},  // the same numbers
+                  {"net_tensors[", "{\"q1\", 1, 8, 3, 0,", "{\"q1\", 1, 8, 3, 1,", "decimals"},
+                  {"net_tensors[", "{\"q1\", 1, 8, 3, 0,", "{\"q1\", 1, 8, 3, 2,", "decimal_count"},
+                  {"net_tensors[", "{\"q3\", 1, 8, 3, 1,", "{\"q3\", 1, 8, 3, 0,", "decimals"},
+                  {"net_decimals1[6]", "8, 6}", "8, 7}", "decimals"}});
+}
+
 TEST_CASE("C that is written in another way is proved") {
   try_changes(made("bias12"),
               {

@@ -226,6 +226,27 @@ TEST_CASE("recorded networks: the same numbers as the other readers") {
   }
 }
 
+TEST_CASE("graphs whose batch norm leaves float32 are refused, and no others") {
+  const std::string graph = R"({"format": "lockstep-graph", "version": 1, "name": "norm",
+    "inputs": [{"name": "x", "shape": [2, 3]}], "outputs": ["y"],
+    "nodes": [{"name": "y", "op": "batch_norm1d", "inputs": ["x"],
+               "attrs": {"num_features": 2, "eps": 0}}]})";
+  Files files;
+  const auto is_refused = [&](float weight, float mean, float variance) {
+    StateBuilder state;
+    state.batch_norm("y.", {1, weight}, {0, 0}, {0, mean}, {1, variance});
+    CHECK(files.disagreement(graph, to_safetensors(state.take())) == "");
+    return files.was_refused;
+  };
+  CHECK(!is_refused(1, 0, 1));
+  CHECK(!is_refused(3e38F, 0, 1));
+  CHECK(is_refused(3e38F, 0, 0.25F));
+  CHECK(is_refused(-3e38F, 0, 0.25F));
+  CHECK(is_refused(1e20F, 1e20F, 1));  // the offset alone
+  CHECK(is_refused(1, 0, 0));
+  CHECK(is_refused(0, 0, 0));
+}
+
 TEST_CASE("changed graphs are refused, or understood, like by the other readers") {
   try_changes(1000, [](Files& files, const Network& network, Random& random) {
     json graph = changed(json::parse(graph_of(network)), random);

@@ -338,6 +338,26 @@ TEST_CASE("truncated and extended plans are refused, resealed or not") {
   }
 }
 
+TEST_CASE("a name ends inside the plan, whatever lies behind it in memory") {
+  const std::vector<std::uint8_t> whole = testing::small_network();
+  for (const bool is_terminated : {false, true}) {
+    CAPTURE(is_terminated);
+    AlignedBytes bytes(whole.size() + 64);  // all zeros behind the plan
+    std::memcpy(bytes.data(), whole.data(), whole.size());
+    std::memcpy(bytes.data() + whole.size(), is_terminated ? "abc" : "abcd", 4);
+    const auto size = static_cast<std::uint32_t>(whole.size() + 4);
+    const auto name = static_cast<std::uint32_t>(whole.size());
+    std::memcpy(bytes.data() + offsetof(intrt_plan_header, total_bytes), &size, 4);
+    std::memcpy(bytes.data() + offsetof(intrt_plan_header, name_offset), &name, 4);
+    testing::reseal(bytes.data(), size);
+    const auto plan = span_of(bytes).first(size);
+    if (is_terminated)
+      CHECK(checker::read_plan(plan).name == "abc");
+    else
+      CHECK_THROWS_AS(checker::read_plan(plan), checker::BadFile);
+  }
+}
+
 TEST_CASE("every bit of a plan is guarded by the checksum") {
   AlignedBytes bytes(testing::small_network());
   for (std::size_t i = 0; i < bytes.size(); ++i)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 
 #include "intrt/plan_format.h"
 
@@ -52,12 +53,13 @@ class Interface {
       throw checker::Failure{true, layer, "C", fmt::format("the C's table of tensors: {}", text)};
   }
 
-  // The numbers of a member that is a table of this type, or nothing where it is 0.
-  std::vector<Int> list(const Entry& entry, const Type& type) const {
-    if (entry.kind == Entry::Kind::kNumber && entry.number == 0) return {};
-    if (entry.kind != Entry::Kind::kTable) return {-1, -1, -1};  // no plan has these
+  // The numbers of a member that is a table of this type, none where it is 0; nothing for any
+  // other.
+  std::optional<std::vector<Int>> list(const Entry& entry, const Type& type) const {
+    if (entry.kind == Entry::Kind::kNumber && entry.number == 0) return std::vector<Int>();
+    if (entry.kind != Entry::Kind::kTable) return std::nullopt;
     const Table& table = source_.tables[static_cast<std::size_t>(entry.number)];
-    return table.element == type ? table.numbers : std::vector<Int>{-1, -1, -1};
+    return table.element == type ? std::optional(table.numbers) : std::nullopt;
   }
 
   void compare(const PlanTensor& tensor, std::size_t t) const {
@@ -83,17 +85,21 @@ class Interface {
       require_member(
           members[i + 1].kind == Entry::Kind::kNumber && members[i + 1].number == numbers[i].second,
           numbers[i].first);
-    std::vector<Int> found = list(members[9], {false, 8, true});
-    if (has_one_decimal && found.size() == 1) found.resize(decimals.size(), found[0]);
-    require_member(std::ranges::equal(found, decimals), "decimals");
-    const std::vector<Int> offsets = list(members[10], {false, 32, false});
-    require_member(std::ranges::equal(offsets, tensor.offsets,
-                                      [](Int bits, float offset) {
-                                        return bits == std::bit_cast<std::uint32_t>(offset);
-                                      }),
+    auto found = list(members[9], {false, 8, true});
+    require_member(found && !found->empty(), "decimals");
+    // Who reads the C takes the first one for all channels, whatever follows it.
+    if (has_one_decimal) found = std::vector<Int>(decimals.size(), (*found)[0]);
+    require_member(std::ranges::equal(*found, decimals), "decimals");
+    const auto offsets = list(members[10], {false, 32, false});
+    require_member(offsets && std::ranges::equal(*offsets, tensor.offsets,
+                                                 [](Int bits, float offset) {
+                                                   return bits ==
+                                                          std::bit_cast<std::uint32_t>(offset);
+                                                 }),
                    "offsets");
-    const std::vector<Int> map = list(members[11], {false, 16, false});
-    require_member(tensor.has_map ? map == tensor.channel_of : map.empty(), "channel_map");
+    const auto map = list(members[11], {false, 16, false});
+    require_member(map && (tensor.has_map ? *map == tensor.channel_of : map->empty()),
+                   "channel_map");
     const Int flags = (tensor.is_input ? INTRT_TENSOR_INPUT : 0U) |
                       (tensor.is_output ? INTRT_TENSOR_OUTPUT : 0U) |
                       (tensor.is_named ? INTRT_TENSOR_NAMED : 0U);

@@ -1,10 +1,13 @@
-#include "tools/bench/c_mutation.h"
-
+// The mutation score of the proof of generated C: what it accepts of changed C computes the same.
+// The networks are random ones with so few input bits that every input can be run.
+//
+// LOCKSTEP_C_MUTANTS and LOCKSTEP_FUZZ_SEED widen a run.
+#include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include <atomic>
-#include <future>
+#include <cstdlib>
 #include <optional>
+#include <string>
 
 #include "compile/compile.h"
 #include "compile/support/error.h"
@@ -16,7 +19,7 @@
 #include "verify/differential/private_folder.h"
 #include "verify/mutate/c_score.h"
 
-namespace lockstep::bench {
+namespace lockstep::test {
 namespace {
 
 constexpr std::int64_t kMostBits = 14, kMutantsPerNetwork = 80;
@@ -36,11 +39,11 @@ static void take(const void *data, size_t size) {
 static void take_tables(void) {
   for (unsigned i = 0; i < NET_TENSOR_COUNT; ++i) {
     const net_tensor *t = &net_tensors[i];
-    const uint32_t numbers[] = {t->type, t->bits, t->logical_rank, t->decimal_count, t->channels,
+    const uint32_t numbers[] = {t->type, t->bits, t->logical_rank, t->decimal_count > 1, t->channels,
                                 t->height, t->width, t->arena_offset, t->flags};
     take(t->name, strlen(t->name));
     take(numbers, sizeof numbers);
-    take(t->decimals, t->decimal_count == 1 ? 1 : t->channels);
+    for (uint32_t c = 0; c < t->channels; ++c) take(&t->decimals[t->decimal_count == 1 ? 0 : c], 1);
     if (t->offsets) take(t->offsets, 4 * t->channels);
     if (t->channel_map) take(t->channel_map, 2 * t->channels);
   }
@@ -127,7 +130,7 @@ std::string run_all(const Subject& subject, const std::string& source) {
 
 // Nothing for a network that the compiler refuses, or that has too many inputs to try them all.
 std::optional<Subject> subject_of(std::uint64_t seed) {
-  const test::Network network = test::random_graph(seed);
+  const Network network = random_graph(seed);
   try {
     const Compiled compiled = compile_network(network.graph, network.state, {});
     Subject subject{fmt::format("random {}", seed), "", "", checker::read_plan(compiled.plan)};
@@ -155,25 +158,24 @@ mutate::Score score_of(const Subject& subject, std::int64_t count, std::uint64_t
                           .run_all = [&](const std::string& c) { return run_all(subject, c); }});
 }
 
-}  // namespace
-
-mutate::Score c_mutation_score(std::int64_t mutants, std::uint64_t seed, int jobs) {
-  std::vector<Subject> subjects;
-  const std::int64_t networks = (mutants + kMutantsPerNetwork - 1) / kMutantsPerNetwork;
-  for (std::uint64_t number = 0; static_cast<std::int64_t>(subjects.size()) < networks; ++number)
-    if (auto subject = subject_of(number)) subjects.push_back(std::move(*subject));
-  std::vector<mutate::Score> scores(subjects.size());
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < subjects.size(); i = next++)
-      scores[i] = score_of(subjects[i], (mutants + networks - 1) / networks, seed + i);
-  };
-  std::vector<std::future<void>> workers;
-  for (int job = 0; job < jobs; ++job) workers.push_back(std::async(std::launch::async, work));
-  for (std::future<void>& worker : workers) worker.get();
-  mutate::Score sum;
-  for (const mutate::Score& score : scores) sum += score;
-  return sum;
+std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-}  // namespace lockstep::bench
+}  // namespace
+
+TEST_CASE("changed C that the proof accepts gives the same outputs on every input") {
+  const auto mutants = static_cast<std::int64_t>(setting("LOCKSTEP_C_MUTANTS", 800));
+  const std::uint64_t seed = setting("LOCKSTEP_FUZZ_SEED", 1);
+  mutate::Score sum;
+  for (std::uint64_t number = 0; sum.total().made < mutants; ++number)
+    if (const auto subject = subject_of(number))
+      sum += score_of(*subject, kMutantsPerNetwork, seed + number);
+  MESSAGE(mutate::to_text(sum));
+  CHECK(sum.survivors.empty());
+  CHECK(sum.total().unjudged > mutants / 2);
+  CHECK(sum.total().equal > mutants / 20);
+}
+
+}  // namespace lockstep::test
