@@ -256,7 +256,9 @@ void edit_bytes(const std::vector<std::uint8_t>& plan, Tally& tally) {
   AlignedBytes bytes(plan);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     const std::uint8_t original = bytes.data()[i];
-    for (const int change : {1, 2, 4, 8, 16, 32, 64, 128, 255, int{original}, original ^ 127}) {
+    // One bit each, all, and to the limits of shifts and sizes.
+    for (const int change : {1, 2, 4, 8, 16, 32, 64, 128, 255, int{original}, original ^ 127,
+                             original ^ 30, original ^ 31, original ^ 62, original ^ 63}) {
       if (change == 0) continue;
       CAPTURE(i);
       CAPTURE(change);

@@ -1,7 +1,9 @@
 // What the checker's proof must catch, on models and plans made by hand and on compiled ones in
 // which a single number was changed.
 #include <doctest/doctest.h>
+
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <filesystem>
 #include <optional>
@@ -227,6 +229,57 @@ TEST_CASE("a threshold that is off by one is found") {
       changed.ops[0].post.scales[0].thresholds[i] += step;
       CHECK(broken(sum.model, changed) == "post-op");
     }
+}
+
+TEST_CASE("steps that fall are compared without looking at every accumulator") {
+  // floor(-x / 2^20) in 2 bits; x reaches 4,200 * 127 * 128 > 2^26.
+  Sum sum(4200, 127, false);
+  checker::Node norm;
+  norm.name = norm.op = "batch_norm1d";
+  norm.inputs = {1};
+  norm.scale = {-0x1p-20F};
+  norm.offset = {0};
+  checker::Node quantize;
+  quantize.name = quantize.op = "quantize";
+  quantize.inputs = {2};
+  quantize.quantize = checker::Decimals{{0}, 0};
+  quantize.bits = 2;
+  quantize.rounding = checker::Rounding::kFloor;
+  sum.model.nodes.push_back(norm);
+  sum.model.nodes.push_back(quantize);
+  sum.model.outputs = {3};
+  checker::PlanTensor& output = sum.plan.tensors.back();
+  output.name = "quantize";
+  output.bits = 2;
+  output.bytes = 1;
+  checker::Post& post = sum.plan.ops[0].post;
+  post.kind = checker::PostKind::kScale;
+  constexpr Int kStep = Int{1} << 20;
+  post.scales = {{0, 0, 0, -2, 1, {1 - kStep, 1, 1 + kStep}, {1, 0, -1, -2}}};
+  CHECK(broken(sum.model, sum.plan).empty());
+  for (std::size_t i = 0; i < 3; ++i)
+    for (const Int step : {-1, 1}) {
+      checker::Plan changed = sum.plan;
+      changed.ops[0].post.scales[0].thresholds[i] += step;
+      CHECK(broken(sum.model, changed) == "post-op");
+    }
+}
+
+TEST_CASE("a transposed convolution that leaves nothing has no meaning") {
+  Recorded network("gan_convtranspose");
+  const auto node = std::ranges::find_if(network.model.nodes, [](const checker::Node& one) {
+    return one.op.starts_with("conv_transpose");
+  });
+  REQUIRE(node != network.model.nodes.end());
+  node->integers["padding"] = {50, 50};
+  try {
+    checker::prove(network.model, network.plan);
+    FAIL("proved");
+  } catch (const checker::Failure& failure) {
+    CHECK(failure.is_unknown);
+    CHECK(failure.layer == node->name);
+    CHECK(failure.obligation == "shapes");
+  }
 }
 
 TEST_CASE("a quantize that is not defined everywhere is not proved") {
