@@ -85,4 +85,30 @@ TEST_CASE("each move is proved with its own attributes, and with no others") {
   }
 }
 
+TEST_CASE("a product is proved with its factors in any order, and with no others") {
+  const std::string graph =
+      R"({"format": "lockstep-graph", "version": 1, "name": "products", "outputs": ["pair", "square"],
+          "inputs": [{"name": "x", "shape": [2, 3], "bits": 4}, {"name": "z", "shape": [2, 3], "bits": 4}],
+          "nodes": [{"name": "pair", "op": "mul", "inputs": ["x", "z"]},
+                    {"name": "square", "op": "mul", "inputs": ["x", "x"]}]})";
+  const checker::Model model = model_of(graph);
+  const checker::Plan plan =
+      checker::read_plan(compile_network(parse_graph(graph, "g"), {}, {}).plan);
+  REQUIRE(is_proved(model, plan));
+  REQUIRE(plan.ops.size() == 2);
+  const std::size_t pair = plan.ops[0].inputs[0] == plan.ops[0].inputs[1] ? 1 : 0;
+  const std::size_t x = plan.ops[pair].inputs[0], z = plan.ops[pair].inputs[1];
+  for (const std::size_t a : {x, z})
+    for (const std::size_t b : {x, z}) {
+      CAPTURE(a);
+      CAPTURE(b);
+      checker::Plan changed = plan;
+      changed.ops[pair].inputs = {a, b};
+      CHECK(is_proved(model, changed) == (a != b));
+      changed = plan;
+      changed.ops[1 - pair].inputs = {a, b};
+      CHECK(is_proved(model, changed) == (a == x && b == x));
+    }
+}
+
 }  // namespace lockstep::test
