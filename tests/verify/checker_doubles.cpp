@@ -1,6 +1,6 @@
-// Stand-ins for the reader of models and for the proofs, so that the tests of certificates depend on
-// none: a model is the text of its two files, and what is "proved" of it depends on every part; C is
-// proved where it does not say "wrong".
+// Stand-ins for the reader of models and for the proofs, so that the tests of certificates depend
+// on none: a model is the text of its two files, and what is "proved" of it depends on every part;
+// C is proved where it does not say "wrong".
 #include <fstream>
 #include <iterator>
 

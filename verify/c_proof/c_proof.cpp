@@ -8,8 +8,8 @@
 #include <optional>
 #include <tuple>
 
-#include "intrt/arith.h"
 #include "verify/c_proof/arithmetic_text.h"
+#include "verify/c_proof/functions.h"
 #include "verify/c_proof/interface.h"
 #include "verify/c_proof/machine.h"
 #include "verify/plan_meaning/plan_meaning.h"
@@ -25,47 +25,11 @@ using plan_meaning::Interval;
 using plan_meaning::Meaning;
 using plan_meaning::Term;
 
-constexpr Int kMostLooks = Int{1} << 24;
 constexpr std::size_t kMostNames = 6;  // that conditions ask compilers for
 // Nodes of the C for each product and each element of the plan, at most; only a bound.
 constexpr Int kNodesPerProduct = 200, kNodesPerElement = 2000, kNodesAtLeast = 1'000'000;
 
 std::size_t at(Int i) { return static_cast<std::size_t>(i); }
-
-// Two monotone functions: where both are constant between two places, they are equal there.
-class MonotoneComparison {
- public:
-  // Whether f(x) == g(x) on [lo, hi]; nothing where that takes too many looks.
-  template <typename F, typename G>
-  std::optional<bool> agree(const F& f, const G& g, Int lo, Int hi) {
-    const bool result = agree(f, g, lo, hi, f(lo), f(hi), g(lo), g(hi));
-    return looks_left_ < 0 ? std::nullopt : std::optional(result);
-  }
-
- private:
-  template <typename F, typename G>
-  bool agree(const F& f, const G& g, Int lo, Int hi, Int f_lo, Int f_hi, Int g_lo, Int g_hi) {
-    if (f_lo != g_lo || f_hi != g_hi || --looks_left_ < 0) return false;
-    if (f_lo == f_hi || hi - lo <= 1) return true;
-    const Int middle = lo + (hi - lo) / 2, f_middle = f(middle), g_middle = g(middle);
-    return agree(f, g, lo, middle, f_lo, f_middle, g_lo, g_middle) &&
-           agree(f, g, middle, hi, f_middle, f_hi, g_middle, g_hi);
-  }
-
-  Int looks_left_ = kMostLooks;
-};
-
-int rounding_of(checker::Rounding rounding) {
-  switch (rounding) {
-    case checker::Rounding::kTowardZero:
-      return INTRT_ROUND_TOWARD_ZERO;
-    case checker::Rounding::kFloor:
-      return INTRT_ROUND_FLOOR;
-    case checker::Rounding::kHalfEven:
-      break;
-  }
-  return INTRT_ROUND_HALF_EVEN;
-}
 
 // At most how many products an operator takes for an element of its output.
 Int products_per_element(const Plan& plan, const PlanOp& op) {
@@ -404,43 +368,10 @@ class Judge : public Arena {
         compared_.try_emplace({channel, is_kept, range.lo, range.hi, chain, difference}, false);
     if (!is_new) return entry->second;
     ++facts_.functions;
-    const auto f = [&](Int x) { return is_kept ? meaning_->apply(channel, x) : 0; };
-    const auto g = [&](Int x) { return chains_.apply(chain, x + difference); };
-    const auto [lo, hi] = range;
-    std::optional<bool> result;
-    if (is_kept && difference == 0 && is_written_alike(channel, chain)) {
-      result = true;
-    } else if ((!is_kept || meaning_->is_monotone(channel)) && chains_.is_monotone(chain)) {
-      result = MonotoneComparison().agree(f, g, lo, hi);
-    } else if (hi - lo < kMostLooks) {
-      result = true;
-      for (Int x = lo; x <= hi && *result; ++x) result = f(x) == g(x);
-    }
+    const Made made{*meaning_, *op(), channel, is_kept};
+    const std::optional<bool> result = gives(made, range, chains_, chain, difference);
     if (!result) fail(line, fmt::format("channel {}: a function of too many sums", channel));
     return entry->second = *result;
-  }
-
-  // Whether the C's function is the plan's, number by number.
-  bool is_written_alike(Int channel, int chain) const {
-    const checker::Post& post = op()->post;
-    if (op()->code == OpCode::kTable) return false;
-    if (post.kind == checker::PostKind::kNone) return chain == 0;
-    if (post.kind == checker::PostKind::kShift) {
-      const std::optional<Chains::Shift> shift = chains_.as_shift(chain);
-      return shift && shift->shift == post.shifts[at(channel)] && shift->lo == post.lo &&
-             shift->hi == post.hi &&
-             (shift->shift <= 0 || shift->rounding == rounding_of(post.rounding));
-    }
-    const checker::ScaleStep& scale = post.scales[at(channel)];
-    const Step* const step = chains_.only_step(chain);
-    if (step == nullptr) return false;
-    if (!scale.thresholds.empty())
-      return step->kind == Step::Kind::kStep &&
-             std::ranges::equal(chains_.thresholds(*step), scale.thresholds) &&
-             std::ranges::equal(chains_.codes(*step), scale.codes);
-    return *step == Step{Step::Kind::kScale,
-                         {scale.multiplier, scale.addend, scale.shift, rounding_of(post.rounding),
-                          scale.lo, scale.hi}};
   }
 
   const Plan& plan_;

@@ -122,7 +122,8 @@ void Function::scale_function(const Scale& scale) {
     text_.line("return intrt_step(acc, {}, {}u, {});", threshold_name, thresholds.size(),
                code_name);
   } else if (any_steps) {
-    text_.line("const uint32_t first = {0}_first_step[c], count = {0}_first_step[c + 1] - first;", name_);
+    text_.line("const uint32_t first = {0}_first_step[c], count = {0}_first_step[c + 1] - first;",
+               name_);
     if (!all_steps) text_.line("if (count == 0) return {};", scaled);
     text_.line("return intrt_step(acc, {} + first, count, {} + first + c);", threshold_name,
                code_name);
