@@ -1,11 +1,15 @@
 // Plans whose tensors hold some channels only: understood where the channels that are left out are
 // dead or the same for every input, refuted with the layer's name where anything about it is wrong.
+#include <algorithm>
 #include <set>
 
 #include "compile/support/files.h"
 #include "tests/support/temporary_folder.h"
 #include "tests/verify/channel_net.h"
 #include "tests/verify/judge.h"
+#include "verify/checker/model.h"
+#include "verify/checker/plan.h"
+#include "verify/checker/proof.h"
 #include "verify/differential/differential.h"
 
 using namespace lockstep;
@@ -190,6 +194,50 @@ TEST_CASE("every changed byte of a channel map is noticed") {
     MESSAGE(tally.text());
     CHECK(kinds.contains("channel map"));
   }
+}
+
+TEST_CASE("constants of different grids are added up, whatever they are") {
+  for (const float bias : {0.0F, 1.0F / 64, -1.0F / 64, 0.25F}) {
+    CAPTURE(bias);
+    Net net("3,4,4");
+    const auto all = [](std::int64_t, std::int64_t) { return true; };
+    net.weighted("c1", "conv2d", "x", R"("in_channels":3,"out_channels":2,"kernel_size":1)",
+                 {2, 3, 1, 1}, all, {0.5F, 0.75F});
+    net.quantize("q1", "c1", {4, 3});
+    net.weighted("c2", "conv2d", "q1", R"("in_channels":2,"out_channels":2,"kernel_size":1)",
+                 {2, 2, 1, 1}, none, {bias, bias});
+    net.quantize("q2", "c2");
+    net.finish({"q2"});
+    const TemporaryFolder folder;
+    write_file_atomically(folder / "graph.json", to_json(net.graph));
+    write_file_atomically(folder / "state.safetensors", to_safetensors(net.state));
+    try {
+      checker::prove(checker::read_model(folder / "graph.json", folder / "state.safetensors"),
+                     checker::read_plan(net.compiled.plan));
+    } catch (const checker::Failure& failure) {
+      FAIL_CHECK(failure.text);
+    }
+  }
+}
+
+TEST_CASE("a constant is not taken for what it is multiplied by") {
+  Net net("2,4,4");
+  net.weighted("c1", "conv2d", "x", R"("in_channels":2,"out_channels":2,"kernel_size":1)",
+               {2, 2, 1, 1}, [](std::int64_t, std::int64_t) { return true; }, {0.5F, 0.75F});
+  net.quantize("q1", "c1");
+  net.node("y", "mul", {"q1", "x"});
+  net.finish({"y"});
+  const TemporaryFolder folder;
+  write_file_atomically(folder / "graph.json", to_json(net.graph));
+  write_file_atomically(folder / "state.safetensors", to_safetensors(net.state));
+  const checker::Model model =
+      checker::read_model(folder / "graph.json", folder / "state.safetensors");
+  checker::Plan plan = checker::read_plan(net.compiled.plan);
+  CHECK_NOTHROW(checker::prove(model, plan));
+  const auto product = std::ranges::find(plan.ops, checker::OpCode::kMul, &checker::PlanOp::code);
+  REQUIRE(product != plan.ops.end());
+  product->inputs[1] = product->inputs[0];
+  CHECK_THROWS_AS(checker::prove(model, plan), checker::Failure);
 }
 
 TEST_CASE("generated C with left-out channels agrees, in its layer probes, too") {

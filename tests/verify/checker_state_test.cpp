@@ -166,6 +166,23 @@ TEST_CASE("what torch.save writes is read to the last bit, and what is no state 
   }
 }
 
+TEST_CASE("safetensors may have texts of their own, and nothing else without a tensor") {
+  const auto accepted = [](const std::string& metadata) {
+    const std::string header = "{\"__metadata__\":" + metadata +
+                               ",\"w\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+    std::string file(8, '\0');
+    file[0] = static_cast<char>(header.size());
+    file += header + "x";
+    return both_accept(std::vector<std::byte>(std::as_bytes(std::span(file)).begin(),
+                                              std::as_bytes(std::span(file)).end()),
+                       "s.safetensors", parse_safetensors);
+  };
+  CHECK(accepted("{}") == true);
+  CHECK(accepted("{\"format\":\"pt\"}") == true);
+  for (const char* const other : {"{\"format\":1}", "[]", "\"pt\"", "null"})
+    CHECK(accepted(other) == false);
+}
+
 TEST_CASE("programs that nest deeply, hold themselves or are endless do no harm") {
   const auto accepted = [](const std::string& program) {
     const ZipInput entries[] = {{"a/data.pkl", std::as_bytes(std::span(program))},
@@ -181,6 +198,9 @@ TEST_CASE("programs that nest deeply, hold themselves or are endless do no harm"
   CHECK(accepted("]" + repeated('\x94', 100) + "N" + repeated('\x85', 1000) + "a0.") == false);
   CHECK(accepted("N" + repeated('\x85', 2'600'000) + ".") == false);
   CHECK(accepted("N" + repeated('\x94', 2'600'000) + ".") == false);
+  std::string pushed_and_popped;
+  for (int i = 0; i < 2'600'000; ++i) pushed_and_popped += "N0";
+  CHECK(accepted(pushed_and_popped + "}.") == false);
   CHECK(accepted(repeated('N', 1'000'001)) == false);
   CHECK(accepted(repeated('(', 1'000'001)) == false);
   for (const std::string program : {"", "N", "K", "X\xff\xff\xff\xff", "cabc\ndef",

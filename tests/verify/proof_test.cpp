@@ -141,11 +141,52 @@ TEST_CASE("float32 is the reference up to 2^24 steps, and double from there") {
   CHECK(proof_of(4608).unstable_layers == std::vector<std::string>{"fc"});
 }
 
+TEST_CASE("nothing computes with what a softmax changes") {
+  Sum sum(4, 3, true);
+  checker::Node softmax;
+  softmax.name = softmax.op = "softmax";
+  softmax.integers = {{"dim", {1}}};
+  softmax.inputs = {1};
+  sum.model.nodes.insert(sum.model.nodes.begin() + 1, softmax);
+  sum.model.nodes[2].inputs = {2};
+  sum.model.outputs = {3};
+  try {
+    checker::prove(sum.model, sum.plan);
+    FAIL("proved");
+  } catch (const checker::Failure& failure) {
+    CHECK(failure.is_unknown);
+    CHECK(failure.layer == "fc");
+    CHECK(failure.obligation == "operators");
+  }
+}
+
 TEST_CASE("no sum may leave 32 bits") {
   const Sum largest(131'071, -128, false), beyond(131'072, -128, false);
   CHECK(broken(largest.model, largest.plan).empty());
   CHECK(checker::prove(largest.model, largest.plan).layers[0].channels[0].bound == 2'147'467'264);
   CHECK(broken(beyond.model, beyond.plan) == "no overflow");
+}
+
+TEST_CASE("a graph whose products leave 64 bits has no proof") {
+  Sum sum(4, 3, false);
+  const auto square = [&](std::size_t value) {
+    checker::Node mul;
+    mul.name = "square" + std::to_string(value);
+    mul.op = "mul";
+    mul.inputs = {value, value};
+    sum.model.nodes.push_back(mul);
+    sum.model.outputs = {sum.model.value_count() - 1};
+  };
+  // Of 128: 2^14, 2^28, 2^56, 2^112.
+  for (std::size_t value : {0, 2, 3, 4}) square(value);
+  try {
+    checker::prove(sum.model, sum.plan);
+    FAIL("proved");
+  } catch (const checker::Failure& failure) {
+    CHECK(failure.is_unknown);
+    CHECK(failure.layer == "square4");
+    CHECK(failure.obligation == "no overflow");
+  }
 }
 
 TEST_CASE("a tensor that is still to be read is not written over") {

@@ -6,12 +6,15 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
+#include <span>
 #include <tuple>
 
 #include "verify/c_proof/arithmetic_text.h"
 #include "verify/c_proof/functions.h"
 #include "verify/c_proof/interface.h"
 #include "verify/c_proof/machine.h"
+#include "verify/checker/signature.h"
 #include "verify/plan_meaning/plan_meaning.h"
 
 namespace lockstep::c_proof {
@@ -390,22 +393,18 @@ class Judge : public Arena {
   std::map<std::tuple<Int, bool, Int, Int, int, Int>, bool> compared_;  // of the operator at hand
 };
 
-// Whether two preprocessed texts say the same: but for __attribute__((unused)), token by token.
-bool is_alike(const std::vector<Token>& a, const std::vector<Token>& b) {
+// Equal for preprocessed texts that say the same: but for __attribute__((unused)), token by token.
+std::string digest_of(const std::vector<Token>& tokens) {
   constexpr std::ptrdiff_t kAttribute = 6;
-  const auto skip = [](auto at, auto end) {
-    while (at != end && at->text == "__attribute__" && end - at > kAttribute &&
-           (at + 3)->text == "unused")
-      at += kAttribute;
-    return at;
-  };
-  auto i = a.begin(), k = b.begin();
-  for (;;) {
-    i = skip(i, a.end());
-    k = skip(k, b.end());
-    if (i == a.end() || k == b.end()) return i == a.end() && k == b.end();
-    if ((i++)->text != (k++)->text) return false;
+  std::string text;
+  for (auto token = tokens.begin(); token != tokens.end(); ++token) {
+    const bool is_unused = token->text == "__attribute__" && tokens.end() - token > kAttribute &&
+                           (token + 3)->text == "unused";
+    if (is_unused) token += kAttribute;
+    text += token->text;
+    text += '\n';
   }
+  return checker::sha256(std::as_bytes(std::span(text)));
 }
 
 }  // namespace
@@ -413,7 +412,7 @@ bool is_alike(const std::vector<Token>& a, const std::vector<Token>& b) {
 Facts prove_c(const Files& files, const Plan& plan) {
   // What compilers define chooses between ways to do the same: all choices are proved.
   Facts facts;
-  std::vector<std::vector<Token>> seen;
+  std::set<std::string> seen;  // digests
   std::set<std::string_view> names;
   for (std::size_t choice = 0; choice < std::size_t{1} << names.size(); ++choice) {
     std::set<std::string_view> defined;
@@ -427,11 +426,10 @@ Facts prove_c(const Files& files, const Plan& plan) {
       choice = SIZE_MAX;
       continue;
     }
-    if (std::ranges::any_of(seen, [&](const auto& other) { return is_alike(other, tokens.list); }))
-      continue;
+    if (!seen.insert(digest_of(tokens.list)).second) continue;
     const Source source = parse(tokens.list, files.source, kArithmeticText, files.prefix);
-    require_interface(source, tokens, files.prefix, plan);
-    seen.push_back(std::move(tokens.list));
+    require_interface(source, tokens.constants, files.prefix, plan);
+    tokens = {};  // large
     facts = {};
     Chains chains(source.tables);
     AtomRanges atoms;

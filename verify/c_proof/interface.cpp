@@ -113,20 +113,20 @@ class Interface {
 
 }  // namespace
 
-void require_interface(const Source& source, const Tokens& tokens, const std::string& prefix,
-                       const Plan& plan) {
+void require_interface(const Source& source, const std::map<std::string_view, Int>& constants,
+                       const std::string& prefix, const Plan& plan) {
   Interface interface(source, plan);
   interface.compare_tensors();
   interface.compare_list(prefix + "_inputs", plan.inputs);
   interface.compare_list(prefix + "_outputs", plan.outputs);
-  const std::pair<std::string_view, Int> constants[] = {{"ARENA_BYTES", plan.arena_bytes},
-                                                        {"TENSOR_COUNT", std::ssize(plan.tensors)},
-                                                        {"INPUT_COUNT", std::ssize(plan.inputs)},
-                                                        {"OUTPUT_COUNT", std::ssize(plan.outputs)}};
-  for (const auto& [name, number] : constants) {
+  const std::pair<std::string_view, Int> wanted[] = {{"ARENA_BYTES", plan.arena_bytes},
+                                                     {"TENSOR_COUNT", std::ssize(plan.tensors)},
+                                                     {"INPUT_COUNT", std::ssize(plan.inputs)},
+                                                     {"OUTPUT_COUNT", std::ssize(plan.outputs)}};
+  for (const auto& [name, number] : wanted) {
     const std::string macro = fmt::format("{}_{}", upper(prefix), name);
-    const auto found = tokens.constants.find(macro);
-    if (found == tokens.constants.end() || found->second != number)
+    const auto found = constants.find(macro);
+    if (found == constants.end() || found->second != number)
       throw checker::Failure{true, "", "C", fmt::format("the C's {} is not {}", macro, number)};
   }
 }

@@ -9,7 +9,7 @@ namespace lockstep::c_proof {
 
 // That the tables of tensors, inputs and outputs and the constants of the header are the plan's,
 // number by number. Throws Failure.
-void require_interface(const Source& source, const Tokens& tokens, const std::string& prefix,
-                       const checker::Plan& plan);
+void require_interface(const Source& source, const std::map<std::string_view, Int>& constants,
+                       const std::string& prefix, const checker::Plan& plan);
 
 }  // namespace lockstep::c_proof
