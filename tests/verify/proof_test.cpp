@@ -91,6 +91,25 @@ struct Sum {
   checker::Plan plan;
 };
 
+// Behind the last node a quantize to 2 bits, rounded down; the plan's only operator makes its
+// codes.
+void quantize_to_two_bits(Sum& sum, const checker::ScaleStep& steps) {
+  checker::Node quantize;
+  quantize.name = quantize.op = "quantize";
+  quantize.inputs = {sum.model.value_count() - 1};
+  quantize.quantize = checker::Decimals{{0}, 0};
+  quantize.bits = 2;
+  quantize.rounding = checker::Rounding::kFloor;
+  sum.model.nodes.push_back(quantize);
+  sum.model.outputs = {sum.model.value_count() - 1};
+  checker::PlanTensor& output = sum.plan.tensors.back();
+  output.name = "quantize";
+  output.bits = 2;
+  output.bytes = 1;
+  sum.plan.ops[0].post.kind = checker::PostKind::kScale;
+  sum.plan.ops[0].post.scales = {steps};
+}
+
 // A recorded network, compiled.
 struct Recorded {
   explicit Recorded(const std::string& name) {
@@ -248,21 +267,7 @@ TEST_CASE("a threshold that is off by one is found") {
   Sum sum(1, 1, false);
   checker::Node& linear = sum.model.nodes[0];
   linear.bias = checker::Bias{{}, {}, {0.5F}};
-  checker::Node quantize;
-  quantize.name = quantize.op = "quantize";
-  quantize.inputs = {1};
-  quantize.quantize = checker::Decimals{{0}, 0};
-  quantize.bits = 2;
-  quantize.rounding = checker::Rounding::kFloor;
-  sum.model.nodes.push_back(quantize);
-  sum.model.outputs = {2};
-  checker::PlanTensor& output = sum.plan.tensors.back();
-  output.name = "quantize";
-  output.bits = 2;
-  output.bytes = 1;
-  checker::Post& post = sum.plan.ops[0].post;
-  post.kind = checker::PostKind::kScale;
-  post.scales = {{0, 0, 0, -2, 1, {-1, 0, 1}, {-2, -1, 0, 1}}};
+  quantize_to_two_bits(sum, {0, 0, 0, -2, 1, {-1, 0, 1}, {-2, -1, 0, 1}});
   CHECK(broken(sum.model, sum.plan).empty());
   for (std::size_t i = 0; i < 3; ++i)
     for (const Int step : {-1, 1}) {
@@ -280,23 +285,9 @@ TEST_CASE("steps that fall are compared without looking at every accumulator") {
   norm.inputs = {1};
   norm.scale = {-0x1p-20F};
   norm.offset = {0};
-  checker::Node quantize;
-  quantize.name = quantize.op = "quantize";
-  quantize.inputs = {2};
-  quantize.quantize = checker::Decimals{{0}, 0};
-  quantize.bits = 2;
-  quantize.rounding = checker::Rounding::kFloor;
   sum.model.nodes.push_back(norm);
-  sum.model.nodes.push_back(quantize);
-  sum.model.outputs = {3};
-  checker::PlanTensor& output = sum.plan.tensors.back();
-  output.name = "quantize";
-  output.bits = 2;
-  output.bytes = 1;
-  checker::Post& post = sum.plan.ops[0].post;
-  post.kind = checker::PostKind::kScale;
   constexpr Int kStep = Int{1} << 20;
-  post.scales = {{0, 0, 0, -2, 1, {1 - kStep, 1, 1 + kStep}, {1, 0, -1, -2}}};
+  quantize_to_two_bits(sum, {0, 0, 0, -2, 1, {1 - kStep, 1, 1 + kStep}, {1, 0, -1, -2}});
   CHECK(broken(sum.model, sum.plan).empty());
   for (std::size_t i = 0; i < 3; ++i)
     for (const Int step : {-1, 1}) {

@@ -32,8 +32,6 @@ constexpr std::size_t kMostNames = 6;  // that conditions ask compilers for
 // Nodes of the C for each product and each element of the plan, at most; only a bound.
 constexpr Int kNodesPerProduct = 200, kNodesPerElement = 2000, kNodesAtLeast = 1'000'000;
 
-std::size_t at(Int i) { return static_cast<std::size_t>(i); }
-
 // At most how many products an operator takes for an element of its output.
 Int products_per_element(const Plan& plan, const PlanOp& op) {
   const PlanTensor &in = plan.tensors[op.inputs[0]], &out = plan.tensors[op.output];

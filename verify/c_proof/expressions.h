@@ -125,7 +125,6 @@ class Expressions {
     require_sequenced(*result);
     return result;
   }
-  ExpressionPtr expression() { return assignment(); }
 
   template <typename Visit>
   static void each_node(const Expression& e, const Visit& visit) {
@@ -203,7 +202,7 @@ class Expressions {
     ExpressionPtr condition = operation(0);
     if (!take("?")) return condition;
     if (!condition->type.is_integer()) unexpected("a condition that is no integer");
-    ExpressionPtr a = expression();
+    ExpressionPtr a = assignment();
     expect(":");
     ExpressionPtr b = choice();
     Type type = a->type;
@@ -341,7 +340,7 @@ class Expressions {
     ExpressionPtr value = primary();
     for (;;) {
       if (take("[")) {
-        ExpressionPtr index = expression();
+        ExpressionPtr index = assignment();
         expect("]");
         if (!value->type.is_pointer) unexpected("only a pointer has elements");
         value = load(binary(Op::kAdd, std::move(value), std::move(index)));
@@ -356,7 +355,7 @@ class Expressions {
 
   ExpressionPtr primary() {
     if (take("(")) {
-      ExpressionPtr value = expression();
+      ExpressionPtr value = assignment();
       expect(")");
       return value;
     }

@@ -16,10 +16,6 @@ using Kind = Value::Kind;
 
 constexpr int kDeepest = 32;  // calls within calls
 
-std::size_t at(Int i) { return static_cast<std::size_t>(i); }
-
-std::string_view observe_name() { return "LOCKSTEP_OBSERVE"; }
-
 }  // namespace
 
 Machine::Machine(const Source& source, Chains& chains, const AtomRanges& atoms, Arena& arena)
@@ -40,8 +36,7 @@ void Machine::run_observed(const Statement& body, Frame& frame) {
   const auto observed = [&](const Statement& statement) -> const Expression* {
     const Expression* const e = statement.expression.get();
     const bool is_call = statement.kind == Statement::Kind::kExpression && e != nullptr &&
-                         e->op == Op::kCall &&
-                         source_.functions[at(e->index)].name == observe_name();
+                         e->op == Op::kCall && source_.functions[at(e->index)].name == kObserve;
     return is_call ? e : nullptr;
   };
   bool is_told = false;
@@ -341,7 +336,7 @@ Value Machine::call(const Expression& e, Frame& frame) {
 
 Value Machine::known_call(const Expression& e, const std::vector<Value>& arguments) {
   const std::string_view name = source_.functions[at(e.index)].name;
-  if (name == observe_name()) {
+  if (name == kObserve) {
     if (arguments[1].kind != Kind::kPointer || arguments[1].index != Value::kArena)
       refuse("", e.line, "a tensor outside of the arena");
     arena_.observe(number(arguments[0], e.line), arguments[1].number, e.line);

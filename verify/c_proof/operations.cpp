@@ -10,8 +10,6 @@ namespace {
 
 using Kind = Value::Kind;
 
-std::size_t at(Int i) { return static_cast<std::size_t>(i); }
-
 }  // namespace
 
 Range Machine::range(const Value& value, int line) const {

@@ -28,7 +28,7 @@ const std::vector<Function>& known_functions() {
     result[2].name = "__builtin_ctz";
     result[2].result = kInt32;
     result[2].parameters = {size};
-    result[3].name = "LOCKSTEP_OBSERVE";
+    result[3].name = kObserve;
     result[3].parameters = {size, bytes};
     for (Function& function : result) function.is_known = true;
     return result;

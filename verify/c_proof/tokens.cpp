@@ -12,7 +12,6 @@
 namespace lockstep::c_proof {
 namespace {
 
-constexpr std::string_view kObserve = "LOCKSTEP_OBSERVE";
 // What makes observing nothing, where no observer is defined.
 constexpr std::string_view kObservesNothing =
     "define LOCKSTEP_OBSERVE ( tensor , data ) ( ( void ) 0 )";

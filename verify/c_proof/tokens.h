@@ -13,7 +13,11 @@
 
 namespace lockstep::c_proof {
 
+using checker::at;
 using checker::Int;
+
+// Sees each tensor right after it was made; nothing where nobody defines it.
+constexpr std::string_view kObserve = "LOCKSTEP_OBSERVE";
 
 struct Token {
   enum class Kind : std::uint8_t { kName, kNumber, kString, kPunctuation, kEnd };

@@ -15,7 +15,6 @@ using Kind = Step::Kind;
 constexpr Int kMostLooks = Int{1} << 24;
 constexpr Int kWideLimit = Int{1} << 62;
 
-std::size_t at(Int i) { return static_cast<std::size_t>(i); }
 std::int32_t narrow(Int x) { return static_cast<std::int32_t>(x); }
 
 bool is_int32(Int x) { return x >= INT32_MIN && x <= INT32_MAX; }

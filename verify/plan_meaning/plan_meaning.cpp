@@ -10,12 +10,11 @@
 namespace lockstep::plan_meaning {
 namespace {
 
+using checker::at;
 using checker::OpCode;
 using checker::PlanTensor;
 using checker::PostKind;
 using checker::Rounding;
-
-std::size_t at(Int i) { return static_cast<std::size_t>(i); }
 
 Wide divided(Wide x, int shift, Rounding rounding) {
   if (shift <= 0) return x * (Wide{1} << -shift);
