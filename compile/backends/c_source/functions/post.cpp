@@ -2,6 +2,7 @@
 // arguments; a scale gets a small function of its own, with whatever all channels share as a
 // literal.
 #include <algorithm>
+#include <optional>
 
 #include "compile/backends/c_source/functions/function.h"
 #include "compile/backends/weights.h"
@@ -10,6 +11,8 @@ namespace lockstep::backends {
 namespace {
 
 using namespace ir;
+
+constexpr std::int64_t kAddendLimit = std::int64_t{1} << 62;  // of intrt_scale
 
 std::string_view rounding_function(Rounding rounding) {
   switch (rounding) {
@@ -45,6 +48,26 @@ std::vector<ChannelScale> distinct(const Scale& scale) {
 
 bool has_steps(const ChannelScale& c) { return c.has_steps(); }
 
+// Rounding toward zero and rounding down differ below 0 only.
+Rounding rounding_for(Rounding rounding, std::int64_t lo) {
+  return rounding == Rounding::kTowardZero && lo >= 0 ? Rounding::kFloor : rounding;
+}
+
+// The same function with a shift of 32, where such a scale exists.
+std::optional<ChannelScale> in_high_word(const ChannelScale& c) {
+  if (c.has_steps() || c.shift > 32) return std::nullopt;
+  const std::int64_t factor = std::int64_t{1} << (32 - c.shift);
+  ChannelScale result = c;
+  std::int64_t multiplier = 0;
+  if (__builtin_mul_overflow(c.multiplier, factor, &multiplier) || multiplier > INT32_MAX ||
+      multiplier < INT32_MIN || __builtin_mul_overflow(c.addend, factor, &result.addend) ||
+      result.addend >= kAddendLimit || result.addend <= -kAddendLimit)
+    return std::nullopt;
+  result.multiplier = static_cast<std::int32_t>(multiplier);
+  result.shift = 32;
+  return result;
+}
+
 std::string shifted(const Requantize& r, bool wide, const std::string& acc,
                     const std::string& shift) {
   const std::string lo = c_integer(r.lo), hi = c_integer(r.hi);
@@ -55,8 +78,8 @@ std::string shifted(const Requantize& r, bool wide, const std::string& acc,
   if (r.shifts.size() == 1 && r.shifts[0] == 0)
     return fmt::format("intrt_clamp({}, {}, {})", acc, lo, hi);
   if (right)
-    return fmt::format("intrt_clamp({}({}, {}), {}, {})", rounding_function(r.rounding), acc, shift,
-                       lo, hi);
+    return fmt::format("intrt_clamp({}({}, {}), {}, {})",
+                       rounding_function(rounding_for(r.rounding, r.lo)), acc, shift, lo, hi);
   return fmt::format("intrt_requantize({}, {}, {}, {}, {})", acc, shift, rounding_macro(r.rounding),
                      lo, hi);
 }
@@ -80,11 +103,20 @@ void Function::post_constants(const Post& post) {
 // INTRT_INLINE int32_t NAME_scale(int32_t acc, int32_t c): the code of an accumulator of channel c;
 // without c where all channels are alike.
 void Function::scale_function(const Scale& scale) {
-  const std::vector<ChannelScale> channels = distinct(scale);
+  std::vector<ChannelScale> channels = distinct(scale);
+  const bool is_high = std::all_of(channels.begin(), channels.end(), [&](const ChannelScale& c) {
+    return c.has_steps() || in_high_word(c).has_value();
+  });
+  if (is_high)
+    for (ChannelScale& c : channels)
+      if (!c.has_steps()) c = *in_high_word(c);
   const bool all_steps = std::all_of(channels.begin(), channels.end(), has_steps);
   const bool any_steps = std::any_of(channels.begin(), channels.end(), has_steps);
   const auto straight = std::find_if_not(channels.begin(), channels.end(), has_steps);
 
+  std::int64_t least = 0;  // of all clamps
+  for (const ChannelScale& c : channels) least = std::min<std::int64_t>(least, c.lo);
+  const Rounding rounding = rounding_for(scale.rounding, least);
   std::string scaled;
   if (!all_steps) {
     // Of channels with steps nobody reads these; a copy of another channel's may make all alike.
@@ -98,8 +130,10 @@ void Function::scale_function(const Scale& scale) {
                       addend = each("addend", &ChannelScale::addend),
                       shift = each("shift", &ChannelScale::shift),
                       lo = each("lo", &ChannelScale::lo), hi = each("hi", &ChannelScale::hi);
-    scaled = fmt::format("intrt_scale(acc, {}, {}, {}, {}, {}, {})", multiplier, addend, shift,
-                         rounding_macro(scale.rounding), lo, hi);
+    scaled = is_high ? fmt::format("intrt_scale_high(acc, {}, {}, {}, {}, {})", multiplier, addend,
+                                   rounding_macro(rounding), lo, hi)
+                     : fmt::format("intrt_scale(acc, {}, {}, {}, {}, {}, {})", multiplier, addend,
+                                   shift, rounding_macro(rounding), lo, hi);
   }
   std::vector<std::int64_t> starts, thresholds, codes;
   for (const ChannelScale& c : channels) {

@@ -1,0 +1,42 @@
+// Plain C loops, for every operator: functions/.
+#include "compile/backends/c_source/strategies/strategy.h"
+
+namespace lockstep::backends {
+namespace {
+
+using namespace ir;
+
+// Multiply-accumulates, or elements where there are none.
+std::int64_t steps(const Program& program, const Op& op) {
+  const std::int64_t elements = program.values.at(op.output).shape.count();
+  const auto taps = [&](const auto& kind) {
+    return static_cast<std::int64_t>(kind.weights.size()) / program.values.at(op.output).shape.c;
+  };
+  if (const auto* conv = std::get_if<Conv2d>(&op.kind)) return elements * taps(*conv);
+  if (const auto* linear = std::get_if<Linear>(&op.kind))
+    return static_cast<std::int64_t>(linear->weights.size());
+  return elements;
+}
+
+class LoopsStrategy : public Strategy {
+ public:
+  std::string_view name() const override { return "loops"; }
+
+  std::optional<StrategyCost> cost(const Program& program, const Op& op,
+                                   const Target&) const override {
+    return StrategyCost{.instructions = steps(program, op) * 5 / 2};
+  }
+
+  FunctionCalls emit(const FunctionPlace& place) const override {
+    return emit_function(place.text, place.program, place.op_index, place.prefix);
+  }
+};
+
+}  // namespace
+
+const Strategy& loops_strategy() {
+  static const LoopsStrategy strategy;
+  return strategy;
+}
+
+}  // namespace lockstep::backends
