@@ -121,6 +121,19 @@ INTRT_INLINE int32_t intrt_scale_high(int32_t x, int32_t multiplier, int64_t add
   return intrt_clamp(high, lo, hi);
 }
 
+/* clamp(floor(x * multiplier / 2^32) + addend, lo, hi). |addend| <= 2^30, any x and multiplier: the
+ * quotient is at most 2^30 in magnitude. */
+INTRT_INLINE int32_t intrt_scale_top(int32_t x, int32_t multiplier, int32_t addend, int32_t lo,
+                                     int32_t hi) {
+  int32_t top;
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SAT)
+  __asm__("smmla %0, %1, %2, %3" : "=r"(top) : "r"(x), "r"(multiplier), "r"(addend));
+#else
+  top = (int32_t)(((int64_t)x * multiplier) >> 32) + addend;
+#endif
+  return intrt_clamp(top, lo, hi);
+}
+
 /* The code of the step that x lies on: codes[n], n = how many of the rising thresholds are <= x. */
 INTRT_INLINE int32_t intrt_step(int32_t x, const int32_t* thresholds, uint32_t count,
                                 const int16_t* codes) {

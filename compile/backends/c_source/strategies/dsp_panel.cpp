@@ -35,15 +35,14 @@ class DspConvolution : public PanelConvolution {
         for (std::int64_t c = 0; c < std::min<std::int64_t>(4, shape_.outputs); ++c)
           ordered[static_cast<std::size_t>(begin + tap / kUnit * 16 + 2 * c +
                                            kTapPlaces[tap % kUnit])] =
-              weight(shape_.first_output(b) + c, tap);
+              weight(first_output(b) + c, tap);
     }
     text_.array("INTRT_ALIGNED int16_t", name_ + "_weight", ordered);
   }
 
   void sum(const std::string& first_tap, const std::string& count) override {
     const std::string block = shape_.blocks() == 1 ? "0" : times("b", units(shape_) * 16);
-    text_.line("intrt_dsp_dot_4x2(sums, {}, panel, {}, {});",
-               address(name_ + "_start", times("b", 4)),
+    text_.line("intrt_dsp_dot_4x2(sums, {}, panel, {}, {});", start(),
                address(name_ + "_weight", plus(block, times(first_tap, 4))), units_of(count));
   }
 

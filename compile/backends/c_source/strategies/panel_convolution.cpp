@@ -31,10 +31,6 @@ PanelShape::PanelShape(const Program& program, const Op& op, const Conv2d& conv)
   taps = rows.kernel * row_taps;
 }
 
-std::int64_t PanelShape::first_output(std::int64_t block) const {
-  return std::clamp<std::int64_t>(outputs - 4, 0, 4 * block);
-}
-
 // One row of the output in twenty-five, at least, has a row of its window in the padding.
 bool PanelShape::leaves_rows_out(std::int64_t unit) const {
   return (rows.cut_before() || rows.cut_after()) && row_taps % unit == 0 && rows.output <= 25;
@@ -47,18 +43,11 @@ bool fits_panels(const Program& program, const Op& op, const Conv2d& conv) {
 }
 
 FunctionCall PanelConvolution::emit() {
-  std::vector<std::int64_t> starts;
-  for (std::int64_t i = 0; i < 4 * shape_.blocks(); ++i) {
-    const std::int64_t o = i % 4 + shape_.first_output(i / 4);
-    const bool has_bias = !conv_.bias.empty() && o < shape_.outputs;
-    starts.push_back(has_bias ? conv_.bias[static_cast<std::size_t>(o)] : 0);
-  }
   weight_constants();
-  text_.array("int32_t", name_ + "_start", starts);
-  post_constants(conv_.post);
+  block_constants(conv_.post, conv_.bias, conv_.accumulators);
 
-  text_.line("static void {}(const int8_t *in, {} *out, {} *panel) {{", name_, out_type(),
-             panel_type());
+  text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, {} *panel) {{", name_,
+             out_type(), panel_type());
   const bool one_row = shape_.rows.output == 1;
   if (one_row)
     text_.line("const int32_t y = 0;");
@@ -76,7 +65,7 @@ FunctionCall PanelConvolution::emit() {
   shape_.columns.clip(text_, "x");
   shape_.columns.clip(text_, "v");
   fill_panel();
-  blocks();
+  sum_blocks();
   text_.line("}}");
   if (!one_row) text_.line("}}");
   text_.line("}}");
@@ -148,7 +137,7 @@ void PanelConvolution::fill_row_or_zeros(const std::string& tap) {
   }
 }
 
-void PanelConvolution::blocks() {
+void PanelConvolution::sum_blocks() {
   const bool part = shape_.leaves_rows_out(unit());
   const std::string first = shape_.rows.first_tap("y");
   const std::string begin = part && first != "0" ? times(first, shape_.row_taps) : "0";
@@ -157,27 +146,13 @@ void PanelConvolution::blocks() {
                                 : fmt::format("({} - {})", shape_.rows.end_tap("y"), first),
                    shape_.row_taps)
            : fmt::format("{}", rounded_up(shape_.taps, unit()));
-  const std::int64_t outputs = shape_.outputs;
-  if (shape_.blocks() == 1)
-    text_.line("const int32_t b = 0, o = 0;");
-  else
-    text_.line("for (int32_t b = 0; b < {}; ++b) {{", shape_.blocks());
-  if (shape_.blocks() > 1)
-    text_.line("const int32_t o = {};",
-               outputs % 4 == 0
-                   ? "b * 4"
-                   : fmt::format("b < {} ? b * 4 : {}", shape_.blocks() - 1, outputs - 4));
+  open_blocks();
   text_.line("int32_t sums[8];");
   sum(begin, count);
   text_.line("const int32_t element = {};",
-             plus(times(plus(times("y", shape_.columns.output), "x"), outputs), "o"));
-  for (std::int64_t p = 0; p < 2; ++p)
-    for (std::int64_t c = 0; c < std::min<std::int64_t>(outputs, 4); ++c) {
-      const std::string channel = plus("o", c), at = plus("element", p * outputs + c);
-      text_.line("out[{}] = {};", at,
-                 post_value(conv_.post, fmt::format("sums[{}]", 2 * c + p), channel, at));
-    }
-  if (shape_.blocks() > 1) text_.line("}}");
+             plus(times(plus(times("y", shape_.columns.output), "x"), outputs()), "o"));
+  store_sums(conv_.post, outputs());
+  close_blocks();
 }
 
 }  // namespace lockstep::backends

@@ -11,7 +11,7 @@
 
 #include "compile/backends/c_source/functions/axis.h"
 #include "compile/backends/c_source/functions/families.h"
-#include "compile/backends/c_source/functions/function.h"
+#include "compile/backends/c_source/strategies/blocks.h"
 
 namespace lockstep::backends {
 
@@ -26,8 +26,6 @@ struct PanelShape {
 
   std::int64_t positions() const { return rows.output * columns.output; }
   std::int64_t blocks() const { return (outputs + 3) / 4; }
-  // The first output channel of a block: the last block may overlap the one before.
-  std::int64_t first_output(std::int64_t block) const;
   bool leaves_rows_out(std::int64_t unit) const;  // rows of windows are multiples of `unit` taps
 };
 
@@ -35,10 +33,10 @@ struct PanelShape {
 // side.
 bool fits_panels(const ir::Program& program, const ir::Op& op, const ir::Conv2d& conv);
 
-class PanelConvolution : public Function {
+class PanelConvolution : public Blocks {
  public:
   PanelConvolution(const FunctionPlace& place, const ir::Conv2d& conv)
-      : Function(place.text, place.program, place.op_index, place.prefix),
+      : Blocks(place.text, place.program, place.op_index, place.prefix),
         conv_(conv),
         shape_(place.program, op_, conv) {}
   virtual ~PanelConvolution() = default;
@@ -67,9 +65,7 @@ class PanelConvolution : public Function {
   void fill_row(const std::string& tap);
   void fill_row_or_zeros(const std::string& tap);
   std::string position(std::string_view column) const;
-  void blocks();
-
-  bool two_columns_ = false;
+  void sum_blocks();
 };
 
 }  // namespace lockstep::backends

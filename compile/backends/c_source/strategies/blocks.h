@@ -1,0 +1,41 @@
+// Operators whose output channels are summed in blocks of four by a micro-kernel, for two positions
+// at a time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compile/backends/c_source/functions/function.h"
+
+namespace lockstep::backends {
+
+class Blocks : public Function {
+ protected:
+  using Function::Function;
+
+  std::int64_t outputs() const { return out_.shape.c; }
+  std::int64_t block_count() const { return (outputs() + 3) / 4; }
+  // The first output channel of a block: the last block may overlap the one before.
+  std::int64_t first_output(std::int64_t block) const;
+
+  // The constants of the function of the sums, and where these start.
+  void block_constants(const ir::Post& post, const std::vector<std::int64_t>& bias,
+                       const std::vector<ir::Accumulator>& accumulators);
+  // Opens the loop over blocks, whose number is the C variable b and whose first channel is o.
+  void open_blocks();
+  void close_blocks();
+  std::string start() const;  // a pointer to the starts of the sums of block b
+  // Stores sums[2 * c + p] for each channel c of the block at out[element + p * step + c]; the C
+  // variable `element` is that of channel o.
+  void store_sums(const ir::Post& post, std::int64_t step);
+
+ private:
+  std::string value(const ir::Post& post, std::int64_t c, const std::string& sum,
+                    const std::string& element) const;
+
+  bool in_one_table_ = false;  // starts, multipliers and addends, block by block
+  std::int32_t lo_ = 0, hi_ = 0;
+};
+
+}  // namespace lockstep::backends
