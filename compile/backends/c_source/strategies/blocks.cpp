@@ -49,12 +49,13 @@ void Blocks::block_constants(const Post& post, const std::vector<std::int64_t>& 
   text_.array("int32_t", name_ + "_start", starts);
 }
 
-void Blocks::open_blocks() {
+void Blocks::open_blocks(std::string_view hint) {
   if (block_count() == 1) {
     text_.line("{{");
     text_.line("const int32_t b = 0, o = 0;");
     return;
   }
+  if (!hint.empty()) text_.line("{}", hint);
   text_.line("for (int32_t b = 0; b < {}; ++b) {{", block_count());
   text_.line("const int32_t o = {};",
              outputs() % 4 == 0

@@ -22,8 +22,9 @@ class Blocks : public Function {
   // The constants of the function of the sums, and where these start.
   void block_constants(const ir::Post& post, const std::vector<std::int64_t>& bias,
                        const std::vector<ir::Accumulator>& accumulators);
-  // Opens the loop over blocks, whose number is the C variable b and whose first channel is o.
-  void open_blocks();
+  // Opens the loop over blocks, whose number is the C variable b and whose first channel is o;
+  // `hint` is the line in front of it.
+  void open_blocks(std::string_view hint = "");
   void close_blocks();
   std::string start() const;  // a pointer to the starts of the sums of block b
   // Stores sums[2 * c + p] for each channel c of the block at out[element + p * step + c]; the C

@@ -146,7 +146,7 @@ void PanelConvolution::sum_blocks() {
                                 : fmt::format("({} - {})", shape_.rows.end_tap("y"), first),
                    shape_.row_taps)
            : fmt::format("{}", rounded_up(shape_.taps, unit()));
-  open_blocks();
+  open_blocks(loop_hint());
   text_.line("int32_t sums[8];");
   sum(begin, count);
   text_.line("const int32_t element = {};",

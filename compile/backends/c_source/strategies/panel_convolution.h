@@ -49,6 +49,10 @@ class PanelConvolution : public Blocks {
   virtual std::int64_t panel_bytes() const = 0;
   virtual std::string_view panel_function() const = 0;
   virtual std::int64_t unit() const = 0;  // taps that the kernel takes at a time
+  // What stands in front of the loop over blocks.
+  virtual std::string_view loop_hint() const { return ""; }
+  // Fills the panel for the positions x and v of row y.
+  virtual void fill_panel();
   virtual void weight_constants() = 0;
   // The call that sums: `first_tap` and `count` are C expressions of taps, in multiples of unit().
   virtual void sum(const std::string& first_tap, const std::string& count) = 0;
@@ -61,7 +65,6 @@ class PanelConvolution : public Blocks {
   const PanelShape shape_;
 
  private:
-  void fill_panel();
   void fill_row(const std::string& tap);
   void fill_row_or_zeros(const std::string& tap);
   std::string position(std::string_view column) const;

@@ -6,7 +6,7 @@ namespace lockstep::backends {
 
 std::vector<StrategyChoice> choose_strategies(const ir::Program& program, const Target& target) {
   const Strategy* const all[] = {&loops_strategy(), &dsp_panel_strategy(),
-                                 &dsp_depthwise_strategy()};
+                                 &dsp_depthwise_strategy(), &dsp_add_strategy()};
   std::vector<StrategyChoice> choices;
   for (const ir::Op& op : program.ops) {
     StrategyChoice best;

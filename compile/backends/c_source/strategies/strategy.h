@@ -42,8 +42,9 @@ struct StrategyChoice {
 std::vector<StrategyChoice> choose_strategies(const ir::Program& program, const Target& target);
 
 // ---- each in a file of its name ----
-const Strategy& loops_strategy();          // plain C, for every operator
-const Strategy& dsp_panel_strategy();      // convolutions: intrt/micro/dsp.h
+const Strategy& loops_strategy();      // plain C, for every operator
+const Strategy& dsp_panel_strategy();  // convolutions: intrt/micro/dsp.h
+const Strategy& dsp_add_strategy();
 const Strategy& dsp_depthwise_strategy();  // those of three rows, each channel by itself
 
 }  // namespace lockstep::backends

@@ -2,11 +2,12 @@
  * Arm's DSP extension (Cortex-M4, M7, M33, M35P). Valid as C99; on other cores the same functions
  * are plain C with the same results. Generated C takes in this text.
  *
- * A *panel* holds the codes of two positions side by side, widened to 16 bits, so that one load
- * brings both operands of two products: tap t of position p is number 8 * (t / 4) + 2 * p + k,
- * k = 0, 4, 1, 5 for t % 4 = 0, 1, 2, 3. (SXTB16 widens the even and the odd bytes of a word.)
- * A *block* of weights holds those of four output channels in the same way: tap t of channel c is
- * number 16 * (t / 4) + 2 * c + k, k = 0, 8, 1, 9. Both begin at a multiple of 4 bytes. */
+ * A *panel* holds the codes of two positions side by side, widened to 16 bits, as *pairs* of taps,
+ * so that one load brings both operands of two products: pair i of position p is the numbers 4 * i
+ * + 2 * p and 4 * i + 2 * p + 1. Which taps make a pair is the matter of whoever fills the panel,
+ * in one of two orders. A *block* of weights holds those of four output channels: pair i of channel
+ * c is the numbers 8 * i + 2 * c and 8 * i + 2 * c + 1. Panels and blocks begin at a multiple of 4
+ * bytes. */
 #ifndef INTRT_MICRO_DSP_H_
 #define INTRT_MICRO_DSP_H_
 
@@ -16,10 +17,15 @@
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__PIC__) && defined(__thumb2__) && \
     defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
 #define INTRT_HAS_DSP 1
+/* In front of the loop over the blocks of a short sum. */
+#define INTRT_DSP_UNROLL _Pragma("GCC unroll 8")
 #else
 #define INTRT_HAS_DSP 0
+#define INTRT_DSP_UNROLL
 #endif
 
+/* Where a tap of a position is in a panel of which taps 0 and 2, 1 and 3, 4 and 6, 5 and 7, ...
+ * make pairs. (SXTB16 widens the even and the odd bytes of a word.) */
 INTRT_INLINE int32_t intrt_dsp_place(int32_t tap, int32_t position) {
   return 8 * (tap >> 2) + 2 * position + 4 * (tap & 1) + ((tap >> 1) & 1);
 }
@@ -87,6 +93,79 @@ INTRT_ALWAYS_INLINE void intrt_dsp_panel(int16_t* panel, int32_t first, int32_t 
   intrt_dsp_position(panel, 1, first, count, codes1, begin1, end1);
 }
 
+/* The same for a panel of which taps 0 and 1, 2 and 3, ... make pairs: tap t of position p is
+ * number 4 * (t / 2) + 2 * p + t % 2. */
+INTRT_ALWAYS_INLINE void intrt_dsp_panel_in_order(int16_t* panel, int32_t first, int32_t count,
+                                                  const int8_t* codes0, int32_t begin0,
+                                                  int32_t end0, const int8_t* codes1,
+                                                  int32_t begin1, int32_t end1) {
+  int32_t i;
+  if (begin0 == 0 && begin1 == 0 && end0 == count && end1 == count) {
+#if INTRT_HAS_DSP
+#pragma GCC unroll 16
+#endif
+    for (i = 0; i < count; ++i) {
+      panel[4 * ((first + i) >> 1) + ((first + i) & 1)] = codes0[i];
+      panel[4 * ((first + i) >> 1) + 2 + ((first + i) & 1)] = codes1[i];
+    }
+    return;
+  }
+#if INTRT_HAS_DSP
+#pragma GCC unroll 1
+#endif
+  for (i = 0; i < count; ++i) {
+    int16_t* to = panel + 4 * ((first + i) >> 1) + ((first + i) & 1);
+    to[0] = i >= begin0 && i < end0 ? codes0[i - begin0] : 0;
+    to[2] = i >= begin1 && i < end1 ? codes1[i - begin1] : 0;
+  }
+}
+
+/* The panel of a window of 3 x 3 taps on one channel. The two positions see four columns of three
+ * rows: row r is codes + (r - begin) * row_step where begin <= r < end, else 0; column 0 is 0 where
+ * `left` is 1, column 3 where `right` is, and `codes` points to the first column that is not. The
+ * tap of row r and column k of position p is the code of row r and column k + p. Taps 0 and 2 of
+ * row r are pair r, tap 1 of rows 0 and 1 are pair 3, tap 1 of row 2 and a 0 are pair 4. */
+INTRT_INLINE void intrt_dsp_panel_3x3(int16_t* panel, const int8_t* codes, int32_t row_step,
+                                      int32_t begin, int32_t end, int32_t left, int32_t right) {
+#if INTRT_HAS_DSP
+  uint32_t words[3] = {0, 0, 0}, even[3], odd[3], pairs[4];
+#pragma GCC unroll 3
+  for (int32_t r = 0; r < 3; ++r) {
+    if (begin == 0 && end == 3 && (left | right) == 0) {
+      memcpy(&words[r], codes, 4);
+      codes += row_step;
+    } else if (r >= begin && r < end) {
+      for (int32_t k = left; k < 4 - right; ++k)
+        words[r] |= (uint32_t)(uint8_t)codes[k - left] << (8 * k);
+      codes += row_step;
+    }
+    __asm__("sxtb16 %0, %1" : "=r"(even[r]) : "r"(words[r]));
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd[r]) : "r"(words[r]));
+    memcpy(panel + 4 * r, &even[r], 4);
+    memcpy(panel + 4 * r + 2, &odd[r], 4);
+  }
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(pairs[0]) : "r"(odd[0]), "r"(odd[1]));
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(pairs[1]) : "r"(even[1]), "r"(even[0]));
+  pairs[2] = odd[2] & 0xffffu;
+  pairs[3] = even[2] >> 16;
+  memcpy(panel + 12, &pairs[0], 4);
+  memcpy(panel + 14, &pairs[1], 4);
+  memcpy(panel + 16, &pairs[2], 4);
+  memcpy(panel + 18, &pairs[3], 4);
+#else
+  for (int32_t p = 0; p < 2; ++p) {
+    for (int32_t r = 0; r < 3; ++r)
+      for (int32_t k = 0; k < 3; ++k) {
+        int32_t column = k + p, pair = k == 1 ? 3 + r / 2 : r, side = k == 1 ? r & 1 : k / 2;
+        int is_code = r >= begin && r < end && column >= left && column < 4 - right;
+        panel[4 * pair + 2 * p + side] =
+            is_code ? codes[(r - begin) * row_step + column - left] : 0;
+      }
+    panel[16 + 2 * p + 1] = 0;
+  }
+#endif
+}
+
 #if INTRT_HAS_DSP
 /* One pair of products for each of the 8 sums; the first pair begins the sums of position 1 from
  * those of position 0. */
@@ -114,9 +193,9 @@ INTRT_ALWAYS_INLINE void intrt_dsp_panel(int16_t* panel, int32_t first, int32_t 
   "smlad %[s5], %[x1], %[w0], %[s5]\n" \
   "smlad %[s6], %[x0], %[w1], %[s6]\n" \
   "smlad %[s7], %[x1], %[w1], %[s7]\n"
-#define INTRT_DSP_GROUP INTRT_DSP_NEXT INTRT_DSP_NEXT
-#define INTRT_DSP_GROUP2 INTRT_DSP_GROUP INTRT_DSP_GROUP
-#define INTRT_DSP_GROUP4 INTRT_DSP_GROUP2 INTRT_DSP_GROUP2
+#define INTRT_DSP_2 INTRT_DSP_NEXT INTRT_DSP_NEXT
+#define INTRT_DSP_4 INTRT_DSP_2 INTRT_DSP_2
+#define INTRT_DSP_8 INTRT_DSP_4 INTRT_DSP_4
 #define INTRT_DSP_ASM(text, of_first, ...)                                                     \
   __asm__ volatile(                                                                            \
       text                                                                                     \
@@ -127,29 +206,30 @@ INTRT_ALWAYS_INLINE void intrt_dsp_panel(int16_t* panel, int32_t first, int32_t 
       : "cc", "memory")
 #endif
 
-/* sums[2 * c + p] = start[c] + the products of channel c and position p, over 4 * groups taps.
- * groups >= 1. No sum leaves 32 bits on the way, in whatever order the products come. */
+/* sums[2 * c + p] = start[c] + the products of channel c and position p, over `pairs` >= 1 pairs of
+ * taps. No sum leaves 32 bits on the way, in whatever order the products come. */
 INTRT_ALWAYS_INLINE void intrt_dsp_dot_4x2(int32_t* sums, const int32_t* start,
                                            const int16_t* panel, const int16_t* weights,
-                                           int32_t groups) {
+                                           int32_t pairs) {
 #if INTRT_HAS_DSP
   int32_t s0 = start[0], s2 = start[1], s4 = start[2], s6 = start[3], s1, s3, s5, s7;
   uint32_t x0, x1, w0, w1;
-  INTRT_DSP_ASM(INTRT_DSP_FIRST INTRT_DSP_NEXT, "=&r", );
-  groups -= 1;
-  if (groups >= 16) {
-    const int16_t* end = panel + 64 * (groups >> 3);
-    INTRT_DSP_ASM("1:\n" INTRT_DSP_GROUP4 INTRT_DSP_GROUP4
+  INTRT_DSP_ASM(INTRT_DSP_FIRST, "=&r", );
+  pairs -= 1;
+  if (pairs >= 32) {
+    const int16_t* end = panel + 64 * (pairs >> 4);
+    INTRT_DSP_ASM("1:\n" INTRT_DSP_8 INTRT_DSP_8
                   "ldr %[x0], %[end]\n"
                   "cmp %[x0], %[x]\n"
                   "bne 1b\n",
                   "+r", [end] "m"(end));
-    groups &= 7;
+    pairs &= 15;
   }
-  if ((groups & 8) != 0) INTRT_DSP_ASM(INTRT_DSP_GROUP4 INTRT_DSP_GROUP4, "+r", );
-  if ((groups & 4) != 0) INTRT_DSP_ASM(INTRT_DSP_GROUP4, "+r", );
-  if ((groups & 2) != 0) INTRT_DSP_ASM(INTRT_DSP_GROUP2, "+r", );
-  if ((groups & 1) != 0) INTRT_DSP_ASM(INTRT_DSP_GROUP, "+r", );
+  if ((pairs & 16) != 0) INTRT_DSP_ASM(INTRT_DSP_8 INTRT_DSP_8, "+r", );
+  if ((pairs & 8) != 0) INTRT_DSP_ASM(INTRT_DSP_8, "+r", );
+  if ((pairs & 4) != 0) INTRT_DSP_ASM(INTRT_DSP_4, "+r", );
+  if ((pairs & 2) != 0) INTRT_DSP_ASM(INTRT_DSP_2, "+r", );
+  if ((pairs & 1) != 0) INTRT_DSP_ASM(INTRT_DSP_NEXT, "+r", );
   sums[0] = s0;
   sums[1] = s1;
   sums[2] = s2;
@@ -160,14 +240,13 @@ INTRT_ALWAYS_INLINE void intrt_dsp_dot_4x2(int32_t* sums, const int32_t* start,
   sums[7] = s7;
 #else
   for (int32_t i = 0; i < 8; ++i) sums[i] = start[i >> 1];
-  for (; groups > 0; --groups) {
+  for (; pairs > 0; --pairs) {
     for (int32_t c = 0; c < 4; ++c)
       for (int32_t p = 0; p < 2; ++p)
-        for (int32_t k = 0; k < 2; ++k)
-          sums[2 * c + p] += (int32_t)panel[2 * p + k] * weights[2 * c + k] +
-                             (int32_t)panel[4 + 2 * p + k] * weights[8 + 2 * c + k];
-    panel += 8;
-    weights += 16;
+        sums[2 * c + p] +=
+            (int32_t)panel[2 * p] * weights[2 * c] + (int32_t)panel[2 * p + 1] * weights[2 * c + 1];
+    panel += 4;
+    weights += 8;
   }
 #endif
 }
@@ -316,6 +395,37 @@ INTRT_ALWAYS_INLINE void intrt_dsp_strip_dot(int32_t* sums, const int32_t* start
       sums[2 * c + 1] += (int32_t)x[1] * w[0] + (int32_t)x[2] * w[2] + (int32_t)x[3] * w[3];
     }
 #endif
+}
+
+/* ---- sums of two tensors ---- */
+
+/* out[i] = clamp((a[i] + b[i]) >> shift, lo, 127), i = 0 .. count - 1; shift 0 or 1, lo -128 or 0.
+ * out may be a or b. */
+INTRT_INLINE void intrt_dsp_add(int8_t* out, const int8_t* a, const int8_t* b, int32_t count,
+                                int shift, int32_t lo) {
+#if INTRT_HAS_DSP
+  /* A saturating or a halving sum of four pairs of bytes; of a negative one, 0. */
+#define INTRT_DSP_ADD(text)                                                           \
+  _Pragma("GCC unroll 4") for (; count >= 4; count -= 4) {                            \
+    uint32_t x, y, zero = 0, sign;                                                    \
+    memcpy(&x, a, 4);                                                                 \
+    memcpy(&y, b, 4);                                                                 \
+    __asm__(text : [x] "+&r"(x), [s] "=&r"(sign) : [y] "r"(y), [z] "r"(zero) : "cc"); \
+    (void)sign;                                                                       \
+    memcpy(out, &x, 4);                                                               \
+    a += 4;                                                                           \
+    b += 4;                                                                           \
+    out += 4;                                                                         \
+  }
+#define INTRT_DSP_POSITIVE "ssub8 %[s], %[x], %[z]\nsel %[x], %[x], %[z]\n"
+  if (shift == 0 && lo == -128) INTRT_DSP_ADD("qadd8 %[x], %[x], %[y]\n")
+  if (shift == 0 && lo == 0) INTRT_DSP_ADD("qadd8 %[x], %[x], %[y]\n" INTRT_DSP_POSITIVE)
+  if (shift == 1 && lo == -128) INTRT_DSP_ADD("shadd8 %[x], %[x], %[y]\n")
+  if (shift == 1 && lo == 0) INTRT_DSP_ADD("shadd8 %[x], %[x], %[y]\n" INTRT_DSP_POSITIVE)
+#undef INTRT_DSP_ADD
+#undef INTRT_DSP_POSITIVE
+#endif
+  for (; count > 0; --count) *out++ = (int8_t)intrt_clamp((*a++ + *b++) >> shift, lo, 127);
 }
 
 #endif /* INTRT_MICRO_DSP_H_ */
