@@ -21,6 +21,22 @@
 #define INTRT_ALIGNED
 #endif
 
+#if defined(__GNUC__)
+#define INTRT_HIDE(pointer) __asm__("" : "+r"(pointer))
+#else
+#define INTRT_HIDE(pointer) (void)0
+#endif
+/* The same pointer, of which compilers do not see where it points to: they then load numbers
+ * instead of making each by several instructions. */
+INTRT_INLINE const int32_t* intrt_hidden32(const int32_t* numbers) {
+  INTRT_HIDE(numbers);
+  return numbers;
+}
+INTRT_INLINE const int16_t* intrt_hidden16(const int16_t* numbers) {
+  INTRT_HIDE(numbers);
+  return numbers;
+}
+
 /* How a shift to the right rounds. Stored in plans and, as a field, in graph.json. */
 #define INTRT_ROUND_TOWARD_ZERO 0
 #define INTRT_ROUND_FLOOR 1

@@ -3,13 +3,7 @@
 #include <algorithm>
 
 namespace lockstep::backends {
-namespace {
-
 using namespace ir;
-
-constexpr std::int64_t kRow = 12;  // of the one table: 4 starts, 4 multipliers with their addends
-
-}  // namespace
 
 std::int64_t Blocks::first_output(std::int64_t block) const {
   return std::clamp<std::int64_t>(outputs() - 4, 0, 4 * block);
@@ -40,13 +34,15 @@ void Blocks::block_constants(const Post& post, const std::vector<std::int64_t>& 
           table.push_back(channel.addend);
         }
       }
-      text_.array("int32_t", name_ + "_block", table);
+      table_ = name_ + "_block";
+      text_.array("int32_t", table_, table);
       mask_constants(post.mask);
       return;
     }
   }
   post_constants(post, accumulators, &starts);
-  text_.array("int32_t", name_ + "_start", starts);
+  table_ = name_ + "_start";
+  text_.array("int32_t", table_, starts);
 }
 
 void Blocks::open_blocks(std::string_view hint) {
@@ -65,27 +61,28 @@ void Blocks::open_blocks(std::string_view hint) {
 
 void Blocks::close_blocks() { text_.line("}}"); }
 
-std::string Blocks::start() const {
-  return in_one_table_ ? address(name_ + "_block", times("b", kRow))
-                       : address(name_ + "_start", "o");
+std::string Blocks::start(const std::string& b, const std::string& o) const {
+  return address(table_, in_one_table_ ? times(b, kRow) : o);
 }
 
-std::string Blocks::value(const Post& post, std::int64_t c, const std::string& sum,
+std::string Blocks::value(const Post& post, const std::string& b, const std::string& channel,
+                          std::int64_t c, const std::string& sum,
                           const std::string& element) const {
-  if (!in_one_table_) return post_value(post, sum, plus("o", c), element);
-  const std::string multiplier = plus(times("b", kRow), 4 + 2 * c);
-  const std::string addend = plus(times("b", kRow), 5 + 2 * c);
-  const std::string value =
-      fmt::format("intrt_scale_top({0}, {1}_block[{2}], {1}_block[{3}], {4}, {5})", sum, name_,
-                  multiplier, addend, lo_, hi_);
+  if (!in_one_table_) return post_value(post, sum, channel, element);
+  const std::string multiplier = plus(times(b, kRow), 4 + 2 * c);
+  const std::string addend = plus(times(b, kRow), 5 + 2 * c);
+  const std::string value = fmt::format("intrt_scale_top({0}, {1}[{2}], {1}[{3}], {4}, {5})", sum,
+                                        table_, multiplier, addend, lo_, hi_);
   return cast(post.mask.empty() ? value : fmt::format("({} ? {} : 0)", keeps(element), value));
 }
 
-void Blocks::store_sums(const Post& post, std::int64_t step) {
+void Blocks::store_sums(const Post& post, std::int64_t step, const std::string& b,
+                        const std::string& o, const std::string& element) {
   for (std::int64_t c = 0; c < std::min<std::int64_t>(outputs(), 4); ++c)
     for (std::int64_t p = 0; p < 2; ++p) {
-      const std::string at = plus("element", p * step + c);
-      text_.line("out[{}] = {};", at, value(post, c, fmt::format("sums[{}]", 2 * c + p), at));
+      const std::string at = plus(element, p * step + c);
+      text_.line("out[{}] = {};", at,
+                 value(post, b, plus(o, c), c, fmt::format("sums[{}]", 2 * c + p), at));
     }
 }
 

@@ -125,7 +125,7 @@ class DspDepthwiseStrategy : public Strategy {
     const std::int64_t width = (columns.output - 1) * columns.stride + columns.kernel;
     const std::int64_t runs = (out.shape.h + 1) / 2 * ((out.shape.c + 3) / 4);
     StrategyCost cost;
-    cost.instructions = runs * (width * 26 + columns.output * (columns.kernel * 24 + 60));
+    cost.instructions = runs * (width * 24 + columns.output * (columns.kernel * 24 + 45));
     cost.constant_bytes = (out.shape.c + 3) / 4 * (columns.kernel * 32 + 16);
     cost.code_bytes = 800;
     cost.scratch_bytes = width * 32;

@@ -45,6 +45,7 @@ bool fits_panels(const Program& program, const Op& op, const Conv2d& conv) {
 FunctionCall PanelConvolution::emit() {
   weight_constants();
   block_constants(conv_.post, conv_.bias, conv_.accumulators);
+  functions_of_blocks();
 
   text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, {} *panel) {{", name_,
              out_type(), panel_type());
@@ -99,7 +100,7 @@ void PanelConvolution::fill_panel() {
   if (rows.kernel == 1 && !rows.cut_before() && !rows.cut_after()) {
     text_.line("const int32_t ky = 0;");
     fill_row("0");
-  } else if (shape_.leaves_rows_out(unit()) || (!rows.cut_before() && !rows.cut_after())) {
+  } else if (leaves_rows_out() || (!rows.cut_before() && !rows.cut_after())) {
     const std::string first = rows.first_tap("y");
     text_.line("for (int32_t ky = {}; ky < {}; ++ky) {{", first, rows.end_tap("y"));
     fill_row(times(first == "0" ? "ky" : fmt::format("ky - {}", first), shape_.row_taps));
@@ -138,7 +139,7 @@ void PanelConvolution::fill_row_or_zeros(const std::string& tap) {
 }
 
 void PanelConvolution::sum_blocks() {
-  const bool part = shape_.leaves_rows_out(unit());
+  const bool part = leaves_rows_out();
   const std::string first = shape_.rows.first_tap("y");
   const std::string begin = part && first != "0" ? times(first, shape_.row_taps) : "0";
   const std::string count =

@@ -54,8 +54,15 @@ class PanelConvolution : public Blocks {
   // Fills the panel for the positions x and v of row y.
   virtual void fill_panel();
   virtual void weight_constants() = 0;
-  // The call that sums: `first_tap` and `count` are C expressions of taps, in multiples of unit().
-  virtual void sum(const std::string& first_tap, const std::string& count) = 0;
+  // Functions that sum_blocks calls.
+  virtual void functions_of_blocks() {}
+  // Whether rows of the window in the padding are neither gathered nor summed.
+  virtual bool leaves_rows_out() const { return shape_.leaves_rows_out(unit()); }
+  // Sums and stores all output channels of the two positions.
+  virtual void sum_blocks();
+  // The call that sums a block: `first_tap` and `count` are C expressions of taps, in multiples of
+  // unit().
+  virtual void sum(const std::string& /*first_tap*/, const std::string& /*count*/) {}
 
   std::int32_t weight(std::int64_t output, std::int64_t tap) const {
     return conv_.weights.data()[output * shape_.taps + tap];
@@ -68,7 +75,6 @@ class PanelConvolution : public Blocks {
   void fill_row(const std::string& tap);
   void fill_row_or_zeros(const std::string& tap);
   std::string position(std::string_view column) const;
-  void sum_blocks();
 };
 
 }  // namespace lockstep::backends

@@ -19,6 +19,7 @@ struct StrategyCost {
   std::int64_t code_bytes = 0;    // of its instructions
   std::int64_t constant_bytes = 0;
   std::int64_t scratch_bytes = 0;  // of working memory in the arena, while it runs
+  std::int64_t flash_bytes() const { return code_bytes + constant_bytes; }
 };
 
 class Strategy {
@@ -42,8 +43,9 @@ struct StrategyChoice {
 std::vector<StrategyChoice> choose_strategies(const ir::Program& program, const Target& target);
 
 // ---- each in a file of its name ----
-const Strategy& loops_strategy();      // plain C, for every operator
-const Strategy& dsp_panel_strategy();  // convolutions: intrt/micro/dsp.h
+const Strategy& loops_strategy();       // plain C, for every operator
+const Strategy& dsp_panel_strategy();   // convolutions: intrt/micro/dsp.h
+const Strategy& dsp_sparse_strategy();  // those with many weights of 0
 const Strategy& dsp_add_strategy();
 const Strategy& dsp_depthwise_strategy();  // those of three rows, each channel by itself
 

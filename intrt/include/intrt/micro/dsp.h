@@ -15,7 +15,7 @@
 #include <string.h>
 
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__PIC__) && defined(__thumb2__) && \
-    defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+    defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_UNALIGNED) && defined(__OPTIMIZE__)
 #define INTRT_HAS_DSP 1
 /* In front of the loop over the blocks of a short sum. */
 #define INTRT_DSP_UNROLL _Pragma("GCC unroll 8")
@@ -39,15 +39,30 @@ static INTRT_NOINLINE void intrt_dsp_position(int16_t* panel, int32_t position, 
 #if INTRT_HAS_DSP
   if (((first | begin | end | count) & 3) == 0) {
     int16_t* to = panel + 2 * first + 2 * position;
-    for (; i < count; i += 4) {
-      uint32_t word = 0, even, odd;
-      if (i >= begin && i < end) memcpy(&word, codes + (i - begin), 4);
-      __asm__("sxtb16 %0, %1" : "=r"(even) : "r"(word));
-      __asm__("sxtb16 %0, %1, ror #8" : "=r"(odd) : "r"(word));
-      memcpy(to, &even, 4);
-      memcpy(to + 4, &odd, 4);
-      to += 8;
-    }
+    uint32_t word, even, zero = 0;
+#pragma GCC unroll 1
+    for (; i < begin; i += 4)
+      __asm__ volatile("str %[zero], [%[to]], #8\nstr %[zero], [%[to]], #8"
+                       : [to] "+r"(to)
+                       : [zero] "r"(zero)
+                       : "memory");
+#pragma GCC unroll 1
+    for (; i < end; i += 4)
+      __asm__ volatile(
+          "ldr %[word], [%[codes]], #4\n"
+          "sxtb16 %[even], %[word]\n"
+          "sxtb16 %[word], %[word], ror #8\n"
+          "str %[even], [%[to]], #8\n"
+          "str %[word], [%[to]], #8\n"
+          : [to] "+r"(to), [codes] "+r"(codes), [word] "=&r"(word), [even] "=&r"(even)
+          :
+          : "memory");
+#pragma GCC unroll 1
+    for (; i < count; i += 4)
+      __asm__ volatile("str %[zero], [%[to]], #8\nstr %[zero], [%[to]], #8"
+                       : [to] "+r"(to)
+                       : [zero] "r"(zero)
+                       : "memory");
     return;
   }
 #endif
@@ -65,21 +80,33 @@ INTRT_ALWAYS_INLINE void intrt_dsp_panel(int16_t* panel, int32_t first, int32_t 
     int32_t i = 0;
     if ((first & 3) == 0) {
       int16_t* to = panel + 2 * first;
+      uint32_t word0, word1, number0, number1;
+#define INTRT_DSP_WIDEN                                                                            \
+  __asm__ volatile(                                                                                \
+      "ldr %[w0], [%[c0]], #4\n"                                                                   \
+      "ldr %[w1], [%[c1]], #4\n"                                                                   \
+      "sxtb16 %[n0], %[w0]\n"                                                                      \
+      "sxtb16 %[n1], %[w1]\n"                                                                      \
+      "strd %[n0], %[n1], [%[to]], #8\n"                                                           \
+      "sxtb16 %[n0], %[w0], ror #8\n"                                                              \
+      "sxtb16 %[n1], %[w1], ror #8\n"                                                              \
+      "strd %[n0], %[n1], [%[to]], #8\n"                                                           \
+      : [to] "+r"(to), [c0] "+r"(codes0), [c1] "+r"(codes1), [w0] "=&r"(word0), [w1] "=&r"(word1), \
+        [n0] "=&r"(number0), [n1] "=&r"(number1)                                                   \
+      :                                                                                            \
+      : "memory")
 #pragma GCC unroll 1
-      for (; i + 4 <= count; i += 4) {
-        uint32_t word0, word1, number;
-        memcpy(&word0, codes0 + i, 4);
-        memcpy(&word1, codes1 + i, 4);
-        __asm__("sxtb16 %0, %1" : "=r"(number) : "r"(word0));
-        memcpy(to, &number, 4);
-        __asm__("sxtb16 %0, %1" : "=r"(number) : "r"(word1));
-        memcpy(to + 2, &number, 4);
-        __asm__("sxtb16 %0, %1, ror #8" : "=r"(number) : "r"(word0));
-        memcpy(to + 4, &number, 4);
-        __asm__("sxtb16 %0, %1, ror #8" : "=r"(number) : "r"(word1));
-        memcpy(to + 6, &number, 4);
-        to += 8;
+      for (; i + 8 <= count; i += 8) {
+        INTRT_DSP_WIDEN;
+        INTRT_DSP_WIDEN;
       }
+      if (i + 4 <= count) {
+        INTRT_DSP_WIDEN;
+        i += 4;
+      }
+#undef INTRT_DSP_WIDEN
+      codes0 -= i;
+      codes1 -= i;
     }
 #pragma GCC unroll 16
     for (; i < count; ++i) {
@@ -249,6 +276,44 @@ INTRT_ALWAYS_INLINE void intrt_dsp_dot_4x2(int32_t* sums, const int32_t* start,
     weights += 8;
   }
 #endif
+}
+
+/* ---- sums that leave out weights of 0, written out product by product ---- */
+
+/* The pairs of two positions, or of two weights: pairs[k] stands for numbers[at + 2 * k] and
+ * numbers[at + 2 * k + 1], k = 0, 1. `at` is an even constant, 0 .. 508. */
+INTRT_ALWAYS_INLINE void intrt_dsp_take(uint32_t* pairs, const int16_t* numbers, int32_t at) {
+#if INTRT_HAS_DSP
+  uint32_t first, second;
+  __asm__ volatile("ldrd %0, %1, [%2, %3]"
+                   : "=r"(first), "=r"(second)
+                   : "r"(numbers), "i"(2 * at)
+                   : "memory");
+  pairs[0] = first;
+  pairs[1] = second;
+#else
+  numbers += at;
+  for (int32_t k = 0; k < 2; ++k)
+    pairs[k] = (uint32_t)(uint16_t)numbers[2 * k] | (uint32_t)(uint16_t)numbers[2 * k + 1] << 16;
+#endif
+}
+
+/* sums[0] += the two products of positions[0] and weight, sums[1] those of positions[1] and weight:
+ * pairs that intrt_dsp_take made. No sum leaves 32 bits on the way. */
+INTRT_ALWAYS_INLINE void intrt_dsp_multiply(int32_t* sums, const uint32_t* positions,
+                                            uint32_t weight) {
+  for (int32_t p = 0; p < 2; ++p) {
+#if INTRT_HAS_DSP
+    int32_t sum = sums[p];
+    __asm__ volatile("smlad %0, %1, %2, %0" : "+r"(sum) : "r"(positions[p]), "r"(weight));
+    sums[p] = sum;
+#else
+    int32_t low = (int16_t)(positions[p] & 0xffffu), weight_low = (int16_t)(weight & 0xffffu);
+    int32_t high = (int32_t)(positions[p] - (uint32_t)low) >> 16;
+    int32_t weight_high = (int32_t)(weight - (uint32_t)weight_low) >> 16;
+    sums[p] += low * weight_low + high * weight_high;
+#endif
+  }
 }
 
 /* ---- depthwise convolutions of three rows ----
