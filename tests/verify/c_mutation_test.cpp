@@ -50,7 +50,7 @@ static void take_tables(void) {
   take(net_inputs, sizeof net_inputs);
   take(net_outputs, sizeof net_outputs);
 }
-static _Alignas(16) unsigned char arena[ARENA];
+static _Alignas(16) unsigned char arena[NET_ARENA_BYTES];
 int main(void) {
   static const struct { int count, bits, bytes, first; } inputs[] = {INPUTS};
   static const int outputs[] = {OUTPUTS};
@@ -94,8 +94,8 @@ std::string driver_of(const checker::Plan& plan) {
                           tensor.is_raw ? 0 : -(std::int64_t{1} << (tensor.bits - 1)));
   }
   for (const std::size_t t : plan.outputs) outputs += fmt::format("{},", plan.tensors[t].bytes);
-  return fmt::format("#define ARENA {}\n#define BITS {}\n#define INPUTS {}\n#define OUTPUTS {}\n",
-                     plan.arena_bytes, input_bits(plan), inputs, outputs) +
+  return fmt::format("#define BITS {}\n#define INPUTS {}\n#define OUTPUTS {}\n", input_bits(plan),
+                     inputs, outputs) +
          kDriver;
 }
 

@@ -28,6 +28,7 @@ Range Machine::range(const Value& value, int line) const {
     case Kind::kPointer:
     case Kind::kElement:
     case Kind::kCondition:
+    case Kind::kPacked:
       break;
   }
   refuse("", line,
