@@ -4,21 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "compile/support/files.h"
-#include "tests/verify/c_objection.h"
-#include "tests/verify/channel_net.h"
+#include "tests/verify/c_by_hand.h"
 
 namespace lockstep::test {
 namespace {
-
-using Int = checker::Int;
-
-std::string header_text(const std::string& name) {
-  return read_text_file(LOCKSTEP_INTRT_INCLUDE "/intrt/" + name);
-}
 
 // What lies where in a micro-kernel's arrays: of four taps, of one.
 Int dsp_weight(Int tap, Int channel) {
@@ -41,17 +32,6 @@ std::string bias(const checker::PlanOp& op) {
   std::vector<Int> numbers = op.bias;
   numbers.resize((numbers.size() + 3) / 4 * 4);
   return fmt::format("[{}] = {{{}}};\n", numbers.size(), fmt::join(numbers, ", "));
-}
-
-// x [3,5,5]; c1: 3x3, padded, 6 channels; q1; c2: 1x1, 4 channels; q2.
-Made network() {
-  Net net("3,5,5");
-  net.conv("c1", "x", 3, 6, 3, none, R"(,"padding":1)");
-  net.quantize("q1", "c1");
-  net.conv("c2", "q1", 6, 4, 1, none);
-  net.quantize("q2", "c2");
-  net.finish({"q2"});
-  return made(net.graph, net.state, {.keep_layers = true, .after_pass = {}});
 }
 
 // The taps of a row of a window of 3x3, of positions x and x + 1.
@@ -126,34 +106,15 @@ static void net_op1_conv2d(const int8_t *in, int8_t *out, int32_t *panel) {
 }
 )";
 
-std::string filled(std::string text,
-                   const std::vector<std::pair<std::string, std::string>>& marks) {
-  for (const auto& [mark, with] : marks)
-    for (std::size_t i = text.find(mark); i != std::string::npos; i = text.find(mark, i + 1))
-      text.replace(i, mark.size(), with);
-  return text;
-}
-
-// The network with these functions, and scratch memory from byte 272 on.
+// `tables` and these functions, which call kernels of this header.
 Made with_kernels(const std::string& header, const std::string& tables, const char* functions) {
-  Made c = network();
   const std::string store6 = filled(kStore, {{"CHANNELS", "6"}});
   const std::string store4 = filled(kStore, {{"CHANNELS", "4"}});
-  const std::size_t begin = c.source.find("/* conv2d 'c1'"), end = c.source.find("void net_run(");
-  REQUIRE(begin < end);
-  c.source.replace(
-      begin, end - begin,
-      tables + filled(functions, {{"ROW", kRow}, {"STORE6", store6}, {"STORE4", store4}}));
-  const std::string arithmetic_end = "#endif /* INTRT_ARITH_H_ */\n";
-  c.source = replaced(c.source, "", arithmetic_end, arithmetic_end + "\n" + header_text(header));
-  c.source = replaced(c.source, "void net_run(", "(void *)(base + 0u));\n  LOCK",
-                      "(void *)(base + 0u), (void *)(base + 272u));\n  LOCK");
-  c.source = replaced(c.source, "net_op1_conv2d((void", "(void *)(base + 160u));",
-                      "(void *)(base + 160u), (void *)(base + 272u));");
-  c.header = replaced(c.header, "", "NET_ARENA_BYTES 272u", "NET_ARENA_BYTES 400u");
+  Made c =
+      by_hand(tables + filled(functions, {{"ROW", kRow}, {"STORE6", store6}, {"STORE4", store4}}));
+  add_header(c, header);
   return c;
 }
-
 Made with_dsp() {
   const Made c = network();
   const checker::Plan plan = checker::read_plan(c.plan);
@@ -276,6 +237,103 @@ TEST_CASE("C with packed kernels is proved, and no other") {
           {op1, "panel, 0, 6,", "panel, 0, 5,", "out of range"},
           {op1, "c2_weight, 6, 6", "c2_weight, 5, 6", "another multiple"},
       });
+}
+
+// One convolution of as many taps as its input has elements.
+Made with_long_sums(Int chunk) {
+  Net net("16,3,3");
+  net.conv("c1", "x", 16, 4, 3, none);
+  net.quantize("q1", "c1");
+  net.finish({"q1"});
+  Made c = made(net.graph, net.state, {.keep_layers = true, .after_pass = {}});
+  const checker::Plan plan = checker::read_plan(c.plan);
+  const std::size_t begin = c.source.find("/* conv2d 'c1'"), end = c.source.find("void net_run(");
+  c.source.replace(begin, end - begin,
+                   "static const int8_t c1_weight" + blocks(plan.ops[0], 144, 144, packed_weight) +
+                       "static const int32_t c1_bias" + bias(plan.ops[0]) +
+                       fmt::format(R"(
+static void net_op0_conv2d(const int8_t *in, int8_t *out) {{
+  int32_t panel[144], sums[8];
+  intrt_packed_panel(panel, 0, 144, in, 0, 144, in, 0, 0);
+  intrt_packed_dot_4x2(sums, c1_bias, panel, c1_weight, 144, {});
+  for (int32_t c = 0; c < 4; ++c)
+    out[c] = (int8_t)intrt_clamp(intrt_shift_right_toward_zero(sums[2 * c], 4), -32, 31);
+}}
+)",
+                                   chunk));
+  add_header(c, "micro/packed.h");
+  return c;
+}
+
+TEST_CASE("a chunk of products must fit 16 bits, and a sum 32") {
+  const std::string at_once = objection(with_long_sums(144)), parts = objection(with_long_sums(72));
+  CHECK_MESSAGE(contains(at_once, "a chunk's sum of "), at_once);
+  CHECK_MESSAGE(parts.empty(), parts);
+  Made large = with_long_sums(72);
+  large.source = replaced(large.source, "c1_bias[", "64", "2147483647");
+  CHECK_MESSAGE(contains(objection(large), "do not fit int32_t"), objection(large));
+}
+
+// A depthwise convolution, two rows at a time.
+Made with_strips() {
+  Net net("4,6,5");
+  net.conv("c1", "x", 4, 4, 3, none, R"(,"padding":1)", 4);
+  net.quantize("q1", "c1");
+  net.finish({"q1"});
+  Made c = made(net.graph, net.state, {.keep_layers = true, .after_pass = {}});
+  const checker::Plan plan = checker::read_plan(c.plan);
+  std::vector<Int> weights;
+  for (Int column = 0; column < 3; ++column)
+    for (Int channel = 0; channel < 4; ++channel)
+      for (const Int row : {0, 1, 1, 2})
+        weights.push_back(
+            plan.ops[0].weights[static_cast<std::size_t>(channel * 9 + row * 3 + column)]);
+  const std::size_t begin = c.source.find("/* conv2d 'c1'"), end = c.source.find("void net_run(");
+  c.source.replace(begin, end - begin,
+                   fmt::format("static const INTRT_ALIGNED int16_t c1_weight[48] = {{{}}};\n",
+                               fmt::join(weights, ", ")) +
+                       "static const int32_t c1_bias" + bias(plan.ops[0]) + R"(
+static void net_op0_conv2d(const int8_t *in, int8_t *out, int16_t *strip) {
+  for (int32_t y = 0; y < 6; y += 2) {
+    const int32_t begin = y > 0 ? 0 : 1, end = y < 4 ? 4 : 3;
+    intrt_dsp_strip(strip, 1, in, 0, 0, 0, 0);
+    intrt_dsp_strip(strip + 16, 5, in + (y - 1 + begin) * 20, 20, 4, begin, end);
+    intrt_dsp_strip(strip + 96, 1, in, 0, 0, 0, 0);
+    for (int32_t x = 0; x < 5; ++x) {
+      int32_t sums[8];
+      intrt_dsp_strip_dot(sums, c1_bias, strip + 16 * x, c1_weight, 3);
+      for (int32_t c = 0; c < 8; ++c)
+        out[((y + c % 2) * 5 + x) * 4 + c / 2] =
+            (int8_t)intrt_clamp(intrt_shift_right_toward_zero(sums[c], 4), -32, 31);
+    }
+  }
+}
+)");
+  c.source = replaced(c.source, "net_op0_conv2d((void", "));\n", "), (void *)(base + 256u));\n");
+  c.header = replaced(c.header, "", fmt::format("NET_ARENA_BYTES {}u", plan.arena_bytes),
+                      "NET_ARENA_BYTES 480u");
+  add_header(c, "micro/dsp.h");
+  return c;
+}
+
+TEST_CASE("C with strips is proved, and no other") {
+  const char* const op0 = "void net_op0_conv2d(";
+  try_changes(with_strips(),
+              {
+                  {op0, "y > 0 ? 0 : 1", "0", "a pointer leaves"},
+                  {op0, "y < 4 ? 4 : 3", "4", "was not written"},
+                  {op0, "y < 4 ? 4 : 3", "3", "another multiple"},
+                  {op0, "y < 4 ? 4 : 3", "y < 4 ? 5 : 3", "out of range"},
+                  {op0, "strip + 16, 5", "strip + 16, 4", "was not written"},
+                  {op0, "strip + 16, 5", "strip + 32, 5", "was not written"},
+                  {op0, "strip + 16, 5", "strip + 17, 5", "a multiple of 4"},
+                  {op0, "20, 4, begin", "20, 3, begin", "another multiple"},
+                  {op0, "20, 4, begin", "16, 4, begin", "another multiple"},
+                  {op0, "strip + 16 * x", "strip + 16 * (x + 1)", "another multiple"},
+                  {op0, "c1_weight, 3", "c1_weight, 2", "another multiple"},
+                  {op0, "c1_weight, 3", "c1_weight, 4", "behind an array"},
+                  {op0, "sums[c]", "sums[c / 2]", "another multiple"},
+              });
 }
 
 }  // namespace

@@ -47,7 +47,8 @@ struct Change {
 };
 
 inline void try_changes(const Made& c, std::initializer_list<Change> changes) {
-  REQUIRE(objection(c).empty());
+  const std::string unchanged = objection(c);
+  REQUIRE_MESSAGE(unchanged.empty(), unchanged);
   for (const Change& change : changes) {
     CAPTURE(std::string(change.marker));
     CAPTURE(std::string(change.from));

@@ -440,6 +440,7 @@ Value Machine::arithmetic_call(const Expression& e, const std::vector<Value>& ar
       {"intrt_requantize_wide", Step::Kind::kRequantizeWide},
       {"intrt_scale", Step::Kind::kScale},
       {"intrt_scale_high", Step::Kind::kScale},
+      {"intrt_scale_top", Step::Kind::kScale},
       {"intrt_step", Step::Kind::kStep}};
   const auto kind = kKinds.find(source_.functions[at(e.index)].name);
   if (kind == kKinds.end()) refuse("", e.line, "an unknown function of the arithmetic");
@@ -456,10 +457,12 @@ Value Machine::arithmetic_call(const Expression& e, const std::vector<Value>& ar
   } else {
     for (std::size_t i = 1; i < arguments.size(); ++i)
       step.numbers[i - 1] = number(arguments[i], e.line);
-    if (kind->first == "intrt_scale_high") {  // its shift is 32
-      std::rotate(step.numbers.begin() + 2, step.numbers.end() - 1, step.numbers.end());
-      step.numbers[2] = 32;
-    }
+    // The same as intrt_scale of other numbers.
+    const auto n = step.numbers;
+    if (kind->first == "intrt_scale_high")
+      step.numbers = {n[0], n[1], 32, n[2], n[3], n[4]};
+    else if (kind->first == "intrt_scale_top")
+      step.numbers = {n[0], n[1] * (Int{1} << 32), 32, INTRT_ROUND_FLOOR, n[2], n[3]};
   }
   if (!arguments[0].is_number()) return extended(arguments[0], step, e.line);
   const Int x = arguments[0].number;

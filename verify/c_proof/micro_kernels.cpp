@@ -102,6 +102,7 @@ const std::vector<MicroHeader>& micro_headers() {
          Dot{.outputs = 8,
              .positions = 2,
              .taps_per_count = 3,
+             .least_count = 1,
              .code_place = strip_code,
              .weight_place = strip_weight,
              .alignment = 4}}}},
