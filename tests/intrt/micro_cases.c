@@ -42,15 +42,12 @@ static int32_t* starts(int kind) {
 
 /* ---- panels */
 
-/* Where tap t of position p is: of four taps the even ones come first. */
+/* Where tap t of position p is: of four taps the even ones make a pair; or the first ones. */
 static int32_t dsp_place(int32_t t, int32_t p) {
   static const int32_t kPlaces[4] = {0, 4, 1, 5};
   return 8 * (t / 4) + 2 * p + kPlaces[t % 4];
 }
-static int32_t dsp_weight_place(int32_t t, int32_t c) {
-  static const int32_t kPlaces[4] = {0, 8, 1, 9};
-  return 16 * (t / 4) + 2 * c + kPlaces[t % 4];
-}
+static int32_t dsp_place_in_order(int32_t t, int32_t p) { return 4 * (t / 2) + 2 * p + t % 2; }
 
 /* Which part of `count` taps has codes: all, none, or some. */
 static void draw_part(int part, int32_t count, int32_t* begin, int32_t* end) {
@@ -60,8 +57,9 @@ static void draw_part(int part, int32_t count, int32_t* begin, int32_t* end) {
 
 enum { kMostTaps = 24, kMostNumbers = 2 * (kMostTaps + 8) };
 
-static int dsp_panel_case(int32_t first, int32_t count, int part0, int part1) {
-  const uint32_t numbers = 8u * (uint32_t)((first + count + 3) / 4);
+static int dsp_panel_case(int in_order, int32_t first, int32_t count, int part0, int part1) {
+  const uint32_t numbers = in_order ? 4u * (uint32_t)((first + count + 1) / 2)
+                                    : 8u * (uint32_t)((first + count + 3) / 4);
   int16_t expected[kMostNumbers];
   int32_t begin[2], end[2];
   draw_part(part0, count, &begin[0], &end[0]);
@@ -72,9 +70,13 @@ static int dsp_panel_case(int32_t first, int32_t count, int part0, int part1) {
   memcpy(expected, panel, 2 * numbers);
   for (int32_t p = 0; p < 2; ++p)
     for (int32_t i = 0; i < count; ++i)
-      expected[dsp_place(first + i, p)] =
+      expected[in_order ? dsp_place_in_order(first + i, p) : dsp_place(first + i, p)] =
           i >= begin[p] && i < end[p] ? codes[p][i - begin[p]] : (int16_t)0;
-  intrt_dsp_panel(panel, first, count, codes[0], begin[0], end[0], codes[1], begin[1], end[1]);
+  if (in_order)
+    intrt_dsp_panel_in_order(panel, first, count, codes[0], begin[0], end[0], codes[1], begin[1],
+                             end[1]);
+  else
+    intrt_dsp_panel(panel, first, count, codes[0], begin[0], end[0], codes[1], begin[1], end[1]);
   REQUIRE(memcmp(panel, expected, 2 * numbers) == 0);
   REQUIRE(micro_memory_intact());
   return 0;
@@ -106,7 +108,8 @@ static int panel_cases(void) {
   for (int32_t first = 0; first < 8; ++first)
     for (int32_t count = 0; count <= kMostTaps; ++count)
       for (int parts = 0; parts < 9; ++parts) {
-        int failed = dsp_panel_case(first, count, parts / 3, parts % 3);
+        int failed = dsp_panel_case(0, first, count, parts / 3, parts % 3);
+        if (failed == 0) failed = dsp_panel_case(1, first, count, parts / 3, parts % 3);
         if (failed == 0) failed = packed_panel_case(first, count, parts / 3, parts % 3);
         if (failed != 0) return failed;
       }
@@ -122,8 +125,8 @@ static int same_sums(const int32_t* sums, const int64_t* expected) {
 }
 
 /* Sums of up to 2^31 - 1, whatever the codes: those of 16 bits with fewer taps. */
-static int dsp_dot_case(int32_t groups, int kind, int32_t most_code, int32_t most_weight) {
-  const uint32_t taps = 4u * (uint32_t)groups;
+static int dsp_dot_case(int32_t pairs, int kind, int32_t most_code, int32_t most_weight) {
+  const uint32_t taps = 2u * (uint32_t)pairs;
   const int16_t* const panel = numbers_of(kCodes0, 2 * taps, kind, -most_code, most_code - 1);
   const int16_t* const weights =
       numbers_of(kWeights, 4 * taps, kind, -most_weight, most_weight - 1);
@@ -134,10 +137,10 @@ static int dsp_dot_case(int32_t groups, int kind, int32_t most_code, int32_t mos
     for (int32_t p = 0; p < 2; ++p) {
       int64_t sum = start[c];
       for (int32_t t = 0; t < (int32_t)taps; ++t)
-        sum += (int64_t)panel[dsp_place(t, p)] * weights[dsp_weight_place(t, c)];
+        sum += (int64_t)panel[4 * (t / 2) + 2 * p + t % 2] * weights[8 * (t / 2) + 2 * c + t % 2];
       expected[2 * c + p] = sum;
     }
-  intrt_dsp_dot_4x2(sums, start, panel, weights, groups);
+  intrt_dsp_dot_4x2(sums, start, panel, weights, pairs);
   REQUIRE(same_sums(sums, expected));
   return 0;
 }
@@ -197,12 +200,12 @@ static int packed_end_case(void) {
 
 static int dot_cases(void) {
   for (int kind = 0; kind < 3; ++kind)
-    for (int32_t groups = 1; groups <= 45; ++groups) {
-      int failed = dsp_dot_case(groups, kind, 128, 128);
-      if (failed == 0) failed = dsp_dot_case(groups, kind, 128, 32768);
-      if (failed == 0 && groups <= 1) failed = dsp_dot_case(groups, 0, 16384, 16384);
+    for (int32_t pairs = 1; pairs <= 90; ++pairs) {
+      int failed = dsp_dot_case(pairs, kind, 128, 128);
+      if (failed == 0) failed = dsp_dot_case(pairs, kind, 128, 32768);
+      if (failed == 0 && pairs <= 2) failed = dsp_dot_case(pairs, 0, 16384, 16384);
       for (int32_t chunk = 1; chunk <= 50 && failed == 0; chunk += chunk < 8 ? 1 : 13)
-        failed = packed_dot_case(groups, chunk, kind);
+        failed = packed_dot_case(pairs % 64, chunk, kind);
       if (failed == 0) failed = packed_dot_case(0, 1, kind);
       if (failed != 0) return failed;
     }
@@ -274,6 +277,34 @@ static int strip_cases(void) {
   return 0;
 }
 
+/* ---- sums of two tensors */
+
+static int add_case(int32_t count, int kind, int shift, int32_t lo, int in_place) {
+  int8_t expected[64];
+  int8_t* const out = codes_of(kWritten, (uint32_t)count, kind);
+  const int8_t* const a = in_place == 1 ? out : codes_of(kCodes0, (uint32_t)count, kind);
+  const int8_t* const b = in_place == 2 ? out : codes_of(kCodes1, (uint32_t)count, kind);
+  for (int32_t i = 0; i < count; ++i) {
+    int32_t sum = a[i] + b[i];
+    if (shift == 1) sum = (sum - (sum & 1)) / 2;
+    expected[i] = (int8_t)(sum < lo ? lo : sum > 127 ? 127 : sum);
+  }
+  intrt_dsp_add(out, a, b, count, shift, lo);
+  REQUIRE(memcmp(out, expected, (uint32_t)count) == 0);
+  REQUIRE(micro_memory_intact());
+  return 0;
+}
+
+static int add_cases(void) {
+  for (int32_t count = 0; count <= 64; ++count)
+    for (int kind = 0; kind < 3; ++kind)
+      for (int way = 0; way < 12; ++way) {
+        const int failed = add_case(count, kind, way & 1, (way & 2) ? 0 : -128, way / 4);
+        if (failed != 0) return failed;
+      }
+  return 0;
+}
+
 /* ---- the arithmetic */
 
 static int64_t clamped(int64_t x, int64_t lo, int64_t hi) { return x < lo ? lo : x > hi ? hi : x; }
@@ -322,6 +353,7 @@ int micro_cases(void) {
   int failed = panel_cases();
   if (failed == 0) failed = dot_cases();
   if (failed == 0) failed = strip_cases();
+  if (failed == 0) failed = add_cases();
   if (failed == 0) failed = arithmetic_cases();
   return failed;
 }

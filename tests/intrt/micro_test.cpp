@@ -24,7 +24,9 @@ std::array<std::vector<unsigned char>, 5> memory;
 
 void* micro_memory(int array, std::uint32_t bytes) {
   std::vector<unsigned char>& of = memory.at(static_cast<std::size_t>(array));
-  of = std::vector<unsigned char>(bytes + 2 * kGuard, kUntouched);
+  of = std::vector<unsigned char>();
+  of.reserve(bytes + 2 * kGuard + (kGuard == 0 && bytes == 0 ? 1 : 0));  // never null
+  of.resize(bytes + 2 * kGuard, kUntouched);
   return of.data() + kGuard;
 }
 

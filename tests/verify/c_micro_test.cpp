@@ -11,11 +11,12 @@
 namespace lockstep::test {
 namespace {
 
-// What lies where in a micro-kernel's arrays: of four taps, of one.
+// What lies where in a micro-kernel's arrays. Of four taps the even ones make a pair.
 Int dsp_weight(Int tap, Int channel) {
   static constexpr Int kIn4[] = {0, 8, 1, 9};
   return 16 * (tap / 4) + 2 * channel + kIn4[tap % 4];
 }
+Int dsp_weight_in_order(Int tap, Int channel) { return 8 * (tap / 2) + 2 * channel + tap % 2; }
 Int packed_weight(Int tap, Int channel) { return 4 * tap + channel; }
 
 // Weights [O][taps] of a plan in blocks of four channels, with zeros where there is no channel.
@@ -63,7 +64,7 @@ static void net_op0_conv2d(const int8_t *in, int8_t *out, int16_t *panel) {
       }
       for (int32_t o = 0; o < 8; o += 4) {
         int32_t sums[8];
-        intrt_dsp_dot_4x2(sums, &c1_bias[o], panel, &c1_weight[o * 28], 7);STORE6
+        intrt_dsp_dot_4x2(sums, &c1_bias[o], panel, &c1_weight[o * 28], 14);STORE6
       }
     }
   }
@@ -73,8 +74,9 @@ static void net_op1_conv2d(const int8_t *in, int8_t *out, int16_t *panel) {
     for (int32_t x = 0; x < 5; x += 2) {
       const int32_t o = 0, n = x < 4 ? 6 : 0;
       int32_t sums[8];
-      intrt_dsp_panel(panel, 0, 8, in + (y * 5 + x) * 6, 0, 6, in + (y * 5 + x) * 6 + n, 0, n);
-      intrt_dsp_dot_4x2(sums, c2_bias, panel, c2_weight, 2);STORE4
+      const int8_t *const codes = in + (y * 5 + x) * 6;
+      intrt_dsp_panel_in_order(panel, 0, 6, codes, 0, 6, codes + n, 0, n);
+      intrt_dsp_dot_4x2(sums, c2_bias, panel, c2_weight, 3);STORE4
     }
   }
 }
@@ -118,13 +120,13 @@ Made with_kernels(const std::string& header, const std::string& tables, const ch
 Made with_dsp() {
   const Made c = network();
   const checker::Plan plan = checker::read_plan(c.plan);
-  return with_kernels("micro/dsp.h",
-                      "static const INTRT_ALIGNED int16_t c1_weight" +
-                          blocks(plan.ops[0], 28, 27, dsp_weight) +
-                          "static const INTRT_ALIGNED int16_t c2_weight" +
-                          blocks(plan.ops[1], 8, 6, dsp_weight) + "static const int32_t c1_bias" +
-                          bias(plan.ops[0]) + "static const int32_t c2_bias" + bias(plan.ops[1]),
-                      kDsp);
+  return with_kernels(
+      "micro/dsp.h",
+      "static const INTRT_ALIGNED int16_t c1_weight" + blocks(plan.ops[0], 28, 27, dsp_weight) +
+          "static const INTRT_ALIGNED int16_t c2_weight" +
+          blocks(plan.ops[1], 6, 6, dsp_weight_in_order) + "static const int32_t c1_bias" +
+          bias(plan.ops[0]) + "static const int32_t c2_bias" + bias(plan.ops[1]),
+      kDsp);
 }
 Made with_packed() {
   const Made c = network();
@@ -171,11 +173,11 @@ TEST_CASE("C with kernels for two products at once is proved, and no other") {
           {op0, "c1_weight[o * 28]", "c1_weight[o * 27]", "another multiple"},
           {op0, "c1_weight[o * 28]", "c1_weight[o * 28 + 1]", "a multiple of 4"},
           {op0, "c1_weight[o * 28]", "c1_weight[o * 28 + 120]", "behind an array"},
-          {op0, "], 7)", "], 6)", "another multiple"},
-          {op0, "], 7)", "], 8)", "was not written"},
-          {op0, "], 7)", "], 0)", "out of range"},
-          {op0, "], 7)", "], -1)", "out of range"},
-          {op0, "], 7)", "], 60000000)", "longer than it can need"},
+          {op0, "], 14)", "], 13)", "another multiple"},
+          {op0, "], 14)", "], 15)", "was not written"},
+          {op0, "], 14)", "], 0)", "out of range"},
+          {op0, "], 14)", "], -1)", "out of range"},
+          {op0, "], 14)", "], 60000000)", "longer than it can need"},
           {op0, "c1_bias[o]", "c1_bias[4 - o]", "another code"},
           {op0, "c1_bias[o]", "c1_bias[o + 1]", "behind an array"},
           {op0, "&c1_bias[o]", "sums", "that lie in what"},
@@ -207,9 +209,11 @@ TEST_CASE("C with kernels for two products at once is proved, and no other") {
           {run, "(void *)(base + 160u), (void *)(base + 272u)",
            "(void *)(base + 160u), (void *)(base + 368u)", ""},
           {run, "(void *)(base + 160u), (void *)(base + 272u)",
-           "(void *)(base + 160u), (void *)(base + 372u)", "outside of the arena"},
+           "(void *)(base + 160u), (void *)(base + 380u)", "outside of the arena"},
           // The panel of the operator before.
-          {op1, "intrt_dsp_panel(", "if (x + y > 0) intrt_dsp_panel(", "was not written"},
+          {op1, "intrt_dsp_panel_in_order(", "if (x + y > 0) intrt_dsp_panel_in_order(",
+           "was not written"},
+          {op1, "intrt_dsp_panel_in_order(", "intrt_dsp_panel(", "was not written"},
           {op1, "const int32_t o = 0", "const int32_t first = panel[0], o = 0", "was not written"},
       });
 }

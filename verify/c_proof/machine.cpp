@@ -464,9 +464,7 @@ Value Machine::arithmetic_call(const Expression& e, const std::vector<Value>& ar
     else if (kind->first == "intrt_scale_top")
       step.numbers = {n[0], n[1] * (Int{1} << 32), 32, INTRT_ROUND_FLOOR, n[2], n[3]};
   }
-  if (!arguments[0].is_number()) return extended(arguments[0], step, e.line);
-  const Int x = arguments[0].number;
-  return Value::of(chains_.apply(chains_.extend(0, step, {x, x}, e.line), x));
+  return stepped(arguments[0], step, e.line);
 }
 
 }  // namespace lockstep::c_proof

@@ -70,11 +70,15 @@ class Machine {
   void micro_call(const MicroKernel& kernel, const std::vector<Value>& arguments, int line);
   void place_codes(const MicroKernel& kernel, const Placing& placing,
                    const std::vector<Value>& arguments, int line);
+  void add_pairs(const MicroKernel& kernel, const Map& map, const std::vector<Value>& arguments,
+                 int line);
   void add_products(const MicroKernel& kernel, const Dot& dot, const std::vector<Value>& arguments,
                     int line);
   Code code_of(const Value& value, int line) const;
   Value sum_of(const Value& start, const std::vector<Code>& codes, const std::vector<Int>& weights,
                Int chunk, int line) const;
+  std::vector<Int> numbers_of(const MicroKernel& kernel, const std::vector<Value>& arguments,
+                              int line) const;
   void require_aligned(const Value& pointer, int alignment, int line) const;
   void spend(Int nodes, int line);
   bool holds(const Expression& e, Frame& frame);  // a condition that must be known
@@ -88,6 +92,7 @@ class Machine {
   Value place(const Value& condition, const Value& old, Int number, int line) const;
   Value as_function(const Value& value, int line) const;
   Value extended(const Value& value, const Step& step, int line) const;
+  Value stepped(const Value& value, const Step& step, int line) const;  // of a number, too
   Value advanced(const Value& pointer, const Value& by, const Type& type, int line) const;
   Value load(const Value& pointer, const Type& type, int line) const;
   void store(const Value& pointer, const Type& type, const Value& value, int line);

@@ -34,8 +34,19 @@ void Machine::micro_call(const MicroKernel& kernel, const std::vector<Value>& ar
       refuse("", line, "a pointer is needed here");
   if (const auto* const placing = std::get_if<Placing>(&kernel.meaning))
     place_codes(kernel, *placing, arguments, line);
+  else if (const auto* const dot = std::get_if<Dot>(&kernel.meaning))
+    add_products(kernel, *dot, arguments, line);
   else
-    add_products(kernel, std::get<Dot>(kernel.meaning), arguments, line);
+    add_pairs(kernel, std::get<Map>(kernel.meaning), arguments, line);
+}
+
+// The arguments that are numbers; 0 for pointers.
+std::vector<Int> Machine::numbers_of(const MicroKernel& kernel, const std::vector<Value>& arguments,
+                                     int line) const {
+  std::vector<Int> numbers;
+  for (std::size_t i = 0; i < arguments.size(); ++i)
+    numbers.push_back(kernel.parameters[i].is_pointer ? 0 : number(arguments[i], line));
+  return numbers;
 }
 
 void Machine::require_aligned(const Value& pointer, int alignment, int line) const {
@@ -48,10 +59,7 @@ void Machine::require_aligned(const Value& pointer, int alignment, int line) con
 
 void Machine::place_codes(const MicroKernel& kernel, const Placing& placing,
                           const std::vector<Value>& arguments, int line) {
-  std::vector<Int> numbers;
-  for (std::size_t i = 0; i < arguments.size(); ++i)
-    numbers.push_back(kernel.parameters[i].is_pointer ? 0 : number(arguments[i], line));
-  const auto moves = placing.moves(numbers);
+  const auto moves = placing.moves(numbers_of(kernel, arguments, line));
   if (!moves) refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
   spend(std::ssize(*moves), line);
   nodes_used_ += std::ssize(*moves);
@@ -83,6 +91,33 @@ void Machine::place_codes(const MicroKernel& kernel, const Placing& placing,
       value.root->sides.assign(begin, begin + placing.lanes);
     }
     store(advanced(to, Value::of((*moves)[i].to), written, line), written, value, line);
+  }
+}
+
+void Machine::add_pairs(const MicroKernel& kernel, const Map& map,
+                        const std::vector<Value>& arguments, int line) {
+  const std::vector<Int> numbers = numbers_of(kernel, arguments, line);
+  const Int count = numbers[3];
+  const auto steps = map.steps(numbers);
+  if (!steps || count > kMostCounted)
+    refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
+  const Value& out = arguments[0];
+  const auto element = [&](std::size_t i) { return kernel.parameters[i].pointee(); };
+  for (const std::size_t in : {1, 2})
+    if (count > 0 && out.number != arguments[in].number &&
+        bytes_at(out, 0, count, element(0))
+            .overlaps(bytes_at(arguments[in], 0, count, element(in))))
+      refuse("", line, "codes that lie where they are put");
+  for (Int i = 0; i < count; ++i) {
+    spend(1, line);
+    ++nodes_used_;
+    const auto code = [&](std::size_t in) {
+      return load(advanced(arguments[in], Value::of(i), element(in), line), element(in), line);
+    };
+    Value value = add(code(1), code(2), 1, kInt32, line);
+    for (const Step& step : *steps) value = stepped(value, step, line);
+    store(advanced(out, Value::of(i), element(0), line), element(0),
+          converted(value, element(0), line), line);
   }
 }
 

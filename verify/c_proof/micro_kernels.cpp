@@ -35,14 +35,15 @@ std::vector<Type> panel_parameters(Type panel) {
   return {panel, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32};
 }
 
-// Of four taps: the even ones, then the odd ones.
-Int dsp_place(Int tap, Int position) {
-  return 8 * (tap / 4) + 2 * position + 4 * (tap % 2) + tap % 4 / 2;
-}
-Moves dsp_panel(const Arguments& arguments) { return panel_moves(arguments, dsp_place); }
+Int dsp_place(Int tap, Int position) { return 4 * (tap / 2) + 2 * position + tap % 2; }
 Int dsp_code(Int tap, Int output) { return dsp_place(tap, output % 2); }
-Int dsp_weight(Int tap, Int output) {
-  return 16 * (tap / 4) + 2 * (output / 2) + 8 * (tap % 2) + tap % 4 / 2;
+Int dsp_weight(Int tap, Int output) { return 8 * (tap / 2) + 2 * (output / 2) + tap % 2; }
+Moves dsp_panel_in_order(const Arguments& arguments) { return panel_moves(arguments, dsp_place); }
+// Of four taps: the even ones, then the odd ones.
+Moves dsp_panel(const Arguments& arguments) {
+  return panel_moves(arguments, [](Int tap, Int position) {
+    return dsp_place(tap / 4 * 4 + tap % 2 * 2 + tap % 4 / 2, position);
+  });
 }
 
 Moves packed_panel(const Arguments& arguments) {
@@ -78,6 +79,16 @@ Int strip_weight(Int tap, Int output) {
   return 16 * (tap / 3) + 4 * (output / 2) + kRows[output % 2][tap % 3];
 }
 
+// ---- sums of two tensors
+
+// (out, a, b, count, shift, lo)
+std::optional<std::vector<Step>> dsp_add(const Arguments& arguments) {
+  const Int shift = arguments[4], lo = arguments[5];
+  if (shift < 0 || shift > 1 || (lo != -128 && lo != 0)) return std::nullopt;
+  return std::vector<Step>{{Step::Kind::kShiftRightFloor, {shift}},
+                           {Step::Kind::kClamp, {lo, 127}}};
+}
+
 }  // namespace
 
 const std::vector<MicroHeader>& micro_headers() {
@@ -85,11 +96,13 @@ const std::vector<MicroHeader>& micro_headers() {
       {kDspText,
        {{"intrt_dsp_panel", panel_parameters(kInt16s),
          Placing{.moves = dsp_panel, .lanes = 1, .alignment = 4}},
+        {"intrt_dsp_panel_in_order", panel_parameters(kInt16s),
+         Placing{.moves = dsp_panel_in_order, .lanes = 1, .alignment = 4}},
         {"intrt_dsp_dot_4x2",
          {kInt32s, kInt32s, kInt16s, kInt16s, kInt32},
          Dot{.outputs = 8,
              .positions = 2,
-             .taps_per_count = 4,
+             .taps_per_count = 2,
              .least_count = 1,
              .code_place = dsp_code,
              .weight_place = dsp_weight,
@@ -105,7 +118,10 @@ const std::vector<MicroHeader>& micro_headers() {
              .least_count = 1,
              .code_place = strip_code,
              .weight_place = strip_weight,
-             .alignment = 4}}}},
+             .alignment = 4}},
+        {"intrt_dsp_add",
+         {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32},
+         Map{.steps = dsp_add}}}},
       {kPackedText,
        {{"intrt_packed_panel", panel_parameters(kInt32s),
          Placing{.moves = packed_panel, .lanes = 2, .alignment = 1}},

@@ -7,7 +7,7 @@
 #include <variant>
 #include <vector>
 
-#include "verify/c_proof/syntax.h"
+#include "verify/c_proof/values.h"
 
 namespace lockstep::c_proof {
 
@@ -43,10 +43,18 @@ struct Dot {
   int alignment = 1;  // of codes and weights, in bytes
 };
 
+// out[i] = a[i] + b[i] with steps behind it, for i < count.
+// Parameters: out, a, b, count, and others. Obligations: what the header says of the arguments;
+// out is a or b, or has nothing in common with it.
+struct Map {
+  // Nothing where the arguments are not as the header says.
+  std::optional<std::vector<Step>> (*steps)(const std::vector<Int>& arguments) = nullptr;
+};
+
 struct MicroKernel {
   std::string_view name;
   std::vector<Type> parameters;
-  std::variant<Placing, Dot> meaning;
+  std::variant<Placing, Dot, Map> meaning;
 };
 
 struct MicroHeader {

@@ -217,6 +217,12 @@ Value Machine::as_function(const Value& value, int line) const {
   return {Kind::kFunction, 0, 0, 0, std::move(root)};
 }
 
+Value Machine::stepped(const Value& value, const Step& step, int line) const {
+  if (!value.is_number()) return extended(value, step, line);
+  const Int x = value.number;
+  return Value::of(chains_.apply(chains_.extend(0, step, {x, x}, line), x));
+}
+
 Value Machine::extended(const Value& value, const Step& step, int line) const {
   Value result = as_function(value, line);
   result.chain = chains_.extend(result.chain, step, range(result, line), line);
