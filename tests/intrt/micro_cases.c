@@ -82,6 +82,27 @@ static int dsp_panel_case(int in_order, int32_t first, int32_t count, int part0,
   return 0;
 }
 
+/* Four columns of three rows, of which begin, end, left and right leave out some. */
+static int panel_3x3_case(int32_t begin, int32_t end, int32_t left, int32_t right,
+                          int32_t row_step) {
+  static const int32_t kPlaces[9] = {0, 12, 1, 4, 13, 5, 8, 16, 9}; /* of row * 3 + column */
+  const int32_t rows = end - begin, columns = 4 - left - right;
+  int16_t* const panel = numbers_of(kWritten, 20, 0, -32768, 32767);
+  const int8_t* const codes =
+      codes_of(kCodes0, rows == 0 ? 0 : (uint32_t)((rows - 1) * row_step + columns), 0);
+  int16_t expected[20];
+  memset(expected, 0, sizeof expected);
+  for (int32_t r = begin; r < end; ++r)
+    for (int32_t k = left; k < 4 - right; ++k)
+      for (int32_t p = 0; p < 2; ++p)
+        if (k - p >= 0 && k - p < 3)
+          expected[kPlaces[r * 3 + k - p] + 2 * p] = codes[(r - begin) * row_step + k - left];
+  intrt_dsp_panel_3x3(panel, codes, row_step, begin, end, left, right);
+  REQUIRE(memcmp(panel, expected, sizeof expected) == 0);
+  REQUIRE(micro_memory_intact());
+  return 0;
+}
+
 static int packed_panel_case(int32_t first, int32_t count, int part0, int part1) {
   const uint32_t numbers = (uint32_t)(first + count);
   int32_t expected[kMostNumbers];
@@ -105,6 +126,13 @@ static int packed_panel_case(int32_t first, int32_t count, int part0, int part1)
 }
 
 static int panel_cases(void) {
+  for (int32_t begin = 0; begin <= 3; ++begin)
+    for (int32_t end = begin; end <= 3; ++end)
+      for (int32_t sides = 0; sides < 4; ++sides)
+        for (int32_t row_step = 4; row_step < 40; row_step += 9) {
+          const int failed = panel_3x3_case(begin, end, sides & 1, sides >> 1, row_step);
+          if (failed != 0) return failed;
+        }
   for (int32_t first = 0; first < 8; ++first)
     for (int32_t count = 0; count <= kMostTaps; ++count)
       for (int parts = 0; parts < 9; ++parts) {

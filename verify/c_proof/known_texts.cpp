@@ -15,13 +15,14 @@ KnownTexts find_known_texts(std::string_view source) {
   const std::string_view before = source.substr(0, at);
   if (!before.empty() && (!before.ends_with('\n') || before.ends_with("\\\n")))
     refuse("", 1, "the arithmetic does not begin a line");
-  KnownTexts known{source, source.substr(at, arithmetic.size()), {}, {}};
+  KnownTexts known{source, source.substr(at, arithmetic.size()), {}, {}, {}};
   std::size_t end = at + arithmetic.size();
   for (const MicroHeader& header : micro_headers()) {
     const std::size_t next = source.find_first_not_of('\n', end);
     if (next == std::string_view::npos || !source.substr(next).starts_with(header.text)) continue;
     end = next + header.text.size();
     for (const MicroKernel& kernel : header.kernels) known.kernels.push_back(&kernel);
+    known.words.insert(known.words.end(), header.words.begin(), header.words.end());
   }
   known.micro = source.substr(at + arithmetic.size(), end - at - arithmetic.size());
   return known;

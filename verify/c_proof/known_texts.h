@@ -14,6 +14,7 @@ struct KnownTexts {
   std::string_view arithmetic;              // intrt/arith.h, where it is in the source
   std::string_view micro;                   // behind it: headers of intrt/micro, blank lines
   std::vector<const MicroKernel*> kernels;  // that those define
+  std::vector<std::string_view> words;      // macros of those that mean nothing
 
   std::string_view before() const {
     return source.substr(0, static_cast<std::size_t>(arithmetic.data() - source.data()));

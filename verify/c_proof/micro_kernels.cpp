@@ -45,6 +45,25 @@ Moves dsp_panel(const Arguments& arguments) {
     return dsp_place(tap / 4 * 4 + tap % 2 * 2 + tap % 4 / 2, position);
   });
 }
+// (panel, codes, row_step, begin, end, left, right): a window of 3 x 3 taps on one channel.
+Moves dsp_panel_3x3(const Arguments& arguments) {
+  const Int begin = arguments[3], end = arguments[4], left = arguments[5], right = arguments[6];
+  if (begin < 0 || begin > end || end > 3 || left < 0 || left > 1 || right < 0 || right > 1)
+    return std::nullopt;
+  std::vector<Move> moves;
+  for (Int p = 0; p < 2; ++p) {
+    // By pair and side of it: taps 0 and 2 of each row, then taps 1, and a 0.
+    static constexpr Int kRows[10] = {0, 0, 1, 1, 2, 2, 0, 1, 2, -1};
+    static constexpr Int kColumns[10] = {0, 2, 0, 2, 0, 2, 1, 1, 1, 0};
+    for (Int tap = 0; tap < 10; ++tap) {
+      const Int row = kRows[tap], column = kColumns[tap] + p, to = dsp_place(tap, p);
+      moves.push_back(row >= begin && row < end && column >= left && column < 4 - right
+                          ? Move{to, 1, (row - begin) * arguments[2] + column - left}
+                          : Move{to});
+    }
+  }
+  return moves;
+}
 
 Moves packed_panel(const Arguments& arguments) {
   return panel_moves(arguments, [](Int tap, Int /*position*/) { return tap; });
@@ -98,6 +117,9 @@ const std::vector<MicroHeader>& micro_headers() {
          Placing{.moves = dsp_panel, .lanes = 1, .alignment = 4}},
         {"intrt_dsp_panel_in_order", panel_parameters(kInt16s),
          Placing{.moves = dsp_panel_in_order, .lanes = 1, .alignment = 4}},
+        {"intrt_dsp_panel_3x3",
+         {kInt16s, kInt8s, kInt32, kInt32, kInt32, kInt32, kInt32},
+         Placing{.moves = dsp_panel_3x3, .lanes = 1, .alignment = 4}},
         {"intrt_dsp_dot_4x2",
          {kInt32s, kInt32s, kInt16s, kInt16s, kInt32},
          Dot{.outputs = 8,
@@ -119,9 +141,8 @@ const std::vector<MicroHeader>& micro_headers() {
              .code_place = strip_code,
              .weight_place = strip_weight,
              .alignment = 4}},
-        {"intrt_dsp_add",
-         {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32},
-         Map{.steps = dsp_add}}}},
+        {"intrt_dsp_add", {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32}, Map{.steps = dsp_add}}},
+       {"INTRT_DSP_UNROLL"}},
       {kPackedText,
        {{"intrt_packed_panel", panel_parameters(kInt32s),
          Placing{.moves = packed_panel, .lanes = 2, .alignment = 1}},
@@ -131,7 +152,8 @@ const std::vector<MicroHeader>& micro_headers() {
              .positions = 2,
              .code_place = packed_code,
              .weight_place = packed_weight,
-             .lanes = 2}}}}};
+             .lanes = 2}}},
+       {}}};
   return headers;
 }
 

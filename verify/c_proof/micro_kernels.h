@@ -60,6 +60,7 @@ struct MicroKernel {
 struct MicroHeader {
   std::string_view text;
   std::vector<MicroKernel> kernels;
+  std::vector<std::string_view> words;  // its macros that mean nothing, for generated C
 };
 
 // In the order in which generated C takes them in.

@@ -202,6 +202,11 @@ class Preprocessor {
     read(text, first_line, tokens);
     is_known_ = false;
   }
+  // A macro of nothing.
+  void define_empty(std::string_view macro) {
+    macros_[macro] = {};
+    own_.insert(macro);
+  }
   // No macro so far may change what these texts mean.
   void require_untouched(const KnownTexts& known, int line) const {
     for (const std::string_view text : {known.arithmetic, known.micro})
@@ -381,6 +386,7 @@ Tokens read_tokens(std::string_view header_name, std::string_view header, const 
   preprocessor.read(known.before(), 1, tokens.list);
   preprocessor.require_untouched(known, line_at(known.arithmetic));
   preprocessor.read_known(known.arithmetic, line_at(known.arithmetic), tokens.list);
+  for (const std::string_view word : known.words) preprocessor.define_empty(word);
   preprocessor.read(known.behind(), line_at(known.behind()), tokens.list);
   Token end;
   end.line = tokens.list.empty() ? 1 : tokens.list.back().line;
