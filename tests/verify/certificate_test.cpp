@@ -134,6 +134,20 @@ TEST_CASE(
   CHECK(said.find("claimed") < said.find("plan (scalar)"));
 }
 
+TEST_CASE("headroom is reported up to sums of a single step") {
+  Verified verified;
+  write_text(verified.path / "state.pt", "tiny weights");
+  const std::string plan = plan_text();
+  verified.inputs.weights = certify_file(verified.path / "state.pt", verified.path);
+  verified.proof = prove(read_model(verified.path / "graph.json", verified.path / "state.pt"),
+                         read_plan(bytes_of(plan)));
+  verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+  std::string said;
+  REQUIRE(check(verified.certificate, {}, &said) == Outcome::kHolds);
+  CHECK(contains(said, "24.00 bits below 2^24, layer 'op0'"));
+  CHECK(contains(said, "31.00 bits below 2^31, layer 'op0'"));
+}
+
 TEST_CASE("the schema of a certificate is that of docs/certificate.md") {
   const Verified verified;
   const Json json = Json::parse(read_text(verified.certificate));
