@@ -288,4 +288,35 @@ TEST_CASE("a tensor on the way may hold any constant, on the grid of its channel
   }
 }
 
+TEST_CASE("a range that is large on the graph's coarse grid is not taken for a small one") {
+  // The graph's ranges do not show that x - x is 0: on the plan's grid it seems to reach 2^74.
+  checker::Model model;
+  model.name = "coarse";
+  model.inputs = {{"x", {1}, 16, -30, std::nullopt}};
+  model.nodes = {node_of("zero", "sub", {0, 0}), quantize_of("y", 1, {-30})};
+  model.nodes[1].bits = 16;
+  model.outputs = {2};
+
+  checker::Plan plan;
+  plan.name = "coarse";
+  plan.arena_bytes = 64;
+  plan.tensors = {tensor("x", 1, 16, 0, -30), tensor("zero", 1, 32, 16, -30),
+                  tensor("y", 1, 16, 32, -30)};
+  plan.tensors[0].is_input = plan.tensors[2].is_output = true;
+  plan.inputs = {0};
+  plan.outputs = {2};
+  plan.ops = {op_of(checker::OpCode::kAdd, "zero", {0, 0}, 1),
+              op_of(checker::OpCode::kRequantize, "y", {1}, 2)};
+  plan.ops[0].multipliers = {std::vector<Int>{1}, std::vector<Int>{-1}};
+  plan.ops[1].post.kind = checker::PostKind::kShift;
+  plan.ops[1].post.shifts = {0};
+  plan.ops[1].post.lo = -32768;
+  plan.ops[1].post.hi = 32767;
+  CHECK(broken(model, plan).empty());
+  plan.tensors[1].decimals = {28};
+  CHECK(broken(model, plan) == "no overflow");
+  plan.ops[1].post.lo = plan.ops[1].post.hi = 5;
+  CHECK(broken(model, plan) == "no overflow");
+}
+
 }  // namespace lockstep::test

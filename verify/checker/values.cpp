@@ -248,8 +248,7 @@ Element GraphValues::sum(std::size_t value, Int e, Int& most) {
     if (shift > 61) unknown(node.name, "grid", "its decimals lie too far apart");
     const Wide factor = Wide{coefficient} * (Wide{1} << shift);
     const Wide size = factor < 0 ? -factor : factor;
-    if (size < kLimit) bound += size * element.magnitude();
-    if (size >= kLimit || bound >= kLimit)
+    if (size >= kLimit || (bound += size * element.magnitude()) >= kLimit)
       unknown(node.name, "no overflow", "its sums leave 64 bits");
     lo += factor * (factor < 0 ? element.hi : element.lo);
     hi += factor * (factor < 0 ? element.lo : element.hi);
