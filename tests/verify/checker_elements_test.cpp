@@ -249,6 +249,57 @@ TEST_CASE("a pooling takes the largest of what has the same functions behind it"
     }
 }
 
+TEST_CASE("a pooling knows of values that what is behind the others does not change") {
+  // The largest of relu(square) and relu(x), where the square is of a relu.
+  checker::Model model;
+  model.name = "squares";
+  model.inputs = {{"x", {1, 1}, 4, 0, std::nullopt}};
+  checker::Node concat = node_of("c", "concat", {2, 0});
+  concat.integers = {{"dim", {2}}};
+  checker::Node pool = node_of("p", "max_pool1d", {4});
+  pool.integers = {{"kernel_size", {1, 2}},
+                   {"stride", {1, 2}},
+                   {"padding", {0, 0}},
+                   {"dilation", {1, 1}},
+                   {"ceil_mode", {0}}};
+  model.nodes = {node_of("r", "relu", {0}), node_of("s", "mul", {1, 1}), concat,
+                 node_of("k", "relu", {3}), pool};
+  model.outputs = {5};
+
+  const auto row = [](const std::string& name, Int width, Int offset) {
+    checker::PlanTensor result = tensor(name, 1, 32, offset, 0);
+    result.width = width;
+    result.bytes *= width;
+    result.logical_rank = 2;
+    return result;
+  };
+  checker::Plan plan;
+  plan.name = "squares";
+  plan.arena_bytes = 96;
+  plan.tensors = {row("x", 1, 0),  row("r", 1, 16), row("s", 1, 32),
+                  row("c", 2, 48), row("k", 2, 64), row("p", 1, 80)};
+  plan.tensors[0].bits = 4;
+  plan.tensors[0].is_input = plan.tensors[5].is_output = true;
+  plan.inputs = {0};
+  plan.outputs = {5};
+  plan.ops = {op_of(checker::OpCode::kRequantize, "r", {0}, 1),
+              op_of(checker::OpCode::kMul, "s", {1, 1}, 2),
+              op_of(checker::OpCode::kMove, "c", {2, 0}, 3),
+              op_of(checker::OpCode::kRequantize, "k", {3}, 4),
+              op_of(checker::OpCode::kMaxPool2d, "p", {4}, 5)};
+  for (const std::size_t relu : {0, 3}) {
+    plan.ops[relu].post.kind = checker::PostKind::kShift;
+    plan.ops[relu].post.shifts = {0};
+    plan.ops[relu].post.hi = 127;
+  }
+  plan.ops[2].pieces = {{0, 0, 0, {1, 1, 1, 1}, {}, {}}, {1, 0, 1, {1, 1, 1, 1}, {}, {}}};
+  plan.ops[4].kernel = plan.ops[4].stride = {1, 2};
+  CHECK(broken(model, plan).empty());
+  // The largest of both is never negative.
+  plan.ops[4].inputs = {3};
+  CHECK(broken(model, plan).empty());
+}
+
 TEST_CASE("a tensor on the way may hold any constant, on the grid of its channel") {
   // The graph makes 4 of 5 on grids of 2 and of 4, and squares it.
   checker::Model model;

@@ -248,7 +248,7 @@ class OpChecker {
       source.is_constant = true;
     } else {
       source.rest = rest_of(graph_constant, source.of, constant, p);
-      set_spare(source);
+      set_spare(source.of);
     }
     note(p, source, bound);
     return source;
@@ -308,10 +308,8 @@ class OpChecker {
   }
 
   // Where the graph's grid is coarser, all that can occur are multiples of a power of two.
-  void set_spare(Source& source) const {
-    const Element& element = values_.elements(value_)[at(source.of.index)];
-    if (values_.chains().exact_part(element.chain) == 0 && source.rest.code == 0)
-      source.of.spare = std::max(source.of.decimal - element.decimal, 0);
+  void set_spare(Element& of) const {
+    of.spare = std::max(of.decimal - values_.elements(value_)[at(of.index)].decimal, 0);
   }
 
   void note(const Place& p, const Source& source, Wide bound) const {
@@ -343,7 +341,7 @@ class OpChecker {
       wrong(op_.node, "no overflow", "{}: its products can leave 32 bits", text(p));
     const int decimal = found[0].decimal + found[1].decimal;
     Source source{fresh_element(value_, p.element, decimal, lo, hi), {}, lo == hi};
-    set_spare(source);
+    set_spare(source.of);
     if (lo == hi) source.rest = {lo, decimal};
     note(p, source, bound);
     return source;

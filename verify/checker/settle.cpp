@@ -197,8 +197,7 @@ class Settling {
 
   // The range of an element of the graph as codes of another grid, on which all its values lie.
   std::pair<Int, Int> range_on_grid(const Element& element, int decimal) const {
-    const int shift = std::min(element.decimal - decimal, 100);
-    if (shift < -61) unknown(op_.node, "grid", "its decimals lie too far apart");
+    const int shift = std::clamp(element.decimal - decimal, -62, 100);
     const auto code = [&](Int x) {
       return static_cast<Int>(
           std::clamp<Wide>(shift_rounded(x, shift, Rounding::kFloor), -kLimit, kLimit));
