@@ -17,11 +17,13 @@
 #include "verify/checker/certificate.h"
 #include "verify/checker/plan.h"
 #include "verify/checker/signature.h"
+#include "verify/signing/signing.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace lockstep::checker;
+using lockstep::signing::sign_file;
 using lockstep::test::read_text;
 using lockstep::test::TemporaryFolder;
 using lockstep::test::write_text;
