@@ -17,6 +17,8 @@ namespace lockstep::verify {
 struct HarnessOutput {
   std::optional<Observations> seen;  // only when every byte was as expected
   NetTable table;                    // what the C says about itself, with `seen`
+  std::vector<std::uint32_t> order;  // of the tensors that the first sample reported, with `seen`
+  std::uint32_t stack_bytes = 0;     // the most that a run took; 0 where it is not measured
   std::string failure;               // otherwise why not
 };
 
