@@ -60,9 +60,7 @@ std::string find_cost(const CBuild& build, std::int64_t samples, std::uint32_t s
                       .code_bytes = sizes->code_bytes,
                       .constant_bytes = sizes->constant_bytes};
   for (const ExecutionCounts& one : *counts)
-    for (const auto member : {&ExecutionCounts::instructions, &ExecutionCounts::reads,
-                              &ExecutionCounts::writes, &ExecutionCounts::multiplications,
-                              &ExecutionCounts::branches, &ExecutionCounts::vector_instructions})
+    for (const auto member : kExecutionCounts)
       cost->counts.*member = std::max(cost->counts.*member, one.*member);
   return "";
 }

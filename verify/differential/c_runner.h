@@ -47,6 +47,12 @@ struct CRun {
   std::optional<TableDifference> difference;
 };
 
+// Every member of ExecutionCounts.
+inline constexpr std::uint64_t ExecutionCounts::* kExecutionCounts[] = {
+    &ExecutionCounts::instructions,    &ExecutionCounts::reads,    &ExecutionCounts::writes,
+    &ExecutionCounts::multiplications, &ExecutionCounts::branches,
+    &ExecutionCounts::vector_instructions};
+
 enum class CRunDepth {
   kObserved,  // the build that reports every tensor, and the self test with it
   kDeployed,  // also, on emulated targets and at -O3, the one that a device would run

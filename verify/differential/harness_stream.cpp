@@ -217,6 +217,18 @@ std::vector<std::byte> probe_input(const NetTable& table, const std::vector<std:
   return bytes;
 }
 
+std::vector<std::byte> harness_input(const NetTable& table, const Batch& batch,
+                                     std::int64_t samples) {
+  std::vector<std::byte> bytes;
+  put_u32(bytes, samples);
+  for (std::int64_t s = 0; s < samples; ++s)
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const VisibleTensor& tensor = table.tensors[table.inputs[i]];
+      put_codes(bytes, tensor, batch[i].codes.data() + s * tensor.element_count());
+    }
+  return bytes;
+}
+
 std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std::int64_t samples) {
   std::vector<std::byte> bytes;
   put_u32(bytes, samples);

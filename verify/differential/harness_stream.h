@@ -30,6 +30,10 @@ HarnessOutput parse_harness_output(std::span<const std::byte> bytes, std::int64_
 // The samples as the harness reads them: each input HWC, in the narrowest type that holds its bits.
 std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std::int64_t samples);
 
+// The same for inputs as `table` describes them, in its order.
+std::vector<std::byte> harness_input(const NetTable& table, const Batch& batch,
+                                     std::int64_t samples);
+
 // Codes of every tensor of the network, in (C,H,W) order, one vector per tensor.
 using Probe = std::vector<std::vector<std::int64_t>>;
 
