@@ -48,10 +48,10 @@ struct CRun {
 };
 
 // Every member of ExecutionCounts.
-inline constexpr std::uint64_t ExecutionCounts::* kExecutionCounts[] = {
-    &ExecutionCounts::instructions,    &ExecutionCounts::reads,    &ExecutionCounts::writes,
-    &ExecutionCounts::multiplications, &ExecutionCounts::branches,
-    &ExecutionCounts::vector_instructions};
+inline constexpr std::uint64_t ExecutionCounts::*kExecutionCounts[] = {
+    &ExecutionCounts::instructions, &ExecutionCounts::reads,
+    &ExecutionCounts::writes,       &ExecutionCounts::multiplications,
+    &ExecutionCounts::branches,     &ExecutionCounts::vector_instructions};
 
 enum class CRunDepth {
   kObserved,  // the build that reports every tensor, and the self test with it
