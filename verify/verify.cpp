@@ -50,8 +50,9 @@ std::optional<ProbeResult> probe_c(const OpenPlan& plan, const ConstantsResult& 
     return std::nullopt;
   const CProgram program = {*options.c_folder, options.c_prefix, options.child_timeout};
   const std::vector<CTarget> targets = c_targets(options.targets, program);
-  auto target = std::ranges::find_if(
-      targets, [](const CTarget& one) { return !one.cortex_m4 && one.optimization == "-O3"; });
+  auto target = std::ranges::find_if(targets, [](const CTarget& one) {
+    return one.emulated == nullptr && one.optimization == "-O3";
+  });
   if (target == targets.end()) target = targets.begin();
   return run_layer_probes(plan, constants.held, *target, program, options);
 }

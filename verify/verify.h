@@ -94,9 +94,10 @@ struct Options {
   std::optional<ProofOutcome> c_proof;            // that the C is the plan (verify/c_proof)
   std::optional<std::filesystem::path> c_folder;  // with the C that compile --emit-c wrote
   std::string c_prefix = "net";
-  std::vector<std::string> targets = {"host"};  // "host-all", "cortex-m4"; with c_folder not empty
-  FloatPath* float_path = nullptr;              // null: the verdict says that it was not compared
-  DataSource source;  // the caller's data, behind the batches given to verify_plan
+  // With c_folder not empty: "host", "host-all", the name of an emulated core, or "all".
+  std::vector<std::string> targets = {"host"};
+  FloatPath* float_path = nullptr;  // null: the verdict says that it was not compared
+  DataSource source;                // the caller's data, behind the batches given to verify_plan
   // Samples made up besides the data: this many random ones, and on top of them corner codes and
   // what the two searches below find. 0: none at all.
   std::int64_t random_samples = 64;
@@ -119,14 +120,27 @@ struct Options {
   std::function<void(const std::string&)> progress;  // one line per finished step; may be empty
 };
 
+// What one run of generated C took on an emulated core, exactly.
+struct ExecutionCounts {
+  std::uint64_t instructions = 0;
+  std::uint64_t reads = 0, writes = 0;    // accesses to data: loading two registers are two
+  std::uint64_t multiplications = 0;      // of the scalar unit, with or without an addition
+  std::uint64_t branches = 0;             // calls and returns among them
+  std::uint64_t vector_instructions = 0;  // of the vector and floating-point unit
+};
+
+struct EmulatedCost {
+  ExecutionCounts counts;         // each the most that a sample took
+  std::uint64_t stack_bytes = 0;  // of net_run and what it calls; the most that a sample took
+  std::uint64_t code_bytes = 0, constant_bytes = 0;  // of PREFIX.c, as the compiler wrote it
+};
+
 struct PathReport {  // one row of the table that verify prints
   std::string path;  // "plan (scalar)", "C gcc -O3", "C cortex-m4 (qemu)", "float (LibTorch)",
                      // "float64 (LibTorch)": where float32 sums may round, they are double
   std::int64_t samples = 0, tensors = 0, values = 0, differing = 0;
   std::string failure;  // why it gave no answer, or ended early; empty: it ran to its end
-  // Exact guest instructions of one run without observation, the most that a sample took; emulated
-  // targets only.
-  std::optional<std::uint64_t> instructions_per_sample;
+  std::optional<EmulatedCost> cost;  // emulated targets only: of the build without observation
 };
 
 // Probes of generated C: each of its operators alone, on inputs of its own (docs/verification.md).

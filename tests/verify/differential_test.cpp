@@ -63,13 +63,14 @@ TEST_CASE("generated C agrees with gcc and clang at -O0 and -O3 and on an emulat
     CHECK(path.tensors == 7);
     CHECK(path.values > 0);
     CHECK(path.differing == 0);
-    CHECK(path.instructions_per_sample.has_value() == (path.path == "C cortex-m4 (qemu)"));
+    CHECK(path.cost.has_value() == (path.path == "C cortex-m4 (qemu)"));
   }
   const std::vector<std::string> c_paths(paths.end() - 5, paths.end());
   CHECK(c_paths == std::vector<std::string>{"C gcc -O0", "C gcc -O3", "C clang -O0", "C clang -O3",
                                             "C cortex-m4 (qemu)"});
   // 9576 multiply-accumulates take at least a third and at most a hundred instructions each.
-  const std::uint64_t instructions = *report.paths.back().instructions_per_sample;
+  const verify::EmulatedCost& cost = *report.paths.back().cost;
+  const std::uint64_t instructions = cost.counts.instructions;
   CHECK(instructions > 9576 / 3);
   CHECK(instructions < 9576 * 100);
   CHECK(lines.size() ==
@@ -283,7 +284,10 @@ TEST_CASE("a missing compiler, emulator or file and an unknown target are the us
   verify::Options options = emitted.options();
   const auto error = [&] { return input_error_of([&] { emitted.verify(options); }); };
   options.targets = {"cortex-m99"};
-  CHECK(contains(error(), "target 'cortex-m99' is unknown; allowed: host, host-all, cortex-m4"));
+  CHECK(contains(error(),
+                 "target 'cortex-m99' is unknown; allowed: host, host-all, "
+                 "cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55, "
+                 "rv32imc, aarch64, all"));
   options.targets = {"host"};
   options.c_prefix = "other";
   CHECK(contains(error(), "other.c"));

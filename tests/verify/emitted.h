@@ -57,6 +57,6 @@ inline std::string replaced(std::string text, const std::string& marker, const s
   return text.replace(at, from.size(), to);
 }
 
-inline const verify::CTarget kQuickTarget = {"C gcc -O0", "gcc", "-O0", false};
+inline const verify::CTarget kQuickTarget = {"C gcc -O0", "gcc", "-O0", nullptr};
 
 }  // namespace lockstep::test

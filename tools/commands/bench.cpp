@@ -1,5 +1,6 @@
-// lockstep bench: how long one inference takes here. Random codes, since no kernel may be faster on
-// some codes than on others; the same ones in every run.
+// lockstep bench: how long one inference takes here, or what generated C costs on emulated cores.
+// Random codes, since no kernel may be faster on some codes than on others; the same ones in every
+// run.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <memory>
 #include <random>
 
+#include "tools/commands/bench_target.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
 #include "tools/support/open_plan.h"
@@ -17,6 +19,7 @@ namespace {
 
 struct BenchOptions {
   std::filesystem::path plan;
+  TargetBenchOptions on_targets;  // when it names any
   std::string kernels;
   double seconds = 2.0;
   OutputOptions output;
@@ -48,7 +51,7 @@ std::vector<Input> random_inputs(const OpenPlan& plan) {
   return inputs;
 }
 
-int bench(const BenchOptions& options) {
+int bench_here(const BenchOptions& options) {
   if (!options.kernels.empty()) require_kernel_variant(options.kernels);
   OpenPlan plan(options.plan);
   std::string kernels = options.kernels;
@@ -88,15 +91,41 @@ int bench(const BenchOptions& options) {
   return kExitOk;
 }
 
+int bench(BenchOptions& options) {
+  if (options.on_targets.targets.empty()) return bench_here(options);
+  options.on_targets.plan = options.plan;
+  Console console(options.output);
+  return bench_targets(options.on_targets, console);
+}
+
 }  // namespace
 
 Action add_bench(CLI::App& verb) {
   auto options = std::make_shared<BenchOptions>();
   add_path(verb, "--plan", options->plan, "The plan", "FILE")->required();
-  verb.add_option("--kernels", options->kernels,
-                  "Kernel variant to use (default: the best this CPU can run)")
-      ->type_name("NAME");
+  CLI::Option* const kernels =
+      verb.add_option("--kernels", options->kernels,
+                      "Kernel variant to use (default: the best this CPU can run)")
+          ->type_name("NAME");
   add_positive_real(verb, "--seconds", options->seconds, 3600.0, "How long to measure", "S");
+  CLI::Option* const c_folder = add_path(verb, "--c", options->on_targets.c_folder,
+                                         "With --target: the C of the plan", "DIR");
+  verb.add_option("--prefix", options->on_targets.prefix, "Prefix of the C files")
+      ->needs(c_folder)
+      ->capture_default_str()
+      ->type_name("NAME");
+  CLI::Option* const targets =
+      verb.add_option("--target", options->on_targets.targets,
+                      "Count, operator by operator, what that C executes on emulated cores, "
+                      "comma-separated: cortex-m0, -m3, -m4, -m7, -m33 and -m55, rv32imc, aarch64, "
+                      "or all")
+          ->needs(c_folder)
+          ->excludes(kernels)
+          ->excludes(verb.get_option("--seconds"))
+          ->delimiter(',')
+          ->check(CLI::IsMember(bench_target_names()))
+          ->type_name("LIST");
+  c_folder->needs(targets);
   add_output_options(verb, options->output);
   return [options] { return bench(*options); };
 }

@@ -25,6 +25,7 @@
 #include "tools/support/table.h"
 #include "tools/verbs/verbs.h"
 #include "train/datasets/dataset.h"
+#include "verify/differential/targets.h"
 
 namespace lockstep::cli {
 namespace {
@@ -109,20 +110,46 @@ Accuracy accuracy_of(const verify::Report& report, const datasets::Images& image
   return accuracy;
 }
 
+// What the C took on the emulated cores, per sample; empty when it ran on none.
+std::string costs_text(const verify::Report& report) {
+  using enum Table::Align;
+  Table table({{"per sample", kLeft},
+               {"instructions", kRight},
+               {"reads", kRight},
+               {"writes", kRight},
+               {"multiplications", kRight},
+               {"branches", kRight},
+               {"vector", kRight},
+               {"stack bytes", kRight},
+               {"code bytes", kRight},
+               {"constant bytes", kRight}});
+  bool any = false;
+  for (const verify::PathReport& path : report.paths) {
+    if (!path.cost) continue;
+    any = true;
+    const verify::ExecutionCounts& counts = path.cost->counts;
+    std::vector<std::string> row = {path.path};
+    for (const std::uint64_t figure :
+         {counts.instructions, counts.reads, counts.writes, counts.multiplications, counts.branches,
+          counts.vector_instructions, path.cost->stack_bytes, path.cost->code_bytes,
+          path.cost->constant_bytes})
+      row.push_back(fmt::to_string(figure));
+    table.add_row(row);
+  }
+  return any ? "\n\n" + table.to_text() : "";
+}
+
 std::string table_text(const verify::Report& report) {
   using enum Table::Align;
   Table table({{"path", kLeft},
                {"samples", kRight},
                {"tensors", kRight},
                {"values", kRight},
-               {"differing", kRight},
-               {"instructions/sample", kRight}});
+               {"differing", kRight}});
   for (const verify::PathReport& path : report.paths)
-    table.add_row(
-        {path.path, fmt::to_string(path.samples), fmt::to_string(path.tensors),
-         fmt::to_string(path.values), fmt::to_string(path.differing),
-         path.instructions_per_sample ? fmt::to_string(*path.instructions_per_sample) : "-"});
-  std::string text = table.to_text();
+    table.add_row({path.path, fmt::to_string(path.samples), fmt::to_string(path.tensors),
+                   fmt::to_string(path.values), fmt::to_string(path.differing)});
+  std::string text = table.to_text() + costs_text(report);
   if (report.c_probes)
     text +=
         fmt::format("\n\n{}: {} on every operator", report.c_probes->path, report.c_probes->probes);
@@ -183,8 +210,18 @@ Json paths_to_json(const verify::Report& report) {
                {"tensors", path.tensors},
                {"values", path.values},
                {"differing", path.differing}};
-    if (path.instructions_per_sample)
-      entry["instructions_per_sample"] = *path.instructions_per_sample;
+    if (path.cost) {
+      const verify::ExecutionCounts& counts = path.cost->counts;
+      entry["instructions_per_sample"] = counts.instructions;
+      entry["reads_per_sample"] = counts.reads;
+      entry["writes_per_sample"] = counts.writes;
+      entry["multiplications_per_sample"] = counts.multiplications;
+      entry["branches_per_sample"] = counts.branches;
+      entry["vector_instructions_per_sample"] = counts.vector_instructions;
+      entry["stack_bytes"] = path.cost->stack_bytes;
+      entry["code_bytes"] = path.cost->code_bytes;
+      entry["constant_bytes"] = path.cost->constant_bytes;
+    }
     paths.push_back(std::move(entry));
   }
   return paths;
@@ -376,10 +413,11 @@ Action add_verify(CLI::App& verb) {
   verb.add_option(
           "--targets", arguments->targets,
           "Where to run the C of --c, comma-separated: host (gcc and clang, -O0 and -O3), host-all "
-          "(all levels), cortex-m4")
+          "(all levels), an emulated core (cortex-m0, -m3, -m4, -m7, -m33 and -m55, rv32imc, "
+          "aarch64), all (host and all cores)")
       ->needs(c_folder)
       ->delimiter(',')
-      ->check(CLI::IsMember({"host", "host-all", "cortex-m4"}))
+      ->check(CLI::IsMember(verify::target_names()))
       ->capture_default_str()
       ->type_name("LIST");
   add_integer<std::int64_t>(verb, "--random", arguments->random_samples, 0, 1'000'000,

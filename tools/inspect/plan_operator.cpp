@@ -150,26 +150,29 @@ PlanOperator plan_operator(const PlanFile& plan, std::uint32_t index) {
                   .post_json = {}};
   const intrt_tensor input = plan.tensor(op.inputs.front()), output = plan.tensor(op.output);
 
-  const auto weights = [&](const auto& params, std::uint64_t taps, std::uint64_t inputs) {
+  // Each weight meets every position of `map` once.
+  const auto weights = [&](const auto& params, std::uint64_t taps, std::uint64_t inputs,
+                           const intrt_tensor& map) {
+    op.macs = output.channels * taps * inputs * map.height * map.width;
     Stored stored = describe_storage(plan, params, output.channels, taps, inputs);
     op.storage = stored.described.text;
     op.storage_json = std::move(stored.described.json);
     op.weight_bytes =
         stored.bytes + (params.bias_offset == 0 ? 0 : std::uint64_t{4} * output.channels);
   };
-  const auto window = [&](const auto& params) {
+  const auto window = [&](const auto& params, const intrt_tensor& map) {
     weights(params, std::uint64_t{params.kernel_h} * params.kernel_w,
-            input.channels / params.groups);
+            input.channels / params.groups, map);
     return params.post;
   };
   std::optional<intrt_post_record> post;
   Described described;
-  if (op.name == "conv2d") post = window(params_of<intrt_conv2d_params>(record));
+  if (op.name == "conv2d") post = window(params_of<intrt_conv2d_params>(record), output);
   if (op.name == "conv_transpose2d")
-    post = window(params_of<intrt_conv_transpose2d_params>(record));
+    post = window(params_of<intrt_conv_transpose2d_params>(record), input);
   if (op.name == "linear") {
     const auto params = params_of<intrt_linear_params>(record);
-    weights(params, 1, input.element_count);
+    weights(params, 1, input.element_count, output);
     post = params.post;
   }
   if (op.name == "avg_pool2d") post = params_of<intrt_avg_pool2d_params>(record).post;

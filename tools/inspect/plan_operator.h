@@ -15,6 +15,7 @@ struct PlanOperator {
   std::string node;                   // the graph node that it computes
   std::vector<std::uint32_t> inputs;  // tensors
   std::uint32_t output = 0;
+  std::uint64_t macs = 0;          // multiply-accumulates, those with weights that are 0 as well
   std::uint64_t weight_bytes = 0;  // weights as they are stored, and biases
   // How weights are stored: "dense", "sparse 1,234 of 9,216, 2,386 bytes", "segments 3:0 8:4" (end
   // and shift of each). "-": no weights.

@@ -42,7 +42,8 @@ inline constexpr const char* kCheckSummary =
     "Derive a certificate of verify again, with a small checker of its own";
 inline constexpr const char* kRunSummary = "Run a plan on the codes or numbers of a .npy file";
 inline constexpr const char* kInspectSummary = "Show what a state dict, graph or plan holds";
-inline constexpr const char* kBenchSummary = "Measure the latency of a plan on this machine";
+inline constexpr const char* kBenchSummary =
+    "Measure a plan on this machine, or count its C on emulated cores";
 inline constexpr const char* kZooSummary =
     "List well-known networks, write one to train or compile";
 

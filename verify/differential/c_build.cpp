@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <string_view>
 
+#include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "verify/differential/child_process.h"
 #include "verify/differential/harness_files.h"
@@ -16,6 +18,21 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kCounter = "insn_count.so";
+constexpr const char* kCounts = "instructions.txt";
+constexpr const char* kObject = "network.o";
+constexpr const char* kNetwork = "network";
+constexpr const char* kSelfTest = "self_test";
+
+// What the harness means by its exit codes (harness/harness.h).
+struct ExitCode {
+  int code;
+  const char* meaning;
+};
+constexpr ExitCode kExitCodes[] = {{2, "it did not read its input as it was given"},
+                                   {3, "it wrote outside its arena"},
+                                   {4, "its input or output failed"},
+                                   {5, "the core faulted"},
+                                   {6, "its stack is too small"}};
 
 std::string upper_case(std::string text) {
   for (char& c : text)
@@ -31,8 +48,8 @@ std::string first_line(std::string_view text) {
 std::string error_line(const std::string& output) {
   for (std::string_view rest = output; !rest.empty();) {
     const std::string line = first_line(rest);
-    if (line.find("error") != std::string::npos || line.find("undefined") != std::string::npos)
-      return line;
+    for (const char* const word : {"error", "Error:", "undefined"})
+      if (line.find(word) != std::string::npos) return line;
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
   }
   return first_line(output);
@@ -48,11 +65,23 @@ void write_harness(const fs::path& folder) {
   }
 }
 
-std::string compile(const CTarget& target, const CProgram& program, CBuildKind kind,
-                    const fs::path& folder, const fs::path& binary) {
-  const fs::path source_folder = fs::absolute(program.folder);
-  const fs::path harness = folder / "harness";
-  std::vector<std::string> arguments = {
+const char* observed(CBuildKind kind) {
+  switch (kind) {
+    case CBuildKind::kObserved:
+    case CBuildKind::kProbed:
+      return "HARNESS_OBSERVE_ALL";
+    case CBuildKind::kMarked:
+      return "HARNESS_OBSERVE_MARKS";
+    case CBuildKind::kDeployed:
+      break;
+  }
+  return "HARNESS_OBSERVE_OUTPUTS";
+}
+
+// What every compilation of the target is given.
+std::vector<std::string> common_flags(const CTarget& target, const CProgram& program,
+                                      CBuildKind kind, const fs::path& harness) {
+  std::vector<std::string> flags = {
       "-std=c99",
       "-Wall",
       "-Wextra",
@@ -63,104 +92,67 @@ std::string compile(const CTarget& target, const CProgram& program, CBuildKind k
       fmt::format("-DHARNESS_HEADER=\"{}.h\"", program.prefix),
       fmt::format("-DHARNESS_PREFIX={}", program.prefix),
       fmt::format("-DHARNESS_PREFIX_UPPER={}", upper_case(program.prefix)),
-      fmt::format("-DHARNESS_OBSERVE={}",
-                  kind == CBuildKind::kObserved || kind == CBuildKind::kProbed ? 1 : 0),
+      fmt::format("-DHARNESS_OBSERVE={}", observed(kind)),
       fmt::format("-DHARNESS_PROBE={}", kind == CBuildKind::kProbed ? 1 : 0),
+      fmt::format("-DHARNESS_MEASURED={}", target.emulated != nullptr ? 1 : 0),
       "-I",
-      source_folder.string(),
+      fs::absolute(program.folder).string(),
       "-I",
-      harness.string(),
-      "-include",
-      (harness / "observe.h").string()};
-  const auto add = [&](const fs::path& argument) { arguments.push_back(argument.string()); };
-  if (target.cortex_m4) {
-    for (const char* flag :
-         {"-mcpu=cortex-m4", "-mthumb", "-nostdlib", "-ffunction-sections", "-isystem"})
-      arguments.emplace_back(flag);
-    add(harness / "freestanding");
-    arguments.emplace_back("-T");
-    add(harness / "cortex_m.ld");
-    add(harness / "startup_cortex_m.c");
-    add(harness / "io_semihosting.c");
-  } else {
-    add(harness / "io_host.c");
+      harness.string()};
+  if (target.emulated == nullptr) return flags;
+  flags.insert(flags.end(), target.emulated->flags.begin(), target.emulated->flags.end());
+  if (target.emulated->memory) {
+    for (const char* flag : {"-nostdlib", "-ffunction-sections", "-isystem"})
+      flags.emplace_back(flag);
+    flags.push_back((harness / "freestanding").string());
   }
-  if (kind == CBuildKind::kSelfTest) {
-    add(harness / "self_test.c");
-    add(source_folder / (program.prefix + "_selftest.c"));
-  } else {
-    add(harness / "harness.c");
-  }
-  add(source_folder / (program.prefix + ".c"));
-  if (target.cortex_m4) arguments.emplace_back("-lgcc");
-  arguments.emplace_back("-o");
-  add(binary);
-
-  const ChildResult result = run_child({.program = *find_program(target.compiler),
-                                        .arguments = std::move(arguments),
-                                        .working_folder = folder,
-                                        .input = {},
-                                        .output = {},
-                                        .timeout = program.timeout});
-  if (result.succeeded) return "";
-  const char* const file = kind == CBuildKind::kSelfTest ? "_selftest.c" : ".c";
-  return fmt::format("{}{} does not compile ({}): {}", program.prefix, file, result.description,
-                     error_line(result.error_output));
+  return flags;
 }
 
-std::string run_network(const CTarget& target, const CProgram& program, const fs::path& folder,
-                        const fs::path& binary, std::uint64_t output_limit) {
-  ChildOptions options;
-  options.working_folder = folder;
-  options.timeout = program.timeout;
-  options.file_bytes_limit = output_limit;
-  if (target.cortex_m4) {
-    options.program = *find_program(kEmulator);
-    options.arguments = {"-M",
-                         "mps2-an386",
-                         "-display",
-                         "none",
-                         "-monitor",
-                         "none",
-                         "-serial",
-                         "none",
-                         "-semihosting-config",
-                         "enable=on,target=native"};
-    // By a name without the commas that would end the option.
-    if (fs::exists(folder / kCounter))
-      options.arguments.insert(options.arguments.end(),
-                               {"-plugin", fmt::format("./{},out=instructions.txt", kCounter)});
-    options.arguments.insert(options.arguments.end(), {"-kernel", binary.string()});
-  } else {
-    options.program = binary;
-    options.input = folder / "input.bin";
-    options.output = folder / "output.bin";
-  }
-  const ChildResult result = run_child(options);
-  if (result.succeeded) return "";
-  const std::string line = first_line(result.error_output);
-  return line.empty() ? result.description : fmt::format("{}: {}", result.description, line);
+// The harness's files beside the one that runs the network.
+std::vector<std::string> support_sources(const CTarget& target) {
+  if (target.emulated == nullptr) return {"io_host.c"};
+  if (!target.emulated->memory) return {"io_host.c", "measured_call.S"};
+  return {std::string(target.emulated->startup), "bare.c", "io_bare.c", "measured_call.S"};
 }
 
-// One line per sample; the most that a sample took.
-std::optional<std::uint64_t> read_instructions(const fs::path& file, std::int64_t samples) {
-  std::error_code error;
-  if (!fs::is_regular_file(file, error)) return std::nullopt;
-  const std::string text = read_text_file(file);
-  std::uint64_t most = 0;
-  std::int64_t lines = 0;
+std::vector<std::string> linker_flags(const CTarget& target, const fs::path& harness) {
+  if (target.emulated == nullptr) return {};
+  if (!target.emulated->memory) return {"-static"};
+  const MemoryMap& memory = *target.emulated->memory;
+  return {"-T", (harness / "bare.ld").string(),
+          fmt::format("-Wl,--defsym=VECTORS_AT={},--defsym=CODE_AT={},--defsym=CODE_BYTES={},"
+                      "--defsym=RAM_AT={},--defsym=RAM_BYTES={}",
+                      memory.vectors, memory.code, memory.code_bytes, memory.ram, memory.ram_bytes),
+          "-lgcc"};
+}
+
+std::string with_reason(const std::string& description, const std::string& line) {
+  return line.empty() ? description : fmt::format("{}: {}", description, line);
+}
+
+// One line per region, as plugin/insn_count.c writes them; nothing unless it is all well-formed.
+std::optional<std::vector<ExecutionCounts>> parse_counts(const std::string& text) {
+  std::vector<ExecutionCounts> regions;
   const char* at = text.data();
   const char* const end = at + text.size();
   while (at != end) {
-    std::uint64_t count = 0;
-    const std::from_chars_result parsed = std::from_chars(at, end, count);
-    if (parsed.ec != std::errc() || parsed.ptr == end || *parsed.ptr != '\n') return std::nullopt;
-    most = std::max(most, count);
-    lines += 1;
-    at = parsed.ptr + 1;
+    std::array<std::uint64_t, 6> numbers{};
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const std::from_chars_result parsed = std::from_chars(at, end, numbers[i]);
+      const char separator = i + 1 == numbers.size() ? '\n' : ' ';
+      if (parsed.ec != std::errc() || parsed.ptr == end || *parsed.ptr != separator)
+        return std::nullopt;
+      at = parsed.ptr + 1;
+    }
+    regions.push_back({.instructions = numbers[0],
+                       .reads = numbers[1],
+                       .writes = numbers[2],
+                       .multiplications = numbers[3],
+                       .branches = numbers[4],
+                       .vector_instructions = numbers[5]});
   }
-  if (lines != samples) return std::nullopt;
-  return most;
+  return regions;
 }
 
 }  // namespace
@@ -177,27 +169,135 @@ std::optional<fs::path> find_instruction_counter() {
 }
 
 CBuild::CBuild(const CTarget& target, const CProgram& program, CBuildKind kind)
-    : target_(target), program_(program) {
+    : target_(target), program_(program), kind_(kind) {
+  LOCKSTEP_ASSERT(kind != CBuildKind::kMarked || target.emulated != nullptr);
   write_harness(folder_.path() / "harness");
-  failure_ = compile(target, program, kind, folder_.path(), folder_.path() / "network");
-  if (target.cortex_m4 && kind == CBuildKind::kDeployed)
-    fs::create_symlink(*find_instruction_counter(), folder_.path() / kCounter);
+  failure_ = compile_network();
+  if (!failure_.empty()) return;
+  failure_ = link(kNetwork, {"harness.c"});
+  if (!failure_.empty())
+    failure_ = fmt::format("{}.c does not link with the harness ({})", program.prefix, failure_);
+  if (is_counted()) fs::create_symlink(*find_instruction_counter(), folder_.path() / kCounter);
 }
 
-CBuild::Output CBuild::run(std::span<const std::byte> input, std::uint64_t output_limit) {
-  if (!failure_.empty()) return {failure_, {}};
-  const fs::path output = folder_.path() / "output.bin";
-  fs::remove(output);
-  write_file_atomically(folder_.path() / "input.bin", input);
-  const std::string failure =
-      run_network(target_, program_, folder_.path(), folder_.path() / "network", output_limit);
+bool CBuild::is_counted() const {
+  return target_.emulated != nullptr &&
+         (kind_ == CBuildKind::kDeployed || kind_ == CBuildKind::kMarked);
+}
+
+std::string CBuild::compile_network() {
+  const fs::path harness = folder_.path() / "harness";
+  std::vector<std::string> arguments = common_flags(target_, program_, kind_, harness);
+  arguments.insert(
+      arguments.end(),
+      {"-include", (harness / "observe.h").string(), "-c",
+       (fs::absolute(program_.folder) / (program_.prefix + ".c")).string(), "-o", kObject});
+  const ChildResult result = run_child({.program = *find_program(target_.compiler),
+                                        .arguments = std::move(arguments),
+                                        .working_folder = folder_.path(),
+                                        .input = {},
+                                        .output = {},
+                                        .timeout = program_.timeout});
+  if (result.succeeded) return "";
+  return fmt::format("{}.c does not compile ({}): {}", program_.prefix, result.description,
+                     error_line(result.error_output));
+}
+
+// `sources`: of the harness, or absolute.
+std::string CBuild::link(const char* binary, const std::vector<std::string>& sources) {
+  const fs::path harness = folder_.path() / "harness";
+  std::vector<std::string> arguments = common_flags(target_, program_, kind_, harness);
+  for (const std::vector<std::string>& list : {sources, support_sources(target_)})
+    for (const std::string& source : list) arguments.push_back((harness / source).string());
+  arguments.emplace_back(kObject);
+  const std::vector<std::string> flags = linker_flags(target_, harness);
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  arguments.insert(arguments.end(), {"-o", binary});
+  const ChildResult result = run_child({.program = *find_program(target_.compiler),
+                                        .arguments = std::move(arguments),
+                                        .working_folder = folder_.path(),
+                                        .input = {},
+                                        .output = {},
+                                        .timeout = program_.timeout});
+  if (result.succeeded) return "";
+  return with_reason(result.description, error_line(result.error_output));
+}
+
+std::string CBuild::run_binary(const char* binary, std::uint64_t output_limit) {
+  const fs::path folder = folder_.path();
+  ChildOptions options;
+  options.working_folder = folder;
+  options.timeout = program_.timeout;
+  options.file_bytes_limit = output_limit;
+  const auto add = [&](std::initializer_list<std::string_view> arguments) {
+    options.arguments.insert(options.arguments.end(), arguments.begin(), arguments.end());
+  };
+  if (const EmulatedTarget* const emulated = target_.emulated) {
+    options.program = *find_program(std::string(emulated->emulator));
+    for (const std::string_view argument : emulated->machine) add({argument});
+    if (emulated->memory)
+      add({"-display", "none", "-monitor", "none", "-serial", "none", "-semihosting-config",
+           "enable=on,target=native"});
+    // By a name without the commas that would end the option.
+    if (is_counted()) add({"-plugin", fmt::format("./{},out={}", kCounter, kCounts)});
+    if (emulated->memory) add({"-kernel"});
+    add({(folder / binary).string()});
+  } else {
+    options.program = folder / binary;
+  }
+  if (target_.emulated == nullptr || !target_.emulated->memory) {
+    options.input = folder / "input.bin";
+    options.output = folder / "output.bin";
+  }
+  const ChildResult result = run_child(options);
+  if (result.succeeded) return "";
+  const std::string line = first_line(result.error_output);
+  const auto* const known = std::ranges::find_if(
+      kExitCodes, [&](const ExitCode& exit) { return result.exit_code == exit.code; });
+  if (line.empty() && known != std::end(kExitCodes))
+    return with_reason(result.description, known->meaning);
+  return with_reason(result.description, line);
+}
+
+CBuild::Output CBuild::read_output(const std::string& failure) const {
   if (!failure.empty()) return {failure, {}};
+  const fs::path output = folder_.path() / "output.bin";
   if (!fs::is_regular_file(output)) return {"it wrote no output", {}};
   return {"", read_file(output)};
 }
 
-std::optional<std::uint64_t> CBuild::instructions(std::int64_t samples) const {
-  return read_instructions(folder_.path() / "instructions.txt", samples);
+CBuild::Output CBuild::run(std::span<const std::byte> input, std::uint64_t output_limit) {
+  if (!failure_.empty()) return {failure_, {}};
+  for (const char* const file : {"output.bin", kCounts}) fs::remove(folder_.path() / file);
+  write_file_atomically(folder_.path() / "input.bin", input);
+  return read_output(run_binary(kNetwork, output_limit));
+}
+
+CBuild::Output CBuild::run_self_test() {
+  if (!failure_.empty()) return {failure_, {}};
+  const std::string file = program_.prefix + "_selftest.c";
+  const std::string failure =
+      link(kSelfTest, {"self_test.c", (fs::absolute(program_.folder) / file).string()});
+  if (!failure.empty()) return {fmt::format("{} does not compile ({})", file, failure), {}};
+  fs::remove(folder_.path() / "output.bin");
+  write_file_atomically(folder_.path() / "input.bin", std::span<const std::byte>());
+  return read_output(run_binary(kSelfTest, kOutputSlackBytes));
+}
+
+std::optional<std::vector<ExecutionCounts>> CBuild::counts(std::int64_t regions) const {
+  const fs::path file = folder_.path() / kCounts;
+  std::error_code error;
+  if (!fs::is_regular_file(file, error)) return std::nullopt;
+  std::optional<std::vector<ExecutionCounts>> counts = parse_counts(read_text_file(file));
+  if (counts && std::ssize(*counts) != regions) counts.reset();
+  return counts;
+}
+
+std::optional<ObjectSizes> CBuild::sizes() const {
+  const fs::path object = folder_.path() / kObject;
+  std::error_code error;
+  if (!fs::is_regular_file(object, error)) return std::nullopt;
+  return object_sizes(read_file(object));
 }
 
 }  // namespace lockstep::verify

@@ -11,20 +11,19 @@
 #include <vector>
 
 #include "verify/differential/c_runner.h"
+#include "verify/differential/object_sizes.h"
 #include "verify/differential/private_folder.h"
 
 namespace lockstep::verify {
-
-inline constexpr const char* kEmulator = "qemu-system-arm";
 
 // What a build may write beyond what it is asked for: its tables and messages.
 inline constexpr std::uint64_t kOutputSlackBytes = std::uint64_t{16} << 20;
 
 enum class CBuildKind {
   kObserved,  // reports every visible tensor
-  kDeployed,  // as a device runs it: reports the outputs; on Cortex-M4 instructions are counted
+  kDeployed,  // as a device runs it: reports the outputs; on emulated targets it is counted
   kProbed,    // as observed, and each tensor is then replaced by codes from the input
-  kSelfTest,  // runs PREFIX_selftest alone
+  kMarked,    // emulated targets only: as deployed, but counted tensor by tensor
 };
 
 class CBuild {
@@ -37,12 +36,27 @@ class CBuild {
   };
   Output run(std::span<const std::byte> input, std::uint64_t output_limit);
 
-  // The most that a sample of the last run took; nothing unless that was counted for `samples`.
-  std::optional<std::uint64_t> instructions(std::int64_t samples) const;
+  // Runs PREFIX_selftest alone, on the same compiled network.
+  Output run_self_test();
+
+  // What the last run of a counted build took, region by region: of a deployed build one for each
+  // sample; of a marked one, for each sample, what led to the first tensor, to each other one, and
+  // what followed the last. Nothing when the counter did not give exactly `regions` of them.
+  std::optional<std::vector<ExecutionCounts>> counts(std::int64_t regions) const;
+
+  // Of the compiled PREFIX.c; nothing when it did not compile.
+  std::optional<ObjectSizes> sizes() const;
 
  private:
+  std::string compile_network();
+  std::string link(const char* binary, const std::vector<std::string>& sources);
+  std::string run_binary(const char* binary, std::uint64_t output_limit);
+  Output read_output(const std::string& failure) const;
+  bool is_counted() const;
+
   const CTarget& target_;
   const CProgram& program_;
+  CBuildKind kind_;
   PrivateFolder folder_;
   std::string failure_;
 };

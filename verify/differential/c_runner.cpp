@@ -1,6 +1,7 @@
 #include "verify/differential/c_runner.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <string_view>
@@ -16,19 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Package {
-  std::string_view program, package;
-};
-constexpr Package kPackages[] = {{"gcc", "gcc"},
-                                 {"clang", "clang"},
-                                 {"arm-none-eabi-gcc", "gcc-arm-none-eabi"},
-                                 {kEmulator, "qemu-system-arm"}};
-
-void require_program(const std::string& target, const std::string& program) {
-  if (find_program(program)) return;
-  const auto* const row = std::ranges::find(kPackages, program, &Package::program);
-  throw InputError(fmt::format("target '{}': {} is not installed; on Debian: apt-get install {}",
-                               target, program, row->package));
+void require_program(const std::string& target, std::string_view program) {
+  if (!find_program(std::string(program)))
+    throw InputError(fmt::format("target '{}': {} is not installed; on Debian: apt-get install {}",
+                                 target, program, debian_packages(program)));
 }
 
 bool is_identifier(std::string_view text) {
@@ -39,11 +31,9 @@ bool is_identifier(std::string_view text) {
          std::ranges::all_of(text, [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
-// The self test of a target: why it gave no result, or which output element it found wrong.
-void run_self_test(const CTarget& target, const CProgram& program, const NetTable& plan,
-                   CRun& result) {
-  CBuild build(target, program, CBuildKind::kSelfTest);
-  const CBuild::Output output = build.run({}, kOutputSlackBytes);
+// The self test of a build: why it gave no result, or which output element it found wrong.
+void run_self_test(CBuild& build, const NetTable& plan, CRun& result) {
+  const CBuild::Output output = build.run_self_test();
   if (!output.failure.empty()) {
     result.failure = "self test: " + output.failure;
     return;
@@ -58,11 +48,28 @@ void run_self_test(const CTarget& target, const CProgram& program, const NetTabl
   if (position != 0) result.difference = self_test_difference(plan, position - 1);
 }
 
-// Runs one build, its table first; fills `seen`, `difference` or `failure`.
-void run_build(const CTarget& target, const CProgram& program, const Graph& graph,
-               const NetTable& plan, std::span<const std::byte> input, std::int64_t samples,
-               bool observe, CRun& result, std::optional<Observations>& seen) {
-  CBuild build(target, program, observe ? CBuildKind::kObserved : CBuildKind::kDeployed);
+// Of a build that ran: the most that a sample took. Else why it is not known.
+std::string find_cost(const CBuild& build, std::int64_t samples, std::uint32_t stack_bytes,
+                      std::optional<EmulatedCost>& cost) {
+  const std::optional<std::vector<ExecutionCounts>> counts = build.counts(samples);
+  if (!counts) return "the instruction counter gave no result";
+  const std::optional<ObjectSizes> sizes = build.sizes();
+  if (!sizes) return "the compiled network is no object file";
+  cost = EmulatedCost{.counts = {},
+                      .stack_bytes = stack_bytes,
+                      .code_bytes = sizes->code_bytes,
+                      .constant_bytes = sizes->constant_bytes};
+  for (const ExecutionCounts& one : *counts)
+    for (const auto member : kExecutionCounts)
+      cost->counts.*member = std::max(cost->counts.*member, one.*member);
+  return "";
+}
+
+// Runs one build, its table first; fills `seen`, `difference` or `failure`, and of one that is
+// counted `cost`.
+void run_build(CBuild& build, const Graph& graph, const NetTable& plan,
+               std::span<const std::byte> input, std::int64_t samples, bool observe, bool counted,
+               CRun& result, std::optional<Observations>& seen) {
   // No samples: only the tables of the C, so that nothing rests on them before they are compared.
   const CBuild::Output header = build.run(harness_input(graph, {}, 0), kOutputSlackBytes);
   if (!header.failure.empty()) {
@@ -89,14 +96,40 @@ void run_build(const CTarget& target, const CProgram& program, const Graph& grap
     return;
   }
   result.difference = first_difference(plan, parsed.table);
-  if (target.cortex_m4 && !observe) {
-    result.instructions_per_sample = build.instructions(samples);
-    if (!result.instructions_per_sample) {
-      result.failure = "the instruction counter gave no result";
-      return;
-    }
+  if (counted) {
+    result.failure = find_cost(build, samples, parsed.stack_bytes, result.cost);
+    if (!result.failure.empty()) return;
   }
   seen = std::move(parsed.seen);
+}
+
+void add_host_targets(const std::string& target, const std::vector<const char*>& levels,
+                      std::vector<CTarget>& result) {
+  for (const char* compiler : {"gcc", "clang"}) {
+    require_program(target, compiler);
+    for (const char* optimization : levels)
+      result.push_back(
+          {fmt::format("C {} {}", compiler, optimization), compiler, optimization, nullptr});
+  }
+}
+
+void add_emulated_target(const std::string& asked, const EmulatedTarget& target,
+                         std::vector<CTarget>& result) {
+  require_program(asked, target.compiler);
+  require_program(asked, target.emulator);
+  if (!find_instruction_counter())
+    throw InputError(fmt::format(
+        "target '{}': the instruction counter {} is missing; build or install lockstep again",
+        asked, LOCKSTEP_PLUGIN_INSTALLED));
+  result.push_back({fmt::format("C {} (qemu)", target.name), std::string(target.compiler),
+                    std::string(target.optimization), &target});
+}
+
+void add_targets(const std::string& target, std::vector<CTarget>& result) {
+  if (target == "host" || target == "all") add_host_targets(target, {"-O0", "-O3"}, result);
+  if (target == "host-all") add_host_targets(target, {"-O0", "-O1", "-O2", "-O3", "-Os"}, result);
+  for (const EmulatedTarget& emulated : emulated_targets())
+    if (target == "all" || target == emulated.name) add_emulated_target(target, emulated, result);
 }
 
 }  // namespace
@@ -106,48 +139,41 @@ std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CP
     throw InputError(fmt::format("C prefix '{}' is no C identifier", program.prefix));
   for (const char* extension : {".c", ".h", "_selftest.c"})
     read_file(program.folder / (program.prefix + extension));  // InputError names the missing file
+  const std::vector<std::string> names = target_names();
+  const std::string allowed = fmt::format("{}", fmt::join(names, ", "));
   if (targets.empty())
-    throw InputError("no target for the generated C; allowed: host, host-all, cortex-m4");
+    throw InputError(fmt::format("no target for the generated C; allowed: {}", allowed));
   std::vector<CTarget> result;
   for (const std::string& target : targets) {
-    if (target == "host" || target == "host-all") {
-      std::vector<const char*> levels = {"-O0", "-O3"};
-      if (target == "host-all") levels = {"-O0", "-O1", "-O2", "-O3", "-Os"};
-      for (const char* compiler : {"gcc", "clang"}) {
-        require_program(target, compiler);
-        for (const char* optimization : levels)
-          result.push_back(
-              {fmt::format("C {} {}", compiler, optimization), compiler, optimization, false});
-      }
-    } else if (target == "cortex-m4") {
-      require_program(target, "arm-none-eabi-gcc");
-      require_program(target, kEmulator);
-      if (!find_instruction_counter())
-        throw InputError(fmt::format(
-            "target 'cortex-m4': the instruction counter {} is missing; build or install "
-            "lockstep again",
-            LOCKSTEP_PLUGIN_INSTALLED));
-      result.push_back({"C cortex-m4 (qemu)", "arm-none-eabi-gcc", "-O3", true});
-    } else {
-      throw InputError(
-          fmt::format("target '{}' is unknown; allowed: host, host-all, cortex-m4", target));
-    }
+    if (std::ranges::find(names, target) == names.end())
+      throw InputError(fmt::format("target '{}' is unknown; allowed: {}", target, allowed));
+    std::vector<CTarget> more;
+    add_targets(target, more);
+    for (CTarget& one : more)
+      if (std::ranges::find(result, one.name, &CTarget::name) == result.end())
+        result.push_back(std::move(one));
   }
   return result;
 }
 
 CRun run_c(const CTarget& target, const CProgram& program, const Graph& graph, const NetTable& plan,
-           const Batch& batch, std::int64_t samples) {
+           const Batch& batch, std::int64_t samples, CRunDepth depth) {
   CRun result;
   const std::vector<std::byte> input = harness_input(graph, batch, samples);
   const auto done = [&] { return !result.failure.empty() || result.difference.has_value(); };
-  run_build(target, program, graph, plan, input, samples, true, result, result.seen);
-  if (!done() && (target.cortex_m4 || target.optimization == "-O3"))
-    run_build(target, program, graph, plan, input, samples, false, result, result.deployed);
-  if (!done()) run_self_test(target, program, plan, result);
+  std::optional<CBuild> build;
+  build.emplace(target, program, CBuildKind::kObserved);
+  run_build(*build, graph, plan, input, samples, true, false, result, result.seen);
+  const bool emulated = target.emulated != nullptr;
+  if (!done() && depth == CRunDepth::kDeployed && (emulated || target.optimization == "-O3")) {
+    build.emplace(target, program, CBuildKind::kDeployed);
+    run_build(*build, graph, plan, input, samples, false, emulated, result, result.deployed);
+  }
+  if (!done()) run_self_test(*build, plan, result);
   if (!result.failure.empty()) {
     result.seen.reset();
     result.deployed.reset();
+    result.cost.reset();
   }
   return result;
 }

@@ -1,6 +1,6 @@
 // Compiles generated C with the harness and runs it: natively with gcc and clang at -O0 and -O3,
-// and for Cortex-M4 under QEMU. Every compiler, emulator and network runs as a child process with a
-// time limit in a folder of its own.
+// and for emulated cores under QEMU. Every compiler, emulator and network runs as a child process
+// with a time limit in a folder of its own.
 #pragma once
 
 #include <chrono>
@@ -12,6 +12,7 @@
 
 #include "verify/differential/net_table.h"
 #include "verify/differential/observation.h"
+#include "verify/differential/targets.h"
 #include "verify/verify.h"
 
 namespace lockstep::verify {
@@ -24,30 +25,41 @@ struct CProgram {
 
 // One way to compile and run it.
 struct CTarget {
-  std::string name;          // "C gcc -O3", "C cortex-m4 (qemu)"
-  std::string compiler;      // the program's name
-  std::string optimization;  // "-O3"
-  bool cortex_m4 = false;
+  std::string name;                          // "C gcc -O3", "C cortex-m4 (qemu)"
+  std::string compiler;                      // the program's name
+  std::string optimization;                  // "-O3"
+  const EmulatedTarget* emulated = nullptr;  // null: this machine
 };
 
-// The ways that `targets` ("host", "cortex-m4") stand for. InputError for an unknown target or
-// none, for a compiler or emulator that is not installed (it names the Debian package) and for
-// missing or unusable C files.
+// The ways that `targets` (target_names()) stand for, each once, in that order. InputError for an
+// unknown target or none, for a compiler or emulator that is not installed (it names the Debian
+// packages) and for missing or unusable C files.
 std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program);
 
 struct CRun {
   std::optional<Observations> seen;  // every visible tensor; absent on failure or difference
-  // cortex-m4 and -O3: the outputs of the build without observation, read where the C's tensor
-  // table says that they lie.
+  // Emulated targets and -O3: the outputs of the build without observation, read where the C's
+  // tensor table says that they lie.
   std::optional<Observations> deployed;
-  std::optional<std::uint64_t>
-      instructions_per_sample;  // cortex-m4: of that build; the most that a sample took
+  std::optional<EmulatedCost> cost;  // emulated targets: of that build
   std::string failure;
   // The first number of the C's tables that is not the plan's, or what its self test found wrong.
   std::optional<TableDifference> difference;
 };
+
+// Every member of ExecutionCounts.
+inline constexpr std::uint64_t ExecutionCounts::*kExecutionCounts[] = {
+    &ExecutionCounts::instructions, &ExecutionCounts::reads,
+    &ExecutionCounts::writes,       &ExecutionCounts::multiplications,
+    &ExecutionCounts::branches,     &ExecutionCounts::vector_instructions};
+
+enum class CRunDepth {
+  kObserved,  // the build that reports every tensor, and the self test with it
+  kDeployed,  // also, on emulated targets and at -O3, the one that a device would run
+};
+
 // Compares the tables of the C with `plan`, then runs every sample, then the self test.
 CRun run_c(const CTarget& target, const CProgram& program, const Graph& graph, const NetTable& plan,
-           const Batch& batch, std::int64_t samples);
+           const Batch& batch, std::int64_t samples, CRunDepth depth = CRunDepth::kDeployed);
 
 }  // namespace lockstep::verify

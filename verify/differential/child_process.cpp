@@ -174,10 +174,10 @@ ChildResult run_child(const ChildOptions& options) {
     const char* name = sigdescr_np(WTERMSIG(status));
     result.description = fmt::format("killed by signal {} ({})", WTERMSIG(status),
                                      name == nullptr ? "unknown" : name);
-  } else if (WEXITSTATUS(status) != 0) {
-    result.description = fmt::format("exit code {}", WEXITSTATUS(status));
   } else {
-    result.succeeded = true;
+    result.exit_code = WEXITSTATUS(status);
+    result.succeeded = result.exit_code == 0;
+    if (!result.succeeded) result.description = fmt::format("exit code {}", *result.exit_code);
   }
   return result;
 }

@@ -28,7 +28,8 @@ struct ChildResult {
   bool succeeded = false;  // it ended by itself, with exit code 0
   std::string
       description;  // why not: "exit code 3", "killed by signal 11 (Segmentation fault)", ...
-  std::string error_output;  // the first 4 KiB of standard error
+  std::optional<int> exit_code;  // when it ended by itself
+  std::string error_output;      // the first 4 KiB of standard error
 };
 
 // Never throws for what the child does; InputError when no process can be started or watched. In no

@@ -228,8 +228,9 @@ class Run {
   }
 
   void run_c_target(const CProgram& program, const CTarget& target) {
-    const std::int64_t wanted = target.cortex_m4 ? std::min(options_.c_samples, kEmulatedSamples)
-                                                 : std::min(options_.c_samples, most_c_samples());
+    const std::int64_t wanted = target.emulated != nullptr
+                                    ? std::min(options_.c_samples, kEmulatedSamples)
+                                    : std::min(options_.c_samples, most_c_samples());
     const std::vector<std::int64_t> chosen = samples_.choose(wanted);
     Comparison comparison(network_, target.name, [&](std::int64_t i) {
       return samples_.name(chosen[static_cast<std::size_t>(i)]);
@@ -253,7 +254,7 @@ class Run {
       comparison.compare_codes(*ran.seen, exact, 0);
       comparison.add_samples(count);
       if (ran.deployed) comparison.compare_codes(*ran.deployed, exact, 0);
-      comparison.report().instructions_per_sample = ran.instructions_per_sample;
+      comparison.report().cost = ran.cost;
     }
     finish(comparison, result_.first_divergence);
   }

@@ -13,7 +13,7 @@
 namespace lockstep::verify {
 namespace {
 
-constexpr std::uint32_t kVersion = 4;
+constexpr std::uint32_t kVersion = 5;
 constexpr std::uint32_t kEndOfSample = 0xFFFFFFFFu;
 constexpr std::uint32_t kEnd = 0xFFFFFFFEu;
 constexpr std::uint32_t kMaxCount = 65536;        // of tensors; of a dimension, as in plans
@@ -118,7 +118,8 @@ NetTable parse_table(Reader& reader, std::int64_t samples) {
   return table;
 }
 
-Observations parse(Reader& reader, const NetTable& table, std::int64_t samples, bool every_tensor) {
+Observations parse(Reader& reader, const NetTable& table, std::int64_t samples, bool every_tensor,
+                   HarnessOutput& output) {
   Observations seen;
   seen.samples = samples;
   seen.outputs = table.outputs;
@@ -139,6 +140,7 @@ Observations parse(Reader& reader, const NetTable& table, std::int64_t samples, 
       seen.codes[t].resize(seen.codes[t].size() + count);
       decode_tensor(tensor, data.data(), seen.codes[t].data() + seen.codes[t].size() - count);
       times_seen[t] += 1;
+      if (s == 0) output.order.push_back(t);
     }
     for (std::uint32_t t = 0; t < tensors; ++t) {
       const bool wanted = every_tensor || std::ranges::find(outputs, t) != outputs.end();
@@ -148,6 +150,7 @@ Observations parse(Reader& reader, const NetTable& table, std::int64_t samples, 
     }
   }
   if (reader.u32("the end") != kEnd) throw Malformed{"its output has more samples than asked for"};
+  output.stack_bytes = reader.u32("the stack's bytes");
   if (reader.left() != 0)
     throw Malformed{fmt::format("its output has {} bytes too many", reader.left())};
   return seen;
@@ -172,11 +175,15 @@ HarnessOutput parse_harness_output(std::span<const std::byte> bytes, std::int64_
                                    bool every_tensor) {
   try {
     Reader reader(bytes);
-    NetTable table = parse_table(reader, samples);
-    Observations seen = parse(reader, table, samples, every_tensor);
-    return {every_tensor ? std::move(seen) : outputs_only(seen), std::move(table), ""};
+    HarnessOutput output;
+    output.table = parse_table(reader, samples);
+    Observations seen = parse(reader, output.table, samples, every_tensor, output);
+    output.seen = every_tensor ? std::move(seen) : outputs_only(seen);
+    return output;
   } catch (const Malformed& malformed) {
-    return {std::nullopt, {}, malformed.reason};
+    HarnessOutput none;
+    none.failure = malformed.reason;
+    return none;
   }
 }
 
@@ -207,6 +214,18 @@ std::vector<std::byte> probe_input(const NetTable& table, const std::vector<std:
       put_codes(bytes, table.tensors[tensor], probe[tensor].data());
     }
   }
+  return bytes;
+}
+
+std::vector<std::byte> harness_input(const NetTable& table, const Batch& batch,
+                                     std::int64_t samples) {
+  std::vector<std::byte> bytes;
+  put_u32(bytes, samples);
+  for (std::int64_t s = 0; s < samples; ++s)
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const VisibleTensor& tensor = table.tensors[table.inputs[i]];
+      put_codes(bytes, tensor, batch[i].codes.data() + s * tensor.element_count());
+    }
   return bytes;
 }
 

@@ -17,6 +17,8 @@ namespace lockstep::verify {
 struct HarnessOutput {
   std::optional<Observations> seen;  // only when every byte was as expected
   NetTable table;                    // what the C says about itself, with `seen`
+  std::vector<std::uint32_t> order;  // of the tensors that the first sample reported, with `seen`
+  std::uint32_t stack_bytes = 0;     // the most that a run took; 0 where it is not measured
   std::string failure;               // otherwise why not
 };
 
@@ -27,6 +29,10 @@ HarnessOutput parse_harness_output(std::span<const std::byte> bytes, std::int64_
 
 // The samples as the harness reads them: each input HWC, in the narrowest type that holds its bits.
 std::vector<std::byte> harness_input(const Graph& graph, const Batch& batch, std::int64_t samples);
+
+// The same for inputs as `table` describes them, in its order.
+std::vector<std::byte> harness_input(const NetTable& table, const Batch& batch,
+                                     std::int64_t samples);
 
 // Codes of every tensor of the network, in (C,H,W) order, one vector per tensor.
 using Probe = std::vector<std::vector<std::int64_t>>;

@@ -132,8 +132,10 @@ std::vector<std::string> kernel_variants_here() {
   return variants;
 }
 
-PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Graph& graph,
-                 const Batch& batch, std::int64_t samples) {
+namespace {
+
+// Of every tensor, with room for the codes of all samples.
+Observations nothing_seen(const OpenPlan& plan, std::int64_t samples) {
   Observations seen;
   seen.samples = samples;
   for (std::uint32_t t = 0; t < intrt_tensor_count(plan.get()); ++t) {
@@ -143,10 +145,22 @@ PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Graph& 
   }
   for (std::uint32_t i = 0; i < intrt_output_count(plan.get()); ++i)
     seen.outputs.push_back(intrt_output(plan.get(), i));
-  PlanRun run;
-  run.failure = check_inputs(plan, graph, seen, batch);
-  if (!run.failure.empty()) return run;
+  return seen;
+}
 
+}  // namespace
+
+PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Graph& graph,
+                 const Batch& batch, std::int64_t samples) {
+  PlanRun run;
+  run.failure = check_inputs(plan, graph, nothing_seen(plan, 0), batch);
+  return run.failure.empty() ? run_plan(plan, kernels, batch, samples) : run;
+}
+
+PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Batch& batch,
+                 std::int64_t samples) {
+  Observations seen = nothing_seen(plan, samples);
+  PlanRun run;
   std::vector<std::string> failures(2);  // one per half of the samples
   share_range(samples, [&](std::int64_t first, std::int64_t last) {
     failures[first == 0 ? 0 : 1] = run_range(plan, kernels, batch, seen, first, last);

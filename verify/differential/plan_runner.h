@@ -46,5 +46,8 @@ struct PlanRun {
 };
 PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Graph& graph,
                  const Batch& batch, std::int64_t samples);
+// The same without a graph: `batch` fits the plan's inputs, in their order.
+PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Batch& batch,
+                 std::int64_t samples);
 
 }  // namespace lockstep::verify

@@ -28,7 +28,8 @@ class LayerProbes {
       : table_(plan_table(plan)),
         held_(held),
         target_(target),
-        most_(target.cortex_m4 ? std::min(options.c_probes, kEmulatedProbes) : options.c_probes),
+        most_(target.emulated != nullptr ? std::min(options.c_probes, kEmulatedProbes)
+                                         : options.c_probes),
         random_(options.seed) {
     order_ = table_.inputs;
     std::int64_t multiplications = 1;
@@ -41,7 +42,8 @@ class LayerProbes {
         multiplications += output.element_count() / output.channels * std::ssize(op.weights);
     }
     for (const VisibleTensor& tensor : table_.tensors) codes_per_probe_ += tensor.element_count();
-    const std::int64_t all = target.cortex_m4 ? kEmulatedMultiplications : kMultiplications;
+    const std::int64_t all =
+        target.emulated != nullptr ? kEmulatedMultiplications : kMultiplications;
     most_ = std::min(most_, std::max(all / multiplications, kFewestProbes));
   }
 

@@ -9,15 +9,6 @@
 #define NET(name) JOIN(HARNESS_PREFIX, name)
 #define NET_UPPER(name) JOIN(HARNESS_PREFIX_UPPER, name)
 
-/* Counted by the emulator's plugin: instructions between the two, which do nothing themselves. */
-#if defined(__arm__)
-#define BEGIN_COUNT() __asm__ volatile(".inst.n 0xbf80" ::: "memory")
-#define END_COUNT() __asm__ volatile(".inst.n 0xbf90" ::: "memory")
-#else
-#define BEGIN_COUNT() (void)0
-#define END_COUNT() (void)0
-#endif
-
 #define GUARD_BYTES 64u
 #define GUARD_VALUE 0xA5u
 
@@ -27,6 +18,33 @@ static struct {
   uint8_t bytes[NET_UPPER(_ARENA_BYTES)];
   uint8_t after[GUARD_BYTES];
 } arena __attribute__((aligned(16)));
+
+#if HARNESS_MEASURED
+/* The network's own stack. Before each run it is filled with words that are different each, so that
+ * what the run has left of them shows how far down it went. */
+#define STACK_WORDS 16384u
+#define STACK_LEAST_WORDS 1024u /* a run that leaves fewer is taken for an overflow */
+static uint32_t stack[STACK_WORDS] __attribute__((aligned(16)));
+static uint32_t stack_bytes; /* the most that a run took */
+
+static uint32_t untouched_word(uint32_t index) { return 0x5A3C0000u + index; }
+
+static int run_network(void) {
+  uint32_t i;
+  for (i = 0; i < STACK_WORDS; ++i) stack[i] = untouched_word(i);
+  harness_measured_call(NET(_run), arena.bytes, stack + STACK_WORDS);
+  for (i = 0; i < STACK_WORDS && stack[i] == untouched_word(i);) ++i;
+  if ((STACK_WORDS - i) * 4u > stack_bytes) stack_bytes = (STACK_WORDS - i) * 4u;
+  return i >= STACK_LEAST_WORDS;
+}
+#else
+static const uint32_t stack_bytes = 0;
+
+static int run_network(void) {
+  NET(_run)(arena.bytes);
+  return 1;
+}
+#endif
 
 static int failed;
 
@@ -82,7 +100,7 @@ static void put_tensor_info(uint32_t tensor) {
 static void put_header(uint32_t samples) {
   uint32_t i;
   put("LKSTREAM", 8u);
-  put_u32(4u);
+  put_u32(5u);
   put_u32(samples);
   put_u32((uint32_t)NET_UPPER(_ARENA_BYTES));
   put_u32(NET_UPPER(_TENSOR_COUNT));
@@ -130,11 +148,9 @@ int harness_main(void) {
   put_header(samples);
   for (sample = 0; sample < samples; ++sample) {
     if (!read_inputs()) return HARNESS_BAD_INPUT;
-    BEGIN_COUNT();
-    NET(_run)(arena.bytes);
-    END_COUNT();
+    if (!run_network()) return HARNESS_STACK_OVERRUN;
     if (!guards_intact()) return HARNESS_ARENA_OVERRUN;
-#if !HARNESS_OBSERVE
+#if HARNESS_OBSERVE != HARNESS_OBSERVE_ALL
     for (i = 0; i < NET_UPPER(_OUTPUT_COUNT); ++i) {
       const uint32_t tensor = NET(_outputs)[i];
       harness_observe(tensor, arena.bytes + NET(_tensors)[tensor].arena_offset);
@@ -144,6 +160,7 @@ int harness_main(void) {
   }
   if (!harness_at_end()) return HARNESS_BAD_INPUT;
   put_u32(HARNESS_END);
+  put_u32(stack_bytes);
   if (failed || !harness_close()) return HARNESS_IO_FAILED;
   return HARNESS_OK;
 }

@@ -1,4 +1,4 @@
-/* The functions of <string.h> that the compiler or generated C may call; startup_cortex_m.c defines
+/* The functions of <string.h> that the compiler or generated C may call; bare.c defines
  * them. */
 #ifndef HARNESS_STRING_H_
 #define HARNESS_STRING_H_

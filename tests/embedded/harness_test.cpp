@@ -1,0 +1,257 @@
+// The harness on every emulated core: its counter and its measure of the stack are exact, and C
+// that faults, hangs, overruns or does not fit never passes.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cstdlib>
+
+#include "tests/support/input_error.h"
+#include "tests/verify/emitted.h"
+#include "verify/differential/c_build.h"
+#include "verify/differential/harness_stream.h"
+
+namespace lockstep::test {
+namespace {
+
+std::vector<std::string> core_names() {
+  std::vector<std::string> names;
+  for (const verify::EmulatedTarget& target : verify::emulated_targets())
+    names.emplace_back(target.name);
+  return names;
+}
+
+// A network, to be changed, on one core.
+class OnCore {
+ public:
+  OnCore(const Emitted& emitted, const std::string& core,
+         std::chrono::milliseconds timeout = std::chrono::seconds(60))
+      : emitted_(emitted), program_{emitted.folder.path(), "net", timeout} {
+    target_ = verify::c_targets({core}, program_).at(0);
+  }
+
+  verify::CRun run() const {
+    return verify::run_c(target_, program_, emitted_.net.graph, emitted_.table(),
+                         emitted_.net.batch, emitted_.net.samples);
+  }
+  // Of a build that is counted.
+  verify::EmulatedCost cost() const {
+    const verify::CRun ran = run();
+    REQUIRE_MESSAGE(ran.failure.empty(), target_.name, ": ", ran.failure);
+    REQUIRE_MESSAGE(!ran.difference, target_.name, ": ", ran.difference->text);
+    REQUIRE(ran.cost.has_value());
+    return *ran.cost;
+  }
+
+ private:
+  const Emitted& emitted_;
+  verify::CProgram program_;
+  verify::CTarget target_;
+};
+
+// net_run with `statement` at its begin; `before`: in front of it.
+void change(const Emitted& emitted, const std::string& original, const std::string& before,
+            const std::string& statement) {
+  const std::string head = "void net_run(void *arena) {";
+  emitted.write_source(replaced(original, head, head, before + head + " " + statement));
+}
+
+// A loop of ITERATIONS rounds, each of the instructions that kPerRound counts.
+constexpr const char* kLoop = R"(
+static __attribute__((noinline)) void counted(void) {
+#if defined(__arm__)
+  __asm__ volatile(
+      ".syntax unified\n"
+      "movs r0, #ITERATIONS\n"
+      "1: push {r0, r1}\n"
+      "pop {r0, r1}\n"
+      "muls r1, r0\n"
+      "subs r0, #1\n"
+      "bne 1b\n" ::: "r0", "r1", "cc", "memory");
+#elif defined(__riscv)
+  __asm__ volatile(
+      "li t0, ITERATIONS\n"
+      "1: addi sp, sp, -16\n"
+      "sw t0, 0(sp)\n"
+      "lw t1, 0(sp)\n"
+      "addi sp, sp, 16\n"
+      "mul t1, t1, t0\n"
+      "addi t0, t0, -1\n"
+      "bnez t0, 1b\n" ::: "t0", "t1", "memory");
+#else
+  __asm__ volatile(
+      "mov x0, ITERATIONS\n"
+      "1: stp x0, x1, [sp, #-16]!\n"
+      "ldp x0, x1, [sp], #16\n"
+      "mul x1, x1, x0\n"
+      "add v0.4s, v0.4s, v0.4s\n"
+      "subs x0, x0, #1\n"
+      "b.ne 1b\n" ::: "x0", "x1", "v0", "cc", "memory");
+#endif
+}
+)";
+
+verify::ExecutionCounts per_round(const std::string& core) {
+  if (core == "rv32imc")
+    return {.instructions = 7, .reads = 1, .writes = 1, .multiplications = 1, .branches = 1};
+  if (core == "aarch64")
+    return {.instructions = 6,
+            .reads = 2,
+            .writes = 2,
+            .multiplications = 1,
+            .branches = 1,
+            .vector_instructions = 1};
+  return {.instructions = 5, .reads = 2, .writes = 2, .multiplications = 1, .branches = 1};
+}
+
+void replace_all(std::string& text, const std::string& from, const std::string& to) {
+  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at))
+    text.replace(at, from.size(), to);
+}
+
+}  // namespace
+
+TEST_CASE("the tests know every core") {
+  CHECK(fmt::format("{}", fmt::join(core_names(), ",")) == LOCKSTEP_TEST_CORES);
+}
+
+TEST_CASE("the counter is exact on every core, in every class") {
+  const Emitted emitted("bias12");
+  const std::string source = emitted.source();
+  for (const std::string& core : core_names()) {
+    INFO(core);
+    const auto counts_with = [&](const char* iterations) {
+      std::string loop = kLoop;
+      replace_all(loop, "ITERATIONS", iterations);
+      change(emitted, source, loop, "counted();");
+      return OnCore(emitted, core).cost().counts;
+    };
+    const verify::ExecutionCounts few = counts_with("100"), many = counts_with("200"),
+                                  again = counts_with("200"), one = per_round(core);
+    CHECK(many.instructions - few.instructions == 100 * one.instructions);
+    CHECK(many.reads - few.reads == 100 * one.reads);
+    CHECK(many.writes - few.writes == 100 * one.writes);
+    CHECK(many.multiplications - few.multiplications == 100 * one.multiplications);
+    CHECK(many.branches - few.branches == 100 * one.branches);
+    CHECK(many.vector_instructions - few.vector_instructions == 100 * one.vector_instructions);
+    CHECK(many.instructions == again.instructions);
+    CHECK(many.reads == again.reads);
+    CHECK(many.writes == again.writes);
+  }
+}
+
+TEST_CASE("the helium unit of a Cortex-M55 is on, and its instructions are counted") {
+  const Emitted emitted("bias12");
+  const std::string source = emitted.source();
+  const auto counts_with = [&](const std::string& body) {
+    change(emitted, source, "",
+           "{ __asm__ volatile(\"mov r0, sp\\n dls lr, %0\\n 1:" + body +
+               "le lr, 1b\\n\" :: \"r\"(50) : \"r0\", \"lr\", \"q0\", \"memory\"); }");
+    return OnCore(emitted, "cortex-m55").cost().counts;
+  };
+  const verify::ExecutionCounts none = counts_with(""),
+                                some = counts_with("vldrb.u8 q0, [r0]\\n vadd.i8 q0, q0, q0\\n");
+  CHECK(some.instructions - none.instructions == 100);
+  CHECK(some.vector_instructions - none.vector_instructions == 100);
+  CHECK(some.branches == none.branches);
+  CHECK(some.reads - none.reads == 50 * 16);  // byte by byte, as the emulator does
+}
+
+TEST_CASE("the stack of net_run is measured to the word") {
+  const Emitted emitted("bias12");
+  const std::string source = emitted.source();
+  for (const std::string& core : core_names()) {
+    INFO(core);
+    // Each byte is written, so that none counts as untouched.
+    const auto stack_with = [&](int bytes) {
+      change(emitted, source,
+             fmt::format("static __attribute__((noinline)) void deep(void) {{\n"
+                         "  volatile unsigned char b[{0}];\n  int i;\n"
+                         "  for (i = 0; i < {0}; ++i) b[i] = (unsigned char)i;\n"
+                         "  (void)b[0];\n}}\n",
+                         bytes),
+             "deep();");
+      return OnCore(emitted, core).cost().stack_bytes;
+    };
+    CHECK(stack_with(9000) - stack_with(5000) == 4000);
+  }
+}
+
+TEST_CASE("C that faults, overruns, hangs, stops early or does not fit fails on every core") {
+  const Emitted emitted("bias12");
+  const std::string source = emitted.source();
+  const auto failure_with = [&](const std::string& core, const std::string& before,
+                                const std::string& statement,
+                                std::chrono::milliseconds timeout = std::chrono::seconds(60)) {
+    change(emitted, source, before, statement);
+    const verify::CRun ran = OnCore(emitted, core, timeout).run();
+    CHECK(!ran.seen);
+    CHECK(!ran.deployed);
+    CHECK(!ran.cost);
+    return ran.failure;
+  };
+  for (const std::string& core : core_names()) {
+    INFO(core);
+    const bool is_linux = core == "aarch64";
+    const std::string fault = failure_with(core, "", "__builtin_trap();");
+    CHECK_MESSAGE(contains(fault, is_linux ? "killed by signal" : "exit code 5: the core faulted"),
+                  fault);
+    const std::string arena =
+        failure_with(core, "", "((unsigned char *)arena)[NET_ARENA_BYTES] = 0;");
+    CHECK_MESSAGE(contains(arena, "exit code 3: it wrote outside its arena"), arena);
+    const std::string stack = failure_with(
+        core, "",
+        "{ volatile char b[62500]; int i; for (i = 62499; i >= 0; --i) b[i] = 1; (void)b[0]; }");
+    CHECK_MESSAGE(contains(stack, "exit code 6: its stack is too small"), stack);
+    const std::string hang =
+        failure_with(core, "", "for (;;) __asm__ volatile(\"\");", std::chrono::seconds(2));
+    CHECK_MESSAGE(contains(hang, "no result after 2.0 seconds"), hang);
+    const std::string early =
+        failure_with(core, "int harness_close(void);\n#include \"semihosting.h\"\n",
+                     is_linux ? "{ extern void exit(int); exit(0); }"
+                              : "{ const uint32_t a[2] = {0x20026u, 0u}; "
+                                "semihosting(SYS_EXIT_EXTENDED, a); }");
+    CHECK_MESSAGE(contains(early, "its output ends"), early);
+    if (is_linux) continue;
+    const std::string large = failure_with(
+        core, "extern const char large[];\nconst char large[1 << 28] = {1};\n", "(void)large[0];");
+    CHECK_MESSAGE(contains(large, "net.c does not link with the harness"), large);
+  }
+}
+
+TEST_CASE("a missing compiler, emulator or counter is named, with what to install") {
+  const Emitted emitted("bias12");
+  const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::seconds(60)};
+  const std::string path = std::getenv("PATH");
+  for (const verify::EmulatedTarget& target : verify::emulated_targets()) {
+    INFO(std::string(target.name));
+    const auto error = [&] {
+      return input_error_of([&] { verify::c_targets({std::string(target.name)}, program); });
+    };
+    const TemporaryFolder folder;
+    setenv("PATH", folder.path().c_str(), 1);
+    const std::string no_compiler = error();
+    std::filesystem::create_symlink("/bin/true", folder / std::string(target.compiler));
+    const std::string no_emulator = error();
+    setenv("PATH", path.c_str(), 1);
+    for (const auto& [text, program_name] :
+         {std::pair(no_compiler, target.compiler), std::pair(no_emulator, target.emulator)}) {
+      CHECK_MESSAGE(contains(text, fmt::format("target '{}': {} is not installed; on Debian: "
+                                               "apt-get install {}",
+                                               target.name, program_name,
+                                               verify::debian_packages(program_name))),
+                    text);
+    }
+  }
+}
+
+TEST_CASE("'all' is the host and every core, and nothing runs twice") {
+  const Emitted emitted("bias12");
+  const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::seconds(60)};
+  const std::vector<verify::CTarget> all = verify::c_targets({"all"}, program);
+  CHECK(all.size() == 4 + core_names().size());
+  CHECK(verify::c_targets({"host", "rv32imc", "all", "cortex-m0"}, program).size() == all.size());
+  CHECK(verify::c_targets({"rv32imc", "cortex-m0"}, program).at(1).name == "C cortex-m0 (qemu)");
+}
+
+}  // namespace lockstep::test

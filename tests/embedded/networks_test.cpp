@@ -1,0 +1,103 @@
+// Generated C of the recorded networks and of those of the zoo that a microcontroller holds, on the
+// emulated core that the environment variable LOCKSTEP_TEST_CORE names: every visible tensor is
+// what the plan computes, the self test passes, and nothing outside the arena is touched.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "tests/verify/emitted.h"
+#include "tools/zoo/zoo.h"
+#include "verify/differential/plan_runner.h"
+
+namespace lockstep::test {
+namespace {
+
+const verify::EmulatedTarget& core() {
+  const char* const name = std::getenv("LOCKSTEP_TEST_CORE");
+  REQUIRE_MESSAGE(name != nullptr, "set LOCKSTEP_TEST_CORE to a core, as ctest does");
+  const verify::EmulatedTarget* const target = verify::find_emulated_target(name);
+  REQUIRE_MESSAGE(target != nullptr, "there is no core ", name);
+  return *target;
+}
+
+// The first `samples` of them.
+verify::Batch first_samples(const Recorded& net, std::int64_t samples) {
+  verify::Batch batch = net.batch;
+  for (verify::TensorCodes& tensor : batch)
+    tensor.codes.resize(static_cast<std::size_t>(tensor.element_count() * samples));
+  return batch;
+}
+
+void check_on_core(const Emitted& emitted, std::int64_t samples) {
+  const std::string name(core().name);
+  const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::minutes(5)};
+  const std::vector<verify::CTarget> targets = verify::c_targets({name}, program);
+  REQUIRE(targets.size() == 1);
+  const verify::Batch batch = first_samples(emitted.net, samples);
+  const verify::CRun ran = verify::run_c(targets[0], program, emitted.net.graph, emitted.table(),
+                                         batch, samples, verify::CRunDepth::kObserved);
+  REQUIRE_MESSAGE(ran.failure.empty(), ran.failure);
+  REQUIRE_MESSAGE(!ran.difference, ran.difference->layer, ": ", ran.difference->text);
+  REQUIRE(ran.seen.has_value());
+
+  const verify::OpenPlan plan(emitted.plan);
+  const verify::PlanRun expected =
+      verify::run_plan(plan, "scalar", emitted.net.graph, batch, samples);
+  REQUIRE_MESSAGE(expected.failure.empty(), expected.failure);
+  REQUIRE(ran.seen->tensors.size() == expected.seen->tensors.size());
+  std::size_t values = 0, differing = 0;
+  for (std::size_t t = 0; t < ran.seen->codes.size(); ++t) {
+    const std::vector<std::int64_t>&found = ran.seen->codes[t], &wanted = expected.seen->codes[t];
+    REQUIRE(found.size() == wanted.size());
+    for (std::size_t i = 0; i < found.size(); ++i) differing += found[i] != wanted[i] ? 1u : 0u;
+    CHECK_MESSAGE(differing == 0, "tensor '", ran.seen->tensors[t].name, "' differs");
+    values += found.size();
+  }
+  std::printf("%s on %s: %zu values agree\n", emitted.net.graph.name.c_str(), name.c_str(), values);
+}
+
+Recorded zoo_network(const std::string& name) {
+  Recorded net;
+  net.graph = zoo::find_network(name).build({});
+  net.state = zoo::calibrated_state(net.graph, 1);
+  net.parameters = bind_parameters(net.graph, net.state);
+  net.samples = 1;
+  std::mt19937 random(1);
+  for (const GraphInput& input : net.graph.inputs) {
+    REQUIRE(!input.raw);
+    verify::TensorCodes codes{
+        .shape = input.shape, .decimals = {static_cast<int>(input.decimal)}, .codes = {}};
+    const std::int64_t half = std::int64_t{1} << (input.bits - 1);
+    for (std::int64_t i = 0; i < codes.element_count(); ++i)
+      codes.codes.push_back(static_cast<std::int64_t>(random() % (2 * half)) - half);
+    net.batch.push_back(std::move(codes));
+  }
+  return net;
+}
+
+}  // namespace
+
+TEST_CASE("the recorded networks compute what their plans compute") {
+  int checked = 0;
+  for (const std::string& name : golden_net_names()) {
+    Recorded net = read_recorded(name);
+    if (!net.golden.is_exact) continue;
+    INFO(name);
+    const std::int64_t samples = std::min<std::int64_t>(net.samples, 2);
+    check_on_core(Emitted(std::move(net)), samples);
+    ++checked;
+  }
+  CHECK(checked >= 8);
+}
+
+TEST_CASE("the small networks of the zoo compute what their plans compute") {
+  for (const char* const name : {"lenet", "resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder"}) {
+    INFO(name);
+    check_on_core(Emitted(zoo_network(name)), 1);
+  }
+}
+
+}  // namespace lockstep::test

@@ -1,0 +1,136 @@
+// The verbs that run C on emulated cores: what verify reports of them, and bench --target.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "compile/support/files.h"
+#include "tests/end_to_end/process.h"
+#include "tests/support/input_error.h"
+#include "tests/verify/emitted.h"
+
+namespace lockstep::test {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string kLockstep = LOCKSTEP_EXECUTABLE;
+
+struct OnDisk {
+  Emitted emitted;
+  std::string plan, folder;
+
+  explicit OnDisk(const std::string& name) : emitted(name) {
+    folder = emitted.folder.path().string();
+    plan = (emitted.folder / "net.plan").string();
+    write_file_atomically(plan, emitted.plan);
+  }
+  std::vector<std::string> bench(const std::string& targets) const {
+    return {kLockstep, "bench", "--plan", plan, "--c", folder, "--target", targets};
+  }
+};
+
+Json json_of(std::vector<std::string> arguments) {
+  arguments.emplace_back("--json");
+  arguments.emplace_back("--quiet");
+  const Finished finished = run_process(arguments);
+  REQUIRE_MESSAGE(finished.exit_code == 0, finished.err);
+  return Json::parse(finished.out);
+}
+
+}  // namespace
+
+TEST_CASE("bench --target counts the operators of the C, which make up the whole") {
+  const OnDisk net("lenet_pt_bias20");
+  const Json targets = json_of(net.bench("cortex-m0,aarch64")).at("targets");
+  REQUIRE(targets.size() == 2);
+  CHECK(targets[0].at("target") == "cortex-m0");
+  CHECK(targets[1].at("target") == "aarch64");
+  for (const Json& target : targets) {
+    std::uint64_t macs = 0, instructions = target.at("outside_of_operators").at("instructions");
+    std::vector<std::string> kinds;
+    for (const Json& row : target.at("operators")) {
+      macs += row.at("macs").get<std::uint64_t>();
+      instructions += row.at("instructions").get<std::uint64_t>();
+      kinds.push_back(row.at("op"));
+      CHECK(row.at("reads") > 0);
+      CHECK(row.at("writes") > 0);
+    }
+    CHECK(std::ranges::count(kinds, "conv2d") == 2);
+    CHECK(std::ranges::count(kinds, "linear") == 2);
+    const Json& total = target.at("total");
+    CHECK(total.at("macs") == macs);
+    const double whole = total.at("instructions");
+    CHECK(static_cast<double>(instructions) > 0.97 * whole);
+    CHECK(static_cast<double>(instructions) < 1.03 * whole);
+    CHECK(target.at("arena_bytes") == net.emitted.table().arena_bytes);
+    CHECK(target.at("stack_bytes") > 0);
+    CHECK(target.at("code_bytes") > 500);
+    // The weights, and the tables.
+    CHECK(target.at("constant_bytes") > 3000);
+  }
+  CHECK(targets[0].at("total").at("vector_instructions") == 0);
+  CHECK(targets[1].at("total").at("vector_instructions") > 0);
+
+  const Finished text = run_process(net.bench("cortex-m0"));
+  CHECK(text.exit_code == 0);
+  for (const char* const word : {"outside of operators", "total", "per MAC", "stack bytes"})
+    CHECK(contains(text.out, word));
+}
+
+TEST_CASE("bench --target refuses C that is not the plan, and what goes together with nothing") {
+  const OnDisk net("bias12"), other("left_shift");
+  const std::string source = net.emitted.source();
+  const auto error_of = [](const std::vector<std::string>& arguments) {
+    const Finished finished = run_process(arguments);
+    CHECK(finished.exit_code == 2);
+    CHECK(finished.out.empty());
+    return finished.err;
+  };
+  const std::string elsewhere = error_of(
+      {kLockstep, "bench", "--plan", other.plan, "--c", net.folder, "--target", "rv32imc"});
+  CHECK_MESSAGE(contains(elsewhere, "on rv32imc: layer '"), elsewhere);
+  net.emitted.write_source(replaced(source, "net_op0_conv2d_shift[", "10, 9", "9, 9"));
+  const std::string differs = error_of(net.bench("rv32imc"));
+  CHECK_MESSAGE(contains(differs, "on rv32imc: tensor 'q1' is not what the plan computes"),
+                differs);
+  net.emitted.write_source("no C at all\n");
+  CHECK(contains(error_of(net.bench("cortex-m7")), "on cortex-m7: net.c does not compile"));
+  CHECK(contains(error_of(net.bench("host")), "--target"));
+  CHECK(
+      contains(error_of({kLockstep, "bench", "--plan", net.plan, "--target", "cortex-m0"}), "--c"));
+  CHECK(
+      contains(error_of({kLockstep, "bench", "--plan", net.plan, "--c", net.folder}), "--target"));
+}
+
+TEST_CASE("verify reports what each core took") {
+  const OnDisk net("bias12");
+  const std::filesystem::path source = net.emitted.net.golden.folder;
+  std::vector<std::string> arguments = {kLockstep,   "verify",
+                                        "--graph",   (source / "graph.json").string(),
+                                        "--weights", (source / "state_dict.pt").string(),
+                                        "--plan",    net.plan,
+                                        "--c",       net.folder,
+                                        "--targets", "cortex-m0,rv32imc,aarch64",
+                                        "--random",  "4"};
+  const Json paths = json_of(arguments).at("paths");
+  int cores = 0;
+  for (const Json& path : paths) {
+    const std::string name = path.at("path");
+    const bool on_core = contains(name, "(qemu)");
+    cores += on_core ? 1 : 0;
+    for (const char* const figure :
+         {"instructions_per_sample", "reads_per_sample", "writes_per_sample",
+          "multiplications_per_sample", "branches_per_sample", "vector_instructions_per_sample",
+          "stack_bytes", "code_bytes", "constant_bytes"})
+      CHECK(path.contains(figure) == on_core);
+    if (on_core) {
+      CHECK(path.at("instructions_per_sample") > path.at("branches_per_sample"));
+      CHECK(path.at("stack_bytes") > 0);
+    }
+  }
+  CHECK(cores == 3);
+  const Finished text = run_process(arguments);
+  CHECK(contains(text.out, "constant bytes"));
+}
+
+}  // namespace lockstep::test

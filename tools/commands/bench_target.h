@@ -1,0 +1,25 @@
+// bench --target: what generated C costs on emulated cores, operator by operator.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tools/support/console.h"
+
+namespace lockstep::cli {
+
+struct TargetBenchOptions {
+  std::filesystem::path plan, c_folder;
+  std::string prefix = "net";
+  std::vector<std::string> targets;  // of bench_target_names()
+};
+
+// The emulated cores, and "all" for all of them.
+std::vector<std::string> bench_target_names();
+
+// Prints a table for each core, and one that compares them. InputError where the C does not run
+// there or is not the plan.
+int bench_targets(const TargetBenchOptions& options, Console& console);
+
+}  // namespace lockstep::cli
