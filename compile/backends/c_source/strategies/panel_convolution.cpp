@@ -33,8 +33,8 @@ PanelShape::PanelShape(const Program& program, const Op& op, const Conv2d& conv)
 
 // One row of the output in twenty-five, at least, has a row of its window in the padding.
 bool PanelShape::leaves_rows_out(std::int64_t unit) const {
-  return (rows.cut_before() || rows.cut_after()) && !rows.may_be_empty() &&
-         row_taps % unit == 0 && rows.output <= 25;
+  return (rows.cut_before() || rows.cut_after()) && !rows.may_be_empty() && row_taps % unit == 0 &&
+         rows.output <= 25;
 }
 
 bool fits_panels(const Program& program, const Op& op, const Conv2d& conv) {
