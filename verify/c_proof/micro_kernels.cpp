@@ -6,6 +6,7 @@ namespace lockstep::c_proof {
 namespace {
 
 using Arguments = std::vector<Int>;
+using Lengths = std::vector<Int>;
 using Moves = std::optional<std::vector<Move>>;
 
 constexpr Type kInt8s{true, 8, true}, kInt16s{true, 16, true}, kInt32s{true, 32, true};
@@ -36,8 +37,16 @@ std::vector<Type> panel_parameters(Type panel) {
 }
 
 Int dsp_place(Int tap, Int position) { return 4 * (tap / 2) + 2 * position + tap % 2; }
-Int dsp_code(Int tap, Int output) { return dsp_place(tap, output % 2); }
-Int dsp_weight(Int tap, Int output) { return 8 * (tap / 2) + 2 * (output / 2) + tap % 2; }
+// (sums, start, panel, weights, pairs)
+std::optional<Dot::Shape> dsp_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  if (arguments[4] < 1 || arguments[4] > kMostTaps) return std::nullopt;
+  return Dot::Shape{8, 2 * arguments[4], {}};
+}
+Dot::Product dsp_product(const Arguments& /*arguments*/, Int tap, Int output) {
+  return {dsp_place(tap, output % 2), 8 * (tap / 2) + 2 * (output / 2) + tap % 2};
+}
+Int half_of(Int output) { return output / 2; }
+Int itself(Int output) { return output; }
 Moves dsp_panel_in_order(const Arguments& arguments) { return panel_moves(arguments, dsp_place); }
 // Of four taps: the even ones, then the odd ones.
 Moves dsp_panel(const Arguments& arguments) {
@@ -68,8 +77,18 @@ Moves dsp_panel_3x3(const Arguments& arguments) {
 Moves packed_panel(const Arguments& arguments) {
   return panel_moves(arguments, [](Int tap, Int /*position*/) { return tap; });
 }
-Int packed_code(Int tap, Int /*output*/) { return tap; }
-Int packed_weight(Int tap, Int output) { return 4 * tap + output / 2; }
+// (sums, start, panel, weights, count, chunk)
+std::optional<Dot::Shape> packed_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  const Int count = arguments[4], chunk = arguments[5];
+  if (count < 0 || count > kMostTaps || chunk < 1) return std::nullopt;
+  Dot::Shape shape{8, count, {}};
+  for (Int end = chunk; end < count; end += chunk) shape.chunk_ends.push_back(end);
+  shape.chunk_ends.push_back(count);
+  return shape;
+}
+Dot::Product packed_product(const Arguments& /*arguments*/, Int tap, Int output) {
+  return {tap, 4 * tap + output / 2};
+}
 
 // ---- strips: four rows of four channels. Outputs are 2 * channel + row; a tap is a column and one
 // of three rows.
@@ -90,12 +109,15 @@ Moves dsp_strip(const Arguments& arguments) {
       }
   return moves;
 }
-Int strip_code(Int tap, Int output) {
-  return 16 * (tap / 3) + 4 * (output / 2) + output % 2 + tap % 3;
+// (sums, start, strip, weights, columns)
+std::optional<Dot::Shape> strip_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  if (arguments[4] < 1 || arguments[4] > kMostTaps) return std::nullopt;
+  return Dot::Shape{8, 3 * arguments[4], {}};
 }
-Int strip_weight(Int tap, Int output) {
+Dot::Product strip_product(const Arguments& /*arguments*/, Int tap, Int output) {
   static constexpr Int kRows[2][3] = {{0, 1, 3}, {0, 2, 3}};
-  return 16 * (tap / 3) + 4 * (output / 2) + kRows[output % 2][tap % 3];
+  const Int channel = 16 * (tap / 3) + 4 * (output / 2);
+  return {channel + output % 2 + tap % 3, channel + kRows[output % 2][tap % 3]};
 }
 
 // ---- sums of two tensors
@@ -122,24 +144,20 @@ const std::vector<MicroHeader>& micro_headers() {
          Placing{.moves = dsp_panel_3x3, .lanes = 1, .alignment = 4}},
         {"intrt_dsp_dot_4x2",
          {kInt32s, kInt32s, kInt16s, kInt16s, kInt32},
-         Dot{.outputs = 8,
-             .positions = 2,
-             .taps_per_count = 2,
-             .least_count = 1,
-             .code_place = dsp_code,
-             .weight_place = dsp_weight,
+         Dot{.shape = dsp_dot,
+             .product = dsp_product,
+             .start = half_of,
+             .sum = itself,
              .alignment = 4}},
         {"intrt_dsp_strip",
          {kInt16s, kInt32, kInt8s, kInt32, kInt32, kInt32, kInt32},
          Placing{.moves = dsp_strip, .lanes = 1, .alignment = 4}},
         {"intrt_dsp_strip_dot",
          {kInt32s, kInt32s, kInt16s, kInt16s, kInt32},
-         Dot{.outputs = 8,
-             .positions = 2,
-             .taps_per_count = 3,
-             .least_count = 1,
-             .code_place = strip_code,
-             .weight_place = strip_weight,
+         Dot{.shape = strip_dot,
+             .product = strip_product,
+             .start = half_of,
+             .sum = itself,
              .alignment = 4}},
         {"intrt_dsp_add", {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32}, Map{.steps = dsp_add}}},
        {"INTRT_DSP_UNROLL"}},
@@ -148,10 +166,10 @@ const std::vector<MicroHeader>& micro_headers() {
          Placing{.moves = packed_panel, .lanes = 2, .alignment = 1}},
         {"intrt_packed_dot_4x2",
          {kInt32s, kInt32s, kInt32s, kInt8s, kInt32, kInt32},
-         Dot{.outputs = 8,
-             .positions = 2,
-             .code_place = packed_code,
-             .weight_place = packed_weight,
+         Dot{.shape = packed_dot,
+             .product = packed_product,
+             .start = half_of,
+             .sum = itself,
              .lanes = 2}}},
        {}}};
   return headers;
