@@ -240,6 +240,48 @@ static int dot_cases(void) {
   return packed_end_case();
 }
 
+/* ---- products one by one */
+
+/* The pairs at `at` of codes and of weights, which is a constant for the former. */
+#define SINGLE_CASE(at)                                                                         \
+  {                                                                                             \
+    const int16_t* const codes = numbers_of(kCodes0, (at) + 4, kind, -32768, 32767);            \
+    const int16_t* const weights = numbers_of(kWeights, 4, kind, -16384, 16383);                \
+    int32_t* const sums = micro_memory(kWritten, 8);                                            \
+    uint32_t x[2], w[2];                                                                        \
+    int64_t expected[2];                                                                        \
+    for (int p = 0; p < 2; ++p) {                                                               \
+      sums[p] = drawn(kind, -1000000, 1000000);                                                 \
+      expected[p] = sums[p];                                                                    \
+      for (int k = 0; k < 2; ++k) expected[p] += (int64_t)codes[(at) + 2 * p + k] * weights[k]; \
+    }                                                                                           \
+    intrt_dsp_take(x, codes, at);                                                               \
+    intrt_dsp_take(w, weights, 0);                                                              \
+    intrt_dsp_multiply(sums, x, w[0]);                                                          \
+    for (int p = 0; p < 2; ++p)                                                                 \
+      for (int k = 0; k < 2; ++k)                                                               \
+        expected[p] += (int64_t)codes[(at) + 2 * p + k] * (weights[2 + k] >> 14);               \
+    for (int k = 0; k < 2; ++k) numbers[k] = (int16_t)(weights[2 + k] >> 14);                   \
+    numbers[2] = numbers[3] = 0;                                                                \
+    intrt_dsp_take(w, numbers, 0);                                                              \
+    intrt_dsp_multiply(sums, x, w[0]);                                                          \
+    REQUIRE(sums[0] == expected[0] && sums[1] == expected[1] && micro_memory_intact());         \
+  }
+
+static int single_cases(void) {
+  static _Alignas(4) int16_t numbers[4];
+  for (int i = 0; i < 200; ++i) {
+    const int kind = i % 3;
+    SINGLE_CASE(0)
+    SINGLE_CASE(2)
+    SINGLE_CASE(4)
+    SINGLE_CASE(254)
+    SINGLE_CASE(256)
+    SINGLE_CASE(508)
+  }
+  return 0;
+}
+
 /* ---- strips */
 
 enum { kMostColumns = 7 };
@@ -380,6 +422,7 @@ static int arithmetic_cases(void) {
 int micro_cases(void) {
   int failed = panel_cases();
   if (failed == 0) failed = dot_cases();
+  if (failed == 0) failed = single_cases();
   if (failed == 0) failed = strip_cases();
   if (failed == 0) failed = add_cases();
   if (failed == 0) failed = arithmetic_cases();

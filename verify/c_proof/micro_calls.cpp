@@ -36,6 +36,8 @@ void Machine::micro_call(const MicroKernel& kernel, const std::vector<Value>& ar
     place_codes(kernel, *placing, arguments, line);
   else if (const auto* const dot = std::get_if<Dot>(&kernel.meaning))
     add_products(kernel, *dot, arguments, line);
+  else if (const auto* const products = std::get_if<LaneProducts>(&kernel.meaning))
+    add_lanes(kernel, *products, arguments, line);
   else
     add_pairs(kernel, std::get<Map>(kernel.meaning), arguments, line);
 }
@@ -77,6 +79,7 @@ void Machine::place_codes(const MicroKernel& kernel, const Placing& placing,
       continue;
     }
     const Value& from = arguments[at(move.from)];
+    require_aligned(from, placing.from_alignment, line);
     const Type code = kernel.parameters[at(move.from)].pointee();
     if (target.overlaps(bytes_at(from, move.element, 1, code)))
       refuse("", line, "codes that lie where they are put");
@@ -129,9 +132,8 @@ Machine::Code Machine::code_of(const Value& value, int line) const {
 }
 
 // `start` and codes of a tap each, times their weights.
-Value Machine::sum_of(const Value& start, const std::vector<Code>& codes,
-                      const std::vector<Int>& weights, const std::vector<Int>& chunk_ends,
-                      int line) const {
+Value Machine::sum_of(Value start, const std::vector<Code>& codes, const std::vector<Int>& weights,
+                      const std::vector<Int>& chunk_ends, int line) const {
   const Range begin = range(start, line);
   auto root = std::make_shared<Root>();
   if (start.is_number())
@@ -139,10 +141,11 @@ Value Machine::sum_of(const Value& start, const std::vector<Code>& codes,
   else if (start.kind == Kind::kAtom)
     root->terms.emplace_back(start.index, start.number);
   else if (start.is_root(Root::Kind::kSum))
-    *root = *start.root;
+    root =
+        start.root.use_count() == 1 ? std::move(start.root) : std::make_shared<Root>(*start.root);
   else
     refuse("", line, "a sum of what is no sum of elements");
-  root->terms.reserve(root->terms.size() + codes.size());
+  if (root->terms.empty()) root->terms.reserve(codes.size());
 
   Int magnitude = std::max(std::abs(begin.lo), std::abs(begin.hi));
   Range products, chunk;  // of all so far, and before the chunk
@@ -172,6 +175,34 @@ Value Machine::sum_of(const Value& start, const std::vector<Code>& codes,
   root->range = {begin.lo + products.lo, begin.hi + products.hi};
   if (root->terms.empty()) return Value::of(root->constant);
   return {Kind::kFunction, 0, 0, 0, std::move(root)};
+}
+
+void Machine::add_lanes(const MicroKernel& kernel, const LaneProducts& products,
+                        const std::vector<Value>& arguments, int line) {
+  const Value &sums = arguments[0], &positions = arguments[1], &weight = arguments[2];
+  const Type word = kernel.parameters[1].pointee();
+  const auto lanes_of = [&](const Value& value) -> const std::vector<Value>& {
+    if (value.kind != Kind::kPacked || std::ssize(value.root->sides) != products.lanes)
+      refuse("", line, "a packed number is needed here");
+    return value.root->sides;
+  };
+  spend(products.count * products.lanes, line);
+  nodes_used_ += products.count * products.lanes;
+  std::vector<Int> factors;
+  for (const Value& lane : lanes_of(weight)) factors.push_back(number(lane, line));
+  if (bytes_at(sums, 0, products.count, kInt32)
+          .overlaps(bytes_at(positions, 0, products.count, word)))
+    refuse("", line, "sums that lie in what they are made of");
+  for (Int p = 0; p < products.count; ++p) {
+    std::vector<Code> codes;
+    const Value position = load(advanced(positions, Value::of(p), word, line), word, line);
+    for (const Value& lane : lanes_of(position)) codes.push_back(code_of(lane, line));
+    const Value to = advanced(sums, Value::of(p), kInt32, line);
+    Value start = load(to, kInt32, line);
+    // Nobody else holds it then, so that it grows in place.
+    if (to.index < Value::kArena) store(to, kInt32, Value::of(0), line);
+    store(to, kInt32, sum_of(std::move(start), codes, factors, {}, line), line);
+  }
 }
 
 // The first numbers of a constant array.

@@ -9,7 +9,8 @@ using Arguments = std::vector<Int>;
 using Lengths = std::vector<Int>;
 using Moves = std::optional<std::vector<Move>>;
 
-constexpr Type kInt8s{true, 8, true}, kInt16s{true, 16, true}, kInt32s{true, 32, true};
+constexpr Type kInt8s{true, 8, true}, kInt16s{true, 16, true}, kInt32s{true, 32, true},
+    kWords{true, 32, false};
 constexpr Int kMostTaps = 1 << 20;
 
 // ---- panels: the codes of two positions. Outputs are 2 * channel + position.
@@ -90,6 +91,15 @@ Dot::Product packed_product(const Arguments& /*arguments*/, Int tap, Int output)
   return {tap, 4 * tap + output / 2};
 }
 
+// (pairs, numbers, at): two words of two numbers each.
+Moves dsp_take(const Arguments& arguments) {
+  const Int first = arguments[2];
+  if (first < 0 || first > 508 || first % 2 != 0) return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < 4; ++i) moves.push_back({i / 2, 1, first + i});
+  return moves;
+}
+
 // ---- strips: four rows of four channels. Outputs are 2 * channel + row; a tap is a column and one
 // of three rows.
 
@@ -149,6 +159,12 @@ const std::vector<MicroHeader>& micro_headers() {
              .start = half_of,
              .sum = itself,
              .alignment = 4}},
+        {"intrt_dsp_take",
+         {kWords, kInt16s, kInt32},
+         Placing{.moves = dsp_take, .lanes = 2, .alignment = 1, .from_alignment = 4}},
+        {"intrt_dsp_multiply",
+         {kInt32s, kWords, {false, 32, false}},
+         LaneProducts{.count = 2, .lanes = 2}},
         {"intrt_dsp_strip",
          {kInt16s, kInt32, kInt8s, kInt32, kInt32, kInt32, kInt32},
          Placing{.moves = dsp_strip, .lanes = 1, .alignment = 4}},

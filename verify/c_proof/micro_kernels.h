@@ -25,6 +25,14 @@ struct Placing {
   std::optional<std::vector<Move>> (*moves)(const std::vector<Int>& arguments) = nullptr;
   int lanes = 1;      // so many moves, one after the other, make one number: 16 bits for each
   int alignment = 1;  // of the array that is written, in bytes
+  int from_alignment = 1;
+};
+
+// sums[p] += the products of positions[p] and a number of weights, both of `lanes` lanes, for
+// p < count. Parameters: sums, positions, weight. Obligations: no sum leaves 32 bits; the lanes of
+// positions are codes, those of the weight are numbers.
+struct LaneProducts {
+  int count = 1, lanes = 2;
 };
 
 // Sums of products: for i < outputs, sums[sum(i)] = start[start(i)] + the products of its taps,
@@ -64,7 +72,7 @@ struct Map {
 struct MicroKernel {
   std::string_view name;
   std::vector<Type> parameters;
-  std::variant<Placing, Dot, Map> meaning;
+  std::variant<Placing, Dot, LaneProducts, Map> meaning;
 };
 
 struct MicroHeader {
