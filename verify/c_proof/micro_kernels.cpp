@@ -10,7 +10,7 @@ using Lengths = std::vector<Int>;
 using Moves = std::optional<std::vector<Move>>;
 
 constexpr Type kInt8s{true, 8, true}, kInt16s{true, 16, true}, kInt32s{true, 32, true},
-    kWords{true, 32, false};
+    kWords{true, 32, false}, kUint8s{true, 8, false};
 constexpr Int kMostTaps = 1 << 20;
 
 // ---- panels: the codes of two positions. Outputs are 2 * channel + position.
@@ -75,21 +75,54 @@ Moves dsp_panel_3x3(const Arguments& arguments) {
   return moves;
 }
 
+// ---- packed panels: two words for each tap, of positions 0 and 1, 2 and 3. Outputs are 4 *
+// channel
+// + position.
+
+// (panel, first, count, codes, step, begin, end)
 Moves packed_panel(const Arguments& arguments) {
-  return panel_moves(arguments, [](Int tap, Int /*position*/) { return tap; });
+  const Int first = arguments[1], count = arguments[2], step = arguments[4], begin = arguments[5],
+            end = arguments[6];
+  if (first < 0 || first > kMostTaps || count < 0 || count > kMostTaps || step < 0 || begin < 0)
+    return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < count; ++i)
+    for (Int p = 0; p < 4; ++p) {
+      const Int place = p * step + i, to = 2 * (first + i) + p / 2;
+      moves.push_back(place >= begin && place < end ? Move{to, 3, place - begin} : Move{to});
+    }
+  return moves;
 }
-// (sums, start, panel, weights, count, chunk)
-std::optional<Dot::Shape> packed_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
-  const Int count = arguments[4], chunk = arguments[5];
-  if (count < 0 || count > kMostTaps || chunk < 1) return std::nullopt;
-  Dot::Shape shape{8, count, {}};
-  for (Int end = chunk; end < count; end += chunk) shape.chunk_ends.push_back(end);
-  shape.chunk_ends.push_back(count);
+// (panel, first, count, codes0, begin0, end0, codes1, begin1, end1)
+Moves packed_pair(const Arguments& arguments) {
+  const Int first = arguments[1], count = arguments[2];
+  if (first < 0 || first > kMostTaps || count < 0 || count > kMostTaps || arguments[4] < 0 ||
+      arguments[7] < 0)
+    return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < count; ++i)
+    for (const int codes : {3, 6}) {
+      const Int begin = arguments[at(codes + 1)], end = arguments[at(codes + 2)];
+      const Int to = 2 * (first + i);
+      moves.push_back(i >= begin && i < end ? Move{to, codes, i - begin} : Move{to});
+    }
+  return moves;
+}
+// (sums, start, panel, weights, lengths, chunks)
+std::optional<Dot::Shape> packed_dot(const Arguments& /*arguments*/, const Lengths& lengths) {
+  if (lengths.empty()) return std::nullopt;
+  Dot::Shape shape{16, 0, {}};
+  for (const Int length : lengths) {
+    if (length < 1) return std::nullopt;
+    shape.taps += 2 * length;
+    shape.chunk_ends.push_back(shape.taps);
+  }
   return shape;
 }
 Dot::Product packed_product(const Arguments& /*arguments*/, Int tap, Int output) {
-  return {tap, 4 * tap + output / 2};
+  return {2 * tap + output % 4 / 2, 4 * tap + output / 4};
 }
+Int quarter_of(Int output) { return output / 4; }
 
 // (pairs, numbers, at): two words of two numbers each.
 Moves dsp_take(const Arguments& arguments) {
@@ -178,14 +211,17 @@ const std::vector<MicroHeader>& micro_headers() {
         {"intrt_dsp_add", {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32}, Map{.steps = dsp_add}}},
        {"INTRT_DSP_UNROLL"}},
       {kPackedText,
-       {{"intrt_packed_panel", panel_parameters(kInt32s),
-         Placing{.moves = packed_panel, .lanes = 2, .alignment = 1}},
-        {"intrt_packed_dot_4x2",
-         {kInt32s, kInt32s, kInt32s, kInt8s, kInt32, kInt32},
+       {{"intrt_packed_panel",
+         {kInt32s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32},
+         Placing{.moves = packed_panel, .lanes = 2}},
+        {"intrt_packed_pair", panel_parameters(kInt32s), Placing{.moves = packed_pair, .lanes = 2}},
+        {"intrt_packed_dot_4x4",
+         {kInt32s, kInt32s, kInt32s, kInt8s, kUint8s, kInt32},
          Dot{.shape = packed_dot,
              .product = packed_product,
-             .start = half_of,
+             .start = quarter_of,
              .sum = itself,
+             .lengths = 4,
              .lanes = 2}}},
        {}}};
   return headers;
