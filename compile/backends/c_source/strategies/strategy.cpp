@@ -15,8 +15,9 @@ bool is_better(const StrategyCost& a, const StrategyCost& b) {
 }  // namespace
 
 std::vector<StrategyChoice> choose_strategies(const ir::Program& program, const Target& target) {
-  const Strategy* const all[] = {&loops_strategy(), &dsp_panel_strategy(), &dsp_sparse_strategy(),
-                                 &dsp_depthwise_strategy(), &dsp_add_strategy()};
+  const Strategy* const all[] = {&loops_strategy(),      &dsp_panel_strategy(),
+                                 &dsp_sparse_strategy(), &dsp_depthwise_strategy(),
+                                 &dsp_add_strategy(),    &packed_panel_strategy()};
   std::vector<StrategyChoice> choices;
   for (const ir::Op& op : program.ops) {
     StrategyChoice best;
