@@ -193,6 +193,44 @@ TEST_CASE("scale equals clamp of the exact quotient near each step of its result
   failure.check();
 }
 
+TEST_CASE("the product by halves is the product at the ends of halves and of 32 bits") {
+  std::mt19937 random(7);
+  std::vector<std::int32_t> values = boundary_values();
+  for (int n = 0; n < 1000; ++n) values.push_back(static_cast<std::int32_t>(random()));
+  Failure failure;
+  for (const std::int32_t x : values)
+    for (const std::int32_t multiplier : values) {
+      const std::int64_t exact = std::int64_t{x} * multiplier;
+      failure.note(x, multiplier, 0, exact, intrt_product_by_halves(x, multiplier));
+      failure.note(x, multiplier, 1, exact, intrt_product(x, multiplier));
+    }
+  failure.check();
+}
+
+TEST_CASE("scale_top equals clamp of the exact quotient near each step of its result") {
+  std::mt19937 random(8);
+  Failure failure;
+  for (int n = 0; n < 20000; ++n) {
+    const auto multiplier = static_cast<std::int32_t>(random()) >> (random() % 31);
+    const auto addend = static_cast<std::int32_t>(random()) >> (1 + random() % 31);
+    if (multiplier == 0) continue;
+    // x near (code - addend) * 2^32 / multiplier, where the result changes.
+    for (int code = -3; code <= 3; ++code) {
+      const long double step =
+          (static_cast<long double>(code) - addend) * (1ULL << 32) / multiplier;
+      const bool reached = step > kMin + 4.0L && step < kMax - 4.0L;
+      for (int near = -3; near <= 3; ++near) {
+        const auto x = reached ? static_cast<std::int32_t>(static_cast<std::int64_t>(step) + near)
+                               : static_cast<std::int32_t>(random());
+        const std::int64_t top = (std::int64_t{x} * multiplier >> 32) + addend;
+        failure.note(x, multiplier, 0, std::clamp<std::int64_t>(top, -128, 127),
+                     intrt_scale_top(x, multiplier, addend, -128, 127));
+      }
+    }
+  }
+  failure.check();
+}
+
 TEST_CASE("scale rounds -2.5, -0.25 and 1.5 as documented") {
   CHECK(intrt_scale(-5, 1, 0, 1, INTRT_ROUND_TOWARD_ZERO, -9, 9) == -2);
   CHECK(intrt_scale(-5, 1, 0, 1, INTRT_ROUND_FLOOR, -9, 9) == -3);

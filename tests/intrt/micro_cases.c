@@ -103,9 +103,10 @@ static int panel_3x3_case(int32_t begin, int32_t end, int32_t left, int32_t righ
   return 0;
 }
 
-static int packed_panel_case(int32_t first, int32_t count, int part0, int part1) {
-  const uint32_t numbers = (uint32_t)(first + count);
-  int32_t expected[kMostNumbers];
+/* Word `word` of a tap: of positions 2 * word and 2 * word + 1. */
+static int packed_pair_case(int32_t first, int32_t count, int part0, int part1, int word) {
+  const uint32_t numbers = 2u * (uint32_t)(first + count);
+  int32_t expected[2 * kMostNumbers];
   int32_t begin[2], end[2];
   draw_part(part0, count, &begin[0], &end[0]);
   draw_part(part1, count, &begin[1], &end[1]);
@@ -117,9 +118,34 @@ static int packed_panel_case(int32_t first, int32_t count, int part0, int part1)
     int32_t number = 0;
     for (int p = 0; p < 2; ++p)
       if (i >= begin[p] && i < end[p]) number += (p == 0 ? 1 : 65536) * codes[p][i - begin[p]];
-    expected[first + i] = number;
+    expected[2 * (first + i) + word] = number;
   }
-  intrt_packed_panel(panel, first, count, codes[0], begin[0], end[0], codes[1], begin[1], end[1]);
+  intrt_packed_pair(panel + word, first, count, codes[0], begin[0], end[0], codes[1], begin[1],
+                    end[1]);
+  REQUIRE(memcmp(panel, expected, 4 * numbers) == 0);
+  REQUIRE(micro_memory_intact());
+  return 0;
+}
+
+/* Four positions, `step` apart, of what is begin .. end - 1. */
+static int packed_panel_case(int32_t first, int32_t count, int32_t step, int part) {
+  const uint32_t numbers = 2u * (uint32_t)(first + count);
+  const int32_t all = 3 * step + count;
+  int32_t expected[2 * kMostNumbers];
+  int32_t begin, end;
+  draw_part(part, all, &begin, &end);
+  int32_t* const panel = micro_memory(kWritten, 4 * numbers);
+  for (uint32_t i = 0; i < numbers; ++i) expected[i] = panel[i] = between(-1000, 1000);
+  const int8_t* const codes = codes_of(kCodes0, (uint32_t)(end - begin), 0);
+  for (int32_t i = 0; i < count; ++i)
+    for (int32_t word = 0; word < 2; ++word) {
+      int32_t number = 0;
+      for (int32_t p = 2 * word; p < 2 * word + 2; ++p)
+        if (p * step + i >= begin && p * step + i < end)
+          number += (p % 2 == 0 ? 1 : 65536) * codes[p * step + i - begin];
+      expected[2 * (first + i) + word] = number;
+    }
+  intrt_packed_panel(panel, first, count, codes, step, begin, end);
   REQUIRE(memcmp(panel, expected, 4 * numbers) == 0);
   REQUIRE(micro_memory_intact());
   return 0;
@@ -138,7 +164,8 @@ static int panel_cases(void) {
       for (int parts = 0; parts < 9; ++parts) {
         int failed = dsp_panel_case(0, first, count, parts / 3, parts % 3);
         if (failed == 0) failed = dsp_panel_case(1, first, count, parts / 3, parts % 3);
-        if (failed == 0) failed = packed_panel_case(first, count, parts / 3, parts % 3);
+        if (failed == 0) failed = packed_pair_case(first, count, parts / 3, parts % 3, parts & 1);
+        if (failed == 0) failed = packed_panel_case(first, count, parts * 3, parts % 3);
         if (failed != 0) return failed;
       }
   return 0;
@@ -173,55 +200,68 @@ static int dsp_dot_case(int32_t pairs, int kind, int32_t most_code, int32_t most
   return 0;
 }
 
-static int packed_dot_case(int32_t count, int32_t chunk, int kind) {
-  const int32_t most = 32767 / (128 * chunk) < 128 ? 32767 / (128 * chunk) : 127;
-  int8_t codes[2][64];
-  int32_t* const panel = micro_memory(kCodes0, 4u * (uint32_t)count);
-  int8_t* const weights = micro_memory(kWeights, 4u * (uint32_t)count);
-  for (int32_t t = 0; t < count; ++t) {
-    for (int p = 0; p < 2; ++p) codes[p][t] = (int8_t)drawn(kind, -128, 127);
-    panel[t] = codes[0][t] + 65536 * codes[1][t];
-    for (int c = 0; c < 4; ++c) weights[4 * t + c] = (int8_t)drawn(kind, -most, most);
+/* Chunks of so many pairs of taps as `lengths` says; the weights are small enough for them. */
+static int packed_dot_case(const uint8_t* lengths, int32_t chunks, int kind) {
+  enum { kMost = 128 };
+  int8_t codes[4][kMost];
+  uint32_t taps = 0;
+  for (int32_t n = 0; n < chunks; ++n) taps += 2u * lengths[n];
+  if (taps > kMost) return 0;
+  int32_t* const panel = micro_memory(kCodes0, 8 * taps);
+  int8_t* const weights = micro_memory(kWeights, 4 * taps);
+  uint8_t* const listed = micro_memory(kCodes1, (uint32_t)chunks);
+  uint32_t t = 0;
+  for (int32_t n = 0; n < chunks; ++n) {
+    const int32_t limit = 32767 / (256 * lengths[n]), most = limit < 127 ? limit : 127;
+    listed[n] = lengths[n];
+    for (int32_t i = 0; i < 2 * lengths[n]; ++i, ++t) {
+      for (int p = 0; p < 4; ++p) codes[p][t] = (int8_t)drawn(kind, -128, 127);
+      for (int word = 0; word < 2; ++word)
+        panel[2 * t + (uint32_t)word] = codes[2 * word][t] + 65536 * codes[2 * word + 1][t];
+      for (uint32_t c = 0; c < 4; ++c) weights[4 * t + c] = (int8_t)drawn(kind, -most, most);
+    }
   }
   const int32_t* const start = starts(kind);
-  int32_t* const sums = micro_memory(kWritten, 32);
-  int64_t expected[8];
-  for (int32_t i = 0; i < 8; ++i) {
-    expected[i] = start[i / 2];
-    for (int32_t t = 0; t < count; ++t) expected[i] += codes[i % 2][t] * weights[4 * t + i / 2];
+  int32_t* const sums = micro_memory(kWritten, 64);
+  int64_t expected[16];
+  for (uint32_t i = 0; i < 16; ++i) {
+    expected[i] = start[i / 4];
+    for (t = 0; t < taps; ++t) expected[i] += codes[i % 4][t] * weights[4 * t + i / 4];
   }
-  intrt_packed_dot_4x2(sums, start, panel, weights, count, chunk);
-  REQUIRE(same_sums(sums, expected));
+  intrt_packed_dot_4x4(sums, start, panel, weights, listed, chunks);
+  for (int i = 0; i < 16; ++i) REQUIRE(sums[i] == expected[i]);
+  REQUIRE(micro_memory_intact());
   return 0;
 }
 
-/* Chunks whose sums are -32768 and 32767. */
+/* Chunks whose sums are -32768 and 32767, at each of the positions. */
 static int packed_end_case(void) {
-  static const int8_t kLow[5] = {-128, -128, -128, -128, 0}, kHigh[5] = {127, 127, 127, 1, 0};
-  static const int8_t kLowWeights[5] = {127, 127, 1, 1, 9}, kHighWeights[5] = {127, 127, 4, 1, 9};
-  for (int ends = 0; ends < 8; ++ends) {
-    const int8_t* const weights_of = (ends & 1) ? kHighWeights : kLowWeights;
-    const int8_t* const codes0 = (ends & 1) ? kHigh : kLow;
-    const int32_t sign1 = (ends & 2) ? -1 : 1;
-    int32_t* const panel = micro_memory(kCodes0, 20);
-    int8_t* const weights = micro_memory(kWeights, 20);
-    int64_t expected[8];
+  static const int8_t kCodes[2][6] = {{-128, -128, -128, -128, 0, 0}, {127, 127, 127, 1, 0, 0}};
+  static const int8_t kWeightsOf[2][6] = {{127, 127, 1, 1, 9, 9}, {127, 127, 4, 1, 9, 9}};
+  static const uint8_t kLengths[2] = {3, 3};
+  for (int at_ends = 0; at_ends < 64; ++at_ends) {
+    int32_t* const panel = micro_memory(kCodes0, 96);
+    int8_t* const weights = micro_memory(kWeights, 48);
     const int32_t* const start = starts(0);
-    for (int i = 0; i < 8; ++i) expected[i] = start[i / 2];
-    for (int t = 0; t < 5; ++t) {
-      /* The other position has the opposite codes, as far as there are some, or the same ones. */
-      const int32_t code1 = sign1 < 0 && codes0[t] != -128 ? -codes0[t] : codes0[t];
-      panel[t] = codes0[t] + 65536 * code1;
+    int32_t* const sums = micro_memory(kWritten, 64);
+    int64_t expected[16];
+    for (int i = 0; i < 16; ++i) expected[i] = start[i / 4];
+    for (int t = 0; t < 12; ++t) {
+      const int high = at_ends >> (t / 6) & 1;
+      int32_t code[4];
+      for (int p = 0; p < 4; ++p) /* the extreme sum, or 0 */
+        code[p] = at_ends >> (2 + p) & 1 ? kCodes[high][t % 6] : 0;
+      panel[2 * t] = code[0] + 65536 * code[1];
+      panel[2 * t + 1] = code[2] + 65536 * code[3];
       for (int c = 0; c < 4; ++c) {
-        weights[4 * t + c] = weights_of[t];
-        expected[2 * c] += codes0[t] * weights_of[t];
-        expected[2 * c + 1] += code1 * weights_of[t];
+        weights[4 * t + c] = kWeightsOf[high][t % 6];
+        for (int p = 0; p < 4; ++p) expected[4 * c + p] += code[p] * weights[4 * t + c];
       }
     }
-    int32_t* const sums = micro_memory(kWritten, 32);
-    intrt_packed_dot_4x2(sums, start, panel, weights, 5, 5);
-    REQUIRE(same_sums(sums, expected));
-    REQUIRE(sums[0] - start[0] == ((ends & 1) ? 32767 : -32768));
+    intrt_packed_dot_4x4(sums, start, panel, weights, kLengths, 2);
+    for (int i = 0; i < 16; ++i) REQUIRE(sums[i] == expected[i]);
+    if (at_ends == 4 + 3) REQUIRE(sums[0] == start[0] + 2 * 32767);
+    if (at_ends == 4) REQUIRE(sums[0] == start[0] - 2 * 32768);
   }
   return 0;
 }
@@ -232,12 +272,56 @@ static int dot_cases(void) {
       int failed = dsp_dot_case(pairs, kind, 128, 128);
       if (failed == 0) failed = dsp_dot_case(pairs, kind, 128, 32768);
       if (failed == 0 && pairs <= 2) failed = dsp_dot_case(pairs, 0, 16384, 16384);
-      for (int32_t chunk = 1; chunk <= 50 && failed == 0; chunk += chunk < 8 ? 1 : 13)
-        failed = packed_dot_case(pairs % 64, chunk, kind);
-      if (failed == 0) failed = packed_dot_case(0, 1, kind);
+      uint8_t lengths[8];
+      for (int n = 0; n < 8; ++n)
+        lengths[n] = (uint8_t)(pairs <= 64 && n == 0 ? pairs : between(1, pairs % 12 + 1));
+      for (int32_t chunks = 1; chunks <= 8 && failed == 0; ++chunks)
+        failed = packed_dot_case(lengths, chunks, kind);
       if (failed != 0) return failed;
     }
   return packed_end_case();
+}
+
+/* ---- products one by one */
+
+/* The pairs at `at` of codes and of weights, which is a constant for the former. */
+#define SINGLE_CASE(at)                                                                         \
+  {                                                                                             \
+    const int16_t* const codes = numbers_of(kCodes0, (at) + 4, kind, -32768, 32767);            \
+    const int16_t* const weights = numbers_of(kWeights, 4, kind, -16384, 16383);                \
+    int32_t* const sums = micro_memory(kWritten, 8);                                            \
+    uint32_t x[2], w[2];                                                                        \
+    int64_t expected[2];                                                                        \
+    for (int p = 0; p < 2; ++p) {                                                               \
+      sums[p] = drawn(kind, -1000000, 1000000);                                                 \
+      expected[p] = sums[p];                                                                    \
+      for (int k = 0; k < 2; ++k) expected[p] += (int64_t)codes[(at) + 2 * p + k] * weights[k]; \
+    }                                                                                           \
+    intrt_dsp_take(x, codes, at);                                                               \
+    intrt_dsp_take(w, weights, 0);                                                              \
+    intrt_dsp_multiply(sums, x, w[0]);                                                          \
+    for (int p = 0; p < 2; ++p)                                                                 \
+      for (int k = 0; k < 2; ++k)                                                               \
+        expected[p] += (int64_t)codes[(at) + 2 * p + k] * (weights[2 + k] >> 14);               \
+    for (int k = 0; k < 2; ++k) numbers[k] = (int16_t)(weights[2 + k] >> 14);                   \
+    numbers[2] = numbers[3] = 0;                                                                \
+    intrt_dsp_take(w, numbers, 0);                                                              \
+    intrt_dsp_multiply(sums, x, w[0]);                                                          \
+    REQUIRE(sums[0] == expected[0] && sums[1] == expected[1] && micro_memory_intact());         \
+  }
+
+static int single_cases(void) {
+  static _Alignas(4) int16_t numbers[4];
+  for (int i = 0; i < 200; ++i) {
+    const int kind = i % 3;
+    SINGLE_CASE(0)
+    SINGLE_CASE(2)
+    SINGLE_CASE(4)
+    SINGLE_CASE(254)
+    SINGLE_CASE(256)
+    SINGLE_CASE(508)
+  }
+  return 0;
 }
 
 /* ---- strips */
@@ -380,6 +464,7 @@ static int arithmetic_cases(void) {
 int micro_cases(void) {
   int failed = panel_cases();
   if (failed == 0) failed = dot_cases();
+  if (failed == 0) failed = single_cases();
   if (failed == 0) failed = strip_cases();
   if (failed == 0) failed = add_cases();
   if (failed == 0) failed = arithmetic_cases();

@@ -87,11 +87,13 @@ static void net_op0_conv2d(const int8_t *in, int8_t *out, int32_t *panel) {
   for (int32_t y = 0; y < 5; ++y) {
     for (int32_t x = 0; x < 5; x += 2) {
       for (int32_t ky = 0; ky < 3; ++ky) {ROW
-        intrt_packed_panel(panel, ky * 9, 9, codes0, begin0, end0, codes1, 0, end1);
+        intrt_packed_pair(panel, ky * 9, ky == 2 ? 10 : 9, codes0, begin0, end0, codes1, 0, end1);
+        intrt_packed_pair(panel + 1, ky * 9, ky == 2 ? 10 : 9, in, 0, 0, in, 0, 0);
       }
       for (int32_t o = 0; o < 8; o += 4) {
-        int32_t sums[8];
-        intrt_packed_dot_4x2(sums, &c1_bias[o], panel, &c1_weight[o * 27], 27, 10);STORE6
+        int32_t all[16], sums[8];
+        intrt_packed_dot_4x4(all, &c1_bias[o], panel, &c1_weight[o * 28], lengths, 3);
+        for (int32_t i = 0; i < 8; ++i) sums[i] = all[i / 2 * 4 + i % 2];STORE6
       }
     }
   }
@@ -99,10 +101,11 @@ static void net_op0_conv2d(const int8_t *in, int8_t *out, int32_t *panel) {
 static void net_op1_conv2d(const int8_t *in, int8_t *out, int32_t *panel) {
   for (int32_t y = 0; y < 5; ++y) {
     for (int32_t x = 0; x < 5; x += 2) {
-      const int32_t o = 0, n = x < 4 ? 6 : 0;
-      int32_t sums[8];
-      intrt_packed_panel(panel, 0, 6, in + (y * 5 + x) * 6, 0, 6, in + (y * 5 + x) * 6 + n, 0, n);
-      intrt_packed_dot_4x2(sums, c2_bias, panel, c2_weight, 6, 6);STORE4
+      const int32_t o = 0;
+      int32_t all[16], sums[8];
+      intrt_packed_panel(panel, 0, 6, in + (y * 5 + x) * 6, 6, 0, x < 4 ? 12 : 6);
+      intrt_packed_dot_4x4(all, c2_bias, panel, c2_weight, lengths + 1, 1);
+      for (int32_t i = 0; i < 8; ++i) sums[i] = all[i / 2 * 4 + i % 2];STORE4
     }
   }
 }
@@ -129,15 +132,17 @@ Made with_dsp() {
       kDsp);
 }
 Made with_packed() {
-  const Made c = network();
+  Made c = network();
   const checker::Plan plan = checker::read_plan(c.plan);
-  return with_kernels("micro/packed.h",
-                      "static const int8_t c1_weight" + blocks(plan.ops[0], 27, 27, packed_weight) +
-                          "static const int8_t c2_weight" +
-                          blocks(plan.ops[1], 6, 6, packed_weight) +
-                          "static const int32_t c1_bias" + bias(plan.ops[0]) +
-                          "static const int32_t c2_bias" + bias(plan.ops[1]),
-                      kPacked);
+  c = with_kernels("micro/packed.h",
+                   "static const int8_t c1_weight" + blocks(plan.ops[0], 28, 27, packed_weight) +
+                       "static const int8_t c2_weight" + blocks(plan.ops[1], 6, 6, packed_weight) +
+                       "static const uint8_t lengths[3] = {5, 3, 6};\n"
+                       "static const int32_t c1_bias" +
+                       bias(plan.ops[0]) + "static const int32_t c2_bias" + bias(plan.ops[1]),
+                   kPacked);
+  c.header = replaced(c.header, "", "NET_ARENA_BYTES 400u", "NET_ARENA_BYTES 496u");
+  return c;
 }
 
 TEST_CASE("C with kernels for two products at once is proved, and no other") {
@@ -177,7 +182,7 @@ TEST_CASE("C with kernels for two products at once is proved, and no other") {
           {op0, "], 14)", "], 15)", "was not written"},
           {op0, "], 14)", "], 0)", "out of range"},
           {op0, "], 14)", "], -1)", "out of range"},
-          {op0, "], 14)", "], 60000000)", "longer than it can need"},
+          {op0, "], 14)", "], 1000000)", "longer than it can need"},
           {op0, "c1_bias[o]", "c1_bias[4 - o]", "another code"},
           {op0, "c1_bias[o]", "c1_bias[o + 1]", "behind an array"},
           {op0, "&c1_bias[o]", "sums", "that lie in what"},
@@ -223,28 +228,39 @@ TEST_CASE("C with packed kernels is proved, and no other") {
   try_changes(
       with_packed(),
       {
-          {op0, "panel, ky * 9, 9", "panel, ky * 9 + 1, 9", "was not written"},
-          {op0, "panel, ky * 9, 9", "panel, ky * 9, 10", ""},
-          {op0, "panel, ky * 9, 9", "panel, ky * 9, 8", "out of range"},
+          {op0, "panel, ky * 9,", "panel, ky * 9 + 1,", "outside of the arena"},
+          {op0, "panel + 1, ky * 9,", "panel, ky * 9,", "was not written"},
+          {op0, "pair(panel,", "pair(panel + 1,", "was not written"},
+          {op0, "ky == 2 ? 10 : 9", "9", "was not written"},
+          {op0, "ky == 2 ? 10 : 9", "8", "was not written"},
           {op0, "codes0, begin0, end0, codes1, 0, end1", "codes1, 0, end1, codes0, begin0, end0",
            "another multiple"},
-          {op0, "c1_weight[o * 27]", "c1_weight[o * 27 + 4]", "another multiple"},
-          {op0, "c1_weight[o * 27]", "c1_weight[o * 26]", "another multiple"},
-          {op0, "27, 10)", "26, 10)", "another multiple"},
-          {op0, "27, 10)", "28, 10)", "was not written"},
-          {op0, "27, 10)", "27, 1)", ""},
-          {op0, "27, 10)", "27, 0)", "out of range"},
-          {op0, "int32_t sums[8];", "int32_t sums[8];\n        int32_t k = panel[0] + 1;",
-           "a number is needed"},
-          {op0, "{\n        int32_t sums[8];", "{\n        int32_t sums[8];\n        panel[0] = 0;",
+          {op0, "codes0, begin0", "codes0, begin0 - 1", "another multiple"},
+          {op0, "c1_weight[o * 28]", "c1_weight[o * 28 + 4]", "another multiple"},
+          {op0, "c1_weight[o * 28]", "c1_weight[o * 29]", "behind an array"},
+          {op0, "lengths, 3)", "lengths, 2)", "another multiple"},
+          {op0, "lengths, 3)", "lengths, 4)", "behind an array"},
+          {op0, "lengths, 3)", "lengths, 0)", "out of range"},
+          {op0, "lengths, 3)", "lengths + 1, 2)", "another multiple"},
+          {"lengths[3]", "5, 3, 6", "5, 3, 7", "outside of the arena"},
+          {"lengths[3]", "5, 3, 6", "4, 3, 7", ""},
+          {"lengths[3]", "5, 3, 6", "0, 3, 11", "out of range"},
+          {op0, "i / 2 * 4", "i / 2 * 2", "another multiple"},
+          {op0, "int32_t all[16]", "int32_t all[15]", "a write behind"},
+          {op0, "int32_t all[16]", "int32_t k = panel[0] + 1, all[16]", "a number is needed"},
+          {op0, "int32_t all[16], sums[8];", "int32_t all[16], sums[8];\n        panel[0] = 0;",
            "a packed number is needed"},
-          {op1, "panel, 0, 6,", "panel, 0, 5,", "out of range"},
-          {op1, "c2_weight, 6, 6", "c2_weight, 5, 6", "another multiple"},
+          {op1, "panel, 0, 6,", "panel, 0, 5,", "was not written"},
+          {op1, "6, 0, x < 4", "5, 0, x < 4", "another multiple"},
+          {op1, "6, 0, x < 4", "-6, 0, x < 4", "out of range"},
+          {op1, "6, 0, x < 4", "6, 1, x < 4", "another multiple"},
+          {op1, "x < 4 ? 12 : 6", "x < 4 ? 11 : 6", "another multiple"},
+          {op1, "lengths + 1, 1", "lengths, 1", "behind an array"},
       });
 }
 
 // One convolution of as many taps as its input has elements.
-Made with_long_sums(Int chunk) {
+Made with_long_sums(const std::string& lengths, Int chunks) {
   Net net("16,3,3");
   net.conv("c1", "x", 16, 4, 3, none);
   net.quantize("q1", "c1");
@@ -255,25 +271,27 @@ Made with_long_sums(Int chunk) {
   c.source.replace(begin, end - begin,
                    "static const int8_t c1_weight" + blocks(plan.ops[0], 144, 144, packed_weight) +
                        "static const int32_t c1_bias" + bias(plan.ops[0]) +
+                       "static const uint8_t lengths" + lengths + ";\n" +
                        fmt::format(R"(
 static void net_op0_conv2d(const int8_t *in, int8_t *out) {{
-  int32_t panel[144], sums[8];
-  intrt_packed_panel(panel, 0, 144, in, 0, 144, in, 0, 0);
-  intrt_packed_dot_4x2(sums, c1_bias, panel, c1_weight, 144, {});
+  int32_t panel[288], sums[16];
+  intrt_packed_panel(panel, 0, 144, in, 144, 0, 144);
+  intrt_packed_dot_4x4(sums, c1_bias, panel, c1_weight, lengths, {});
   for (int32_t c = 0; c < 4; ++c)
-    out[c] = (int8_t)intrt_clamp(intrt_shift_right_toward_zero(sums[2 * c], 4), -32, 31);
+    out[c] = (int8_t)intrt_clamp(intrt_shift_right_toward_zero(sums[4 * c], 4), -32, 31);
 }}
 )",
-                                   chunk));
+                                   chunks));
   add_header(c, "micro/packed.h");
   return c;
 }
 
 TEST_CASE("a chunk of products must fit 16 bits, and a sum 32") {
-  const std::string at_once = objection(with_long_sums(144)), parts = objection(with_long_sums(72));
+  const std::string at_once = objection(with_long_sums("[1] = {72}", 1)),
+                    parts = objection(with_long_sums("[2] = {36, 36}", 2));
   CHECK_MESSAGE(contains(at_once, "a chunk's sum of "), at_once);
   CHECK_MESSAGE(parts.empty(), parts);
-  Made large = with_long_sums(72);
+  Made large = with_long_sums("[2] = {36, 36}", 2);
   large.source = replaced(large.source, "c1_bias[", "64", "2147483647");
   CHECK_MESSAGE(contains(objection(large), "do not fit int32_t"), objection(large));
 }

@@ -75,8 +75,11 @@ class Machine {
   void add_products(const MicroKernel& kernel, const Dot& dot, const std::vector<Value>& arguments,
                     int line);
   Code code_of(const Value& value, int line) const;
-  Value sum_of(const Value& start, const std::vector<Code>& codes, const std::vector<Int>& weights,
-               Int chunk, int line) const;
+  void add_lanes(const MicroKernel& kernel, const LaneProducts& products,
+                 const std::vector<Value>& arguments, int line);
+  Value sum_of(Value start, const std::vector<Code>& codes, const std::vector<Int>& weights,
+               const std::vector<Int>& chunk_ends, int line) const;
+  std::vector<Int> first_numbers(const Value& pointer, const Type& type, Int count, int line) const;
   std::vector<Int> numbers_of(const MicroKernel& kernel, const std::vector<Value>& arguments,
                               int line) const;
   void require_aligned(const Value& pointer, int alignment, int line) const;

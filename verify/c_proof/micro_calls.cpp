@@ -36,6 +36,8 @@ void Machine::micro_call(const MicroKernel& kernel, const std::vector<Value>& ar
     place_codes(kernel, *placing, arguments, line);
   else if (const auto* const dot = std::get_if<Dot>(&kernel.meaning))
     add_products(kernel, *dot, arguments, line);
+  else if (const auto* const products = std::get_if<LaneProducts>(&kernel.meaning))
+    add_lanes(kernel, *products, arguments, line);
   else
     add_pairs(kernel, std::get<Map>(kernel.meaning), arguments, line);
 }
@@ -77,6 +79,7 @@ void Machine::place_codes(const MicroKernel& kernel, const Placing& placing,
       continue;
     }
     const Value& from = arguments[at(move.from)];
+    require_aligned(from, placing.from_alignment, line);
     const Type code = kernel.parameters[at(move.from)].pointee();
     if (target.overlaps(bytes_at(from, move.element, 1, code)))
       refuse("", line, "codes that lie where they are put");
@@ -128,10 +131,9 @@ Machine::Code Machine::code_of(const Value& value, int line) const {
   return {value.index, lo, hi};
 }
 
-// Codes of a tap each, times their weights; each `chunk` of them must fit 16 bits, where it is not
-// 0.
-Value Machine::sum_of(const Value& start, const std::vector<Code>& codes,
-                      const std::vector<Int>& weights, Int chunk, int line) const {
+// `start` and codes of a tap each, times their weights.
+Value Machine::sum_of(Value start, const std::vector<Code>& codes, const std::vector<Int>& weights,
+                      const std::vector<Int>& chunk_ends, int line) const {
   const Range begin = range(start, line);
   auto root = std::make_shared<Root>();
   if (start.is_number())
@@ -139,19 +141,17 @@ Value Machine::sum_of(const Value& start, const std::vector<Code>& codes,
   else if (start.kind == Kind::kAtom)
     root->terms.emplace_back(start.index, start.number);
   else if (start.is_root(Root::Kind::kSum))
-    *root = *start.root;
+    root =
+        start.root.use_count() == 1 ? std::move(start.root) : std::make_shared<Root>(*start.root);
   else
     refuse("", line, "a sum of what is no sum of elements");
-  root->range = begin;
-  root->terms.reserve(root->terms.size() + codes.size());
+  if (root->terms.empty()) root->terms.reserve(codes.size());
 
   Int magnitude = std::max(std::abs(begin.lo), std::abs(begin.hi));
-  const std::size_t step = chunk == 0 ? codes.size() : at(chunk);
-  for (std::size_t first = 0; first < codes.size(); first += step) {
-    Range part;
-    for (std::size_t t = first; t < std::min(first + step, codes.size()); ++t) {
-      const Int weight = weights[t];
-      if (weight == 0) continue;
+  Range products, chunk;  // of all so far, and before the chunk
+  std::size_t ended = 0;
+  for (std::size_t t = 0; t < codes.size(); ++t) {
+    if (const Int weight = weights[t]; weight != 0) {
       const auto [atom, lo, hi] = codes[t];
       const Int a = weight * lo, b = weight * hi;
       if (atom < 0)
@@ -159,78 +159,126 @@ Value Machine::sum_of(const Value& start, const std::vector<Code>& codes,
       else
         root->terms.emplace_back(atom, weight);
       magnitude += std::max(std::abs(a), std::abs(b));
-      part.lo += std::min(a, b);
-      part.hi += std::max(a, b);
+      products.lo += std::min(a, b);
+      products.hi += std::max(a, b);
     }
-    if (chunk != 0 && (part.lo < INT16_MIN || part.hi > INT16_MAX))
+    if (ended == chunk_ends.size() || chunk_ends[ended] != static_cast<Int>(t + 1)) continue;
+    ++ended;
+    const Range part{products.lo - chunk.lo, products.hi - chunk.hi};
+    if (part.lo < INT16_MIN || part.hi > INT16_MAX)
       refuse("", line,
              fmt::format("a chunk's sum of {} to {} does not fit 16 bits", part.lo, part.hi));
-    root->range.lo += part.lo;
-    root->range.hi += part.hi;
+    chunk = products;
   }
   if (magnitude > INT32_MAX)
     refuse("", line, fmt::format("sums of up to {} do not fit int32_t", magnitude));
+  root->range = {begin.lo + products.lo, begin.hi + products.hi};
   if (root->terms.empty()) return Value::of(root->constant);
   return {Kind::kFunction, 0, 0, 0, std::move(root)};
 }
 
+void Machine::add_lanes(const MicroKernel& kernel, const LaneProducts& products,
+                        const std::vector<Value>& arguments, int line) {
+  const Value &sums = arguments[0], &positions = arguments[1], &weight = arguments[2];
+  const Type word = kernel.parameters[1].pointee();
+  const auto lanes_of = [&](const Value& value) -> const std::vector<Value>& {
+    if (value.kind != Kind::kPacked || std::ssize(value.root->sides) != products.lanes)
+      refuse("", line, "a packed number is needed here");
+    return value.root->sides;
+  };
+  spend(products.count * products.lanes, line);
+  nodes_used_ += products.count * products.lanes;
+  std::vector<Int> factors;
+  for (const Value& lane : lanes_of(weight)) factors.push_back(number(lane, line));
+  if (bytes_at(sums, 0, products.count, kInt32)
+          .overlaps(bytes_at(positions, 0, products.count, word)))
+    refuse("", line, "sums that lie in what they are made of");
+  for (Int p = 0; p < products.count; ++p) {
+    std::vector<Code> codes;
+    const Value position = load(advanced(positions, Value::of(p), word, line), word, line);
+    for (const Value& lane : lanes_of(position)) codes.push_back(code_of(lane, line));
+    const Value to = advanced(sums, Value::of(p), kInt32, line);
+    Value start = load(to, kInt32, line);
+    // Nobody else holds it then, so that it grows in place.
+    if (to.index < Value::kArena) store(to, kInt32, Value::of(0), line);
+    store(to, kInt32, sum_of(std::move(start), codes, factors, {}, line), line);
+  }
+}
+
+// The first numbers of a constant array.
+std::vector<Int> Machine::first_numbers(const Value& pointer, const Type& type, Int count,
+                                        int line) const {
+  const Table& all = table(pointer, line);
+  const Int first = pointer.number / type.size(), size = std::ssize(all.numbers);
+  if (all.element != type || pointer.number % type.size() != 0)
+    refuse("", line, "an array of another type");
+  if (count < 0 || count > size - first) refuse("", line, "a read behind an array");
+  const auto begin = all.numbers.begin() + static_cast<std::ptrdiff_t>(first);
+  return {begin, begin + static_cast<std::ptrdiff_t>(count)};
+}
+
 void Machine::add_products(const MicroKernel& kernel, const Dot& dot,
                            const std::vector<Value>& arguments, int line) {
-  const Value &sums = arguments[0], &start = arguments[1], &panel = arguments[2],
-              &weights = arguments[3];
-  const Type panel_type = kernel.parameters[2].pointee(),
-             weight_type = kernel.parameters[3].pointee();
-  const Int count = number(arguments[4], line);
-  const Int chunk = dot.lanes > 1 ? number(arguments[5], line) : 0;
-  if (count < dot.least_count || count > kMostCounted || chunk < (dot.lanes > 1 ? 1 : 0))
-    refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
-  const Int taps = count * dot.taps_per_count;
-  spend(taps * dot.outputs, line);
-  nodes_used_ += taps * dot.outputs;
+  const Value &sums = arguments[0], &start = arguments[1], &panel = arguments[at(dot.codes)],
+              &weights = arguments[at(dot.weights)];
+  const auto element = [&](int parameter) { return kernel.parameters[at(parameter)].pointee(); };
+  const std::vector<Int> numbers = numbers_of(kernel, arguments, line);
+  std::vector<Int> lengths;
+  if (dot.lengths >= 0)
+    lengths = first_numbers(arguments[at(dot.lengths)], element(dot.lengths),
+                            numbers[at(dot.lengths + 1)], line);
+  const auto shape = dot.shape(numbers, lengths);
+  if (!shape) refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
+  spend(shape->taps * shape->outputs, line);
+  nodes_used_ += shape->taps * shape->outputs;
   require_aligned(panel, dot.alignment, line);
   require_aligned(weights, dot.alignment, line);
   const Table& all = table(weights, line);
+  const Type code_type = element(dot.codes), weight_type = element(dot.weights);
   if (all.element != weight_type || weights.number % weight_type.size() != 0)
     refuse("", line, "an array of another type");
+  const Int first_weight = weights.number / weight_type.size();
 
-  // Every number of the panel is read once.
-  const Bytes written = bytes_at(sums, 0, dot.outputs, kInt32);
+  Int last_sum = 0;
+  for (Int i = 0; i < shape->outputs; ++i) last_sum = std::max(last_sum, dot.sum(i));
+  const Bytes written = bytes_at(sums, 0, last_sum + 1, kInt32);
+  const auto require_apart = [&](const Value& from, Int place, const Type& type) {
+    if (written.overlaps(bytes_at(from, place, 1, type)))
+      refuse("", line, "sums that lie in what they are made of");
+  };
+  // Every number of the panel is read once, for each lane.
   std::vector<std::vector<std::optional<Code>>> known(at(dot.lanes));
-  const auto code_at = [&](Int place, Int output) -> const Code& {
-    auto& of_lane = known[at(output % dot.lanes)];
-    if (place >= std::ssize(of_lane)) of_lane.resize(at(2 * place + 1));
-    std::optional<Code>& code = of_lane[at(place)];
+  const auto code_at = [&](Int place, std::size_t lane) -> const Code& {
+    if (place >= std::ssize(known[lane])) known[lane].resize(at(2 * place + 1));
+    std::optional<Code>& code = known[lane][at(place)];
     if (!code) {
-      if (written.overlaps(bytes_at(panel, place, 1, panel_type)))
-        refuse("", line, "sums that lie in what they are made of");
-      const Value value =
-          load(advanced(panel, Value::of(place), panel_type, line), panel_type, line);
+      require_apart(panel, place, code_type);
+      const Value value = load(advanced(panel, Value::of(place), code_type, line), code_type, line);
       if (dot.lanes > 1 && value.kind != Kind::kPacked)
         refuse("", line, "a packed number is needed here");
-      code = code_of(dot.lanes > 1 ? value.root->sides[at(output % dot.lanes)] : value, line);
+      code = code_of(dot.lanes > 1 ? value.root->sides[lane] : value, line);
     }
     return *code;
   };
 
-  const Int first_weight = weights.number / weight_type.size();
-  std::vector<Code> codes(at(taps));
-  std::vector<Int> factors(at(taps));
+  std::vector<Code> codes(at(shape->taps));
+  std::vector<Int> factors(at(shape->taps));
   std::vector<Value> made;
-  for (Int i = 0; i < dot.outputs; ++i) {
-    for (Int t = 0; t < taps; ++t) {
-      const Int place = first_weight + dot.weight_place(t, i);
-      if (place >= std::ssize(all.numbers)) refuse("", line, "a read behind an array");
+  for (Int i = 0; i < shape->outputs; ++i) {
+    for (Int t = 0; t < shape->taps; ++t) {
+      const auto [code, weight] = dot.product(numbers, t, i);
+      const Int place = first_weight + weight;
+      if (place < 0 || place >= std::ssize(all.numbers) || code < 0)
+        refuse("", line, "a read behind an array");
       factors[at(t)] = all.numbers[at(place)];
-      codes[at(t)] = code_at(dot.code_place(t, i), i);
+      codes[at(t)] = code_at(code, at(i % dot.lanes));
     }
-    const Int c = i / dot.positions;
-    if (written.overlaps(bytes_at(start, c, 1, kInt32)))
-      refuse("", line, "sums that lie in what they are made of");
-    const Value begin = load(advanced(start, Value::of(c), kInt32, line), kInt32, line);
-    made.push_back(sum_of(begin, codes, factors, chunk, line));
+    require_apart(start, dot.start(i), kInt32);
+    const Value begin = load(advanced(start, Value::of(dot.start(i)), kInt32, line), kInt32, line);
+    made.push_back(sum_of(begin, codes, factors, shape->chunk_ends, line));
   }
-  for (std::size_t i = 0; i < made.size(); ++i)
-    store(advanced(sums, Value::of(static_cast<Int>(i)), kInt32, line), kInt32, made[i], line);
+  for (Int i = 0; i < shape->outputs; ++i)
+    store(advanced(sums, Value::of(dot.sum(i)), kInt32, line), kInt32, made[at(i)], line);
 }
 
 }  // namespace lockstep::c_proof

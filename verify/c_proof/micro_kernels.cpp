@@ -6,9 +6,11 @@ namespace lockstep::c_proof {
 namespace {
 
 using Arguments = std::vector<Int>;
+using Lengths = std::vector<Int>;
 using Moves = std::optional<std::vector<Move>>;
 
-constexpr Type kInt8s{true, 8, true}, kInt16s{true, 16, true}, kInt32s{true, 32, true};
+constexpr Type kInt8s{true, 8, true}, kInt16s{true, 16, true}, kInt32s{true, 32, true},
+    kWords{true, 32, false}, kUint8s{true, 8, false};
 constexpr Int kMostTaps = 1 << 20;
 
 // ---- panels: the codes of two positions. Outputs are 2 * channel + position.
@@ -36,8 +38,16 @@ std::vector<Type> panel_parameters(Type panel) {
 }
 
 Int dsp_place(Int tap, Int position) { return 4 * (tap / 2) + 2 * position + tap % 2; }
-Int dsp_code(Int tap, Int output) { return dsp_place(tap, output % 2); }
-Int dsp_weight(Int tap, Int output) { return 8 * (tap / 2) + 2 * (output / 2) + tap % 2; }
+// (sums, start, panel, weights, pairs)
+std::optional<Dot::Shape> dsp_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  if (arguments[4] < 1 || arguments[4] > kMostTaps) return std::nullopt;
+  return Dot::Shape{8, 2 * arguments[4], {}};
+}
+Dot::Product dsp_product(const Arguments& /*arguments*/, Int tap, Int output) {
+  return {dsp_place(tap, output % 2), 8 * (tap / 2) + 2 * (output / 2) + tap % 2};
+}
+Int half_of(Int output) { return output / 2; }
+Int itself(Int output) { return output; }
 Moves dsp_panel_in_order(const Arguments& arguments) { return panel_moves(arguments, dsp_place); }
 // Of four taps: the even ones, then the odd ones.
 Moves dsp_panel(const Arguments& arguments) {
@@ -65,11 +75,63 @@ Moves dsp_panel_3x3(const Arguments& arguments) {
   return moves;
 }
 
+// ---- packed panels: two words for each tap, of positions 0 and 1, 2 and 3. Outputs are 4 *
+// channel
+// + position.
+
+// (panel, first, count, codes, step, begin, end)
 Moves packed_panel(const Arguments& arguments) {
-  return panel_moves(arguments, [](Int tap, Int /*position*/) { return tap; });
+  const Int first = arguments[1], count = arguments[2], step = arguments[4], begin = arguments[5],
+            end = arguments[6];
+  if (first < 0 || first > kMostTaps || count < 0 || count > kMostTaps || step < 0 || begin < 0)
+    return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < count; ++i)
+    for (Int p = 0; p < 4; ++p) {
+      const Int place = p * step + i, to = 2 * (first + i) + p / 2;
+      moves.push_back(place >= begin && place < end ? Move{to, 3, place - begin} : Move{to});
+    }
+  return moves;
 }
-Int packed_code(Int tap, Int /*output*/) { return tap; }
-Int packed_weight(Int tap, Int output) { return 4 * tap + output / 2; }
+// (panel, first, count, codes0, begin0, end0, codes1, begin1, end1)
+Moves packed_pair(const Arguments& arguments) {
+  const Int first = arguments[1], count = arguments[2];
+  if (first < 0 || first > kMostTaps || count < 0 || count > kMostTaps || arguments[4] < 0 ||
+      arguments[7] < 0)
+    return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < count; ++i)
+    for (const int codes : {3, 6}) {
+      const Int begin = arguments[at(codes + 1)], end = arguments[at(codes + 2)];
+      const Int to = 2 * (first + i);
+      moves.push_back(i >= begin && i < end ? Move{to, codes, i - begin} : Move{to});
+    }
+  return moves;
+}
+// (sums, start, panel, weights, lengths, chunks)
+std::optional<Dot::Shape> packed_dot(const Arguments& /*arguments*/, const Lengths& lengths) {
+  if (lengths.empty()) return std::nullopt;
+  Dot::Shape shape{16, 0, {}};
+  for (const Int length : lengths) {
+    if (length < 1) return std::nullopt;
+    shape.taps += 2 * length;
+    shape.chunk_ends.push_back(shape.taps);
+  }
+  return shape;
+}
+Dot::Product packed_product(const Arguments& /*arguments*/, Int tap, Int output) {
+  return {2 * tap + output % 4 / 2, 4 * tap + output / 4};
+}
+Int quarter_of(Int output) { return output / 4; }
+
+// (pairs, numbers, at): two words of two numbers each.
+Moves dsp_take(const Arguments& arguments) {
+  const Int first = arguments[2];
+  if (first < 0 || first > 508 || first % 2 != 0) return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < 4; ++i) moves.push_back({i / 2, 1, first + i});
+  return moves;
+}
 
 // ---- strips: four rows of four channels. Outputs are 2 * channel + row; a tap is a column and one
 // of three rows.
@@ -90,12 +152,15 @@ Moves dsp_strip(const Arguments& arguments) {
       }
   return moves;
 }
-Int strip_code(Int tap, Int output) {
-  return 16 * (tap / 3) + 4 * (output / 2) + output % 2 + tap % 3;
+// (sums, start, strip, weights, columns)
+std::optional<Dot::Shape> strip_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  if (arguments[4] < 1 || arguments[4] > kMostTaps) return std::nullopt;
+  return Dot::Shape{8, 3 * arguments[4], {}};
 }
-Int strip_weight(Int tap, Int output) {
+Dot::Product strip_product(const Arguments& /*arguments*/, Int tap, Int output) {
   static constexpr Int kRows[2][3] = {{0, 1, 3}, {0, 2, 3}};
-  return 16 * (tap / 3) + 4 * (output / 2) + kRows[output % 2][tap % 3];
+  const Int channel = 16 * (tap / 3) + 4 * (output / 2);
+  return {channel + output % 2 + tap % 3, channel + kRows[output % 2][tap % 3]};
 }
 
 // ---- sums of two tensors
@@ -122,36 +187,41 @@ const std::vector<MicroHeader>& micro_headers() {
          Placing{.moves = dsp_panel_3x3, .lanes = 1, .alignment = 4}},
         {"intrt_dsp_dot_4x2",
          {kInt32s, kInt32s, kInt16s, kInt16s, kInt32},
-         Dot{.outputs = 8,
-             .positions = 2,
-             .taps_per_count = 2,
-             .least_count = 1,
-             .code_place = dsp_code,
-             .weight_place = dsp_weight,
+         Dot{.shape = dsp_dot,
+             .product = dsp_product,
+             .start = half_of,
+             .sum = itself,
              .alignment = 4}},
+        {"intrt_dsp_take",
+         {kWords, kInt16s, kInt32},
+         Placing{.moves = dsp_take, .lanes = 2, .alignment = 1, .from_alignment = 4}},
+        {"intrt_dsp_multiply",
+         {kInt32s, kWords, {false, 32, false}},
+         LaneProducts{.count = 2, .lanes = 2}},
         {"intrt_dsp_strip",
          {kInt16s, kInt32, kInt8s, kInt32, kInt32, kInt32, kInt32},
          Placing{.moves = dsp_strip, .lanes = 1, .alignment = 4}},
         {"intrt_dsp_strip_dot",
          {kInt32s, kInt32s, kInt16s, kInt16s, kInt32},
-         Dot{.outputs = 8,
-             .positions = 2,
-             .taps_per_count = 3,
-             .least_count = 1,
-             .code_place = strip_code,
-             .weight_place = strip_weight,
+         Dot{.shape = strip_dot,
+             .product = strip_product,
+             .start = half_of,
+             .sum = itself,
              .alignment = 4}},
         {"intrt_dsp_add", {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32}, Map{.steps = dsp_add}}},
        {"INTRT_DSP_UNROLL"}},
       {kPackedText,
-       {{"intrt_packed_panel", panel_parameters(kInt32s),
-         Placing{.moves = packed_panel, .lanes = 2, .alignment = 1}},
-        {"intrt_packed_dot_4x2",
-         {kInt32s, kInt32s, kInt32s, kInt8s, kInt32, kInt32},
-         Dot{.outputs = 8,
-             .positions = 2,
-             .code_place = packed_code,
-             .weight_place = packed_weight,
+       {{"intrt_packed_panel",
+         {kInt32s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32},
+         Placing{.moves = packed_panel, .lanes = 2}},
+        {"intrt_packed_pair", panel_parameters(kInt32s), Placing{.moves = packed_pair, .lanes = 2}},
+        {"intrt_packed_dot_4x4",
+         {kInt32s, kInt32s, kInt32s, kInt8s, kUint8s, kInt32},
+         Dot{.shape = packed_dot,
+             .product = packed_product,
+             .start = quarter_of,
+             .sum = itself,
+             .lengths = 4,
              .lanes = 2}}},
        {}}};
   return headers;

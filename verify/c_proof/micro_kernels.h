@@ -25,22 +25,40 @@ struct Placing {
   std::optional<std::vector<Move>> (*moves)(const std::vector<Int>& arguments) = nullptr;
   int lanes = 1;      // so many moves, one after the other, make one number: 16 bits for each
   int alignment = 1;  // of the array that is written, in bytes
+  int from_alignment = 1;
 };
 
-// sums[i] = start[i / positions] + codes[code_place(t, i)] * weights[weight_place(t, i)] + ... over
-// the taps t < count * taps_per_count, for i < outputs.
-// Parameters: sums, start, codes, weights, count; where there are lanes: chunk.
-// Obligations: count >= least_count; no sum leaves 32 bits, in any order; the codes are codes; the
-// weights are a constant array; sums lie in nothing that is read.
+// sums[p] += the products of positions[p] and a number of weights, both of `lanes` lanes, for
+// p < count. Parameters: sums, positions, weight. Obligations: no sum leaves 32 bits; the lanes of
+// positions are codes, those of the weight are numbers.
+struct LaneProducts {
+  int count = 1, lanes = 2;
+};
+
+// Sums of products: for i < outputs, sums[sum(i)] = start[start(i)] + the products of its taps,
+// codes[product(t, i).code] * weights[product(t, i).weight]. The first two parameters are sums and
+// start. Obligations: what the header says of the arguments; no sum leaves 32 bits, in any order;
+// the codes are codes; the weights are a constant array; sums lie in nothing that is read.
 struct Dot {
-  Int outputs = 0, positions = 0;
-  Int taps_per_count = 1, least_count = 0;
-  Int (*code_place)(Int tap, Int output) = nullptr;
-  Int (*weight_place)(Int tap, Int output) = nullptr;
-  // More than 1: lane i % lanes of a number is the code. Then each `chunk` taps, chunk >= 1, are
-  // summed in 16 bits, and must fit.
-  int lanes = 1;
-  int alignment = 1;  // of codes and weights, in bytes
+  struct Shape {
+    Int outputs = 0, taps = 0;
+    // Where chunks of taps end; those of each chunk are summed in 16 bits, which they must fit.
+    std::vector<Int> chunk_ends;
+  };
+  struct Product {
+    Int code = 0, weight = 0;  // elements of both arrays
+  };
+  // Of the arguments (0 for a pointer), and of the numbers of `lengths`, where there are some.
+  // Nothing where they are not as the header says.
+  std::optional<Shape> (*shape)(const std::vector<Int>& arguments,
+                                const std::vector<Int>& lengths) = nullptr;
+  Product (*product)(const std::vector<Int>& arguments, Int tap, Int output) = nullptr;
+  Int (*start)(Int output) = nullptr;
+  Int (*sum)(Int output) = nullptr;
+  int codes = 2, weights = 3;  // parameters
+  int lengths = -1;            // parameter: a constant array; the next one says of how many numbers
+  int lanes = 1;               // more than 1: lane i % lanes of a number is the code of output i
+  int alignment = 1;           // of codes and weights, in bytes
 };
 
 // out[i] = a[i] + b[i] with steps behind it, for i < count.
@@ -54,7 +72,7 @@ struct Map {
 struct MicroKernel {
   std::string_view name;
   std::vector<Type> parameters;
-  std::variant<Placing, Dot, Map> meaning;
+  std::variant<Placing, Dot, LaneProducts, Map> meaning;
 };
 
 struct MicroHeader {

@@ -301,7 +301,8 @@ class Preprocessor {
     const std::string_view macro = name(tokens, line);
     const bool has_arguments = tokens.size() > 2 && tokens[2].text == "(" &&
                                tokens[2].text.data() == macro.data() + macro.size();
-    if (is_known_ && macro == kAligned) return;  // stays a name
+    // The former stays a name; the latter is for bodies, which nobody reads.
+    if (is_known_ && (macro == kAligned || has_arguments)) return;
     if (macro == kObserve || macro == kAligned || has_arguments || macros_.contains(macro))
       refuse("", line, fmt::format("#define {}", macro));
     macros_[macro] = {tokens.begin() + 2, tokens.end()};

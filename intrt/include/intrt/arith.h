@@ -55,6 +55,10 @@ INTRT_INLINE int32_t intrt_clamp(int32_t x, int32_t lo, int32_t hi) {
   if (__builtin_constant_p(lo == 0 && hi == 127) && lo == 0 && hi == 127)
     return (int32_t)__builtin_arm_usat(x, 7);
 #endif
+#if defined(__thumb__) && !defined(__thumb2__)
+  /* One comparison for what needs no clamp. */
+  if ((uint32_t)x - (uint32_t)lo <= (uint32_t)hi - (uint32_t)lo) return x;
+#endif
   return x < lo ? lo : (x > hi ? hi : x);
 }
 
@@ -116,12 +120,31 @@ INTRT_INLINE int32_t intrt_requantize_wide(int64_t x, int shift, int rounding, i
   return wide < lo ? lo : (wide > hi ? hi : (int32_t)wide);
 }
 
+/* x * multiplier with products of 32 bits alone: the high word from those of halves. */
+INTRT_INLINE int64_t intrt_product_by_halves(int32_t x, int32_t multiplier) {
+  int32_t x_low = x & 0xffff, x_high = x >> 16;
+  int32_t low = multiplier & 0xffff, high = multiplier >> 16;
+  int32_t mixed = x_high * low + (int32_t)((uint32_t)x_low * (uint32_t)low >> 16);
+  int32_t other = x_low * high + (mixed & 0xffff);
+  int32_t top = x_high * high + (mixed >> 16) + (other >> 16);
+  return (int64_t)((uint64_t)(uint32_t)top << 32 | (uint32_t)x * (uint32_t)multiplier);
+}
+
+/* x * multiplier. */
+INTRT_INLINE int64_t intrt_product(int32_t x, int32_t multiplier) {
+#if defined(__thumb__) && !defined(__thumb2__) /* no instruction has a product of 64 bits */
+  return intrt_product_by_halves(x, multiplier);
+#else
+  return (int64_t)x * multiplier;
+#endif
+}
+
 /* clamp(round((x * multiplier + addend) / 2^shift), lo, hi). 0 <= shift <= 62, |addend| < 2^62, any
  * x and multiplier: the product is at most 2^62 in magnitude, so the sum fits 64 bits. Rounding is
  * INTRT_ROUND_TOWARD_ZERO or INTRT_ROUND_FLOOR. */
 INTRT_INLINE int32_t intrt_scale(int32_t x, int32_t multiplier, int64_t addend, int shift,
                                  int rounding, int32_t lo, int32_t hi) {
-  int64_t wide = (int64_t)x * multiplier + addend;
+  int64_t wide = intrt_product(x, multiplier) + addend;
   if (rounding == INTRT_ROUND_TOWARD_ZERO) wide += (wide >> 63) & (((int64_t)1 << shift) - 1);
   wide >>= shift;
   return wide < lo ? lo : (wide > hi ? hi : (int32_t)wide);
@@ -131,7 +154,7 @@ INTRT_INLINE int32_t intrt_scale(int32_t x, int32_t multiplier, int64_t addend, 
  * multiplier. */
 INTRT_INLINE int32_t intrt_scale_high(int32_t x, int32_t multiplier, int64_t addend, int rounding,
                                       int32_t lo, int32_t hi) {
-  int64_t wide = (int64_t)x * multiplier + addend;
+  int64_t wide = intrt_product(x, multiplier) + addend;
   int32_t high = (int32_t)(wide >> 32);
   if (rounding == INTRT_ROUND_TOWARD_ZERO && (uint32_t)wide != 0u) high -= high >> 31;
   return intrt_clamp(high, lo, hi);
@@ -145,7 +168,7 @@ INTRT_INLINE int32_t intrt_scale_top(int32_t x, int32_t multiplier, int32_t adde
 #if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SAT)
   __asm__("smmla %0, %1, %2, %3" : "=r"(top) : "r"(x), "r"(multiplier), "r"(addend));
 #else
-  top = (int32_t)(((int64_t)x * multiplier) >> 32) + addend;
+  top = (int32_t)(intrt_product(x, multiplier) >> 32) + addend;
 #endif
   return intrt_clamp(top, lo, hi);
 }

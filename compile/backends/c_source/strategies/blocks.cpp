@@ -65,12 +65,10 @@ std::string Blocks::start(const std::string& b, const std::string& o) const {
   return address(table_, in_one_table_ ? times(b, kRow) : o);
 }
 
-std::string Blocks::value(const Post& post, const std::string& b, const std::string& channel,
-                          std::int64_t c, const std::string& sum,
-                          const std::string& element) const {
+std::string Blocks::value(const Post& post, const std::string& multiplier,
+                          const std::string& addend, const std::string& channel,
+                          const std::string& sum, const std::string& element) const {
   if (!in_one_table_) return post_value(post, sum, channel, element);
-  const std::string multiplier = plus(times(b, kRow), 4 + 2 * c);
-  const std::string addend = plus(times(b, kRow), 5 + 2 * c);
   const std::string value = fmt::format("intrt_scale_top({0}, {1}[{2}], {1}[{3}], {4}, {5})", sum,
                                         table_, multiplier, addend, lo_, hi_);
   return cast(post.mask.empty() ? value : fmt::format("({} ? {} : 0)", keeps(element), value));
@@ -82,8 +80,20 @@ void Blocks::store_sums(const Post& post, std::int64_t step, const std::string& 
     for (std::int64_t p = 0; p < 2; ++p) {
       const std::string at = plus(element, p * step + c);
       text_.line("out[{}] = {};", at,
-                 value(post, b, plus(o, c), c, fmt::format("sums[{}]", 2 * c + p), at));
+                 value(post, plus(times(b, kRow), 4 + 2 * c), plus(times(b, kRow), 5 + 2 * c),
+                       plus(o, c), fmt::format("sums[{}]", 2 * c + p), at));
     }
+}
+
+void Blocks::store_positions(const Post& post, std::int64_t positions, std::int64_t step) {
+  const std::string row = plus(times("b", kRow), "c * 2");
+  text_.line("for (int32_t c = 0; c < {}; ++c) {{", std::min<std::int64_t>(outputs(), 4));
+  for (std::int64_t p = 0; p < positions; ++p) {
+    const std::string at = plus(plus("element", p * step), "c");
+    const std::string sum = fmt::format("sums[{}]", plus(times("c", positions), p));
+    text_.line("out[{}] = {};", at, value(post, plus(row, 4), plus(row, 5), "o + c", sum, at));
+  }
+  text_.line("}}");
 }
 
 }  // namespace lockstep::backends

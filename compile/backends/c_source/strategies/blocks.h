@@ -37,13 +37,18 @@ class Blocks : public Function {
   // `element` is that of channel `o`.
   void store_sums(const ir::Post& post, std::int64_t step, const std::string& b = "b",
                   const std::string& o = "o", const std::string& element = "element");
+  // Stores sums[positions * c + p] of block b at out[element + p * step + c], in a loop over its
+  // channels c.
+  void store_positions(const ir::Post& post, std::int64_t positions, std::int64_t step);
 
  private:
   // Numbers of a row of the one table: 4 starts, 4 multipliers with their addends.
   static constexpr std::int64_t kRow = 12;
 
-  std::string value(const ir::Post& post, const std::string& b, const std::string& channel,
-                    std::int64_t c, const std::string& sum, const std::string& element) const;
+  // `multiplier` and `addend`: where in the table they are.
+  std::string value(const ir::Post& post, const std::string& multiplier, const std::string& addend,
+                    const std::string& channel, const std::string& sum,
+                    const std::string& element) const;
 
   std::string table_;
   bool in_one_table_ = false;  // starts, multipliers and addends, block by block

@@ -28,7 +28,8 @@ StrategyChoice choose(const ir::Program& program, std::size_t index, const Targe
                       const Budget& budget) {
   const Strategy* const all[] = {&loops_strategy(),         &dsp_panel_strategy(),
                                  &dsp_compact_strategy(),   &dsp_sparse_strategy(),
-                                 &dsp_depthwise_strategy(), &dsp_add_strategy()};
+                                 &dsp_depthwise_strategy(), &dsp_add_strategy(),
+                                 &packed_panel_strategy()};
   StrategyChoice choice;
   for (const Strategy* strategy : all) {
     const std::optional<StrategyCost> cost = strategy->cost(program, program.ops[index], target);

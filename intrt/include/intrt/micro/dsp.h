@@ -394,8 +394,7 @@ INTRT_ALWAYS_INLINE void intrt_dsp_multiply(int32_t* sums, const uint32_t* posit
     sums[p] = sum;
 #else
     int32_t low = (int16_t)(positions[p] & 0xffffu), weight_low = (int16_t)(weight & 0xffffu);
-    int32_t high = (int32_t)(positions[p] - (uint32_t)low) >> 16;
-    int32_t weight_high = (int32_t)(weight - (uint32_t)weight_low) >> 16;
+    int32_t high = (int32_t)positions[p] >> 16, weight_high = (int32_t)weight >> 16;
     sums[p] += low * weight_low + high * weight_high;
 #endif
   }

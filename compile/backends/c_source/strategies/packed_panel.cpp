@@ -1,0 +1,254 @@
+// Convolutions on cores without instructions for several products: intrt/micro/packed.h. As with
+// other panels (panel_convolution.h), but for four positions at a time.
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "compile/backends/c_source/arith_text.h"
+#include "compile/backends/c_source/strategies/blocks.h"
+#include "compile/backends/c_source/strategies/packed_chunks.h"
+#include "compile/backends/c_source/strategies/panel_convolution.h"
+#include "compile/backends/c_source/strategies/strategy.h"
+
+namespace lockstep::backends {
+namespace {
+
+using namespace ir;
+
+constexpr std::int64_t kUnit = 2;       // taps that a chunk is a multiple of
+constexpr std::int64_t kPositions = 4;  // of a panel
+
+std::int64_t rounded_up(std::int64_t x, std::int64_t unit) { return (x + unit - 1) / unit * unit; }
+
+// Panels of positions in one row of the output fill faster, and leave rows of the window out; those
+// through the rows are fewer where rows are no multiple of four positions.
+struct Form {
+  bool through_rows = false;
+  std::int64_t panels = 0;
+};
+
+Form form_of(const PanelShape& shape) {
+  const auto panels = [](std::int64_t positions) {
+    return (positions + kPositions - 1) / kPositions;
+  };
+  const std::int64_t all = panels(shape.positions());
+  const std::int64_t by_row = shape.rows.output * panels(shape.columns.output);
+  if (shape.columns.output < kPositions || all * 5 < by_row * 4) return {true, all};
+  return {false, by_row};
+}
+
+class PackedConvolution : public Blocks {
+ public:
+  PackedConvolution(const FunctionPlace& place, const Conv2d& conv)
+      : Blocks(place.text, place.program, place.op_index, place.prefix),
+        conv_(conv),
+        shape_(place.program, op_, conv),
+        form_(form_of(shape_)),
+        taps_(rounded_up(shape_.taps, kUnit)),
+        leaves_rows_out_(!form_.through_rows && shape_.leaves_rows_out(kUnit)) {}
+
+  FunctionCall emit() {
+    constants();
+    text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, int32_t *panel) {{", name_,
+               out_type());
+    if (form_.through_rows)
+      through_rows();
+    else
+      row_by_row();
+    text_.line("}}");
+    FunctionCall result = call();
+    result.scratch_bytes = taps_ * 2 * std::int64_t{sizeof(std::int32_t)};
+    return result;
+  }
+
+ private:
+  void constants() {
+    const std::vector<Range>& ranges = in().ranges;
+    PackedWeights packed(shape_.taps, leaves_rows_out_ ? shape_.row_taps : taps_);
+    for (std::int64_t b = 0; b < shape_.blocks(); ++b)
+      packed.add_block(
+          std::min<std::int64_t>(4, shape_.outputs), [&](std::int64_t c, std::int64_t tap) {
+            return WeightAndCode{conv_.weights.data()[(first_output(b) + c) * shape_.taps + tap],
+                                 ranges[static_cast<std::size_t>(tap % shape_.inputs)]};
+          });
+    text_.array("int8_t", name_ + "_weight", packed.weights());
+    text_.array("uint8_t", name_ + "_length", packed.lengths());
+    const std::vector<std::int64_t> chunks = packed.first_chunks();
+    text_.array(narrowest_type(chunks), name_ + "_chunk", chunks);
+    block_constants(conv_.post, conv_.bias, conv_.accumulators);
+  }
+
+  // Four positions side by side in a row of the output.
+  void row_by_row() {
+    const Axis &rows = shape_.rows, &columns = shape_.columns;
+    const bool one_row = rows.output == 1;
+    if (one_row)
+      text_.line("const int32_t y = 0;");
+    else
+      text_.line("for (int32_t y = 0; y < {}; ++y) {{", rows.output);
+    rows.clip(text_, "y");
+    open_positions("x", columns.output);
+    text_.line("const int32_t x0 = {}{};", times("x", columns.stride),
+               columns.pad == 0 ? "" : fmt::format(" - {}", columns.pad));
+    if (columns.cut_before()) text_.line("const int32_t x_begin = x0 < 0 ? -x0 : 0;");
+    fill_panel();
+    sum_blocks(plus(times("y", columns.output), "x"));
+    text_.line("}}");
+    if (!one_row) text_.line("}}");
+  }
+
+  // Four positions in a row of memory, two of them for each word.
+  void through_rows() {
+    const Axis &rows = shape_.rows, &columns = shape_.columns;
+    open_positions("i", shape_.positions());
+    text_.line("for (int32_t p = 0; p < 2; ++p) {{");
+    text_.line("const int32_t j = i + 2 * p;");
+    text_.line("const int32_t y = j / {0}, x = j % {0};", columns.output);
+    text_.line("const int32_t t = (j + 1) / {0}, v = (j + 1) % {0};", columns.output);
+    for (const std::string_view row : {"y", "t"}) rows.clip(text_, row);
+    for (const std::string_view column : {"x", "v"}) columns.clip(text_, column);
+    text_.line("for (int32_t ky = 0; ky < {}; ++ky) {{", rows.kernel);
+    std::string arguments;
+    for (const auto& [row, column] : {std::pair{"y", "x"}, std::pair{"t", "v"}})
+      arguments += position_arguments(row, column);
+    text_.line("intrt_packed_pair(panel + p, {}, {}{});", times("ky", shape_.row_taps),
+               shape_.row_taps, arguments);
+    text_.line("}}");
+    text_.line("}}");
+    fill_rest();
+    sum_blocks("i");
+    text_.line("}}");
+  }
+
+  // Of intrt_packed_pair: where row ky of the window at a position lies, and what of it.
+  std::string position_arguments(const std::string& row, const std::string& column) {
+    const Axis &rows = shape_.rows, &columns = shape_.columns;
+    const std::string first = columns.first_tap(column), end = columns.end_tap(column);
+    std::vector<std::string> conditions;  // for any tap to lie inside the input
+    if (rows.cut_before()) conditions.push_back("ky >= " + rows.first_tap(row));
+    if (rows.cut_after()) conditions.push_back("ky < " + rows.end_tap(row));
+    if (columns.may_be_empty()) conditions.push_back(fmt::format("{} < {}", first, end));
+    const std::string place =
+        plus(times(plus(row + "0", times("ky", rows.dilation)), columns.input),
+             plus(column + "0", first));
+    const std::string codes = address("in", times(place, shape_.inputs));
+    const std::string begin = times(first, shape_.inputs);
+    if (conditions.empty())
+      return fmt::format(", {}, {}, {}", codes, begin, times(end, shape_.inputs));
+    text_.line("const int {}_inside = {};", row, fmt::join(conditions, " && "));
+    return fmt::format(", {0}_inside ? {1} : in, {2}, {0}_inside ? {3} : 0", row, codes, begin,
+                       times(end, shape_.inputs));
+  }
+
+  // A loop over all `count` positions, four at a time; the last may overlap the ones before.
+  void open_positions(std::string_view name, std::int64_t count) {
+    if (count % kPositions == 0) {
+      text_.line("for (int32_t {0} = 0; {0} < {1}; {0} += {2}) {{", name, count, kPositions);
+    } else {
+      text_.line("for (int32_t u = 0; u < {}; u += {}) {{", count, kPositions);
+      text_.line("const int32_t {0} = u < {1} ? u : {1};", name, count - kPositions);
+    }
+  }
+
+  // Row ky of the window, from tap `tap` on. It lies side by side in the input, as do the rows of
+  // all four positions.
+  void fill_row(const std::string& tap) {
+    const Axis& columns = shape_.columns;
+    const std::string row = times(plus("y0", times("ky", shape_.rows.dilation)), columns.input);
+    const std::string begin = columns.cut_before() ? "x_begin" : "0";
+    const std::string first = begin == "0" ? "x0" : "x0 + x_begin";
+    text_.line("intrt_packed_panel(panel, {}, {}, {}, {}, {}, {});", tap, shape_.row_taps,
+               address("in", times(plus(row, first), shape_.inputs)),
+               columns.stride * shape_.inputs, times(begin, shape_.inputs),
+               times(fmt::format("{} - x0", columns.input), shape_.inputs));
+  }
+  void fill_zeros(const std::string& tap, std::int64_t count) {
+    text_.line("intrt_packed_panel(panel, {}, {}, in, 0, 0, 0);", tap, count);
+  }
+
+  void fill_panel() {
+    const Axis& rows = shape_.rows;
+    const bool cut = rows.cut_before() || rows.cut_after();
+    const std::string first = rows.first_tap("y"), end = rows.end_tap("y");
+    if (leaves_rows_out_ || !cut) {
+      text_.line("for (int32_t ky = {}; ky < {}; ++ky) {{", first, end);
+      fill_row(times(first == "0" ? "ky" : fmt::format("ky - {}", first), shape_.row_taps));
+      text_.line("}}");
+    } else {
+      text_.line("for (int32_t ky = 0; ky < {}; ++ky) {{", rows.kernel);
+      text_.line("if (ky >= {} && ky < {}) {{", first, end);
+      fill_row(times("ky", shape_.row_taps));
+      text_.line("}} else {{");
+      fill_zeros(times("ky", shape_.row_taps), shape_.row_taps);
+      text_.line("}}");
+      text_.line("}}");
+    }
+    fill_rest();
+  }
+  void fill_rest() {
+    if (taps_ > shape_.taps) fill_zeros(fmt::format("{}", shape_.taps), taps_ - shape_.taps);
+  }
+
+  void sum_blocks(const std::string& position) {
+    const Axis& rows = shape_.rows;
+    open_blocks();
+    text_.line("int32_t sums[16];");
+    const std::string parts = leaves_rows_out_ ? times("b", rows.kernel) : "b";
+    const std::string first = leaves_rows_out_ ? rows.first_tap("y") : "0";
+    const std::string end = leaves_rows_out_ ? rows.end_tap("y") : "1";
+    text_.line("const int32_t chunk = {0}_chunk[{1}], chunks = {0}_chunk[{2}] - chunk;", name_,
+               plus(parts, first), plus(parts, end));
+    text_.line(
+        "intrt_packed_dot_4x4(sums, {}, panel, {}, &{}_length[chunk], chunks);", start(),
+        address(name_ + "_weight", plus(times("b", 4 * taps_), times(first, 4 * shape_.row_taps))),
+        name_);
+    text_.line("const int32_t element = {};", plus(times(position, outputs()), "o"));
+    store_positions(conv_.post, kPositions, outputs());
+    close_blocks();
+  }
+
+  const Conv2d& conv_;
+  const PanelShape shape_;
+  const Form form_;
+  const std::int64_t taps_;  // with a last one of zeros where their number is odd
+  const bool leaves_rows_out_;
+};
+
+class PackedPanelStrategy : public Strategy {
+ public:
+  std::string_view name() const override { return "panels, packed"; }
+  const char* micro_kernels() const override { return kPackedText; }
+
+  std::optional<StrategyCost> cost(const Program& program, const Op& op,
+                                   const Target& target) const override {
+    const auto* const conv = std::get_if<Conv2d>(&op.kind);
+    if (target.kernels != MicroKernels::kPacked || conv == nullptr ||
+        !fits_panels(program, op, *conv))
+      return std::nullopt;
+    const PanelShape shape(program, op, *conv);
+    if (shape.positions() < kPositions || !PackedWeights::fits(conv->weights)) return std::nullopt;
+    const Form form = form_of(shape);
+    const std::int64_t fill =
+        form.through_rows ? shape.taps * 24 + shape.rows.kernel * 80 : shape.taps * 10;
+    StrategyCost cost;
+    cost.instructions = form.panels * (fill + shape.blocks() * (shape.taps * 18 + 250));
+    cost.constant_bytes = shape.blocks() * (shape.taps * 9 / 2 + 48);
+    cost.code_bytes = 1200;
+    cost.scratch_bytes = rounded_up(shape.taps, kUnit) * 8;
+    return cost;
+  }
+
+  FunctionCalls emit(const FunctionPlace& place) const override {
+    const Op& op = place.program.ops.at(place.op_index);
+    return {PackedConvolution(place, std::get<Conv2d>(op.kind)).emit()};
+  }
+};
+
+}  // namespace
+
+const Strategy& packed_panel_strategy() {
+  static const PackedPanelStrategy strategy;
+  return strategy;
+}
+
+}  // namespace lockstep::backends

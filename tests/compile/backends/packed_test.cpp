@@ -1,0 +1,237 @@
+// Convolutions with two positions in a word (strategies/packed_panel.cpp): the chunks of their
+// taps, and that generated C computes the codes of ir::evaluate at every shape, for the lowest and
+// highest codes too.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <numeric>
+
+#include "compile/backends/c_source/emit.h"
+#include "compile/backends/c_source/strategies/packed_chunks.h"
+#include "tests/compile/backends/run_c.h"
+#include "tests/compile/backends/small_programs.h"
+
+namespace lockstep {
+namespace {
+
+struct Layer {
+  std::int64_t channels = 1, height = 1, width = 1, outputs = 1;
+  std::array<std::int64_t, 2> kernel{1, 1}, stride{1, 1};
+  std::array<std::int64_t, 4> pad{0, 0, 0, 0};
+  std::int64_t row_dilation = 1;
+  enum class End : std::uint8_t { kShift, kShifts, kScale, kSums, kMask } end = End::kShift;
+  std::int64_t most = 127;  // magnitude of weights
+};
+
+ir::PostFunction function_of(const Layer& layer) {
+  using enum Layer::End;
+  ir::Requantize r{.shifts = {9}, .rounding = Rounding::kTowardZero, .lo = -128, .hi = 127};
+  switch (layer.end) {
+    case kSums:
+      return {};
+    case kShifts:
+      r.shifts.clear();
+      for (std::int64_t c = 0; c < layer.outputs; ++c) r.shifts.push_back(static_cast<int>(7 + c));
+      return r;
+    case kScale: {
+      ir::Scale scale{.rounding = Rounding::kFloor, .channels = {}};
+      for (std::int64_t c = 0; c < layer.outputs; ++c)
+        scale.channels.push_back({.multiplier = static_cast<std::int32_t>(7001 + 2 * c),
+                                  .addend = 1234567 * (c - 3),
+                                  .shift = 22,
+                                  .lo = 0,
+                                  .hi = 127,
+                                  .thresholds = {},
+                                  .codes = {}});
+      return scale;
+    }
+    case kShift:
+    case kMask:
+      break;
+  }
+  return r;
+}
+
+ir::Program program_of(const std::vector<Layer>& layers) {
+  test::Dice dice(11);
+  test::ProgramMaker maker;
+  for (const Layer& layer : layers) {
+    ir::Conv2d conv;
+    conv.window = {.kernel = layer.kernel,
+                   .stride = layer.stride,
+                   .dilation = {layer.row_dilation, 1},
+                   .pad = layer.pad};
+    const ir::Shape in{layer.channels, layer.height, layer.width, 3};
+    const ir::Shape out{layer.outputs, conv.window.output_size(0, in.h),
+                        conv.window.output_size(1, in.w), 3};
+    const auto size = [](std::int64_t x) { return static_cast<std::size_t>(x); };
+    conv.weights = xt::xarray<std::int32_t>::from_shape(
+        {size(out.c), size(layer.kernel[0]), size(layer.kernel[1]), size(in.c)});
+    for (std::int32_t& weight : conv.weights)
+      weight = static_cast<std::int32_t>(dice.chance(30) ? layer.most
+                                                         : dice.between(-layer.most, layer.most));
+    for (std::int64_t o = 0; o < out.c; ++o) conv.bias.push_back(dice.between(-9000, 9000));
+    conv.post.function = function_of(layer);
+    if (layer.end == Layer::End::kMask)
+      for (std::int64_t i = 0; i < out.count(); ++i)
+        conv.post.mask.push_back(dice.chance(50) ? 1 : 0);
+    maker.add(conv, {maker.input(in, 8)}, out, layer.end == Layer::End::kSums ? 32 : 8);
+  }
+  return maker.finish(false);
+}
+
+std::size_t occurrences(std::string_view text, std::string_view word) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(word); at != std::string_view::npos; at = text.find(word, at + 1))
+    ++count;
+  return count;
+}
+
+TEST_CASE("packed convolutions of every shape compute the codes of the IR") {
+  using enum Layer::End;
+  std::vector<Layer> layers = {
+      // Positions in one row of the output, with and without padding above and below.
+      {.channels = 3, .height = 6, .width = 8, .outputs = 8, .kernel = {3, 3}, .pad = {1, 1, 1, 1}},
+      {.channels = 16,
+       .height = 5,
+       .width = 7,
+       .outputs = 9,
+       .kernel = {3, 3},
+       .pad = {1, 1, 1, 1}},
+      {.channels = 4,
+       .height = 30,
+       .width = 4,
+       .outputs = 4,
+       .kernel = {3, 3},
+       .pad = {1, 1, 1, 1}},
+      {.channels = 6,
+       .height = 7,
+       .width = 16,
+       .outputs = 4,
+       .kernel = {2, 2},
+       .stride = {2, 2},
+       .end = kMask},
+      {.channels = 5,
+       .height = 9,
+       .width = 7,
+       .outputs = 4,
+       .kernel = {3, 2},
+       .pad = {2, 0, 2, 1},
+       .row_dilation = 2},
+      {.channels = 30,
+       .height = 3,
+       .width = 4,
+       .outputs = 3,
+       .kernel = {3, 3},
+       .pad = {1, 1, 1, 1}},
+      // Through the rows.
+      {.channels = 2,
+       .height = 9,
+       .width = 9,
+       .outputs = 8,
+       .kernel = {5, 5},
+       .stride = {2, 2},
+       .pad = {2, 2, 2, 2},
+       .end = kShifts},
+      {.channels = 1,
+       .height = 12,
+       .width = 9,
+       .outputs = 7,
+       .kernel = {10, 4},
+       .stride = {2, 2},
+       .pad = {4, 1, 5, 1},
+       .end = kScale},
+      {.channels = 9, .height = 5, .width = 6, .outputs = 6, .kernel = {3, 3}, .end = kMask},
+      {.channels = 11,
+       .height = 4,
+       .width = 2,
+       .outputs = 12,
+       .kernel = {3, 3},
+       .pad = {1, 1, 1, 1}},
+      {.channels = 40,
+       .height = 6,
+       .width = 2,
+       .outputs = 8,
+       .kernel = {3, 1},
+       .pad = {1, 0, 1, 0},
+       .end = kSums},
+      // Pointwise.
+      {.channels = 64, .height = 5, .width = 5, .outputs = 16, .end = kScale},
+      {.channels = 21, .height = 3, .width = 6, .outputs = 7, .end = kSums},
+      {.channels = 700, .height = 1, .width = 4, .outputs = 4, .most = 1},
+  };
+  for (std::int64_t n = 1; n <= 9; ++n)
+    layers.push_back({.channels = n + 1,
+                      .height = 3,
+                      .width = 4 + n,
+                      .outputs = 16 - n / 3 * 4,
+                      .kernel = {3, 2 + n % 3},
+                      .pad = {n % 2, 1, 1, 1}});
+  const ir::Program program = program_of(layers);
+  const std::vector<backends::CFile> files =
+      backends::emit_c_source(program, {}, "net", "cortex-m3");
+  CHECK(occurrences(files.at(0).text, ": panels, packed */") == layers.size());
+  std::vector<std::vector<std::vector<std::int64_t>>> samples;
+  for (const int corner : {0, 1, 2, 0})
+    samples.push_back(test::random_codes(program, samples.size(), corner));
+  test::check_c(program, files, "net", samples);
+}
+
+TEST_CASE("no sum of a chunk leaves 16 bits, and no chunk could be longer") {
+  test::Dice dice(5);
+  constexpr std::int64_t kTaps = 90, kPart = 30;
+  for (const ir::Range codes : {ir::Range{-128, 127}, ir::Range{0, 127}, ir::Range{-128, -128},
+                                ir::Range{3, 9}, ir::Range{0, 0}})
+    for (const std::int64_t most : {1, 20, 127}) {
+      std::vector<std::int64_t> weights;
+      for (std::int64_t i = 0; i < 3 * kTaps; ++i) weights.push_back(dice.between(-most, most));
+      backends::PackedWeights packed(kTaps, kPart);
+      packed.add_block(3, [&](std::int64_t c, std::int64_t tap) {
+        return backends::WeightAndCode{weights[static_cast<std::size_t>(c * kTaps + tap)], codes};
+      });
+      REQUIRE(std::ssize(packed.weights()) == 4 * kTaps);
+      const std::vector<std::int64_t>& lengths = packed.lengths();
+      const std::vector<std::int64_t> firsts = packed.first_chunks();
+      REQUIRE(std::ssize(firsts) == kTaps / kPart + 1);
+      CHECK(firsts.back() == std::ssize(lengths));
+      std::int64_t tap = 0;
+      const auto fits = [&](std::int64_t pairs) {
+        for (std::int64_t c = 0; c < 4; ++c) {
+          std::int64_t lo = 0, hi = 0;
+          for (std::int64_t t = tap; t < tap + 2 * pairs; ++t) {
+            const std::int64_t weight = packed.weights()[static_cast<std::size_t>(4 * t + c)];
+            if (c < 3) REQUIRE(weight == weights[static_cast<std::size_t>(c * kTaps + t)]);
+            if (c == 3) REQUIRE(weight == 0);
+            lo += std::min<std::int64_t>({0, weight * codes.lo, weight * codes.hi});
+            hi += std::max<std::int64_t>({0, weight * codes.lo, weight * codes.hi});
+          }
+          if (lo < -32768 || hi > 32767) return false;
+        }
+        return true;
+      };
+      for (std::size_t part = 0; part + 1 < firsts.size(); ++part) {
+        CHECK(tap == static_cast<std::int64_t>(part) * kPart);
+        for (std::int64_t n = firsts[part]; n < firsts[part + 1]; ++n) {
+          const std::int64_t length = lengths[static_cast<std::size_t>(n)];
+          CHECK((length >= 1 && length <= 255));
+          CHECK(fits(length));
+          if (n + 1 < firsts[part + 1]) CHECK_FALSE(fits(length + 1));
+          tap += 2 * length;
+        }
+      }
+      CHECK(tap == kTaps);
+    }
+}
+
+TEST_CASE("weights of -128 do not fit two taps of 8 bits") {
+  xt::xarray<std::int32_t> weights = xt::xarray<std::int32_t>::from_shape({2, 2});
+  weights.fill(-127);
+  CHECK(backends::PackedWeights::fits(weights));
+  weights(1, 0) = 127;
+  CHECK(backends::PackedWeights::fits(weights));
+  weights(1, 1) = -128;
+  CHECK_FALSE(backends::PackedWeights::fits(weights));
+}
+
+}  // namespace
+}  // namespace lockstep
