@@ -34,13 +34,22 @@ class OnCore {
     return verify::run_c(target_, program_, emitted_.net.graph, emitted_.table(),
                          emitted_.net.batch, emitted_.net.samples);
   }
-  // Of a build that is counted.
-  verify::EmulatedCost cost() const {
-    const verify::CRun ran = run();
-    REQUIRE_MESSAGE(ran.failure.empty(), target_.name, ": ", ran.failure);
-    REQUIRE_MESSAGE(!ran.difference, target_.name, ": ", ran.difference->text);
-    REQUIRE(ran.cost.has_value());
-    return *ran.cost;
+  // What the build that a device would run takes for one sample.
+  struct Cost {
+    verify::ExecutionCounts counts;
+    std::uint32_t stack_bytes = 0;
+  };
+  Cost cost() const {
+    verify::CBuild build(target_, program_, verify::CBuildKind::kDeployed);
+    const verify::CBuild::Output output =
+        build.run(verify::harness_input(emitted_.net.graph, emitted_.net.batch, 1),
+                  verify::kOutputSlackBytes);
+    REQUIRE_MESSAGE(output.failure.empty(), target_.name, ": ", output.failure);
+    const verify::HarnessOutput parsed = verify::parse_harness_output(output.bytes, 1, false);
+    REQUIRE_MESSAGE(parsed.seen.has_value(), target_.name, ": ", parsed.failure);
+    const auto counts = build.counts(1);
+    REQUIRE(counts.has_value());
+    return {counts->front(), parsed.stack_bytes};
   }
 
  private:
