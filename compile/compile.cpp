@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compile/backends/c_source/emit.h"
+#include "compile/backends/c_source/target.h"
 #include "compile/backends/plan/writer.h"
 #include "compile/checkpoint/parameters.h"
 #include "compile/ir/buffers.h"
@@ -80,6 +81,8 @@ Compiled compile_network(const Graph& graph, const StateDict& state,
 
 std::vector<std::string> pass_names() { return passes::pipeline_names(); }
 
+std::vector<std::string> c_targets() { return backends::target_names(); }
+
 std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options) {
   backends::CFacts facts;
   for (const OperatorReport& report : compiled.operators) {
@@ -88,7 +91,8 @@ std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& 
     facts.weight_bytes += report.weight_bytes;
   }
   std::vector<CSourceFile> files;
-  for (auto& [name, text] : backends::emit_c_source(compiled.program, facts, options.prefix))
+  for (auto& [name, text] :
+       backends::emit_c_source(compiled.program, facts, options.prefix, options.target))
     files.push_back({name, text});
   return files;
 }

@@ -62,13 +62,17 @@ Compiled compile_network(const Graph& graph, const StateDict& state, const Compi
 std::vector<std::string> pass_names();
 
 struct CSourceOptions {
-  std::string prefix = "net";  // of file names and symbols; a C identifier
+  std::string prefix = "net";      // of file names and symbols; a C identifier
+  std::string target = "generic";  // the core that the C is written for: c_targets()
 };
 struct CSourceFile {
   std::string name;  // "net.c", "net.h", "net_selftest.c"
   std::string text;
 };
-// Self-contained C99 with a known-answer test; see docs/generated-c.md.
+// The names of the cores that C can be written for.
+std::vector<std::string> c_targets();
+// Self-contained C99 with a known-answer test; see docs/generated-c.md. It computes the same bits
+// on any core, whatever the target. InputError where the prefix or the target is none.
 std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options);
 
 }  // namespace lockstep

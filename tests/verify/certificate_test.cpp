@@ -17,11 +17,13 @@
 #include "verify/checker/certificate.h"
 #include "verify/checker/plan.h"
 #include "verify/checker/signature.h"
+#include "verify/signing/signing.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace lockstep::checker;
+using lockstep::signing::sign_file;
 using lockstep::test::read_text;
 using lockstep::test::TemporaryFolder;
 using lockstep::test::write_text;
@@ -132,6 +134,20 @@ TEST_CASE(
       contains(said, "claimed by lockstep 0.1.0, and not derived again: proved: for every input"));
   CHECK(contains(said, "plan (scalar): 64 samples, 7 tensors, 12345 values agree"));
   CHECK(said.find("claimed") < said.find("plan (scalar)"));
+}
+
+TEST_CASE("headroom is reported up to sums of a single step") {
+  Verified verified;
+  write_text(verified.path / "state.pt", "tiny weights");
+  const std::string plan = plan_text();
+  verified.inputs.weights = certify_file(verified.path / "state.pt", verified.path);
+  verified.proof = prove(read_model(verified.path / "graph.json", verified.path / "state.pt"),
+                         read_plan(bytes_of(plan)));
+  verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+  std::string said;
+  REQUIRE(check(verified.certificate, {}, &said) == Outcome::kHolds);
+  CHECK(contains(said, "24.00 bits below 2^24, layer 'op0'"));
+  CHECK(contains(said, "31.00 bits below 2^31, layer 'op0'"));
 }
 
 TEST_CASE("the schema of a certificate is that of docs/certificate.md") {

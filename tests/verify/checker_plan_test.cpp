@@ -426,3 +426,19 @@ TEST_CASE("a refusal names the operator and the tensor") {
   plan.tensor(testing::kTensorCodes).bits = 9;
   CHECK(refusal() == "plan: tensor 6 'codes': bits 9" + reason);
 }
+
+TEST_CASE("a segment shifts by 30 at most, the first not at all, even where weights are 0") {
+  testing::EditablePlan plan(testing::stored_network());
+  const auto& conv = plan.params<intrt_conv2d_params>(testing::kStoredSegmentConv);
+  REQUIRE(conv.segment_count == 2);
+  for (std::uint32_t k = 0; k < 6 * 4; ++k)
+    plan.at<std::int16_t>(conv.weights_offset + k * sizeof(std::int16_t)) = 0;
+  auto& segment = plan.at<intrt_segment>(conv.segments_offset + sizeof(intrt_segment));
+  segment.shift = 30;
+  CHECK_NOTHROW(checker::read_plan(span_of(plan.sealed())));
+  segment.shift = 31;
+  CHECK_THROWS_AS(checker::read_plan(span_of(plan.sealed())), checker::BadFile);
+  segment.shift = 3;
+  plan.at<intrt_segment>(conv.segments_offset).shift = 1;
+  CHECK_THROWS_AS(checker::read_plan(span_of(plan.sealed())), checker::BadFile);
+}

@@ -18,7 +18,10 @@ namespace {
 std::string source_of(std::uint64_t seed) {
   const Network network = random_graph(seed);
   try {
-    return emit_c(compile_network(network.graph, network.state, {}), {})[0].text;
+    const std::vector<std::string> targets = c_targets();
+    return emit_c(compile_network(network.graph, network.state, {}),
+                  {.prefix = "net", .target = targets[seed % targets.size()]})[0]
+        .text;
   } catch (const InputError&) {
     return "";
   }
@@ -68,6 +71,8 @@ TEST_CASE("mutants of generated C follow from the seed, change one place, and ar
                                  "condition",
                                  "constant",
                                  "index",
+                                 "kernel argument",
+                                 "kernel order",
                                  "limit",
                                  "loop bound",
                                  "loop start",

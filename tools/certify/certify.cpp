@@ -10,6 +10,7 @@
 #include "verify/checker/model.h"
 #include "verify/checker/plan.h"
 #include "verify/checker/signature.h"
+#include "verify/signing/signing.h"
 
 namespace lockstep::cli {
 
@@ -100,7 +101,7 @@ void require_certificate_place(const fs::path& certificate, const fs::path& priv
     throw InputError(
         fmt::format("{}: there is no folder {}", certificate.string(), folder.string()));
   try {
-    if (!private_key.empty()) checker::require_private_key(private_key);
+    if (!private_key.empty()) signing::require_private_key(private_key);
   } catch (const checker::BadFile& error) {
     throw InputError(error.what());
   }
@@ -128,7 +129,7 @@ void write_certificate(const CertificateRequest& request, const checker::Proof& 
       inputs.runs.push_back({path.path, path.samples, path.tensors, path.values});
     write_file_atomically(request.certificate,
                           checker::certificate_text(checker::certificate_json(inputs, proof)));
-    if (!request.private_key.empty()) checker::sign_file(request.certificate, request.private_key);
+    if (!request.private_key.empty()) signing::sign_file(request.certificate, request.private_key);
   } catch (const checker::BadFile& error) {
     throw InputError(error.what());
   }

@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 struct CompileArguments {
   fs::path graph, weights, out, c_folder, dot;
-  std::string prefix = "net";
+  std::string prefix = "net", target = "generic";
   std::string print_after;
   bool keep_layers = false;
   std::string optimize = "speed";
@@ -144,7 +144,8 @@ int compile(const CompileArguments& arguments) {
                    [&] { return compile_network(graph, state, options); });
   std::vector<std::string> c_files;
   if (!arguments.c_folder.empty())
-    for (const CSourceFile& file : emit_c(compiled, {.prefix = arguments.prefix})) {
+    for (const CSourceFile& file :
+         emit_c(compiled, {.prefix = arguments.prefix, .target = arguments.target})) {
       const fs::path path = arguments.c_folder / file.name;
       write_file_atomically(path, file.text);
       c_files.push_back(path.string());
@@ -195,6 +196,10 @@ Action add_compile(CLI::App& verb) {
   verb.add_option("--prefix", arguments->prefix, "Prefix of the C files and symbols")
       ->capture_default_str()
       ->type_name("NAME");
+  verb.add_option("--target", arguments->target, "Core that the C is written for")
+      ->capture_default_str()
+      ->check(CLI::IsMember(c_targets()))
+      ->type_name("CORE");
   verb.add_flag("--keep-layers", arguments->keep_layers,
                 "Keep the codes of every quantize node visible as a tensor of its own");
   verb.add_option("--optimize", arguments->optimize,

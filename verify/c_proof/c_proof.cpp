@@ -10,7 +10,6 @@
 #include <span>
 #include <tuple>
 
-#include "verify/c_proof/arithmetic_text.h"
 #include "verify/c_proof/functions.h"
 #include "verify/c_proof/interface.h"
 #include "verify/c_proof/machine.h"
@@ -49,12 +48,13 @@ Int products_per_element(const Plan& plan, const PlanOp& op) {
 }
 
 // The memory of the network: every element that is written is held against the plan at once, and
-// from then on is that element of its tensor and nothing else.
+// from then on is that element of its tensor and nothing else. All bytes outside of the tensor that
+// is being made are scratch memory until it is made: what is written there is what it is.
 class Judge : public Arena {
  public:
-  Judge(const Plan& plan, AtomRanges& atoms, Chains& chains, Facts& facts)
+  Judge(const Plan& plan, Int arena_bytes, AtomRanges& atoms, Chains& chains, Facts& facts)
       : plan_(plan), atoms_(atoms), chains_(chains), facts_(facts) {
-    cells_.resize(at(plan.arena_bytes));
+    cells_.resize(at(arena_bytes));
     Int next = 0;
     for (const PlanTensor& tensor : plan.tensors) {
       first_atom_.push_back(next);
@@ -78,12 +78,13 @@ class Judge : public Arena {
   }
   void watch(Machine& machine) { machine_ = &machine; }
 
-  Int bytes() const override { return plan_.arena_bytes; }
+  Int bytes() const override { return std::ssize(cells_); }
 
   void begin(Int tensor) override {
     if (tensor >= static_cast<Int>(plan_.tensors.size()))
       refuse("", 1, fmt::format("tensor {} is not in the plan", tensor));
     tensor_ = tensor;
+    end_scratch();
     meaning_.reset();
     compared_.clear();
     Int nodes = kNodesAtLeast;
@@ -106,6 +107,7 @@ class Judge : public Arena {
 
   Value load(Int offset, const Type& type, int line) override {
     const Cell cell = whole_cell(offset, type, line);
+    if (cell.atom == kScratch) return scratch_value(cell, type, line);
     if (cell.atom == kNumber) {
       if (cell.number < type.lowest() || cell.number > type.highest())
         fail(line, "it reads codes as another type");
@@ -121,7 +123,9 @@ class Judge : public Arena {
     if (op() == nullptr) fail(line, "it writes outside of the making of a tensor");
     const PlanTensor& tensor = plan_.tensors[at(tensor_)];
     const Int into = offset - tensor.arena_offset;
-    if (into < 0 || into >= tensor.bytes || type != type_of(tensor_) || into % type.size() != 0 ||
+    if (into <= -type.size() || into >= tensor.bytes)
+      return store_scratch(offset, type, value, line);
+    if (into < 0 || type != type_of(tensor_) || into % type.size() != 0 ||
         offset % type.size() != 0)
       fail(line, "it writes beside its tensor");
     const Int p = into / type.size();
@@ -129,9 +133,7 @@ class Judge : public Arena {
       set_cell(tensor_, p);
       return;
     }
-    for (Int i = 0; i < type.size(); ++i)
-      cells_[at(offset + i)] = {kNumber, static_cast<std::int8_t>(i),
-                                static_cast<std::int8_t>(type.size()), value.number};
+    fill(offset, type.size(), {.atom = kNumber, .number = value.number});
   }
 
   void observe(Int tensor, Int offset, int line) override {
@@ -156,11 +158,12 @@ class Judge : public Arena {
   }
 
  private:
-  static constexpr std::int32_t kNothing = -1, kNumber = -2;
+  static constexpr std::int32_t kNothing = -1, kNumber = -2, kScratch = -3;
   struct Cell {
     std::int32_t atom = kNothing;
     std::int8_t part = 0, size = 0;  // which byte of how many
-    Int number = 0;
+    bool is_scratch = false;         // written outside of the tensor that is being made
+    Int number = 0;                  // or which of scratch_
   };
 
   const PlanOp* op() const { return tensor_ < 0 ? nullptr : op_of_[at(tensor_)]; }
@@ -182,13 +185,59 @@ class Judge : public Arena {
   void set_cell(Int tensor, Int p) {
     const int size = type_of(tensor).size();
     const Int first = plan_.tensors[at(tensor)].arena_offset + p * size;
-    for (int i = 0; i < size; ++i)
-      cells_[at(first + i)] = {atom(tensor, p), static_cast<std::int8_t>(i),
-                               static_cast<std::int8_t>(size), 0};
+    fill(first, size, {.atom = atom(tensor, p)});
+  }
+  void fill(Int first, int size, Cell cell) {
+    cell.size = static_cast<std::int8_t>(size);
+    for (int i = 0; i < size; ++i) {
+      cell.part = static_cast<std::int8_t>(i);
+      cells_[at(first + i)] = cell;
+    }
+  }
+
+  // Whatever lies there is gone; what is written is forgotten when the next tensor begins.
+  void store_scratch(Int offset, const Type& type, const Value& value, int line) {
+    if (offset < 0 || offset > bytes() - type.size() || offset % type.size() != 0)
+      fail(line, "it writes outside of the arena");
+    scratch_begin_ = std::min(scratch_begin_, offset);
+    scratch_end_ = std::max(scratch_end_, offset + type.size());
+    Cell cell{.is_scratch = true};
+    const Cell before = cells_[at(offset)];
+    if (value.is_number()) {
+      cell.atom = kNumber;
+      cell.number = value.number;
+    } else if (value.kind == Value::Kind::kAtom && value.number == 1) {
+      cell.atom = value.index;
+    } else {
+      cell.atom = kScratch;
+      const bool is_replaced =
+          before.atom == kScratch && before.part == 0 && before.size == type.size();
+      cell.number = is_replaced ? before.number : std::ssize(scratch_);
+      if (is_replaced)
+        scratch_[at(cell.number)] = value;
+      else
+        scratch_.push_back(value);
+    }
+    fill(offset, type.size(), cell);
+  }
+  Value scratch_value(const Cell& cell, const Type& type, int line) const {
+    const Value& value = scratch_[at(cell.number)];
+    if (value.kind == Value::Kind::kPacked) return value;  // of the type of all panels
+    const Range range = machine_->range(value, line);
+    if (range.lo < type.lowest() || range.hi > type.highest())
+      fail(line, "it reads numbers as another type");
+    return value;
+  }
+  void end_scratch() {
+    for (Int i = scratch_begin_; i < scratch_end_; ++i)
+      if (cells_[at(i)].is_scratch) cells_[at(i)] = {};
+    scratch_.clear();
+    scratch_begin_ = bytes();
+    scratch_end_ = 0;
   }
 
   Cell whole_cell(Int offset, const Type& type, int line) const {
-    if (offset < 0 || offset > plan_.arena_bytes - type.size() || offset % type.size() != 0)
+    if (offset < 0 || offset > bytes() - type.size() || offset % type.size() != 0)
       fail(line, "it reads outside of the arena");
     const Cell& first = cells_[at(offset)];
     for (Int i = 0; i < type.size(); ++i) {
@@ -380,8 +429,10 @@ class Judge : public Arena {
   Chains& chains_;
   Facts& facts_;
   Machine* machine_ = nullptr;
-  std::vector<Cell> cells_;      // of each byte of the arena
-  std::vector<Int> first_atom_;  // by tensor
+  std::vector<Cell> cells_;     // of each byte of the arena
+  std::vector<Value> scratch_;  // what lies in scratch memory and is neither number nor element
+  Int scratch_begin_ = 0, scratch_end_ = 0;  // bytes around all of it
+  std::vector<Int> first_atom_;              // by tensor
   std::vector<const PlanOp*> op_of_;
   std::vector<bool> is_made_;
   std::vector<Int> balance_;  // by atom; 0 between uses
@@ -409,6 +460,7 @@ std::string digest_of(const std::vector<Token>& tokens) {
 
 Facts prove_c(const Files& files, const Plan& plan) {
   // What compilers define chooses between ways to do the same: all choices are proved.
+  const KnownTexts known = find_known_texts(files.source);
   Facts facts;
   std::set<std::string> seen;  // digests
   std::set<std::string_view> names;
@@ -417,7 +469,7 @@ Facts prove_c(const Files& files, const Plan& plan) {
     std::size_t bit = 0;
     for (const std::string_view name : names)
       if ((choice >> bit++ & 1) != 0) defined.insert(name);
-    Tokens tokens = read_tokens(files.header_name, files.header, files.source, defined);
+    Tokens tokens = read_tokens(files.header_name, files.header, known, defined);
     if (!std::ranges::includes(names, tokens.asked)) {  // begin again with the new ones
       names.insert(tokens.asked.begin(), tokens.asked.end());
       if (names.size() > kMostNames) refuse("", 1, "conditions of too many names");
@@ -425,13 +477,13 @@ Facts prove_c(const Files& files, const Plan& plan) {
       continue;
     }
     if (!seen.insert(digest_of(tokens.list)).second) continue;
-    const Source source = parse(tokens.list, files.source, kArithmeticText, files.prefix);
-    require_interface(source, tokens.constants, files.prefix, plan);
+    const Source source = parse(tokens.list, known, files.prefix);
+    const Int arena_bytes = require_interface(source, tokens.constants, files.prefix, plan);
     tokens = {};  // large
     facts = {};
     Chains chains(source.tables);
     AtomRanges atoms;
-    Judge judge(plan, atoms, chains, facts);
+    Judge judge(plan, arena_bytes, atoms, chains, facts);
     Machine machine(source, chains, atoms, judge);
     judge.watch(machine);
     machine.run(files.prefix + "_run");

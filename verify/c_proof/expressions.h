@@ -31,6 +31,7 @@ class Expressions {
     int slot = -1;
     Type type;
     int table = -1;  // a constant array within a function
+    bool is_array = false;
   };
 
   const Token& peek(std::size_t ahead = 0) const {
@@ -367,7 +368,8 @@ class Expressions {
     }
     const std::string_view called = name();
     if (const Variable* const found = variable(called)) {
-      ExpressionPtr value = node(found->table < 0 ? Op::kVariable : Op::kGlobal, found->type);
+      const Op op = found->table >= 0 ? Op::kGlobal : found->is_array ? Op::kArray : Op::kVariable;
+      ExpressionPtr value = node(op, found->type);
       value->index = found->table < 0 ? found->slot : found->table;
       return value;
     }

@@ -14,6 +14,8 @@ namespace {
 using checker::Plan;
 using checker::PlanTensor;
 
+constexpr Int kMostScratch = 1 << 24;  // bytes behind the plan's arena
+
 std::string upper(std::string text) {
   for (char& c : text)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
@@ -113,22 +115,26 @@ class Interface {
 
 }  // namespace
 
-void require_interface(const Source& source, const std::map<std::string_view, Int>& constants,
-                       const std::string& prefix, const Plan& plan) {
+Int require_interface(const Source& source, const std::map<std::string_view, Int>& constants,
+                      const std::string& prefix, const Plan& plan) {
   Interface interface(source, plan);
   interface.compare_tensors();
   interface.compare_list(prefix + "_inputs", plan.inputs);
   interface.compare_list(prefix + "_outputs", plan.outputs);
-  const std::pair<std::string_view, Int> wanted[] = {{"ARENA_BYTES", plan.arena_bytes},
-                                                     {"TENSOR_COUNT", std::ssize(plan.tensors)},
-                                                     {"INPUT_COUNT", std::ssize(plan.inputs)},
-                                                     {"OUTPUT_COUNT", std::ssize(plan.outputs)}};
-  for (const auto& [name, number] : wanted) {
+  const auto constant = [&](std::string_view name, Int least, Int most) {
     const std::string macro = fmt::format("{}_{}", upper(prefix), name);
     const auto found = constants.find(macro);
-    if (found == constants.end() || found->second != number)
-      throw checker::Failure{true, "", "C", fmt::format("the C's {} is not {}", macro, number)};
-  }
+    if (found == constants.end() || found->second < least || found->second > most)
+      throw checker::Failure{true, "", "C",
+                             fmt::format("the C's {} is not {}{}", macro, least,
+                                         least == most ? "" : fmt::format(" to {}", most))};
+    return found->second;
+  };
+  const auto same = [&](std::string_view name, Int number) { constant(name, number, number); };
+  same("TENSOR_COUNT", std::ssize(plan.tensors));
+  same("INPUT_COUNT", std::ssize(plan.inputs));
+  same("OUTPUT_COUNT", std::ssize(plan.outputs));
+  return constant("ARENA_BYTES", plan.arena_bytes, plan.arena_bytes + kMostScratch);
 }
 
 }  // namespace lockstep::c_proof

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <climits>
 #include <map>
 #include <optional>
 
@@ -68,8 +69,12 @@ Machine::Flow Machine::execute(const Statement& statement, Frame& frame) {
     case Statement::Kind::kExpression:
       evaluate(*statement.expression, frame);
       return Flow::kNext;
-    case Statement::Kind::kBlock:
-      return execute_all(statement.body, frame);
+    case Statement::Kind::kBlock: {
+      const auto before = std::ssize(arrays_);
+      const Flow flow = execute_all(statement.body, frame);
+      arrays_.erase(arrays_.begin() + before, arrays_.end());
+      return flow;
+    }
     case Statement::Kind::kIf: {
       const Value condition = evaluate(*statement.expression, frame);
       if (condition.kind == Kind::kCondition) {
@@ -99,9 +104,14 @@ Machine::Flow Machine::loop(const Statement& statement, Frame& frame) {
     if (flow == Flow::kReturn) return flow;
     if (flow == Flow::kBreak) break;
     if (statement.step != nullptr) evaluate(*statement.step, frame);
-    if (--nodes_left_ < 0) refuse("", statement.line, "it runs longer than it can need");
+    spend(1, statement.line);
   }
   return Flow::kNext;
+}
+
+void Machine::spend(Int nodes, int line) {
+  nodes_left_ -= nodes;
+  if (nodes_left_ < 0) refuse("", line, "it runs longer than it can need");
 }
 
 // if (a < b) { variables = values; }, where a < b depends on the input: the largest of a and b, and
@@ -153,6 +163,14 @@ Value Machine::evaluate(const Expression& e, Frame& frame) {
       if (frame[at(e.index)].kind == Kind::kNothing)
         refuse("", e.line, "a variable that was not set");
       return frame[at(e.index)];
+    case Op::kArray:
+      return frame[at(e.index)];
+    case Op::kNewArray:
+      spend(e.number, e.line);
+      if (next_array_ == INT_MIN) refuse("", e.line, "more arrays than the proof can number");
+      arrays_.push_back({--next_array_, e.type.pointee(), std::vector<Value>(at(e.number))});
+      frame[at(e.index)] = {Kind::kPointer, next_array_, 0, 0, nullptr};
+      return Value();
     case Op::kGlobal:
       return {Kind::kPointer, e.index, 0, 0, nullptr};
     case Op::kCast:
@@ -199,9 +217,7 @@ Value Machine::evaluate(const Expression& e, Frame& frame) {
     case Op::kStore: {
       const Value pointer = evaluate(*e.a, frame);
       Value value = evaluate(*e.b, frame);
-      if (pointer.kind != Kind::kPointer || pointer.index != Value::kArena)
-        refuse("", e.line, "a constant is written to");
-      arena_.store(pointer.number, e.type, value, e.line);
+      store(pointer, e.type, value, e.line);
       return value;
     }
     case Op::kStepFirst:
@@ -265,8 +281,25 @@ Value Machine::binary(const Expression& e, Frame& frame) {
 }
 
 const Table& Machine::table(const Value& pointer, int line) const {
-  if (pointer.index == Value::kArena) refuse("", line, "a constant array is needed here");
+  if (pointer.index < 0) refuse("", line, "a constant array is needed here");
   return source_.tables[at(pointer.index)];
+}
+
+const Machine::Array& Machine::array(const Value& pointer, int line) const {
+  for (std::size_t i = arrays_.size(); i-- > 0;)
+    if (arrays_[i].index == pointer.index) return arrays_[i];
+  refuse("", line, "an array whose block has ended");
+}
+
+// Of what it points into.
+Int Machine::bytes_of(const Value& pointer, int line) const {
+  if (pointer.index == Value::kArena) return arena_.bytes();
+  if (pointer.index < 0) {
+    const Array& of = array(pointer, line);
+    return std::ssize(of.numbers) * of.element.size();
+  }
+  const Table& of = table(pointer, line);
+  return std::ssize(of.numbers) * of.element.size();
 }
 
 Value Machine::advanced(const Value& pointer, const Value& by, const Type& type, int line) const {
@@ -280,10 +313,7 @@ Value Machine::advanced(const Value& pointer, const Value& by, const Type& type,
     element.number = pointer.number;
     return element;
   }
-  const Int bytes = pointer.index == Value::kArena
-                        ? arena_.bytes()
-                        : static_cast<Int>(table(pointer, line).numbers.size()) *
-                              table(pointer, line).element.size();
+  const Int bytes = bytes_of(pointer, line);
   Value result = pointer;
   Int distance = 0;
   if (__builtin_mul_overflow(by.number, Int{type.size()}, &distance) ||
@@ -298,9 +328,18 @@ Value Machine::load(const Value& pointer, const Type& type, int line) const {
     return arena_.load(pointer.number, type, line);
   if (pointer.kind != Kind::kPointer && pointer.kind != Kind::kElement)
     refuse("", line, "a pointer is needed here");
+  const Int first = pointer.number / type.size();
+  if (pointer.index < 0) {
+    const Array& from = array(pointer, line);
+    if (from.element != type || pointer.number % type.size() != 0)
+      refuse("", line, "an array of another type");
+    if (first >= std::ssize(from.numbers)) refuse("", line, "a read behind an array");
+    if (from.numbers[at(first)].kind == Kind::kNothing)
+      refuse("", line, "an element of an array that was not set");
+    return from.numbers[at(first)];
+  }
   const Table& entries = table(pointer, line);
   if (entries.element != type) refuse("", line, "an array of another type");
-  const Int first = pointer.number / type.size();
   if (pointer.number % type.size() != 0) refuse("", line, "a pointer between elements");
   if (pointer.kind == Kind::kElement) {
     Value index = pointer;
@@ -313,11 +352,27 @@ Value Machine::load(const Value& pointer, const Type& type, int line) const {
   return Value::of(entries.numbers[at(first)]);
 }
 
+void Machine::store(const Value& pointer, const Type& type, const Value& value, int line) {
+  if (pointer.kind != Kind::kPointer || pointer.index >= 0)
+    refuse("", line, "a constant is written to");
+  if (pointer.index == Value::kArena) return arena_.store(pointer.number, type, value, line);
+  Array& to = arrays_[at(&array(pointer, line) - arrays_.data())];
+  if (to.element != type || pointer.number % type.size() != 0)
+    refuse("", line, "an array of another type");
+  const Int first = pointer.number / type.size();
+  if (first >= std::ssize(to.numbers)) refuse("", line, "a write behind an array");
+  to.numbers[at(first)] = value;
+}
+
 Value Machine::call(const Expression& e, Frame& frame) {
   const Function& function = source_.functions[at(e.index)];
   std::vector<Value> arguments;
   arguments.reserve(e.arguments.size());
   for (const ExpressionPtr& argument : e.arguments) arguments.push_back(evaluate(*argument, frame));
+  if (function.kernel != nullptr) {
+    micro_call(*function.kernel, arguments, e.line);
+    return Value();
+  }
   if (function.is_known)
     return function.name.starts_with("intrt_") ? arithmetic_call(e, arguments)
                                                : known_call(e, arguments);
@@ -352,7 +407,7 @@ Value Machine::known_call(const Expression& e, const std::vector<Value>& argumen
   const Type element = arena_.element(e.line);
   const Int bytes = number(arguments[2], e.line);
   if (to.kind != Kind::kPointer || to.index != Value::kArena)
-    refuse("", e.line, "a constant is written to");
+    refuse("", e.line, "a place outside of the arena is written to");
   if (bytes < 0 || bytes % element.size() != 0) refuse("", e.line, "a part of an element");
   if (name == "memset") {
     if (number(arguments[1], e.line) != 0) refuse("", e.line, "memset of something else than 0");
@@ -384,6 +439,8 @@ Value Machine::arithmetic_call(const Expression& e, const std::vector<Value>& ar
       {"intrt_requantize", Step::Kind::kRequantize},
       {"intrt_requantize_wide", Step::Kind::kRequantizeWide},
       {"intrt_scale", Step::Kind::kScale},
+      {"intrt_scale_high", Step::Kind::kScale},
+      {"intrt_scale_top", Step::Kind::kScale},
       {"intrt_step", Step::Kind::kStep}};
   const auto kind = kKinds.find(source_.functions[at(e.index)].name);
   if (kind == kKinds.end()) refuse("", e.line, "an unknown function of the arithmetic");
@@ -400,10 +457,14 @@ Value Machine::arithmetic_call(const Expression& e, const std::vector<Value>& ar
   } else {
     for (std::size_t i = 1; i < arguments.size(); ++i)
       step.numbers[i - 1] = number(arguments[i], e.line);
+    // The same as intrt_scale of other numbers.
+    const auto n = step.numbers;
+    if (kind->first == "intrt_scale_high")
+      step.numbers = {n[0], n[1], 32, n[2], n[3], n[4]};
+    else if (kind->first == "intrt_scale_top")
+      step.numbers = {n[0], n[1] * (Int{1} << 32), 32, INTRT_ROUND_FLOOR, n[2], n[3]};
   }
-  if (!arguments[0].is_number()) return extended(arguments[0], step, e.line);
-  const Int x = arguments[0].number;
-  return Value::of(chains_.apply(chains_.extend(0, step, {x, x}, e.line), x));
+  return stepped(arguments[0], step, e.line);
 }
 
 }  // namespace lockstep::c_proof

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "verify/c_proof/micro_kernels.h"
 #include "verify/c_proof/values.h"
 
 namespace lockstep::c_proof {
@@ -43,6 +44,17 @@ class Machine {
  private:
   enum class Flow : std::uint8_t { kNext, kBreak, kContinue, kReturn };
   using Frame = std::vector<Value>;
+  // Of a function; a pointer to it has its index, which is below Value::kArena.
+  struct Array {
+    int index = 0;
+    Type element;
+    std::vector<Value> numbers;
+  };
+  // A tap's code, and the interval of it.
+  struct Code {
+    int atom = -1;  // none: it is lo
+    Int lo = 0, hi = 0;
+  };
 
   void run_observed(const Statement& body, Frame& frame);
   Flow execute(const Statement& statement, Frame& frame);
@@ -55,6 +67,20 @@ class Machine {
   Value call(const Expression& e, Frame& frame);
   Value known_call(const Expression& e, const std::vector<Value>& arguments);
   Value arithmetic_call(const Expression& e, const std::vector<Value>& arguments);
+  void micro_call(const MicroKernel& kernel, const std::vector<Value>& arguments, int line);
+  void place_codes(const MicroKernel& kernel, const Placing& placing,
+                   const std::vector<Value>& arguments, int line);
+  void add_pairs(const MicroKernel& kernel, const Map& map, const std::vector<Value>& arguments,
+                 int line);
+  void add_products(const MicroKernel& kernel, const Dot& dot, const std::vector<Value>& arguments,
+                    int line);
+  Code code_of(const Value& value, int line) const;
+  Value sum_of(const Value& start, const std::vector<Code>& codes, const std::vector<Int>& weights,
+               Int chunk, int line) const;
+  std::vector<Int> numbers_of(const MicroKernel& kernel, const std::vector<Value>& arguments,
+                              int line) const;
+  void require_aligned(const Value& pointer, int alignment, int line) const;
+  void spend(Int nodes, int line);
   bool holds(const Expression& e, Frame& frame);  // a condition that must be known
   Int number(const Value& value, int line) const;
 
@@ -66,9 +92,13 @@ class Machine {
   Value place(const Value& condition, const Value& old, Int number, int line) const;
   Value as_function(const Value& value, int line) const;
   Value extended(const Value& value, const Step& step, int line) const;
+  Value stepped(const Value& value, const Step& step, int line) const;  // of a number, too
   Value advanced(const Value& pointer, const Value& by, const Type& type, int line) const;
   Value load(const Value& pointer, const Type& type, int line) const;
+  void store(const Value& pointer, const Type& type, const Value& value, int line);
   const Table& table(const Value& pointer, int line) const;
+  const Array& array(const Value& pointer, int line) const;
+  Int bytes_of(const Value& pointer, int line) const;
   void require_type(const Range& range, const Type& type, int line) const;
   std::vector<std::pair<int, Int>> atoms_of(const Value& value, Root::Kind kind, int line) const;
 
@@ -79,6 +109,8 @@ class Machine {
   Value returned_;
   Int nodes_left_ = 0, nodes_used_ = 0;
   int depth_ = 0;
+  std::vector<Array> arrays_;  // of the blocks at hand
+  int next_array_ = Value::kArena;
 };
 
 }  // namespace lockstep::c_proof

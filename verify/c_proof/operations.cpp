@@ -28,6 +28,7 @@ Range Machine::range(const Value& value, int line) const {
     case Kind::kPointer:
     case Kind::kElement:
     case Kind::kCondition:
+    case Kind::kPacked:
       break;
   }
   refuse("", line,
@@ -214,6 +215,12 @@ Value Machine::as_function(const Value& value, int line) const {
   root->terms = {{value.index, value.number}};
   root->range = range(value, line);
   return {Kind::kFunction, 0, 0, 0, std::move(root)};
+}
+
+Value Machine::stepped(const Value& value, const Step& step, int line) const {
+  if (!value.is_number()) return extended(value, step, line);
+  const Int x = value.number;
+  return Value::of(chains_.apply(chains_.extend(0, step, {x, x}, line), x));
 }
 
 Value Machine::extended(const Value& value, const Step& step, int line) const {

@@ -3,11 +3,14 @@
 #include <algorithm>
 
 #include "verify/c_proof/expressions.h"
+#include "verify/c_proof/micro_kernels.h"
 
 namespace lockstep::c_proof {
 namespace {
 
 using Kind = Statement::Kind;
+
+constexpr Int kLargestArray = 1 << 16;  // within a function, in elements
 
 // The type of a tensor of the interface, up to its name.
 constexpr std::string_view kTensorType =
@@ -38,14 +41,16 @@ const std::vector<Function>& known_functions() {
 
 class Parser : private Expressions {
  public:
-  Parser(const std::vector<Token>& tokens, std::string_view source, std::string_view arithmetic,
-         const std::string& prefix)
-      : Expressions(tokens), prefix_(prefix) {
-    const std::size_t at = source.find(arithmetic);
-    if (arithmetic.empty() || at == std::string_view::npos)
-      refuse("", 1, "the arithmetic is not that of this version of Lockstep, word for word");
-    arithmetic_ = source.substr(at, arithmetic.size());
+  Parser(const std::vector<Token>& tokens, const KnownTexts& known, const std::string& prefix)
+      : Expressions(tokens), prefix_(prefix), arithmetic_(known.arithmetic) {
     result_.functions = known_functions();
+    for (const MicroKernel* const kernel : known.kernels) {
+      Function& function = result_.functions.emplace_back();
+      function.name = kernel->name;
+      function.parameters = kernel->parameters;
+      function.is_known = true;
+      function.kernel = kernel;
+    }
     for (std::size_t i = 0; i < result_.functions.size(); ++i)
       functions_[result_.functions[i].name] = static_cast<int>(i);
   }
@@ -78,11 +83,12 @@ class Parser : private Expressions {
       tensors();
       return;
     }
+    const bool is_aligned = take(kAligned);
     const Type type = declared_type();
     const int line = peek().line;
     const std::string_view called = name();
     if (is("["))
-      table(type, called, is_const);
+      table(type, called, is_const, is_aligned);
     else
       function(type, called, line);
   }
@@ -158,14 +164,14 @@ class Parser : private Expressions {
     for (const char* const part : {"(", "(", "unused", ")", ")"}) expect(part);
   }
 
-  int table(Type element, std::string_view called, bool is_const) {
+  int table(Type element, std::string_view called, bool is_const, bool is_aligned = false) {
     if (!is_const || !element.is_integer()) unexpected("arrays must be constant integers");
     expect("[");
     const Int size = constant();
     expect("]");
+    Table table{called, element, {}, is_aligned ? kAlignedBytes : element.size()};
     expect("=");
     expect("{");
-    Table table{called, element, {}};
     while (!is("}")) {
       const int line = peek().line;
       const Int number = constant();
@@ -373,6 +379,10 @@ class Parser : private Expressions {
       }
       const std::string_view called = name();
       if (is("[")) {
+        if (!is_static && !is_const) {
+          array(type, called, to);
+          continue;
+        }
         if (!is_static) unexpected("an array that is not static");
         const int index = table(type, called, is_const);
         globals_.erase(called);
@@ -393,6 +403,25 @@ class Parser : private Expressions {
     expect(";");
   }
 
+  // TYPE NAME[SIZE], none of its elements set.
+  void array(Type element, std::string_view called, std::vector<Statement>& to) {
+    if (!element.is_integer()) unexpected("an array of something else than integers");
+    expect("[");
+    const Int size = constant();
+    expect("]");
+    if (size < 1 || size > kLargestArray)
+      unexpected(fmt::format("array '{}' of {} elements", called, size));
+    const Type type{true, element.bits, element.is_signed};
+    declare(called, type);
+    Variable& made = scopes_.back().at(called);
+    made.is_array = true;
+    Statement result = make(Kind::kExpression);
+    result.expression = node(Op::kNewArray, type);
+    result.expression->index = made.slot;
+    result.expression->number = size;
+    to.push_back(std::move(result));
+  }
+
   const std::string& prefix_;
   std::string_view arithmetic_;
   int slots_ = 0;
@@ -401,9 +430,8 @@ class Parser : private Expressions {
 
 }  // namespace
 
-Source parse(const std::vector<Token>& tokens, std::string_view source, std::string_view arithmetic,
-             const std::string& prefix) {
-  return Parser(tokens, source, arithmetic, prefix).parse();
+Source parse(const std::vector<Token>& tokens, const KnownTexts& known, const std::string& prefix) {
+  return Parser(tokens, known, prefix).parse();
 }
 
 }  // namespace lockstep::c_proof

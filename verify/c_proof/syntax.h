@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "verify/c_proof/known_texts.h"
 #include "verify/c_proof/tokens.h"
 
 namespace lockstep::c_proof {
@@ -36,6 +37,7 @@ enum class Op : std::uint8_t {
   kNumber,    // number
   kVariable,  // slot
   kGlobal,    // the address of table number `index`
+  kArray,     // the address of the array that slot `index` holds
   kCast,      // a to the type
   kLoad,      // what the pointer a points to
   kAdvance,   // the pointer a, b elements further
@@ -65,6 +67,7 @@ enum class Op : std::uint8_t {
   kStepFirst,  // ++slot or --slot: number is 1 or -1
   kStepAfter,  // slot++ or slot--
   kForget,     // variable `slot` has no value
+  kNewArray,   // slot `index` holds a new array of `number` integers, none of them set
   kCall        // function number `index` of the arguments
 };
 
@@ -96,10 +99,13 @@ struct Statement {
   std::vector<Statement> first, body;
 };
 
+struct MicroKernel;
+
 struct Function {
   std::string_view name;
   int line = 0;
-  bool is_known = false;  // of the arithmetic header, or of C: no body is needed
+  bool is_known = false;                // of the arithmetic header, or of C: no body is needed
+  const MicroKernel* kernel = nullptr;  // it is this one, and known
   Type result;
   std::vector<Type> parameters;  // their slots are the first ones
   int slots = 0;
@@ -111,6 +117,7 @@ struct Table {
   std::string_view name;
   Type element;
   std::vector<Int> numbers;
+  int alignment = 1;  // in bytes
 };
 
 // One member of one tensor of the interface.
@@ -129,10 +136,8 @@ struct Source {
 };
 
 // Throws Failure for anything outside of that part. Functions whose names begin with intrt_ must
-// be those of the arithmetic header, `arithmetic`, which the source must hold word for word; their
-// bodies are passed over. `source` is the text that its tokens point into. The interface's type
-// must be the one of docs/generated-c.md.
-Source parse(const std::vector<Token>& tokens, std::string_view source, std::string_view arithmetic,
-             const std::string& prefix);
+// be those of the known texts; their bodies are passed over. The tokens point into the same source
+// as `known`. The interface's type must be the one of docs/generated-c.md.
+Source parse(const std::vector<Token>& tokens, const KnownTexts& known, const std::string& prefix);
 
 }  // namespace lockstep::c_proof

@@ -25,7 +25,7 @@ bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 // Cuts a text into tokens, line by line.
 class Lexer {
  public:
-  explicit Lexer(std::string_view text) : text_(text) {
+  Lexer(std::string_view text, int first_line) : text_(text), line_(first_line) {
     // What C replaces before it sees tokens. A line may only go on between two tokens.
     if (text.find("?\?=") != std::string_view::npos || text.find("?\?/") != std::string_view::npos)
       refuse("", 1, "a trigraph");
@@ -159,6 +159,18 @@ class Lexer {
   int line_ = 1;
 };
 
+// Every word of a text, of its comments, too.
+std::set<std::string_view> words_of(std::string_view text) {
+  std::set<std::string_view> words;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!is_name_start(text[i])) continue;
+    const std::size_t first = i;
+    while (i < text.size() && is_name(text[i])) ++i;
+    words.insert(text.substr(first, i - first));
+  }
+  return words;
+}
+
 class Preprocessor {
  public:
   Preprocessor(std::string_view header_name, const std::set<std::string_view>& defined)
@@ -172,9 +184,9 @@ class Preprocessor {
     }
   }
 
-  std::vector<Token> read(std::string_view text) {
-    std::vector<Token> tokens;
-    Lexer lexer(text);
+  // Appends the tokens of a whole text, or of a part that is one for itself.
+  void read(std::string_view text, int first_line, std::vector<Token>& tokens) {
+    Lexer lexer(text, first_line);
     while (!lexer.at_end()) {
       if (lexer.take_hash())
         directive(lexer);
@@ -183,7 +195,24 @@ class Preprocessor {
           if (is_active()) add(token, tokens, 0);
     }
     if (!conditions_.empty()) refuse("", lexer.line(), "#if without #endif");
-    return tokens;
+  }
+  // The same of a text that is known: it is the same for all compilers.
+  void read_known(std::string_view text, int first_line, std::vector<Token>& tokens) {
+    is_known_ = true;
+    read(text, first_line, tokens);
+    is_known_ = false;
+  }
+  // A macro of nothing.
+  void define_empty(std::string_view macro) {
+    macros_[macro] = {};
+    own_.insert(macro);
+  }
+  // No macro so far may change what these texts mean.
+  void require_untouched(const KnownTexts& known, int line) const {
+    for (const std::string_view text : {known.arithmetic, known.micro})
+      for (const std::string_view word : words_of(text))
+        if (own_.contains(word))
+          refuse("", line, fmt::format("#define {} before the arithmetic", word));
   }
 
   std::set<std::string_view> asked() const {
@@ -263,6 +292,7 @@ class Preprocessor {
   }
   bool is_defined(std::string_view name, int line) {
     if (name == kObserve) refuse("", line, fmt::format("a condition of {}", kObserve));
+    if (is_known_) return own_.contains(name);
     if (name != "__cplusplus") asked_.insert(name);
     return macros_.contains(name);
   }
@@ -271,7 +301,8 @@ class Preprocessor {
     const std::string_view macro = name(tokens, line);
     const bool has_arguments = tokens.size() > 2 && tokens[2].text == "(" &&
                                tokens[2].text.data() == macro.data() + macro.size();
-    if (macro == kObserve || has_arguments || macros_.contains(macro))
+    if (is_known_ && macro == kAligned) return;  // stays a name
+    if (macro == kObserve || macro == kAligned || has_arguments || macros_.contains(macro))
       refuse("", line, fmt::format("#define {}", macro));
     macros_[macro] = {tokens.begin() + 2, tokens.end()};
     own_.insert(macro);
@@ -331,6 +362,7 @@ class Preprocessor {
   std::map<std::string_view, std::vector<Token>> macros_;
   std::set<std::string_view> asked_, own_;  // names in conditions; defined here
   std::vector<Condition> conditions_;
+  bool is_known_ = false;  // the text at hand
 };
 
 }  // namespace
@@ -341,12 +373,21 @@ void refuse(const std::string& layer, int line, const std::string& text) {
                                        : fmt::format("'{}', C line {}: {}", layer, line, text)};
 }
 
-Tokens read_tokens(std::string_view header_name, std::string_view header, std::string_view source,
+Tokens read_tokens(std::string_view header_name, std::string_view header, const KnownTexts& known,
                    const std::set<std::string_view>& defined) {
+  const auto line_at = [&](std::string_view text) {
+    const auto first = text.data() - known.source.data();
+    return static_cast<int>(1 +
+                            std::count(known.source.begin(), known.source.begin() + first, '\n'));
+  };
   Preprocessor preprocessor(header_name, defined);
-  Tokens tokens{preprocessor.read(header), {}, {}};
-  const std::vector<Token> rest = preprocessor.read(source);
-  tokens.list.insert(tokens.list.end(), rest.begin(), rest.end());
+  Tokens tokens;
+  preprocessor.read(header, 1, tokens.list);
+  preprocessor.read(known.before(), 1, tokens.list);
+  preprocessor.require_untouched(known, line_at(known.arithmetic));
+  preprocessor.read_known(known.arithmetic, line_at(known.arithmetic), tokens.list);
+  for (const std::string_view word : known.words) preprocessor.define_empty(word);
+  preprocessor.read(known.behind(), line_at(known.behind()), tokens.list);
   Token end;
   end.line = tokens.list.empty() ? 1 : tokens.list.back().line;
   tokens.list.push_back(end);

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "verify/c_proof/known_texts.h"
 #include "verify/checker/model.h"
 
 namespace lockstep::c_proof {
@@ -18,6 +19,10 @@ using checker::Int;
 
 // Sees each tensor right after it was made; nothing where nobody defines it.
 constexpr std::string_view kObserve = "LOCKSTEP_OBSERVE";
+// Of the arithmetic: the alignment of an array, for micro-kernels that need it. Nothing for
+// compilers that get no such kernels.
+constexpr std::string_view kAligned = "INTRT_ALIGNED";
+constexpr int kAlignedBytes = 8;
 
 struct Token {
   enum class Kind : std::uint8_t { kName, kNumber, kString, kPunctuation, kEnd };
@@ -42,8 +47,10 @@ struct Tokens {
 // The tokens of the header and of the source, which must outlive the result. `defined` are the
 // names that the compiler defines, each as 1; it is C, so __cplusplus is not. LOCKSTEP_OBSERVE
 // stays a name: its definition as nothing must be the only one. The source may include the header
-// and two headers of C, whose functions and types are known.
-Tokens read_tokens(std::string_view header_name, std::string_view header, std::string_view source,
+// and two headers of C, whose functions and types are known. In the known texts nothing is defined
+// by the compiler, whatever it is; those of the micro-kernels have no tokens at all. No macro that
+// is defined before them may occur in them.
+Tokens read_tokens(std::string_view header_name, std::string_view header, const KnownTexts& known,
                    const std::set<std::string_view>& defined);
 
 }  // namespace lockstep::c_proof

@@ -25,25 +25,26 @@ struct Range {
 struct Value;
 
 struct Root {
-  enum class Kind : std::uint8_t { kSum, kProduct, kLargest, kPlace, kLess, kLessOrEqual };
+  enum class Kind : std::uint8_t { kSum, kProduct, kLargest, kPlace, kLess, kLessOrEqual, kPacked };
   Kind kind = Kind::kSum;
   // Of a sum: coefficients, an atom may occur several times. Of a place: the number of each atom,
   // in the order in which they were looked at. Else 1.
   std::vector<std::pair<int, Int>> terms;
   Int constant = 0;          // of a sum
   Range range;               // holds every value it can have
-  std::vector<Value> sides;  // of a comparison: the left and the right one
+  std::vector<Value> sides;  // of a comparison: the left and the right one; packed: the codes
 };
 
 struct Value {
   enum class Kind : std::uint8_t {
-    kNothing,   // of a variable that was not set
-    kNumber,    // number
-    kPointer,   // byte `number` of table `index`, or of the arena
-    kAtom,      // atom `index` times `number`, which is not 0
-    kFunction,  // chain(root)
-    kElement,   // a pointer: byte `number` + chain(root) * size of table `index`
-    kCondition  // root: a comparison
+    kNothing,    // of a variable that was not set
+    kNumber,     // number
+    kPointer,    // byte `number` of table `index`, of the arena, or of an array below that
+    kAtom,       // atom `index` times `number`, which is not 0
+    kFunction,   // chain(root)
+    kElement,    // a pointer: byte `number` + chain(root) * size of table `index`
+    kCondition,  // root: a comparison
+    kPacked      // root: a number of a packed panel; only micro-kernels read it
   };
   static constexpr int kArena = -1;  // as an index
   Kind kind = Kind::kNothing;

@@ -10,7 +10,7 @@ namespace lockstep::checker {
 Elements GraphValues::moved(const Node& node, Shape& shape) const {
   using Place = std::array<Int, 3>;  // channel, row, column
   const Shape in = shape;
-  Place size = {in.c, in.h, in.w};
+  Place size = in.sizes();
   std::size_t input = node.inputs[0];
   std::function<Place(Place)> find;  // of a place of the result that of `input`; a negative one: 0
   const auto need = [&](bool holds) {
@@ -19,7 +19,7 @@ Elements GraphValues::moved(const Node& node, Shape& shape) const {
   const auto axis_of = [&](const char* name) {
     const Int dim = node.integer(name);
     need(dim <= static_cast<Int>(in.rank));
-    return at(in.rank == 2 && dim == 2 ? 2 : dim - 1);
+    return in.place_axis(at(dim - 1));
   };
   if (node.op == "flatten" || node.op == "reshape") {
     std::vector<Int> dims = {in.count()};
@@ -27,7 +27,6 @@ Elements GraphValues::moved(const Node& node, Shape& shape) const {
       dims = node.list("shape");
       Wide known = 1;
       for (const Int dim : dims) known *= dim == -1 ? 1 : dim;
-      need(known > 0 && in.count() % known == 0);
       std::ranges::replace(dims, -1, static_cast<Int>(in.count() / known));
     }
     shape = shape_of(dims);
@@ -41,7 +40,7 @@ Elements GraphValues::moved(const Node& node, Shape& shape) const {
     std::vector<Int> sizes;
     for (const std::size_t i : node.inputs) {
       const Shape& other = shapes_[i];
-      const Place others = {other.c, other.h, other.w};
+      const Place others = other.sizes();
       sizes.push_back(others[axis]);
       size[axis] += others[axis];
       for (std::size_t d = 0; d < 3; ++d)

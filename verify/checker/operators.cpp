@@ -248,7 +248,7 @@ class OpChecker {
       source.is_constant = true;
     } else {
       source.rest = rest_of(graph_constant, source.of, constant, p);
-      narrow(source);
+      set_spare(source.of);
     }
     note(p, source, bound);
     return source;
@@ -307,20 +307,9 @@ class OpChecker {
           of.decimal - graph_constant.decimal, static_cast<Int>(plan_constant));
   }
 
-  // No more than the graph's own range.
-  void narrow(Source& source) const {
-    Element& of = source.of;
-    const Element& element = values_.elements(value_)[at(of.index)];
-    const int shift = element.decimal - of.decimal;
-    if (values_.chains().exact_part(element.chain) != 0 || shift < -60 || source.rest.code != 0)
-      return;
-    of.spare = std::max(-shift, 0);
-    if (element.magnitude() > kLimit / of.factor) return;
-    const auto scaled = [&](Int x) {
-      return shift_rounded(Wide{x} * of.factor, std::min(shift, 60), Rounding::kFloor);
-    };
-    of.lo = static_cast<Int>(std::max<Wide>(of.lo, scaled(element.lo)));
-    of.hi = static_cast<Int>(std::min<Wide>(of.hi, -scaled(-element.hi)));
+  // Where the graph's grid is coarser, all that can occur are multiples of a power of two.
+  void set_spare(Element& of) const {
+    of.spare = std::max(of.decimal - values_.elements(value_)[at(of.index)].decimal, 0);
   }
 
   void note(const Place& p, const Source& source, Wide bound) const {
@@ -352,7 +341,7 @@ class OpChecker {
       wrong(op_.node, "no overflow", "{}: its products can leave 32 bits", text(p));
     const int decimal = found[0].decimal + found[1].decimal;
     Source source{fresh_element(value_, p.element, decimal, lo, hi), {}, lo == hi};
-    narrow(source);
+    set_spare(source.of);
     if (lo == hi) source.rest = {lo, decimal};
     note(p, source, bound);
     return source;

@@ -186,9 +186,8 @@ class Settling {
       if (output_.is_named)
         wrong(op_.node, "post-op", "{}: constant {} must become another code than {}", place(p),
               source.of.lo, code);
-      now = {};  // a step on the way: any number will do
-      now.decimal = output_.decimals[p % at(output_.channels)];
-      target = nullptr;
+      // A step on the way: any number will do.
+      return {.decimal = output_.decimals[p % at(output_.channels)], .lo = code, .hi = code};
     }
     now.lo = now.hi = code;
     // x - x is 0, but the graph's ranges do not show it; both sides go by the same.
@@ -196,12 +195,14 @@ class Settling {
     return now;
   }
 
-  // The range of an element of the graph as codes of another grid, rounded outwards.
+  // The range of an element of the graph as codes of another grid, on which all its values lie.
   std::pair<Int, Int> range_on_grid(const Element& element, int decimal) const {
-    const int shift = std::min(element.decimal - decimal, 100);
-    if (shift < -61) unknown(op_.node, "grid", "its decimals lie too far apart");
-    return {static_cast<Int>(shift_rounded(element.lo, shift, Rounding::kFloor)),
-            static_cast<Int>(-shift_rounded(-Wide{element.hi}, shift, Rounding::kFloor))};
+    const int shift = std::clamp(element.decimal - decimal, -62, 100);
+    const auto code = [&](Int x) {
+      return static_cast<Int>(
+          std::clamp<Wide>(shift_rounded(x, shift, Rounding::kFloor), -kLimit, kLimit));
+    };
+    return {code(element.lo), code(element.hi)};
   }
 
   void decide_all() {

@@ -14,11 +14,6 @@ std::string sha256(std::span<const std::byte> bytes);
 // The signature of `file`: its name with ".sig" behind it.
 std::filesystem::path signature_path(const std::filesystem::path& file);
 
-// BadFile unless sign_file can sign with it.
-void require_private_key(const std::filesystem::path& private_key);
-// Writes the signature of `file` with a private key, a PEM file without a passphrase. BadFile.
-void sign_file(const std::filesystem::path& file, const std::filesystem::path& private_key);
-
 // Whether a signature file holds a signature of `bytes` with the key of a public PEM file. BadFile
 // when there is no such key or no signature of 64 bytes.
 bool is_signed(std::span<const std::byte> bytes, const std::filesystem::path& signature,

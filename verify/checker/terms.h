@@ -16,6 +16,9 @@ struct Shape {
   std::size_t rank = 3;
   Int c = 1, h = 1, w = 1;
   Int count() const { return c * h * w; }
+  std::array<Int, 3> sizes() const { return {c, h, w}; }
+  // Which of them dimension `axis` is.
+  std::size_t place_axis(std::size_t axis) const { return rank == 2 && axis == 1 ? 2 : axis; }
   Int index(Int channel, Int y, Int x) const { return (channel * h + y) * w + x; }
   std::array<Int, 3> place(Int e) const { return {e / (h * w), e / w % h, e % w}; }
   bool operator==(const Shape&) const = default;

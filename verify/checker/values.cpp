@@ -21,11 +21,6 @@ Step quantize_step(int decimal, int bits, Rounding rounding) {
   return {.kind = Step::Kind::kQuantize, .decimal = decimal, .bits = bits, .rounding = rounding};
 }
 
-// Which axis of a place (channel, row, column) axis `axis` of a shape is.
-std::size_t place_axis(const Shape& shape, std::size_t axis) {
-  return axis == 1 && shape.rank == 2 ? 2 : axis;
-}
-
 // Whether a mask keeps each element; a mask that is not strict is repeated as often as it fits, in
 // the middle, and keeps everything outside.
 std::vector<bool> spread(const Node& node, const Shape& shape) {
@@ -33,7 +28,7 @@ std::vector<bool> spread(const Node& node, const Shape& shape) {
   if (mask.shape.size() != shape.rank)
     unknown(node.name, "shapes", "its mask has another number of axes than its input");
   const Shape small = shape_of(mask.shape);
-  const std::array<Int, 3> size = {shape.c, shape.h, shape.w}, tile = {small.c, small.h, small.w};
+  const std::array<Int, 3> size = shape.sizes(), tile = small.sizes();
   std::vector<bool> keep(at(shape.count()), true);
   for (Int e = 0; e < shape.count(); ++e) {
     std::array<Int, 3> place = shape.place(e);
@@ -172,9 +167,8 @@ Elements GraphValues::stepped(const Node& node, Elements elements, const Shape& 
   if (!node.scale.empty()) need(node.scale.size(), shape.c);
   std::size_t axis = 0;  // of the decimals, in places
   if (node.quantize && node.quantize->values.size() > 1) {
-    axis = place_axis(shape, node.quantize->axis);
-    need(node.quantize->values.size(),
-         node.quantize->axis >= shape.rank ? 0 : shape.place(shape.count() - 1)[axis] + 1);
+    axis = shape.place_axis(node.quantize->axis);
+    need(node.quantize->values.size(), node.quantize->axis >= shape.rank ? 0 : shape.sizes()[axis]);
   }
   for (Int e = 0; e < shape.count(); ++e) {
     Element& element = elements[at(e)];
@@ -248,8 +242,7 @@ Element GraphValues::sum(std::size_t value, Int e, Int& most) {
     if (shift > 61) unknown(node.name, "grid", "its decimals lie too far apart");
     const Wide factor = Wide{coefficient} * (Wide{1} << shift);
     const Wide size = factor < 0 ? -factor : factor;
-    if (size < kLimit) bound += size * element.magnitude();
-    if (size >= kLimit || bound >= kLimit)
+    if (size >= kLimit || (bound += size * element.magnitude()) >= kLimit)
       unknown(node.name, "no overflow", "its sums leave 64 bits");
     lo += factor * (factor < 0 ? element.hi : element.lo);
     hi += factor * (factor < 0 ? element.lo : element.hi);

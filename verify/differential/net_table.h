@@ -1,5 +1,6 @@
 // What a network says about itself: its tensors, where they lie, its inputs and outputs and its
-// working memory. The tables of generated C must be the plan's, number by number.
+// working memory. The tables of generated C must be the plan's, number by number; its working
+// memory may be larger.
 #pragma once
 
 #include <cstdint>

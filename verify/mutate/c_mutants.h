@@ -29,9 +29,10 @@ struct CMutant {
 //
 // Kinds: "table NAME" for each last word of a table's name, a number of it; "tensor row";
 // "loop start", "loop bound", "loop step"; "index"; "pointer step"; "limit" (a constant argument
-// of the arithmetic); "constant"; "macro"; "arena offset"; "operator"; "rounding"; "cast"; "type";
-// "accumulator type"; "variable"; "other table"; "call order", "call arguments", "removed call";
-// "removed statement"; "condition".
+// of the arithmetic); "kernel argument" (one of a micro-kernel), "kernel order" (two of them change
+// places), "other kernel"; "constant"; "macro"; "arena offset"; "operator"; "rounding"; "cast";
+// "type"; "accumulator type"; "variable"; "other table"; "call order", "call arguments", "removed
+// call"; "removed statement"; "condition".
 class CMutants {
  public:
   CMutants(std::string_view source, std::uint64_t seed);

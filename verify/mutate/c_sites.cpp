@@ -50,7 +50,9 @@ std::vector<Token> tokens_of(std::string_view source) {
       continue;
     }
     if (c == '#' && is_line_start) {
-      i = std::min(source.find('\n', i), source.size());
+      do {
+        i = std::min(source.find('\n', i + 1), source.size());
+      } while (i < source.size() && source[i - 1] == '\\');
       continue;
     }
     is_line_start = false;
@@ -69,6 +71,11 @@ std::vector<Token> tokens_of(std::string_view source) {
     i += length;
   }
   return tokens;
+}
+
+// Whether it is one of intrt/micro.
+bool is_kernel(std::string_view name) {
+  return name.starts_with("intrt_dsp_") || name.starts_with("intrt_packed_");
 }
 
 class Scanner {
@@ -154,8 +161,9 @@ class Scanner {
     }
     if (!is(i, "{") || !name) return i + 1;
     place_ = std::string(text(*name));
-    if (place_.starts_with("intrt_")) place_ = "the arithmetic";
     const std::size_t end = behind(i);
+    if (is_kernel(place_)) return end;  // known word for word
+    if (place_.starts_with("intrt_")) place_ = "the arithmetic";
     if (is_table)
       table(*name, i, end);
     else
@@ -243,11 +251,13 @@ class Scanner {
     }
     if (around.is_index) return add_number("index", i);
     if (is(i - 1, "+=") && is(i + 1, ";")) return add_number("pointer step", i);
+    if (is_kernel(around.call)) return add_number("kernel argument", i);
     if (around.call.starts_with("intrt_")) return add_number("limit", i);
     add_number("constant", i);
   }
 
   void word(std::size_t i) {
+    if (is_kernel(text(i))) kernel_call(i);
     static const std::array<std::vector<std::string>, 3> kFamilies = {
         std::vector<std::string>{"intrt_shift_right_toward_zero", "intrt_shift_right_floor",
                                  "intrt_shift_right_half_even"},
@@ -262,7 +272,7 @@ class Scanner {
         {"y", "x"},   {"x", "y"},    {"ky", "kx"},       {"kx", "ky"},           {"y0", "x0"},
         {"x0", "y0"}, {"lo", "hi"},  {"hi", "lo"},       {"x_first", "y_first"}, {"o", "c"},
         {"c", "o"},   {"in", "in1"}, {"x_end", "y_end"}, {"in0", "in1"},         {"in1", "in0"},
-        {"p", "w"},   {"w", "p"}};
+        {"p", "w"},   {"w", "p"},    {"v", "x"},         {"v0", "x0"},           {"b", "o"}};
     const bool is_declared = text(i - 1).ends_with("_t") || is(i - 1, "*");
     if (const auto other = kOthers.find(name); other != kOthers.end() && !is_declared)
       add("variable", i, {other->second});
@@ -274,6 +284,35 @@ class Scanner {
       const std::string condition(source_.substr(first, last - first));
       add("condition", first, last - first, {"!(" + condition + ")", "1", "0"});
     }
+  }
+
+  // Two arguments of a micro-kernel change places: neighbours, or those of two positions.
+  void kernel_call(std::size_t i) {
+    const std::size_t end = behind(i + 1) - 1;  // the bracket
+    std::vector<std::string> arguments;
+    std::size_t first = tokens_[i + 1].offset + 1;
+    for (std::size_t k = i + 2; k <= end;) {
+      if (is(k, ",") || k == end) {
+        arguments.emplace_back(source_.substr(first, tokens_[k].offset - first));
+        first = tokens_[k].offset + 1;
+        ++k;
+      } else {
+        k = is(k, "(") || is(k, "[") ? behind(k) : k + 1;
+      }
+    }
+    std::vector<std::string> choices;
+    for (const std::size_t step : {1, 3})
+      for (std::size_t k = 0; k + step < arguments.size(); ++k) {
+        std::vector<std::string> others = arguments;
+        std::swap(others[k], others[k + step]);
+        std::string joined = others[0];
+        for (std::size_t n = 1; n < others.size(); ++n) joined += "," + others[n];
+        choices.push_back(joined);
+      }
+    const std::size_t begin = tokens_[i + 1].offset + 1;
+    add("kernel order", begin, tokens_[end].offset - begin, std::move(choices));
+    static const std::vector<std::string> kPanels = {"intrt_dsp_panel", "intrt_dsp_panel_in_order"};
+    if (std::ranges::find(kPanels, text(i)) != kPanels.end()) add("other kernel", i, kPanels);
   }
 
   void type(std::size_t i) {

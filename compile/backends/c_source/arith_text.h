@@ -1,8 +1,11 @@
-// The text of intrt/arith.h, so that generated C computes with the runtime's own arithmetic.
+// The texts of intrt/arith.h and of the micro-kernels, so that generated C computes with the
+// runtime's own arithmetic.
 #pragma once
 
 namespace lockstep::backends {
 
 extern const char* const kArithText;
+extern const char* const kDspText;     // intrt/micro/dsp.h
+extern const char* const kPackedText;  // intrt/micro/packed.h
 
 }  // namespace lockstep::backends

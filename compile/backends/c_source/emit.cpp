@@ -8,7 +8,9 @@
 #include "compile/backends/c_source/c_text.h"
 #include "compile/backends/c_source/functions.h"
 #include "compile/backends/c_source/functions/sparse.h"
+#include "compile/backends/c_source/scratch.h"
 #include "compile/backends/c_source/selftest.h"
+#include "compile/backends/c_source/strategies/strategy.h"
 #include "compile/support/error.h"
 #include "intrt/plan_format.h"
 
@@ -46,7 +48,8 @@ std::string format_text(const Value& value) {
       value.offsets.empty() ? "" : "; add its offset to each value");
 }
 
-std::string header(const Program& program, const CFacts& facts, std::string_view prefix) {
+std::string header(const Program& program, const CFacts& facts, std::string_view prefix,
+                   std::int64_t arena_bytes) {
   const std::string name = upper(prefix);
   CText text;
   text.line(
@@ -56,7 +59,7 @@ std::string header(const Program& program, const CFacts& facts, std::string_view
   text.line(" * multiply-accumulates  {} ({} with a weight that is not zero)", facts.macs,
             facts.nonzero_macs);
   text.line(" * weights               {} bytes", facts.weight_bytes);
-  text.line(" * arena                 {} bytes", program.arena_bytes);
+  text.line(" * arena                 {} bytes", arena_bytes);
   for (const ValueId id : program.inputs)
     text.line(" * input   {}", format_text(program.values[id]));
   for (const ValueId id : program.outputs)
@@ -72,7 +75,7 @@ std::string header(const Program& program, const CFacts& facts, std::string_view
   text.line("#endif");
   text.blank();
   text.line("#define {}_ARENA_BYTES {}u /* working memory; align it to 16 bytes */", name,
-            program.arena_bytes);
+            arena_bytes);
   text.line("#define {}_TENSOR_COUNT {}u", name, program.values.size());
   text.line("#define {}_INPUT_COUNT {}u", name, program.inputs.size());
   text.line("#define {}_OUTPUT_COUNT {}u", name, program.outputs.size());
@@ -171,7 +174,13 @@ void emit_tensors(CText& text, const Program& program, std::string_view prefix) 
             fmt::join(program.outputs, ", "));
 }
 
-std::string network(const Program& program, std::string_view prefix) {
+struct Network {
+  std::string text;
+  std::int64_t arena_bytes = 0;
+};
+
+Network network(const Program& program, std::string_view prefix, const Target& target) {
+  const std::vector<StrategyChoice> choices = choose_strategies(program, target);
   CText text;
   text.line("/* Network '{}'; see {}.h. */", in_comment(program.name), prefix);
   text.line("#include \"{}.h\"", prefix);
@@ -180,6 +189,13 @@ std::string network(const Program& program, std::string_view prefix) {
   text.blank();
   text.verbatim(kArithText);
   text.blank();
+  for (const char* micro : {kDspText, kPackedText})
+    if (std::ranges::any_of(choices, [micro](const StrategyChoice& choice) {
+          return choice.strategy->micro_kernels() == micro;
+        })) {
+      text.verbatim(micro);
+      text.blank();
+    }
   text.line("/* Sees every tensor right after it was made, when the command line defines it. */");
   text.line("#ifndef LOCKSTEP_OBSERVE");
   text.line("#define LOCKSTEP_OBSERVE(tensor, data) ((void)0)");
@@ -194,9 +210,16 @@ std::string network(const Program& program, std::string_view prefix) {
   emit_tensors(text, program, prefix);
 
   std::vector<std::vector<FunctionCall>> calls;
-  for (std::size_t i = 0; i < program.ops.size(); ++i)
-    calls.push_back(emit_function(text, program, i, prefix));
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    const Op& op = program.ops[i];
+    text.blank();
+    text.line("/* {} '{}': {} */", op_name(op.kind), in_comment(op.node),
+              choices[i].strategy->name());
+    calls.push_back(choices[i].strategy->emit({text, program, i, prefix}));
+  }
 
+  Network result;
+  result.arena_bytes = program.arena_bytes;
   const auto place = [&](ValueId id) {
     return fmt::format("(void *)(base + {}u)", program.values[id].arena_offset.value());
   };
@@ -209,22 +232,30 @@ std::string network(const Program& program, std::string_view prefix) {
     for (const FunctionCall& call : calls[i]) {
       std::string inputs;
       for (const ValueId id : call.inputs) inputs += place(id) + ", ";
-      text.line("{}({}{});", call.function, inputs, place(op.output));
+      std::string scratch;
+      if (call.scratch_bytes > 0) {
+        const std::int64_t offset = scratch_offset(program, i, call.scratch_bytes);
+        result.arena_bytes = std::max(result.arena_bytes, offset + call.scratch_bytes);
+        scratch = fmt::format(", (void *)(base + {}u)", offset);
+      }
+      text.line("{}({}{}{});", call.function, inputs, place(op.output), scratch);
     }
     text.line("LOCKSTEP_OBSERVE({}u, {});", op.output, place(op.output));
   }
   text.line("}}");
-  return text.take();
+  result.text = text.take();
+  return result;
 }
 
 }  // namespace
 
 std::vector<CFile> emit_c_source(const Program& program, const CFacts& facts,
-                                 const std::string& prefix) {
+                                 const std::string& prefix, std::string_view target) {
   require_identifier(prefix);
   LOCKSTEP_ASSERT(program.layout == Layout::kPhysical && program.arena_bytes > 0);
-  return {{prefix + ".c", network(program, prefix)},
-          {prefix + ".h", header(program, facts, prefix)},
+  Network made = network(program, prefix, target_named(target));
+  return {{prefix + ".c", std::move(made.text)},
+          {prefix + ".h", header(program, facts, prefix, made.arena_bytes)},
           {prefix + "_selftest.c", emit_selftest(program, prefix)}};
 }
 

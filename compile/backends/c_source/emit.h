@@ -18,8 +18,9 @@ struct CFacts {
   std::int64_t macs = 0, nonzero_macs = 0, weight_bytes = 0;
 };
 
-// `program` has been through the whole pipeline. InputError when the prefix is no C identifier.
+// `program` has been through the whole pipeline. InputError when the prefix is no C identifier or
+// the target unknown.
 std::vector<CFile> emit_c_source(const ir::Program& program, const CFacts& facts,
-                                 const std::string& prefix);
+                                 const std::string& prefix, std::string_view target);
 
 }  // namespace lockstep::backends

@@ -10,8 +10,6 @@ namespace lockstep::backends {
 std::vector<FunctionCall> emit_function(CText& text, const ir::Program& program,
                                         std::size_t op_index, std::string_view prefix) {
   const ir::Op& op = program.ops.at(op_index);
-  text.blank();
-  text.line("/* {} '{}' */", ir::op_name(op.kind), in_comment(op.node));
   return std::visit(
       [&]<typename Kind>(const Kind& kind) -> FunctionCalls {
         if constexpr (std::is_same_v<Kind, ir::Flatten>) {

@@ -11,9 +11,31 @@
 
 #if defined(__GNUC__)
 #define INTRT_INLINE static inline __attribute__((unused))
+#define INTRT_ALWAYS_INLINE INTRT_INLINE __attribute__((always_inline))
+#define INTRT_NOINLINE __attribute__((unused, noinline))
+#define INTRT_ALIGNED __attribute__((aligned(8)))
 #else
 #define INTRT_INLINE static inline
+#define INTRT_ALWAYS_INLINE INTRT_INLINE
+#define INTRT_NOINLINE
+#define INTRT_ALIGNED
 #endif
+
+#if defined(__GNUC__)
+#define INTRT_HIDE(pointer) __asm__("" : "+r"(pointer))
+#else
+#define INTRT_HIDE(pointer) (void)0
+#endif
+/* The same pointer, of which compilers do not see where it points to: they then load numbers
+ * instead of making each by several instructions. */
+INTRT_INLINE const int32_t* intrt_hidden32(const int32_t* numbers) {
+  INTRT_HIDE(numbers);
+  return numbers;
+}
+INTRT_INLINE const int16_t* intrt_hidden16(const int16_t* numbers) {
+  INTRT_HIDE(numbers);
+  return numbers;
+}
 
 /* How a shift to the right rounds. Stored in plans and, as a field, in graph.json. */
 #define INTRT_ROUND_TOWARD_ZERO 0
@@ -24,15 +46,24 @@
 #define INTRT_SHIFT_MIN (-31)
 #define INTRT_SHIFT_MAX 30
 
+/* lo <= hi. Arm cores clamp to 8 bits, or to 7 from below 0, in one instruction, with a shift
+ * before. */
 INTRT_INLINE int32_t intrt_clamp(int32_t x, int32_t lo, int32_t hi) {
+#if defined(__GNUC__) && defined(__ARM_FEATURE_SAT) && defined(__OPTIMIZE__)
+  if (__builtin_constant_p(lo == -128 && hi == 127) && lo == -128 && hi == 127)
+    return (int32_t)__builtin_arm_ssat(x, 8);
+  if (__builtin_constant_p(lo == 0 && hi == 127) && lo == 0 && hi == 127)
+    return (int32_t)__builtin_arm_usat(x, 7);
+#endif
   return x < lo ? lo : (x > hi ? hi : x);
 }
 
 /* x / 2^shift rounded toward zero. 0 <= shift <= 30; any x.
  * A plain >> rounds toward minus infinity, so a negative x first gets 2^shift - 1 added; that sum
- * cannot overflow, because x is negative. */
+ * cannot overflow, because x is negative. (The shifts to the right leave those bits of x >> 31;
+ * together with the addition they are one instruction on Arm.) */
 INTRT_INLINE int32_t intrt_shift_right_toward_zero(int32_t x, int shift) {
-  return (x + ((x >> 31) & (((int32_t)1 << shift) - 1))) >> shift;
+  return (x + (int32_t)((uint32_t)(x >> 31) >> 1 >> (31 - shift))) >> shift;
 }
 
 /* x / 2^shift rounded toward minus infinity. 0 <= shift <= 30; any x. */
@@ -94,6 +125,29 @@ INTRT_INLINE int32_t intrt_scale(int32_t x, int32_t multiplier, int64_t addend, 
   if (rounding == INTRT_ROUND_TOWARD_ZERO) wide += (wide >> 63) & (((int64_t)1 << shift) - 1);
   wide >>= shift;
   return wide < lo ? lo : (wide > hi ? hi : (int32_t)wide);
+}
+
+/* intrt_scale with a shift of 32, which leaves the high word. |addend| < 2^62, any x and
+ * multiplier. */
+INTRT_INLINE int32_t intrt_scale_high(int32_t x, int32_t multiplier, int64_t addend, int rounding,
+                                      int32_t lo, int32_t hi) {
+  int64_t wide = (int64_t)x * multiplier + addend;
+  int32_t high = (int32_t)(wide >> 32);
+  if (rounding == INTRT_ROUND_TOWARD_ZERO && (uint32_t)wide != 0u) high -= high >> 31;
+  return intrt_clamp(high, lo, hi);
+}
+
+/* clamp(floor(x * multiplier / 2^32) + addend, lo, hi). |addend| <= 2^30, any x and multiplier: the
+ * quotient is at most 2^30 in magnitude. */
+INTRT_INLINE int32_t intrt_scale_top(int32_t x, int32_t multiplier, int32_t addend, int32_t lo,
+                                     int32_t hi) {
+  int32_t top;
+#if defined(__GNUC__) && defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SAT)
+  __asm__("smmla %0, %1, %2, %3" : "=r"(top) : "r"(x), "r"(multiplier), "r"(addend));
+#else
+  top = (int32_t)(((int64_t)x * multiplier) >> 32) + addend;
+#endif
+  return intrt_clamp(top, lo, hi);
 }
 
 /* The code of the step that x lies on: codes[n], n = how many of the rising thresholds are <= x. */

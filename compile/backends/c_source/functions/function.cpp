@@ -21,7 +21,7 @@ void Function::open() {
   std::string parameters;
   for (std::size_t k = 0; k < op_.inputs.size(); ++k)
     parameters += fmt::format("const {} *{}, ", in_type(k), in_name(k));
-  text_.line("static void {}({}{} *out) {{", name_, parameters, out_type());
+  text_.line("static INTRT_NOINLINE void {}({}{} *out) {{", name_, parameters, out_type());
 }
 
 std::string Function::table(std::string_view suffix, const std::vector<std::int64_t>& elements) {

@@ -10,6 +10,7 @@
 
 #include "compile/backends/c_source/c_text.h"
 #include "compile/backends/c_source/functions.h"
+#include "compile/backends/c_source/functions/scale_form.h"
 #include "compile/ir/ir.h"
 
 namespace lockstep::backends {
@@ -43,11 +44,15 @@ class Function {
 
   // ---- what happens to an accumulator (post.cpp) ----
 
-  // The constants, and for a scale the function that applies it. Before open().
-  void post_constants(const ir::Post& post);
+  // The constants, and for a scale the function that applies it. Before open(). `accumulators`:
+  // one for each channel, or none where they are not known. `starts`: where accumulators begin, one
+  // for each channel; what the function wants to be added to them is added there.
+  void post_constants(const ir::Post& post, const std::vector<ir::Accumulator>& accumulators = {},
+                      std::vector<std::int64_t>* starts = nullptr);
   void mask_constants(const std::vector<std::uint8_t>& mask);
   // Whether post_value reads its `channel`: not when all channels are treated alike.
-  static bool differs_by_channel(const ir::Post& post);
+  // Only after post_constants.
+  bool differs_by_channel(const ir::Post& post) const;
   // The C expression for output element `element` of channel `channel`, given its accumulator: of
   // at most 32 bits, or an int64_t where wide_ says so.
   std::string post_value(const ir::Post& post, const std::string& acc, const std::string& channel,
@@ -66,7 +71,8 @@ class Function {
   bool wide_ = false;  // accumulators have 64 bits
 
  private:
-  void scale_function(const ir::Scale& scale);
+  void scale_function(const ScaleForm& form);
+  bool scale_by_channel_ = false;
 
   std::string keep_;  // the function that reads masks
 };

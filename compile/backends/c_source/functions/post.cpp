@@ -35,15 +35,12 @@ std::string_view rounding_macro(Rounding rounding) {
   return "INTRT_ROUND_HALF_EVEN";
 }
 
-// One entry where all channels are alike.
-std::vector<ChannelScale> distinct(const Scale& scale) {
-  const bool alike =
-      std::all_of(scale.channels.begin(), scale.channels.end(),
-                  [&](const ChannelScale& c) { return c == scale.channels.front(); });
-  return alike ? std::vector<ChannelScale>{scale.channels.front()} : scale.channels;
-}
-
 bool has_steps(const ChannelScale& c) { return c.has_steps(); }
+
+// Rounding toward zero and rounding down differ below 0 only.
+Rounding rounding_for(Rounding rounding, std::int64_t lo) {
+  return rounding == Rounding::kTowardZero && lo >= 0 ? Rounding::kFloor : rounding;
+}
 
 std::string shifted(const Requantize& r, bool wide, const std::string& acc,
                     const std::string& shift) {
@@ -55,8 +52,8 @@ std::string shifted(const Requantize& r, bool wide, const std::string& acc,
   if (r.shifts.size() == 1 && r.shifts[0] == 0)
     return fmt::format("intrt_clamp({}, {}, {})", acc, lo, hi);
   if (right)
-    return fmt::format("intrt_clamp({}({}, {}), {}, {})", rounding_function(r.rounding), acc, shift,
-                       lo, hi);
+    return fmt::format("intrt_clamp({}({}, {}), {}, {})",
+                       rounding_function(rounding_for(r.rounding, r.lo)), acc, shift, lo, hi);
   return fmt::format("intrt_requantize({}, {}, {}, {}, {})", acc, shift, rounding_macro(r.rounding),
                      lo, hi);
 }
@@ -69,18 +66,24 @@ void Function::mask_constants(const std::vector<std::uint8_t>& mask) {
   text_.array("uint8_t", name_ + "_mask", {bits.begin(), bits.end()});
 }
 
-void Function::post_constants(const Post& post) {
+void Function::post_constants(const Post& post, const std::vector<Accumulator>& accumulators,
+                              std::vector<std::int64_t>* starts) {
   const Requantize* r = post.requantize();
   if (r != nullptr && r->shifts.size() > 1)
     text_.array("int8_t", name_ + "_shift", {r->shifts.begin(), r->shifts.end()});
-  if (const Scale* scale = post.scale()) scale_function(*scale);
+  if (const Scale* scale = post.scale()) {
+    const ScaleForm form = scale_form(*scale, accumulators, starts != nullptr);
+    for (std::size_t i = 0; i < form.offsets.size(); ++i) starts->at(i) += form.offsets[i];
+    scale_function(form);
+  }
   mask_constants(post.mask);
 }
 
 // INTRT_INLINE int32_t NAME_scale(int32_t acc, int32_t c): the code of an accumulator of channel c;
 // without c where all channels are alike.
-void Function::scale_function(const Scale& scale) {
-  const std::vector<ChannelScale> channels = distinct(scale);
+void Function::scale_function(const ScaleForm& form) {
+  const std::vector<ChannelScale>& channels = form.channels;
+  scale_by_channel_ = channels.size() > 1;
   const bool all_steps = std::all_of(channels.begin(), channels.end(), has_steps);
   const bool any_steps = std::any_of(channels.begin(), channels.end(), has_steps);
   const auto straight = std::find_if_not(channels.begin(), channels.end(), has_steps);
@@ -96,10 +99,21 @@ void Function::scale_function(const Scale& scale) {
     };
     const std::string multiplier = each("multiplier", &ChannelScale::multiplier),
                       addend = each("addend", &ChannelScale::addend),
-                      shift = each("shift", &ChannelScale::shift),
                       lo = each("lo", &ChannelScale::lo), hi = each("hi", &ChannelScale::hi);
-    scaled = fmt::format("intrt_scale(acc, {}, {}, {}, {}, {}, {})", multiplier, addend, shift,
-                         rounding_macro(scale.rounding), lo, hi);
+    const std::string_view rounding = rounding_macro(form.rounding);
+    switch (form.function) {
+      case ScaleForm::Function::kTop:
+        scaled = fmt::format("intrt_scale_top(acc, {}, {}, {}, {})", multiplier, addend, lo, hi);
+        break;
+      case ScaleForm::Function::kHigh:
+        scaled = fmt::format("intrt_scale_high(acc, {}, {}, {}, {}, {})", multiplier, addend,
+                             rounding, lo, hi);
+        break;
+      case ScaleForm::Function::kScale:
+        scaled = fmt::format("intrt_scale(acc, {}, {}, {}, {}, {}, {})", multiplier, addend,
+                             each("shift", &ChannelScale::shift), rounding, lo, hi);
+        break;
+    }
   }
   std::vector<std::int64_t> starts, thresholds, codes;
   for (const ChannelScale& c : channels) {
@@ -134,10 +148,9 @@ void Function::scale_function(const Scale& scale) {
   text_.line("}}");
 }
 
-bool Function::differs_by_channel(const Post& post) {
-  if (const Requantize* r = post.requantize()) return r->shifts.size() > 1;
-  if (const Scale* scale = post.scale()) return distinct(*scale).size() > 1;
-  return false;
+bool Function::differs_by_channel(const Post& post) const {
+  const Requantize* r = post.requantize();
+  return r != nullptr ? r->shifts.size() > 1 : scale_by_channel_;
 }
 
 std::string Function::unmasked_value(const Post& post, const std::string& acc,

@@ -29,8 +29,7 @@ class Sparse : public Sums {
     text_.array(weight_type_, name_ + "_weight", values);
     text_.array("uint8_t", name_ + "_nonzero", {sparse.nonzero.begin(), sparse.nonzero.end()});
     table("start", {sparse.starts.begin(), sparse.starts.end()});
-    bias_constants(kind.bias);
-    post_constants(kind.post);
+    post_and_bias_constants(kind);
     row_bytes_ = std::ssize(sparse.nonzero) / out_.shape.c;
   }
 

@@ -52,9 +52,9 @@ void Sums::weight_constants(const xt::xarray<std::int32_t>& weights,
   text_.array(weight_type_, name_ + "_weight", ordered);
 }
 
-void Sums::bias_constants(const std::vector<std::int64_t>& bias) {
-  has_bias_ = !bias.empty();
-  if (has_bias_) text_.array("int32_t", name_ + "_bias", bias);
+void Sums::bias_constants(const std::vector<std::int64_t>& starts) {
+  has_bias_ = std::ranges::any_of(starts, [](std::int64_t start) { return start != 0; });
+  if (has_bias_) text_.array("int32_t", name_ + "_bias", starts);
 }
 
 void Sums::start_at_zero(std::int64_t width) {

@@ -71,10 +71,17 @@ class Sums : public Function {
   void sum_constants(const Kind& kind, std::int64_t outputs_per_group) {
     wide_ = kind.wide;
     weight_constants(kind.weights, outputs_per_group);
-    bias_constants(kind.bias);
-    post_constants(kind.post);
+    post_and_bias_constants(kind);
   }
-  void bias_constants(const std::vector<std::int64_t>& bias);
+  template <typename Kind>
+  void post_and_bias_constants(const Kind& kind) {
+    std::vector<std::int64_t> starts = kind.bias;
+    starts.resize(static_cast<std::size_t>(out_.shape.c));
+    post_constants(kind.post, kind.accumulators, wide_ ? nullptr : &starts);
+    bias_constants(starts);
+  }
+  // Where accumulators begin, one for each output channel.
+  void bias_constants(const std::vector<std::int64_t>& starts);
   // acc0.. begin with the bias.
   void start_accumulators(std::int64_t width);
   // acc0.. += the products of `count` codes from p and `count` * width weights from w.

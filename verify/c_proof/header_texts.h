@@ -1,8 +1,10 @@
-// intrt/arith.h as generated C holds it.
+// Headers of intrt as generated C holds them.
 #pragma once
 
 namespace lockstep::c_proof {
 
 extern const char* const kArithmeticText;
+extern const char* const kDspText;
+extern const char* const kPackedText;
 
 }  // namespace lockstep::c_proof

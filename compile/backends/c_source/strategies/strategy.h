@@ -1,0 +1,52 @@
+// The ways to write an operator in C. Each is one file; strategy.cpp is the list of them, and
+// chooses one for each operator.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "compile/backends/c_source/functions/families.h"
+#include "compile/backends/c_source/target.h"
+#include "compile/ir/ir.h"
+
+namespace lockstep::backends {
+
+// Estimates; only scratch_bytes is exact.
+struct StrategyCost {
+  std::int64_t instructions = 0;  // of one run of the operator on the target
+  std::int64_t code_bytes = 0;    // of its instructions
+  std::int64_t constant_bytes = 0;
+  std::int64_t scratch_bytes = 0;  // of working memory in the arena, while it runs
+  std::int64_t flash_bytes() const { return code_bytes + constant_bytes; }
+};
+
+class Strategy {
+ public:
+  virtual ~Strategy() = default;
+  virtual std::string_view name() const = 0;
+  // The text of the micro-kernels that its code calls, or none.
+  virtual const char* micro_kernels() const { return nullptr; }
+  // Nothing where it cannot do this operator.
+  virtual std::optional<StrategyCost> cost(const ir::Program& program, const ir::Op& op,
+                                           const Target& target) const = 0;
+  virtual FunctionCalls emit(const FunctionPlace& place) const = 0;
+};
+
+struct StrategyChoice {
+  const Strategy* strategy = nullptr;
+  StrategyCost cost;
+};
+
+// For each operator of the program the one with the fewest instructions.
+std::vector<StrategyChoice> choose_strategies(const ir::Program& program, const Target& target);
+
+// ---- each in a file of its name ----
+const Strategy& loops_strategy();       // plain C, for every operator
+const Strategy& dsp_panel_strategy();   // convolutions: intrt/micro/dsp.h
+const Strategy& dsp_sparse_strategy();  // those with many weights of 0
+const Strategy& dsp_add_strategy();
+const Strategy& dsp_depthwise_strategy();  // those of three rows, each channel by itself
+
+}  // namespace lockstep::backends

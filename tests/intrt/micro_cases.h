@@ -1,0 +1,28 @@
+/* The micro-kernels of intrt/micro and the arithmetic that has a variant of its own on some cores,
+ * against plain formulas: the same C99 on this machine and on an emulated core. */
+#ifndef MICRO_CASES_H_
+#define MICRO_CASES_H_
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Memory for array `array` (0 .. 4) of a case, until it is asked for again. It begins at a multiple
+ * of 8 bytes where `bytes` is one. */
+void* micro_memory(int array, uint32_t bytes);
+/* Whether nothing was written outside of any of these arrays. */
+int micro_memory_intact(void);
+
+/* 0, or the line of micro_cases.c that failed first. */
+int micro_cases(void);
+
+/* Whether the functions are not the plain ones here. */
+int micro_has_dsp(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

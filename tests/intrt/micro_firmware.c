@@ -1,0 +1,65 @@
+/* The micro-kernels on an emulated core: runs micro_cases and gives its result to the emulator, as
+ * its exit code. Each array in turn ends where memory ends: the core faults at the next byte. */
+#include <string.h>
+
+#include "micro_cases.h"
+
+int harness_main(void);
+
+enum { kArrays = 5, kGuard = 64, kMostBytes = 4096 };
+#define UNTOUCHED 0xa5u
+
+/* In the middle of the RAM, far from data and stack; the protection unit forbids 64 KiB from there.
+ */
+#define END_OF_MEMORY 0x20200000u
+
+static void forbid_what_follows(void) {
+  volatile uint32_t* const control = (volatile uint32_t*)0xE000ED94u;
+  control[2] = END_OF_MEMORY | 1u << 4;  /* base of region 0 */
+  control[3] = 1u << 28 | 15u << 1 | 1u; /* no access, 2^16 bytes, on */
+  control[0] = 1u << 2 | 1u;             /* on; all else as without it */
+  __asm__ volatile("dsb\nisb" ::: "memory");
+}
+
+static struct {
+  _Alignas(8) uint8_t bytes[kMostBytes + 2 * kGuard];
+  uint8_t* data;
+  uint32_t size;
+} memory[kArrays];
+static int at_end;  // the array
+
+static uint8_t* before(int array) { return memory[array].data - kGuard; }
+
+void* micro_memory(int array, uint32_t bytes) {
+  if (bytes > kMostBytes) return 0;
+  memory[array].size = bytes;
+  memory[array].data =
+      array == at_end ? (uint8_t*)(END_OF_MEMORY - bytes) : memory[array].bytes + kGuard;
+  memset(before(array), UNTOUCHED, bytes + (array == at_end ? 1 : 2) * kGuard);
+  return memory[array].data;
+}
+
+int micro_memory_intact(void) {
+  for (int array = 0; array < kArrays; ++array)
+    for (uint32_t i = 0; memory[array].data != 0 && i < kGuard; ++i)
+      if (before(array)[i] != UNTOUCHED ||
+          (array != at_end && memory[array].data[memory[array].size + i] != UNTOUCHED))
+        return 0;
+  return 1;
+}
+
+/* 0; 5: a fault (the startup code's); 10 and more: 10 + half the line of micro_cases.c. */
+int harness_main(void) {
+  if (micro_has_dsp() != MICRO_HAS_DSP) return 1;
+  forbid_what_follows();
+  for (at_end = -1; at_end < kArrays; ++at_end) {
+    memset(memory, 0, sizeof memory);
+    const int failed = micro_cases();
+    if (failed != 0) return 10 + failed / 2;
+  }
+#ifdef MICRO_READS_BEHIND
+  return *(volatile uint8_t*)END_OF_MEMORY; /* must fault */
+#else
+  return 0;
+#endif
+}
