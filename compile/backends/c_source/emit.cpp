@@ -234,9 +234,9 @@ Network network(const Program& program, std::string_view prefix,
       for (const ValueId id : call.inputs) inputs += place(id) + ", ";
       std::string scratch;
       if (call.scratch_bytes > 0) {
-        const std::int64_t offset = scratch_offset(program, i, call.scratch_bytes);
-        result.arena_bytes = std::max(result.arena_bytes, offset + call.scratch_bytes);
-        scratch = fmt::format(", (void *)(base + {}u)", offset);
+        const Scratch place_of = scratch_for(program, i, call.scratch_bytes);
+        result.arena_bytes = std::max(result.arena_bytes, place_of.end);
+        scratch = fmt::format(", (void *)(base + {}u)", place_of.offset);
       }
       text.line("{}({}{}{});", call.function, inputs, place(op.output), scratch);
     }

@@ -6,10 +6,17 @@
 #include <vector>
 
 #include "compile/ir/buffers.h"
+#include "intrt/plan_format.h"
 
 namespace lockstep::backends {
+namespace {
 
-std::int64_t scratch_offset(const ir::Program& program, std::size_t op, std::int64_t bytes) {
+constexpr std::int64_t kAlignment = INTRT_ARENA_ALIGNMENT;
+
+}  // namespace
+
+Scratch scratch_for(const ir::Program& program, std::size_t op, std::int64_t wanted) {
+  const std::int64_t bytes = (wanted + kAlignment - 1) / kAlignment * kAlignment;
   const auto now = static_cast<std::int64_t>(op);
   std::vector<std::pair<std::int64_t, std::int64_t>> taken;  // begin, end
   for (const ir::Buffer& buffer : ir::buffers_of(program)) {
@@ -27,7 +34,8 @@ std::int64_t scratch_offset(const ir::Program& program, std::size_t op, std::int
     }
     free_from = std::max(free_from, end);
   }
-  return best >= 0 ? best : free_from;
+  const std::int64_t offset = best >= 0 ? best : free_from;
+  return {offset, offset + bytes};
 }
 
 }  // namespace lockstep::backends

@@ -8,8 +8,12 @@
 
 namespace lockstep::backends {
 
-// The offset of `bytes` bytes that belong to no value that is alive while operator `op` runs: in
-// the smallest gap that holds them, else behind all values. A multiple of the arena's alignment.
-std::int64_t scratch_offset(const ir::Program& program, std::size_t op, std::int64_t bytes);
+struct Scratch {
+  std::int64_t offset = 0, end = 0;  // multiples of the arena's alignment
+};
+
+// `bytes` bytes, or a few more, that belong to no value that is alive while operator `op` runs: in
+// the smallest gap that holds them, else behind all values.
+Scratch scratch_for(const ir::Program& program, std::size_t op, std::int64_t bytes);
 
 }  // namespace lockstep::backends
