@@ -124,6 +124,15 @@ TEST_CASE("packed convolutions of every shape compute the codes of the IR") {
        .outputs = 3,
        .kernel = {3, 3},
        .pad = {1, 1, 1, 1}},
+      // Windows that lie in the padding as a whole.
+      {.channels = 8, .height = 3, .width = 4, .outputs = 8, .kernel = {3, 3}, .pad = {4, 4, 4, 4}},
+      {.channels = 8,
+       .height = 3,
+       .width = 3,
+       .outputs = 8,
+       .kernel = {3, 2},
+       .stride = {2, 2},
+       .pad = {4, 3, 5, 3}},
       // Through the rows.
       {.channels = 2,
        .height = 9,
