@@ -1,19 +1,18 @@
 #include "compile/backends/c_source/strategies/packed_chunks.h"
 
-#include <limits>
+#include <cstdint>
 
 namespace lockstep::backends {
 namespace {
 
 constexpr std::int64_t kLongest = 255;  // pairs of taps
 
-}  // namespace
-
-bool PackedWeights::fits(const xt::xarray<std::int32_t>& weights) {
-  // Two products of -127 and -128 fit 16 bits, two of -128 and -128 do not.
-  return std::all_of(weights.begin(), weights.end(),
-                     [](std::int32_t w) { return w >= -127 && w <= 127; });
+bool fit_halves(const std::array<ir::Range, 4>& sums) {
+  return std::ranges::all_of(
+      sums, [](const ir::Range& sum) { return sum.lo >= INT16_MIN && sum.hi <= INT16_MAX; });
 }
+
+}  // namespace
 
 void PackedWeights::open_part() {
   firsts_.push_back(std::ssize(lengths_));
@@ -22,28 +21,24 @@ void PackedWeights::open_part() {
 }
 
 void PackedWeights::add_pair(const std::array<WeightAndCode, 8>& pair) {
-  std::array<ir::Range, 4> added{};
-  bool fits = lengths_.back() < kLongest;
+  std::array<ir::Range, 4> alone{}, together = sums_;
   for (std::size_t i = 0; i < pair.size(); ++i) {
     const auto& [weight, codes] = pair[i];
     weights_.push_back(weight);
-    ir::Range& sum = added[i % 4];
-    const std::int64_t a = weight * codes.lo, b = weight * codes.hi;
-    sum.lo += std::min<std::int64_t>({a, b, 0});
-    sum.hi += std::max<std::int64_t>({a, b, 0});
+    fits_ = fits_ && weight >= INT8_MIN && weight <= INT8_MAX;
+    const auto [least, most] = std::minmax({weight * codes.lo, weight * codes.hi});
+    for (ir::Range* sum : {&alone[i % 4], &together[i % 4]}) {
+      sum->lo += std::min<std::int64_t>(least, 0);
+      sum->hi += std::max<std::int64_t>(most, 0);
+    }
   }
-  for (std::size_t c = 0; c < 4; ++c)
-    fits = fits && sums_[c].lo + added[c].lo >= std::numeric_limits<std::int16_t>::min() &&
-           sums_[c].hi + added[c].hi <= std::numeric_limits<std::int16_t>::max();
-  if (!fits) {
+  fits_ = fits_ && fit_halves(alone);
+  if (lengths_.back() == kLongest || (lengths_.back() > 0 && !fit_halves(together))) {
     lengths_.push_back(0);
-    sums_ = {};
+    together = alone;
   }
   ++lengths_.back();
-  for (std::size_t c = 0; c < 4; ++c) {
-    sums_[c].lo += added[c].lo;
-    sums_[c].hi += added[c].hi;
-  }
+  sums_ = together;
 }
 
 std::vector<std::int64_t> PackedWeights::first_chunks() const {

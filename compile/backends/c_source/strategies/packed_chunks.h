@@ -6,7 +6,6 @@
 #include <array>
 #include <cstdint>
 #include <vector>
-#include <xtensor/xarray.hpp>
 
 #include "compile/ir/ir.h"
 
@@ -22,8 +21,6 @@ class PackedWeights {
   // Chunks do not cross multiples of `part` taps, which is even.
   PackedWeights(std::int64_t taps, std::int64_t part) : taps_(taps), part_(part) {}
 
-  static bool fits(const xt::xarray<std::int32_t>& weights);  // 8 bits: two taps fit any chunk
-
   // at(c, tap) of channels 0 .. channels - 1; what is missing has weights of 0.
   template <typename At>
   void add_block(std::int64_t channels, At&& at) {
@@ -37,6 +34,8 @@ class PackedWeights {
     }
   }
 
+  // Whether weights have 8 bits, and every two taps make a chunk.
+  bool fits() const { return fits_; }
   const std::vector<std::int64_t>& weights() const { return weights_; }
   const std::vector<std::int64_t>& lengths() const { return lengths_; }  // in pairs of taps
   // For each part of each block its first chunk, and at the end the number of chunks.
@@ -47,6 +46,7 @@ class PackedWeights {
   void add_pair(const std::array<WeightAndCode, 8>& pair);
 
   std::int64_t taps_, part_;
+  bool fits_ = true;
   std::vector<std::int64_t> weights_, lengths_, firsts_;
   std::array<ir::Range, 4> sums_{};  // of the last chunk, in every order
 };

@@ -17,6 +17,7 @@ using namespace ir;
 
 constexpr std::int64_t kUnit = 2;       // taps that a chunk is a multiple of
 constexpr std::int64_t kPositions = 4;  // of a panel
+constexpr std::int64_t kBytesPerTap = 8;
 
 std::int64_t rounded_up(std::int64_t x, std::int64_t unit) { return (x + unit - 1) / unit * unit; }
 
@@ -37,43 +38,58 @@ Form form_of(const PanelShape& shape) {
   return {false, by_row};
 }
 
+// The convolution as panels, the taps of its parts, and its weights in their order.
+struct PackedPlan {
+  PackedPlan(const Program& program, const Op& op, const Conv2d& conv)
+      : shape(program, op, conv),
+        form(form_of(shape)),
+        taps(rounded_up(shape.taps, kUnit)),
+        leaves_rows_out(!form.through_rows && shape.leaves_rows_out(kUnit)),
+        weights(shape.taps, leaves_rows_out ? shape.row_taps : taps) {
+    const std::vector<Range>& ranges = program.values.at(op.input()).ranges;
+    for (std::int64_t b = 0; b < shape.blocks(); ++b) {
+      const std::int64_t first = std::clamp<std::int64_t>(shape.outputs - 4, 0, 4 * b);
+      weights.add_block(
+          std::min<std::int64_t>(4, shape.outputs), [&](std::int64_t c, std::int64_t tap) {
+            return WeightAndCode{conv.weights.data()[(first + c) * shape.taps + tap],
+                                 ranges[static_cast<std::size_t>(tap % shape.inputs)]};
+          });
+    }
+  }
+
+  PanelShape shape;
+  Form form;
+  std::int64_t taps = 0;  // with a last one of zeros where their number is odd
+  bool leaves_rows_out = false;
+  PackedWeights weights;
+};
+
 class PackedConvolution : public Blocks {
  public:
   PackedConvolution(const FunctionPlace& place, const Conv2d& conv)
       : Blocks(place.text, place.program, place.op_index, place.prefix),
         conv_(conv),
-        shape_(place.program, op_, conv),
-        form_(form_of(shape_)),
-        taps_(rounded_up(shape_.taps, kUnit)),
-        leaves_rows_out_(!form_.through_rows && shape_.leaves_rows_out(kUnit)) {}
+        plan_(place.program, op_, conv) {}
 
   FunctionCall emit() {
     constants();
     text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, int32_t *panel) {{", name_,
                out_type());
-    if (form_.through_rows)
+    if (plan_.form.through_rows)
       through_rows();
     else
       row_by_row();
     text_.line("}}");
     FunctionCall result = call();
-    result.scratch_bytes = taps_ * 2 * std::int64_t{sizeof(std::int32_t)};
+    result.scratch_bytes = plan_.taps * kBytesPerTap;
     return result;
   }
 
  private:
   void constants() {
-    const std::vector<Range>& ranges = in().ranges;
-    PackedWeights packed(shape_.taps, leaves_rows_out_ ? shape_.row_taps : taps_);
-    for (std::int64_t b = 0; b < shape_.blocks(); ++b)
-      packed.add_block(
-          std::min<std::int64_t>(4, shape_.outputs), [&](std::int64_t c, std::int64_t tap) {
-            return WeightAndCode{conv_.weights.data()[(first_output(b) + c) * shape_.taps + tap],
-                                 ranges[static_cast<std::size_t>(tap % shape_.inputs)]};
-          });
-    text_.array("int8_t", name_ + "_weight", packed.weights());
-    text_.array("uint8_t", name_ + "_length", packed.lengths());
-    const std::vector<std::int64_t> chunks = packed.first_chunks();
+    text_.array("int8_t", name_ + "_weight", plan_.weights.weights());
+    text_.array("uint8_t", name_ + "_length", plan_.weights.lengths());
+    const std::vector<std::int64_t> chunks = plan_.weights.first_chunks();
     text_.array(narrowest_type(chunks), name_ + "_chunk", chunks);
     block_constants(conv_.post, conv_.bias, conv_.accumulators);
   }
@@ -170,7 +186,7 @@ class PackedConvolution : public Blocks {
     const Axis& rows = shape_.rows;
     const bool cut = rows.cut_before() || rows.cut_after();
     const std::string first = rows.first_tap("y"), end = rows.end_tap("y");
-    if (leaves_rows_out_ || !cut) {
+    if (plan_.leaves_rows_out || !cut) {
       text_.line("for (int32_t ky = {}; ky < {}; ++ky) {{", first, end);
       fill_row(times(first == "0" ? "ky" : fmt::format("ky - {}", first), shape_.row_taps));
       text_.line("}}");
@@ -186,32 +202,31 @@ class PackedConvolution : public Blocks {
     fill_rest();
   }
   void fill_rest() {
-    if (taps_ > shape_.taps) fill_zeros(fmt::format("{}", shape_.taps), taps_ - shape_.taps);
+    if (plan_.taps > shape_.taps)
+      fill_zeros(fmt::format("{}", shape_.taps), plan_.taps - shape_.taps);
   }
 
   void sum_blocks(const std::string& position) {
     const Axis& rows = shape_.rows;
     open_blocks();
     text_.line("int32_t sums[16];");
-    const std::string parts = leaves_rows_out_ ? times("b", rows.kernel) : "b";
-    const std::string first = leaves_rows_out_ ? rows.first_tap("y") : "0";
-    const std::string end = leaves_rows_out_ ? rows.end_tap("y") : "1";
+    const std::string parts = plan_.leaves_rows_out ? times("b", rows.kernel) : "b";
+    const std::string first = plan_.leaves_rows_out ? rows.first_tap("y") : "0";
+    const std::string end = plan_.leaves_rows_out ? rows.end_tap("y") : "1";
     text_.line("const int32_t chunk = {0}_chunk[{1}], chunks = {0}_chunk[{2}] - chunk;", name_,
                plus(parts, first), plus(parts, end));
-    text_.line(
-        "intrt_packed_dot_4x4(sums, {}, panel, {}, &{}_length[chunk], chunks);", start(),
-        address(name_ + "_weight", plus(times("b", 4 * taps_), times(first, 4 * shape_.row_taps))),
-        name_);
+    text_.line("intrt_packed_dot_4x4(sums, {}, panel, {}, &{}_length[chunk], chunks);", start(),
+               address(name_ + "_weight",
+                       plus(times("b", 4 * plan_.taps), times(first, 4 * shape_.row_taps))),
+               name_);
     text_.line("const int32_t element = {};", plus(times(position, outputs()), "o"));
     store_positions(conv_.post, kPositions, outputs());
     close_blocks();
   }
 
   const Conv2d& conv_;
-  const PanelShape shape_;
-  const Form form_;
-  const std::int64_t taps_;  // with a last one of zeros where their number is odd
-  const bool leaves_rows_out_;
+  const PackedPlan plan_;
+  const PanelShape& shape_ = plan_.shape;
 };
 
 class PackedPanelStrategy : public Strategy {
@@ -225,16 +240,18 @@ class PackedPanelStrategy : public Strategy {
     if (target.kernels != MicroKernels::kPacked || conv == nullptr ||
         !fits_panels(program, op, *conv))
       return std::nullopt;
-    const PanelShape shape(program, op, *conv);
-    if (shape.positions() < kPositions || !PackedWeights::fits(conv->weights)) return std::nullopt;
-    const Form form = form_of(shape);
+    const PackedPlan plan(program, op, *conv);
+    const PanelShape& shape = plan.shape;
+    if (shape.positions() < kPositions || !plan.weights.fits()) return std::nullopt;
     const std::int64_t fill =
-        form.through_rows ? shape.taps * 24 + shape.rows.kernel * 80 : shape.taps * 10;
+        plan.form.through_rows ? shape.taps * 24 + shape.rows.kernel * 80 : shape.taps * 10;
+    const std::int64_t chunks = std::ssize(plan.weights.lengths());
     StrategyCost cost;
-    cost.instructions = form.panels * (fill + shape.blocks() * (shape.taps * 18 + 250));
-    cost.constant_bytes = shape.blocks() * (shape.taps * 9 / 2 + 48);
-    cost.code_bytes = 1200;
-    cost.scratch_bytes = rounded_up(shape.taps, kUnit) * 8;
+    cost.instructions =
+        plan.form.panels * (fill + shape.blocks() * (plan.taps * 14 + 200) + chunks * 50);
+    cost.constant_bytes = shape.blocks() * (plan.taps * 4 + 48) + chunks;
+    cost.code_bytes = 600;
+    cost.scratch_bytes = plan.taps * kBytesPerTap;
     return cost;
   }
 

@@ -212,21 +212,21 @@ static __attribute__((naked, noinline, unused)) void intrt_packed_dot_4x4(
 /* r0 panel, r1 weights, r2 pairs of taps left, r3 weight, r4 .. r11 sums of the chunk, r12 and lr
  * the panel's words. MLA is preferred to SMLAL, which would need no chunks but takes 4 to 7 cycles
  * on Cortex-M3, MLA 2. */
+/* clang-format off */
 #define INTRT_PACKED_CHANNEL(a, b) \
-  "ldrsb r3, [r1], #1\n"           \
-  "mla " a ", r12, r3, " a         \
-  "\n"                             \
+  "ldrsb r3, [r1], #1\n" \
+  "mla " a ", r12, r3, " a "\n" \
   "mla " b ", lr, r3, " b "\n"
-#define INTRT_PACKED_TAP                                                                       \
-  "ldrd r12, lr, [r0], #8\n" INTRT_PACKED_CHANNEL("r4", "r5") INTRT_PACKED_CHANNEL("r6", "r7") \
-      INTRT_PACKED_CHANNEL("r8", "r9") INTRT_PACKED_CHANNEL("r10", "r11")
+#define INTRT_PACKED_TAP \
+  "ldrd r12, lr, [r0], #8\n" \
+  INTRT_PACKED_CHANNEL("r4", "r5") \
+  INTRT_PACKED_CHANNEL("r6", "r7") \
+  INTRT_PACKED_CHANNEL("r8", "r9") \
+  INTRT_PACKED_CHANNEL("r10", "r11")
 #define INTRT_PACKED_ADD(a, at) \
-  "ldrd r2, r3, [lr, #" at      \
-  "]\n"                         \
-  "add r2, r2, " a              \
-  "\n"                          \
-  "add r3, r3, " a              \
-  ", asr #16\n"                 \
+  "ldrd r2, r3, [lr, #" at "]\n" \
+  "add r2, r2, " a "\n" \
+  "add r3, r3, " a ", asr #16\n" \
   "strd r2, r3, [lr, #" at "]\n"
 INTRT_PACKED_ASSEMBLY {
   __asm__(
@@ -247,12 +247,20 @@ INTRT_PACKED_ASSEMBLY {
       "mov r9, r4\n"
       "mov r10, r4\n"
       "mov r11, r4\n"
-      "2:\n" INTRT_PACKED_TAP INTRT_PACKED_TAP
+      "2:\n"
+      INTRT_PACKED_TAP
+      INTRT_PACKED_TAP
       "subs r2, r2, #1\n"
       "bne 2b\n"
-      "ldr lr, [sp]\n" INTRT_PACKED_ADD("r4", "0") INTRT_PACKED_ADD("r5", "8")
-      INTRT_PACKED_ADD("r6", "16") INTRT_PACKED_ADD("r7", "24") INTRT_PACKED_ADD("r8", "32")
-      INTRT_PACKED_ADD("r9", "40") INTRT_PACKED_ADD("r10", "48") INTRT_PACKED_ADD("r11", "56")
+      "ldr lr, [sp]\n"
+      INTRT_PACKED_ADD("r4", "0")
+      INTRT_PACKED_ADD("r5", "8")
+      INTRT_PACKED_ADD("r6", "16")
+      INTRT_PACKED_ADD("r7", "24")
+      INTRT_PACKED_ADD("r8", "32")
+      INTRT_PACKED_ADD("r9", "40")
+      INTRT_PACKED_ADD("r10", "48")
+      INTRT_PACKED_ADD("r11", "56")
       "ldr r2, [sp, #4]\n"
       "ldr r3, [sp, #48]\n"
       "cmp r2, r3\n"
@@ -260,6 +268,7 @@ INTRT_PACKED_ASSEMBLY {
       "add sp, sp, #8\n"
       "pop {r4, r5, r6, r7, r8, r9, r10, r11, r12, pc}\n");
 }
+/* clang-format on */
 #undef INTRT_PACKED_CHANNEL
 #undef INTRT_PACKED_TAP
 #undef INTRT_PACKED_ADD
@@ -267,35 +276,32 @@ INTRT_PACKED_ASSEMBLY {
 /* Two channels at a time: r0 and r1 their weights at the end of the chunk, r2 where in them, r3
  * panel, r4 and r5 its words, r6 weight, r7 product, r8 .. r11 sums of the chunk, r12 lengths, lr
  * sums. */
-#define INTRT_PACKED_TAP  \
+/* clang-format off */
+#define INTRT_PACKED_TAP \
   "ldmia r3!, {r4, r5}\n" \
-  "ldrsb r6, [r0, r2]\n"  \
-  "movs r7, r6\n"         \
-  "muls r7, r4, r7\n"     \
-  "add r8, r8, r7\n"      \
-  "muls r6, r5, r6\n"     \
-  "add r9, r9, r6\n"      \
-  "ldrsb r6, [r1, r2]\n"  \
-  "muls r4, r6, r4\n"     \
-  "add r10, r10, r4\n"    \
-  "muls r5, r6, r5\n"     \
-  "add r11, r11, r5\n"    \
+  "ldrsb r6, [r0, r2]\n" \
+  "movs r7, r6\n" \
+  "muls r7, r4, r7\n" \
+  "add r8, r8, r7\n" \
+  "muls r6, r5, r6\n" \
+  "add r9, r9, r6\n" \
+  "ldrsb r6, [r1, r2]\n" \
+  "muls r4, r6, r4\n" \
+  "add r10, r10, r4\n" \
+  "muls r5, r6, r5\n" \
+  "add r11, r11, r5\n" \
   "adds r2, r2, #4\n"
-#define INTRT_PACKED_ADD(a, b)    \
+#define INTRT_PACKED_ADD(a, b) \
   "ldmia r2!, {r4, r5, r6, r7}\n" \
-  "add r4, r4, " a                \
-  "\n"                            \
-  "mov r1, " a                    \
-  "\n"                            \
-  "asrs r1, r1, #16\n"            \
-  "adds r5, r5, r1\n"             \
-  "add r6, r6, " b                \
-  "\n"                            \
-  "mov r1, " b                    \
-  "\n"                            \
-  "asrs r1, r1, #16\n"            \
-  "adds r7, r7, r1\n"             \
-  "subs r2, r2, #16\n"            \
+  "add r4, r4, " a "\n" \
+  "mov r1, " a "\n" \
+  "asrs r1, r1, #16\n" \
+  "adds r5, r5, r1\n" \
+  "add r6, r6, " b "\n" \
+  "mov r1, " b "\n" \
+  "asrs r1, r1, #16\n" \
+  "adds r7, r7, r1\n" \
+  "subs r2, r2, #16\n" \
   "stmia r2!, {r4, r5, r6, r7}\n"
 INTRT_PACKED_ASSEMBLY {
   __asm__(
@@ -330,9 +336,13 @@ INTRT_PACKED_ASSEMBLY {
       "adds r0, r0, r2\n"
       "adds r1, r0, #1\n"
       "rsbs r2, r2, #0\n"
-      "2:\n" INTRT_PACKED_TAP INTRT_PACKED_TAP
+      "2:\n"
+      INTRT_PACKED_TAP
+      INTRT_PACKED_TAP
       "bne 2b\n"
-      "mov r2, lr\n" INTRT_PACKED_ADD("r8", "r9") INTRT_PACKED_ADD("r10", "r11")
+      "mov r2, lr\n"
+      INTRT_PACKED_ADD("r8", "r9")
+      INTRT_PACKED_ADD("r10", "r11")
       "mov r4, r12\n"
       "ldr r5, [sp, #52]\n"
       "cmp r4, r5\n"
@@ -354,6 +364,7 @@ INTRT_PACKED_ASSEMBLY {
       "mov r11, r7\n"
       "pop {r4, r5, r6, r7, pc}\n");
 }
+/* clang-format on */
 #undef INTRT_PACKED_TAP
 #undef INTRT_PACKED_ADD
 #else
