@@ -468,6 +468,7 @@ int micro_cases(void) {
   if (failed == 0) failed = strip_cases();
   if (failed == 0) failed = add_cases();
   if (failed == 0) failed = arithmetic_cases();
+  if (failed == 0) failed = micro_mve_cases();
   return failed;
 }
 

@@ -15,11 +15,13 @@ void* micro_memory(int array, uint32_t bytes);
 /* Whether nothing was written outside of any of these arrays. */
 int micro_memory_intact(void);
 
-/* 0, or the line of micro_cases.c that failed first. */
+/* 0, or the line of micro_cases.c that failed first, or of micro_mve_cases.c, which it runs, too. */
 int micro_cases(void);
+int micro_mve_cases(void);
 
 /* Whether the functions are not the plain ones here. */
 int micro_has_dsp(void);
+int micro_has_mve(void);
 
 #ifdef __cplusplus
 }

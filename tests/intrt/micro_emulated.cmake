@@ -8,11 +8,15 @@ if(BOARD STREQUAL "virt")
   set(startup startup_riscv.c)
   set(emulator qemu-system-riscv32 -cpu rv32 -bios none)
   set(map VECTORS_AT=0x80000000 CODE_AT=0x80000400)
-else()  # Arm's MPS2 boards
+else()  # Arm's MPS2 and MPS3 boards
   set(compiler arm-none-eabi-gcc -mthumb)
   set(startup startup_arm.c)
   set(emulator qemu-system-arm)
-  set(map VECTORS_AT=0 CODE_AT=0x400)
+  if(BOARD STREQUAL "mps3-an547")
+    set(map VECTORS_AT=0x10000000 CODE_AT=0x70000000)
+  else()
+    set(map VECTORS_AT=0 CODE_AT=0x400)
+  endif()
 endif()
 list(APPEND map CODE_BYTES=0x3ffc00 RAM_AT=${RAM} RAM_BYTES=0x1000000)
 list(TRANSFORM map PREPEND "-Wl,--defsym=")
@@ -23,7 +27,7 @@ set(tests ${ROOT}/tests/intrt)
 execute_process(
   COMMAND ${compiler} -std=c11 ${flags} -ffreestanding -nostdlib -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror
           -isystem ${harness}/freestanding -I${harness} -I${tests} -I${ROOT}/intrt/include -T ${harness}/bare.ld
-          ${map} ${harness}/${startup} ${harness}/bare.c ${tests}/micro_firmware.c ${tests}/micro_cases.c -lgcc -o ${OUT}/cases.elf
+          ${map} ${harness}/${startup} ${harness}/bare.c ${tests}/micro_firmware.c ${tests}/micro_cases.c ${tests}/micro_mve_cases.c -lgcc -o ${OUT}/cases.elf
   RESULT_VARIABLE failed)
 if(failed)
   message(FATAL_ERROR "the cases do not compile: ${failed}")

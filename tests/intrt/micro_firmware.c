@@ -9,7 +9,27 @@ int harness_main(void);
 enum { kArrays = 5, kGuard = 64, kMostBytes = 4096 };
 #define UNTOUCHED 0xa5u
 
-#if defined(__arm__)
+#ifndef MICRO_HAS_MVE
+#define MICRO_HAS_MVE 0
+#endif
+
+#if defined(__arm__) && __ARM_ARCH >= 8
+/* MICRO_END_OF_MEMORY is in the middle of the RAM, far from data and stack; the protection unit
+ * allows all memory but 64 KiB from there. */
+static void forbid_what_follows(void) {
+  volatile uint32_t* const control = (volatile uint32_t*)0xE000ED94u;
+  *(volatile uint32_t*)0xE000EDC0u = 0xffu; /* attribute 0: normal memory */
+  control[1] = 0;                           /* region 0: to be read and written */
+  control[2] = 1u << 1;
+  control[3] = (MICRO_END_OF_MEMORY - 32u) | 1u;
+  control[1] = 1; /* region 1 */
+  control[2] = (MICRO_END_OF_MEMORY + 0x10000u) | 1u << 1;
+  control[3] = 0xffffffe1u;
+  control[0] = 1u; /* on, for all code */
+  __asm__ volatile("dsb\nisb" ::: "memory");
+}
+enum { kTurns = kArrays };
+#elif defined(__arm__)
 /* MICRO_END_OF_MEMORY is in the middle of the RAM, far from data and stack; the protection unit
  * forbids 64 KiB from there. */
 static void forbid_what_follows(void) {
@@ -55,7 +75,7 @@ int micro_memory_intact(void) {
 
 /* 0; 5: a fault (the startup code's); 10 and more: 10 + half the line of micro_cases.c. */
 int harness_main(void) {
-  if (micro_has_dsp() != MICRO_HAS_DSP) return 1;
+  if (micro_has_dsp() != MICRO_HAS_DSP || micro_has_mve() != MICRO_HAS_MVE) return 1;
   forbid_what_follows();
   for (at_end = -1; at_end < kTurns; ++at_end) {
     memset(memory, 0, sizeof memory);

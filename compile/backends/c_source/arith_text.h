@@ -7,5 +7,6 @@ namespace lockstep::backends {
 extern const char* const kArithText;
 extern const char* const kDspText;     // intrt/micro/dsp.h
 extern const char* const kPackedText;  // intrt/micro/packed.h
+extern const char* const kMveText;     // intrt/micro/mve.h
 
 }  // namespace lockstep::backends

@@ -14,7 +14,8 @@ constexpr Target kTargets[] = {
     {"generic", MicroKernels::kNone},     {"cortex-m0", MicroKernels::kPacked},
     {"cortex-m3", MicroKernels::kPacked}, {"cortex-m4", MicroKernels::kDsp},
     {"cortex-m7", MicroKernels::kDsp},    {"cortex-m33", MicroKernels::kDsp},
-    {"rv32imc", MicroKernels::kPacked},   {"aarch64", MicroKernels::kNone}};
+    {"cortex-m55", MicroKernels::kMve},   {"rv32imc", MicroKernels::kPacked},
+    {"aarch64", MicroKernels::kNone}};
 
 }  // namespace
 

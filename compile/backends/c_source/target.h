@@ -12,7 +12,8 @@ namespace lockstep::backends {
 enum class MicroKernels : std::uint8_t {
   kNone,    // plain C alone
   kPacked,  // two products with one multiplication: cores without instructions for several products
-  kDsp      // SMLAD: two products of 16-bit numbers
+  kDsp,     // SMLAD: two products of 16-bit numbers
+  kMve      // VMLADAVA: sixteen products of 8-bit numbers, and vectors for all else
 };
 
 struct Target {

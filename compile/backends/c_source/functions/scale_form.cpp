@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <optional>
 
 #include "intrt/arith.h"
 
@@ -60,15 +59,12 @@ std::optional<ChannelScale> high_form(ChannelScale c) {
   return c;
 }
 
-struct Top {
-  ChannelScale scale;
-  std::int64_t offset = 0;
-};
+}  // namespace
 
 // With an odd m there is an offset o with o * m = a (mod 2^s). So
 //   (x * m + a) >> s = ((x + o) * m - (o * m - a)) >> s = ((x + o) * m >> s) - (o * m - a) / 2^s.
-std::optional<Top> top_form(ChannelScale c, const Accumulator& accumulator) {
-  if (c.has_steps()) return Top{c, 0};
+std::optional<TopScale> top_form(ChannelScale c, const Accumulator& accumulator) {
+  if (c.has_steps()) return TopScale{c, 0};
   if (c.multiplier == 0) return std::nullopt;
   // What lies below the lowest bit of the multiplier has no effect on the quotient.
   const int zeros = std::min(std::countr_zero(static_cast<std::uint32_t>(c.multiplier)), c.shift);
@@ -90,10 +86,8 @@ std::optional<Top> top_form(ChannelScale c, const Accumulator& accumulator) {
   c.multiplier = static_cast<std::int32_t>(multiplier);
   c.addend = -quotient;
   c.shift = kWord;
-  return Top{c, offset};
+  return TopScale{c, offset};
 }
-
-}  // namespace
 
 ScaleForm scale_form(const Scale& given, const std::vector<Accumulator>& accumulators,
                      bool may_offset) {
@@ -104,7 +98,7 @@ ScaleForm scale_form(const Scale& given, const std::vector<Accumulator>& accumul
   if (may_offset && scale.rounding == Rounding::kFloor &&
       accumulators.size() == scale.channels.size()) {
     for (std::size_t i = 0; i < scale.channels.size(); ++i) {
-      const std::optional<Top> top = top_form(scale.channels[i], accumulators[i]);
+      const std::optional<TopScale> top = top_form(scale.channels[i], accumulators[i]);
       if (!top) break;
       form.channels.push_back(top->scale);
       form.offsets.push_back(top->offset);

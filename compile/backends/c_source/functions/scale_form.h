@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "compile/ir/ir.h"
@@ -26,5 +27,14 @@ struct ScaleForm {
 // fit 32 bits in any order.
 ScaleForm scale_form(const ir::Scale& scale, const std::vector<ir::Accumulator>& accumulators,
                      bool may_offset);
+
+// floor((x * multiplier + addend) / 2^shift) as floor((x + offset) * scale.multiplier / 2^32) +
+// scale.addend, for every sum of `accumulator`. The clamps stay; with steps the offset is 0 and the
+// rest has no meaning. Nothing where a number would not fit.
+struct TopScale {
+  ir::ChannelScale scale;
+  std::int64_t offset = 0;
+};
+std::optional<TopScale> top_form(ir::ChannelScale c, const ir::Accumulator& accumulator);
 
 }  // namespace lockstep::backends

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compile/backends/c_source/functions/function.h"
@@ -31,27 +32,37 @@ class Blocks : public Function {
   // The start of channel c of the block, read from the C variable `table`, which points to what
   // start("0", "0") does.
   std::string start_number(const std::string& b, const std::string& o, std::int64_t c) const {
-    return fmt::format("table[{}]", plus(in_one_table_ ? times(b, kRow) : o, c));
+    return fmt::format("table[{}]", plus(in_one_table_ ? times(b, row_) : o, c));
   }
   // Stores sums[2 * c + p] for each channel c of the block at out[element + p * step + c];
   // `element` is that of channel `o`.
   void store_sums(const ir::Post& post, std::int64_t step, const std::string& b = "b",
                   const std::string& o = "o", const std::string& element = "element");
+  // The same for block b and its C variables, with any C expression as the step.
+  void store_sums(const ir::Post& post, const std::string& step);
   // Stores sums[positions * c + p] of block b at out[element + p * step + c], in a loop over its
   // channels c.
   void store_positions(const ir::Post& post, std::int64_t positions, std::int64_t step);
 
- private:
-  // Numbers of a row of the one table: 4 starts, 4 multipliers with their addends.
-  static constexpr std::int64_t kRow = 12;
+  // Sums lie position by position, sums[4 * p + c], and vectors take four at a time:
+  // intrt/micro/mve.h.
+  bool by_position_ = false;
 
+ private:
+  bool vector_constants(const ir::Post& post, const std::vector<std::int64_t>& starts,
+                        const std::vector<ir::Accumulator>& accumulators);
+  void store_sum(const ir::Post& post, std::int64_t c, std::int64_t p, const std::string& b,
+                 const std::string& o, const std::string& at);
+  void store_vectors(const std::string& step, const std::string& b, const std::string& element);
   // `multiplier` and `addend`: where in the table they are.
   std::string value(const ir::Post& post, const std::string& multiplier, const std::string& addend,
                     const std::string& channel, const std::string& sum,
                     const std::string& element) const;
 
   std::string table_;
-  bool in_one_table_ = false;  // starts, multipliers and addends, block by block
+  bool in_one_table_ = false;      // starts, multipliers and addends, block by block
+  std::int64_t row_ = 12;          // numbers of a block in that table
+  std::string_view vector_store_;  // the micro-kernel that stores the sums, or none
   std::int32_t lo_ = 0, hi_ = 0;
 };
 

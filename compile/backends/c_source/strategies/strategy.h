@@ -58,7 +58,11 @@ const Strategy& dsp_panel_strategy();    // convolutions: intrt/micro/dsp.h
 const Strategy& dsp_compact_strategy();  // the same with half the bytes of weights
 const Strategy& dsp_sparse_strategy();   // those with many weights of 0
 const Strategy& dsp_add_strategy();
-const Strategy& packed_panel_strategy();   // convolutions: intrt/micro/packed.h
-const Strategy& dsp_depthwise_strategy();  // those of three rows, each channel by itself
+const Strategy& packed_panel_strategy();     // convolutions: intrt/micro/packed.h
+const Strategy& dsp_depthwise_strategy();    // those of three rows, each channel by itself
+const Strategy& mve_add_strategy();          // sums of two tensors: intrt/micro/mve.h
+const Strategy& mve_convolution_strategy();  // convolutions in place
+const Strategy& mve_depthwise_strategy();    // those that keep channels apart
+const Strategy& mve_panel_strategy();        // convolutions by panels
 
 }  // namespace lockstep::backends
