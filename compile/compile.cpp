@@ -83,18 +83,32 @@ std::vector<std::string> pass_names() { return passes::pipeline_names(); }
 
 std::vector<std::string> c_targets() { return backends::target_names(); }
 
-std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options) {
+CSources emit_c_sources(const Compiled& compiled, const CSourceOptions& options) {
   backends::CFacts facts;
   for (const OperatorReport& report : compiled.operators) {
     facts.macs += report.macs;
     facts.nonzero_macs += report.nonzero_macs;
     facts.weight_bytes += report.weight_bytes;
   }
-  std::vector<CSourceFile> files;
-  for (auto& [name, text] :
-       backends::emit_c_source(compiled.program, facts, options.prefix, options.target))
-    files.push_back({name, text});
-  return files;
+  backends::CNetwork made =
+      backends::emit_c_source(compiled.program, facts, options.prefix, options.target,
+                              {options.flash_budget, options.ram_budget});
+  CSources result{.files = {}, .operators = {}, .arena_bytes = made.arena_bytes};
+  for (auto& [name, text] : made.files) result.files.push_back({name, std::move(text)});
+  const auto cost = [](const std::string& strategy, const backends::StrategyCost& c) {
+    return CStrategyCost{strategy, c.instructions, c.code_bytes, c.constant_bytes, c.scratch_bytes};
+  };
+  for (const backends::CStrategy& row : made.operators) {
+    CStrategyReport report{row.node, row.op, cost(row.strategy, row.cost), {}};
+    for (const auto& [strategy, c] : row.alternatives)
+      report.alternatives.push_back(cost(strategy, c));
+    result.operators.push_back(std::move(report));
+  }
+  return result;
+}
+
+std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options) {
+  return emit_c_sources(compiled, options).files;
 }
 
 }  // namespace lockstep

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,15 +65,36 @@ std::vector<std::string> pass_names();
 struct CSourceOptions {
   std::string prefix = "net";      // of file names and symbols; a C identifier
   std::string target = "generic";  // the core that the C is written for: c_targets()
+  // At most so many bytes of code and constants, estimated, and of the arena, exactly.
+  std::optional<std::int64_t> flash_budget = {}, ram_budget = {};
 };
 struct CSourceFile {
   std::string name;  // "net.c", "net.h", "net_selftest.c"
   std::string text;
 };
+// How one operator is written in C. Of the numbers only scratch_bytes is exact.
+struct CStrategyCost {
+  std::string strategy;
+  std::int64_t instructions = 0;  // of one run on the target
+  std::int64_t code_bytes = 0, constant_bytes = 0, scratch_bytes = 0;
+};
+struct CStrategyReport {
+  std::string node, op;
+  CStrategyCost taken;
+  std::vector<CStrategyCost> alternatives;  // all there are, the taken one included
+};
+struct CSources {
+  std::vector<CSourceFile> files;
+  std::vector<CStrategyReport> operators;  // in order
+  std::int64_t arena_bytes = 0;            // of the C: with the working memory of operators
+};
 // The names of the cores that C can be written for.
 std::vector<std::string> c_targets();
 // Self-contained C99 with a known-answer test; see docs/generated-c.md. It computes the same bits
-// on any core, whatever the target. InputError where the prefix or the target is none.
+// on any core, whatever the target. InputError where the prefix or the target is none, or nothing
+// fits the budgets.
+CSources emit_c_sources(const Compiled& compiled, const CSourceOptions& options);
+// Its files alone.
 std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options);
 
 }  // namespace lockstep

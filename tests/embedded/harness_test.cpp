@@ -1,10 +1,13 @@
 // The harness on every emulated core: its counter and its measure of the stack are exact, and C
 // that faults, hangs, overruns or does not fit never passes.
 #include <doctest/doctest.h>
+#include <elf.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 
 #include "tests/support/input_error.h"
 #include "tests/verify/emitted.h"
@@ -34,13 +37,22 @@ class OnCore {
     return verify::run_c(target_, program_, emitted_.net.graph, emitted_.table(),
                          emitted_.net.batch, emitted_.net.samples);
   }
-  // Of a build that is counted.
-  verify::EmulatedCost cost() const {
-    const verify::CRun ran = run();
-    REQUIRE_MESSAGE(ran.failure.empty(), target_.name, ": ", ran.failure);
-    REQUIRE_MESSAGE(!ran.difference, target_.name, ": ", ran.difference->text);
-    REQUIRE(ran.cost.has_value());
-    return *ran.cost;
+  // What the build that a device would run takes for one sample.
+  struct Cost {
+    verify::ExecutionCounts counts;
+    std::uint32_t stack_bytes = 0;
+  };
+  Cost cost() const {
+    verify::CBuild build(target_, program_, verify::CBuildKind::kDeployed);
+    const verify::CBuild::Output output =
+        build.run(verify::harness_input(emitted_.net.graph, emitted_.net.batch, 1),
+                  verify::kOutputSlackBytes);
+    REQUIRE_MESSAGE(output.failure.empty(), target_.name, ": ", output.failure);
+    const verify::HarnessOutput parsed = verify::parse_harness_output(output.bytes, 1, false);
+    REQUIRE_MESSAGE(parsed.seen.has_value(), target_.name, ": ", parsed.failure);
+    const auto counts = build.counts(1);
+    REQUIRE(counts.has_value());
+    return {counts->front(), parsed.stack_bytes};
   }
 
  private:
@@ -217,6 +229,43 @@ TEST_CASE("C that faults, overruns, hangs, stops early or does not fit fails on 
         core, "extern const char large[];\nconst char large[1 << 28] = {1};\n", "(void)large[0];");
     CHECK_MESSAGE(contains(large, "net.c does not link with the harness"), large);
   }
+}
+
+TEST_CASE("sizes are those of an object file's sections, and of nothing else") {
+  // A header and three sections: code, constants, and one that is not loaded.
+  const auto object = [](std::uint16_t type, std::uint16_t sections) {
+    struct {
+      Elf32_Ehdr header;
+      Elf32_Shdr sections[3];
+    } file{};
+    std::memcpy(file.header.e_ident, ELFMAG, SELFMAG);
+    file.header.e_ident[EI_CLASS] = ELFCLASS32;
+    file.header.e_ident[EI_DATA] = ELFDATA2LSB;
+    file.header.e_type = type;
+    file.header.e_shoff = offsetof(decltype(file), sections);
+    file.header.e_shentsize = sizeof(Elf32_Shdr);
+    file.header.e_shnum = sections;
+    file.sections[0].sh_flags = SHF_ALLOC | SHF_EXECINSTR;
+    file.sections[0].sh_size = 100;
+    file.sections[1].sh_flags = SHF_ALLOC;
+    file.sections[1].sh_size = 20;
+    file.sections[2].sh_size = 3000;
+    std::vector<std::byte> bytes(sizeof file);
+    std::memcpy(bytes.data(), &file, sizeof file);
+    return bytes;
+  };
+  const auto sizes = verify::object_sizes(object(ET_REL, 3));
+  REQUIRE(sizes.has_value());
+  CHECK(sizes->code_bytes == 100);
+  CHECK(sizes->constant_bytes == 20);
+  CHECK(!verify::object_sizes(object(ET_EXEC, 3)));
+  CHECK(!verify::object_sizes(object(ET_REL, 0)));
+  CHECK(!verify::object_sizes(object(ET_REL, 4)));  // beyond the end
+  CHECK(!verify::object_sizes({}));
+  std::vector<std::byte> bytes = object(ET_REL, 3);
+  CHECK(!verify::object_sizes(std::span(bytes).first(bytes.size() - 1)));
+  bytes[EI_DATA] = std::byte{ELFDATA2MSB};
+  CHECK(!verify::object_sizes(bytes));
 }
 
 TEST_CASE("a missing compiler, emulator or counter is named, with what to install") {

@@ -168,6 +168,81 @@ TEST_CASE("an operator that the checker does not know has no meaning") {
   CHECK(unjudged(sum.model, sum.plan) == "last: operators");
 }
 
+TEST_CASE("weights that leave 62 bits on one grid are not judged, nor all of the wrong sign") {
+  // The second weight meets a masked element.
+  const auto verdict_of = [](Int code, int decimal, Int sign) {
+    Sum sum(2, code, false);
+    sum.model.nodes[0].inputs = {1};
+    sum.model.nodes[0].weights = {{1, 2}, {code, 1}, {{0, decimal}, 1}};
+    checker::Node mask = node_of("masked", "prune", {0});
+    mask.mask = checker::Mask{{2}, {1, 0}, true};
+    sum.model.nodes.insert(sum.model.nodes.begin(), mask);
+    sum.model.outputs = {2};
+    sum.plan.tensors.push_back(tensor("masked", 2, 8, 32, 0));
+    sum.plan.arena_bytes = 64;
+    sum.plan.ops.insert(sum.plan.ops.begin(),
+                        op_of(checker::OpCode::kRequantize, "masked", {0}, 2));
+    sum.plan.ops[0].post.keep = {1, 0};
+    sum.plan.ops[1].inputs = {2};
+    sum.plan.ops[1].weights = {sign * code, 0};
+    return unjudged(sum.model, sum.plan);
+  };
+  CHECK(verdict_of(4, 60, 1) == "proved");
+  CHECK(verdict_of(5, 60, 1) == "fc: grid");
+  CHECK(verdict_of(1, 61, 1) == "fc: grid");
+  CHECK(verdict_of(4, 60, -1).find("wrong sign") != std::string::npos);
+}
+
+TEST_CASE("what is added behind the codes of an output is the bias of the graph") {
+  const auto verdict_of = [](std::vector<float> bias, std::vector<float> offsets) {
+    Sum sum(2, 1, false);
+    if (!bias.empty()) sum.model.nodes[0].bias = checker::Bias{{}, {}, std::move(bias)};
+    sum.plan.tensors.back().offsets = std::move(offsets);
+    return broken(sum.model, sum.plan);
+  };
+  CHECK(verdict_of({}, {}).empty());
+  CHECK(verdict_of({0.5F}, {0.5F}).empty());
+  CHECK(verdict_of({0.5F}, {0.25F}) == "weights");
+  CHECK(verdict_of({}, {0.25F}) == "weights");
+  CHECK(verdict_of({0.5F}, {}) == "grid");
+}
+
+TEST_CASE("a vector that a tensor holds in rows is whole") {
+  checker::Model model;
+  model.name = "rows";
+  model.inputs = {{"x", {3}, 8, 0, std::nullopt}};
+  model.nodes = {node_of("y", "identity", {0})};
+  model.outputs = {1};
+  checker::Plan plan;
+  plan.name = "rows";
+  plan.arena_bytes = 32;
+  plan.tensors = {tensor("x", 3, 8, 0, 0), tensor("y", 1, 8, 16, 0)};
+  plan.tensors[0].is_input = plan.tensors[1].is_output = true;
+  plan.inputs = {0};
+  plan.outputs = {1};
+  plan.ops = {op_of(checker::OpCode::kMove, "y", {0}, 1)};
+  for (const std::uint16_t width : {3, 2}) {
+    plan.tensors[1].width = plan.tensors[1].bytes = width;
+    plan.ops[0].pieces = {{0, 0, 0, {1, 1, 1, width}, {0, 0, 0, 1}, {0, 0, 0, 1}}};
+    CHECK(broken(model, plan) == (width == 3 ? "" : "wiring"));
+  }
+}
+
+TEST_CASE("an axis that an input does not have, or a mask of another shape, has no meaning") {
+  const auto verdict_of = [](const checker::Node& node) {
+    Sum sum(2, 1, false);
+    sum.model.nodes = {node};
+    sum.model.outputs = {1};
+    return unjudged(sum.model, sum.plan);
+  };
+  checker::Node slice = node_of("part", "slice", {0});
+  slice.integers = {{"dim", {2}}, {"start", {0}}, {"end", {1}}, {"step", {1}}};
+  CHECK(verdict_of(slice) == "part: shapes");
+  checker::Node mask = node_of("masked", "prune", {0});
+  mask.mask = checker::Mask{{3}, {1, 0, 1}, true};
+  CHECK(verdict_of(mask) == "masked: shapes");
+}
+
 TEST_CASE("a factor that is always the same is not taken for another one") {
   // Of three vectors the second elements are x, 0 and -8, which x can be.
   const std::array<std::string, 3> factors = {"x", "masked", "constant"};

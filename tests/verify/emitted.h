@@ -20,11 +20,13 @@ struct Emitted {
 
   explicit Emitted(const std::string& name, const std::string& prefix = "net")
       : Emitted(read_recorded(name), prefix) {}
-  explicit Emitted(Recorded network, const std::string& prefix = "net") : net(std::move(network)) {
+  explicit Emitted(Recorded network, const std::string& prefix = "net",
+                   const std::string& target = "generic")
+      : net(std::move(network)) {
     const Compiled compiled =
         compile_network(net.graph, net.state, {.keep_layers = true, .after_pass = {}});
     plan = compiled.plan;
-    for (const CSourceFile& file : emit_c(compiled, {.prefix = prefix}))
+    for (const CSourceFile& file : emit_c(compiled, {.prefix = prefix, .target = target}))
       write_file_atomically(folder / file.name, file.text);
   }
 

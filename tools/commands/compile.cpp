@@ -11,6 +11,7 @@
 #include "compile/support/files.h"
 #include "tools/commands/command.h"
 #include "tools/commands/storage_report.h"
+#include "tools/commands/strategy_report.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
 #include "tools/support/options.h"
@@ -25,6 +26,7 @@ namespace fs = std::filesystem;
 struct CompileArguments {
   fs::path graph, weights, out, c_folder, dot;
   std::string prefix = "net", target = "generic";
+  std::int64_t flash_budget = 0, ram_budget = 0;  // 0: none
   std::string print_after;
   bool keep_layers = false;
   std::string optimize = "speed";
@@ -142,14 +144,21 @@ int compile(const CompileArguments& arguments) {
   const Compiled compiled =
       naming_files(fmt::format("{}, {}", arguments.graph.string(), arguments.weights.string()),
                    [&] { return compile_network(graph, state, options); });
-  std::vector<std::string> c_files;
+  const auto budget = [](std::int64_t bytes) {
+    return bytes == 0 ? std::nullopt : std::optional(bytes);
+  };
+  CSources sources;
   if (!arguments.c_folder.empty())
-    for (const CSourceFile& file :
-         emit_c(compiled, {.prefix = arguments.prefix, .target = arguments.target})) {
-      const fs::path path = arguments.c_folder / file.name;
-      write_file_atomically(path, file.text);
-      c_files.push_back(path.string());
-    }
+    sources = emit_c_sources(compiled, {.prefix = arguments.prefix,
+                                        .target = arguments.target,
+                                        .flash_budget = budget(arguments.flash_budget),
+                                        .ram_budget = budget(arguments.ram_budget)});
+  std::vector<std::string> c_files;
+  for (const CSourceFile& file : sources.files) {
+    const fs::path path = arguments.c_folder / file.name;
+    write_file_atomically(path, file.text);
+    c_files.push_back(path.string());
+  }
   if (!arguments.dot.empty()) write_file_atomically(arguments.dot, ir::to_dot(compiled.program));
   write_file_atomically(arguments.out, compiled.plan);
 
@@ -161,6 +170,10 @@ int compile(const CompileArguments& arguments) {
       fmt::format("\narena  {} bytes, at least {} are needed at once\nplan   {} bytes  {}",
                   compiled.arena_bytes, compiled.passes.back().live_bytes, compiled.plan.size(),
                   arguments.out.string()));
+  if (!c_files.empty()) {
+    console.print("\n" + strategy_text(sources, compiled.operators));
+    console.print(fmt::format("\nC arena {} bytes, for {}", sources.arena_bytes, arguments.target));
+  }
   for (const std::string& file : c_files) console.print(fmt::format("C      {}", file));
 
   nlohmann::ordered_json operators = nlohmann::ordered_json::array();
@@ -175,6 +188,7 @@ int compile(const CompileArguments& arguments) {
                       {"plan_bytes", compiled.plan.size()},
                       {"arena_bytes", compiled.arena_bytes},
                       {"c_files", c_files},
+                      {"c", c_files.empty() ? nlohmann::ordered_json() : strategy_json(sources)},
                       {"operators", std::move(operators)},
                       {"passes", std::move(passes)},
                       {"storage", storage_json(compiled.storage)},
@@ -200,6 +214,13 @@ Action add_compile(CLI::App& verb) {
       ->capture_default_str()
       ->check(CLI::IsMember(c_targets()))
       ->type_name("CORE");
+  verb.add_option("--flash-budget", arguments->flash_budget,
+                  "Bytes of code and constants of the C, estimated, at most")
+      ->check(CLI::PositiveNumber)
+      ->type_name("BYTES");
+  verb.add_option("--ram-budget", arguments->ram_budget, "Bytes of the arena of the C, at most")
+      ->check(CLI::PositiveNumber)
+      ->type_name("BYTES");
   verb.add_flag("--keep-layers", arguments->keep_layers,
                 "Keep the codes of every quantize node visible as a tensor of its own");
   verb.add_option("--optimize", arguments->optimize,

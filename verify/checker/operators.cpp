@@ -36,16 +36,13 @@ class Numbering {
   std::unordered_map<Key, std::int32_t, Hash> known_;
 };
 
-// Adds exact numbers of different grids.
-void add(Value& sum, Wide code, int decimal, const std::string& layer) {
+// Adds exact numbers of different grids: constants of a sum in 62 bits that the graph has.
+void add(Value& sum, Wide code, int decimal) {
   if (code == 0) return;
   if (sum.code == 0) sum.decimal = decimal;
   const int finer = decimal - sum.decimal;
-  if (finer > 60 || finer < -60) unknown(layer, "grid", "its constants lie on grids too far apart");
   sum = {sum.code * (Wide{1} << std::max(finer, 0)) + code * (Wide{1} << std::max(-finer, 0)),
          std::max(decimal, sum.decimal)};
-  if (sum.code > kLimit || sum.code < -kLimit)
-    unknown(layer, "grid", "its constants leave 62 bits");
 }
 
 // Of operators that combine elements: what they take of each input.
@@ -220,7 +217,7 @@ class OpChecker {
         return;
       }
       const Element& element = values_.elements(node().inputs[i])[at(from)];
-      add(graph_constant, Wide{coefficient} * element.lo, decimal + element.decimal, op_.node);
+      add(graph_constant, Wide{coefficient} * element.lo, decimal + element.decimal);
     });
     const Wide bias = op_.bias.empty() ? 0 : op_.bias[at(p.channel)];
     Wide constant = bias, lo = bias, hi = bias, bound = bias < 0 ? -bias : bias;

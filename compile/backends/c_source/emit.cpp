@@ -179,8 +179,8 @@ struct Network {
   std::int64_t arena_bytes = 0;
 };
 
-Network network(const Program& program, std::string_view prefix, const Target& target) {
-  const std::vector<StrategyChoice> choices = choose_strategies(program, target);
+Network network(const Program& program, std::string_view prefix,
+                const std::vector<StrategyChoice>& choices) {
   CText text;
   text.line("/* Network '{}'; see {}.h. */", in_comment(program.name), prefix);
   text.line("#include \"{}.h\"", prefix);
@@ -249,14 +249,30 @@ Network network(const Program& program, std::string_view prefix, const Target& t
 
 }  // namespace
 
-std::vector<CFile> emit_c_source(const Program& program, const CFacts& facts,
-                                 const std::string& prefix, std::string_view target) {
+CNetwork emit_c_source(const Program& program, const CFacts& facts, const std::string& prefix,
+                       std::string_view target, const Budget& budget) {
   require_identifier(prefix);
   LOCKSTEP_ASSERT(program.layout == Layout::kPhysical && program.arena_bytes > 0);
-  Network made = network(program, prefix, target_named(target));
-  return {{prefix + ".c", std::move(made.text)},
-          {prefix + ".h", header(program, facts, prefix, made.arena_bytes)},
-          {prefix + "_selftest.c", emit_selftest(program, prefix)}};
+  const std::vector<StrategyChoice> choices =
+      choose_strategies(program, target_named(target), budget);
+  Network made = network(program, prefix, choices);
+  CNetwork result{.files = {{prefix + ".c", std::move(made.text)},
+                            {prefix + ".h", header(program, facts, prefix, made.arena_bytes)},
+                            {prefix + "_selftest.c", emit_selftest(program, prefix)}},
+                  .operators = {},
+                  .arena_bytes = made.arena_bytes};
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const Op& op = program.ops[i];
+    CStrategy row{.node = op.node,
+                  .op = std::string(op_name(op.kind)),
+                  .strategy = std::string(choices[i].strategy->name()),
+                  .cost = choices[i].cost,
+                  .alternatives = {}};
+    for (const auto& [strategy, cost] : choices[i].alternatives)
+      row.alternatives.emplace_back(strategy->name(), cost);
+    result.operators.push_back(std::move(row));
+  }
+  return result;
 }
 
 }  // namespace lockstep::backends

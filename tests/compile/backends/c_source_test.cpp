@@ -49,6 +49,67 @@ TEST_CASE("C of a recorded network computes the codes of the IR at every tensor"
   check_c(compiled.program, emit_c(compiled, {.prefix = "lenet"}), "lenet", samples);
 }
 
+TEST_CASE("C for every core computes the codes of the IR, here too") {
+  for (const char* const name : {"lenet_pt_bias20", "residual_add", "depthwise"}) {
+    const test::GoldenNet net = test::read_golden_net(name);
+    const test::GoldenVariant& variant = net.variants.at(0);
+    const Compiled compiled =
+        compile_network(variant.graph, read_state_dict(net.folder / "state_dict.safetensors"), {});
+    std::vector<std::vector<std::vector<std::int64_t>>> samples;
+    for (const int corner : {0, 1, 2})
+      samples.push_back(test::input_codes(variant.graph, 3, corner));
+    for (const std::string& target : c_targets()) {
+      CAPTURE(name);
+      CAPTURE(target);
+      check_c(compiled.program, emit_c(compiled, {.prefix = "net", .target = target}), "net",
+              samples);
+    }
+  }
+}
+
+TEST_CASE("budgets choose smaller forms, or refuse") {
+  const test::GoldenNet net = test::read_golden_net("lenet_pt_bias20");
+  const Compiled compiled = compile_network(
+      net.variants.at(0).graph, read_state_dict(net.folder / "state_dict.safetensors"), {});
+  const auto flash = [](const CSources& sources) {
+    std::int64_t bytes = 0;
+    for (const CStrategyReport& row : sources.operators)
+      bytes += row.taken.code_bytes + row.taken.constant_bytes;
+    return bytes;
+  };
+  const auto instructions = [](const CSources& sources) {
+    std::int64_t sum = 0;
+    for (const CStrategyReport& row : sources.operators) sum += row.taken.instructions;
+    return sum;
+  };
+  const CSources fast = emit_c_sources(compiled, {.prefix = "net", .target = "cortex-m4"});
+  const std::int64_t budget = flash(fast) - 1;
+  const CSources small =
+      emit_c_sources(compiled, {.prefix = "net", .target = "cortex-m4", .flash_budget = budget});
+  CHECK(flash(small) <= budget);
+  CHECK(instructions(small) > instructions(fast));
+  CHECK_THROWS_WITH_AS(
+      emit_c(compiled, {.prefix = "net", .target = "cortex-m4", .flash_budget = 1000}),
+      doctest::Contains("more than the flash budget of 1000"), InputError);
+
+  CHECK(fast.arena_bytes > compiled.arena_bytes);
+  const CSources lean = emit_c_sources(
+      compiled, {.prefix = "net", .target = "cortex-m4", .ram_budget = compiled.arena_bytes});
+  CHECK(lean.arena_bytes == compiled.arena_bytes);
+  CHECK_THROWS_WITH_AS(
+      emit_c(compiled,
+             {.prefix = "net", .target = "cortex-m4", .ram_budget = compiled.arena_bytes - 1}),
+      doctest::Contains("more than the RAM budget of"), InputError);
+}
+
+TEST_CASE("an unknown core is refused, with those there are") {
+  const test::Network network = test::random_network(1000);
+  const Compiled compiled = compile_network(network.graph, network.state, {});
+  CHECK_THROWS_WITH_AS(emit_c(compiled, {.prefix = "net", .target = "cortex-m9"}),
+                       doctest::Contains("target 'cortex-m9': allowed are generic, cortex-m0"),
+                       InputError);
+}
+
 TEST_CASE("the self test of generated C fails when a weight is another") {
   const test::GoldenNet net = test::read_golden_net("bias12");
   const Compiled compiled = compile_network(

@@ -50,6 +50,34 @@ class DspConvolution : public DspPanels {
   }
 };
 
+// The same with weights of 8 bits, half as large, which are widened each time.
+class DspCompactConvolution : public DspPanels {
+ public:
+  using DspPanels::DspPanels;
+
+ protected:
+  void weight_constants() override {
+    std::vector<std::int64_t> ordered;
+    for (std::int64_t b = 0; b < shape_.blocks(); ++b) {
+      const std::int64_t begin = std::ssize(ordered);
+      ordered.resize(static_cast<std::size_t>(begin + pairing_.pairs * 8));
+      for (std::int64_t tap = 0; tap < shape_.taps; ++tap)
+        for (std::int64_t c = 0; c < std::min<std::int64_t>(4, shape_.outputs); ++c)
+          ordered[static_cast<std::size_t>(begin + tap / 4 * 16 + 4 * c + tap % 4)] =
+              weight(first_output(b) + c, tap);
+    }
+    text_.array("INTRT_ALIGNED int8_t", name_ + "_weight", ordered);
+  }
+
+  void sum(const std::string& first_tap, const std::string& count) override {
+    const bool is_number = count.find_first_not_of("0123456789") == std::string::npos;
+    text_.line(
+        "intrt_dsp_dot8_4x2(sums, {}, panel, {}, {});", start(),
+        address(name_ + "_weight", plus(times("b", pairing_.pairs * 8), times(first_tap, 4))),
+        is_number ? fmt::format("{}", std::stoll(count) / 4) : fmt::format("{} / 4", count));
+  }
+};
+
 class DspPanelStrategy : public Strategy {
  public:
   std::string_view name() const override { return "panels, SMLAD"; }
@@ -78,7 +106,43 @@ class DspPanelStrategy : public Strategy {
   }
 };
 
+class DspCompactStrategy : public Strategy {
+ public:
+  std::string_view name() const override { return "panels, SMLAD, 8-bit weights"; }
+  const char* micro_kernels() const override { return kDspText; }
+
+  std::optional<StrategyCost> cost(const Program& program, const Op& op,
+                                   const Target& target) const override {
+    const auto* const conv = std::get_if<Conv2d>(&op.kind);
+    if (target.kernels != MicroKernels::kDsp || conv == nullptr || !fits_panels(program, op, *conv))
+      return std::nullopt;
+    const PanelShape shape(program, op, *conv);
+    const Pairing pairing(shape);
+    const bool fits_bytes = std::ranges::all_of(
+        conv->weights, [](std::int32_t w) { return w >= INT8_MIN && w <= INT8_MAX; });
+    if (pairing.in_order || pairing.is_3x3 || !fits_bytes) return std::nullopt;
+    const std::int64_t positions = shape.rows.output * ((shape.columns.output + 1) / 2);
+    StrategyCost cost;
+    cost.instructions =
+        positions * (shape.taps * 4 + shape.blocks() * (pairing.pairs * 63 / 4 + 60));
+    cost.constant_bytes = shape.blocks() * (pairing.pairs * 8 + 48);
+    cost.code_bytes = 800;
+    cost.scratch_bytes = pairing.pairs * 8;
+    return cost;
+  }
+
+  FunctionCalls emit(const FunctionPlace& place) const override {
+    const Op& op = place.program.ops.at(place.op_index);
+    return {DspCompactConvolution(place, std::get<Conv2d>(op.kind)).emit()};
+  }
+};
+
 }  // namespace
+
+const Strategy& dsp_compact_strategy() {
+  static const DspCompactStrategy strategy;
+  return strategy;
+}
 
 const Strategy& dsp_panel_strategy() {
   static const DspPanelStrategy strategy;

@@ -1,5 +1,8 @@
 // Plain C loops, for every operator: functions/.
+#include <algorithm>
+
 #include "compile/backends/c_source/strategies/strategy.h"
+#include "compile/backends/weights.h"
 
 namespace lockstep::backends {
 namespace {
@@ -19,13 +22,32 @@ std::int64_t instructions(const Program& program, const Op& op) {
   return elements * 8;
 }
 
+// Weights as they are stored, and a bias.
+std::int64_t constant_bytes(const Program& program, const Op& op) {
+  const std::int64_t outputs = program.values.at(op.output).shape.c;
+  const auto weights = [&](const auto& kind) {
+    if (kind.sparse) {
+      const SparseWeights sparse = sparse_weights(kind.weights);
+      return std::ssize(sparse.nonzero) + std::ssize(sparse.values) + 8 * outputs;
+    }
+    const bool is_wide = std::ranges::any_of(
+        kind.weights, [](std::int32_t w) { return w < INT8_MIN || w > INT8_MAX; });
+    return static_cast<std::ptrdiff_t>(kind.weights.size() * (is_wide ? 2 : 1)) + 4 * outputs;
+  };
+  if (const auto* conv = std::get_if<Conv2d>(&op.kind)) return weights(*conv);
+  if (const auto* linear = std::get_if<Linear>(&op.kind)) return weights(*linear);
+  return 0;
+}
+
 class LoopsStrategy : public Strategy {
  public:
   std::string_view name() const override { return "loops"; }
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target&) const override {
-    return StrategyCost{.instructions = instructions(program, op)};
+    return StrategyCost{.instructions = instructions(program, op),
+                        .code_bytes = 400,
+                        .constant_bytes = constant_bytes(program, op)};
   }
 
   FunctionCalls emit(const FunctionPlace& place) const override {

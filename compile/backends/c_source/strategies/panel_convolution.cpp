@@ -33,8 +33,8 @@ PanelShape::PanelShape(const Program& program, const Op& op, const Conv2d& conv)
 
 // One row of the output in twenty-five, at least, has a row of its window in the padding.
 bool PanelShape::leaves_rows_out(std::int64_t unit) const {
-  return (rows.cut_before() || rows.cut_after()) && !rows.may_be_empty() &&
-         row_taps % unit == 0 && rows.output <= 25;
+  return (rows.cut_before() || rows.cut_after()) && !rows.may_be_empty() && row_taps % unit == 0 &&
+         rows.output <= 25;
 }
 
 bool fits_panels(const Program& program, const Op& op, const Conv2d& conv) {
@@ -63,9 +63,6 @@ FunctionCall PanelConvolution::emit() {
     text_.line("for (int32_t u = 0; u < {}; u += 2) {{", width);
     text_.line("const int32_t x = u < {} ? u : {};", width - 1, width - 2);
   }
-  text_.line("const int32_t v = x + 1;");
-  shape_.columns.clip(text_, "x");
-  shape_.columns.clip(text_, "v");
   fill_panel();
   sum_blocks();
   text_.line("}}");
@@ -97,6 +94,9 @@ void PanelConvolution::fill_row(const std::string& tap) {
 }
 
 void PanelConvolution::fill_panel() {
+  text_.line("const int32_t v = x + 1;");
+  shape_.columns.clip(text_, "x");
+  shape_.columns.clip(text_, "v");
   const Axis& rows = shape_.rows;
   if (rows.kernel == 1 && !rows.cut_before() && !rows.cut_after()) {
     text_.line("const int32_t ky = 0;");

@@ -51,7 +51,7 @@ class PanelConvolution : public Blocks {
   virtual std::int64_t unit() const = 0;  // taps that the kernel takes at a time
   // What stands in front of the loop over blocks.
   virtual std::string_view loop_hint() const { return ""; }
-  // Fills the panel for the positions x and v of row y.
+  // Fills the panel for the positions x and x + 1 of row y.
   virtual void fill_panel();
   virtual void weight_constants() = 0;
   // Functions that sum_blocks calls.

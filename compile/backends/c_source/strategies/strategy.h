@@ -37,15 +37,26 @@ class Strategy {
 struct StrategyChoice {
   const Strategy* strategy = nullptr;
   StrategyCost cost;
+  std::vector<std::pair<const Strategy*, StrategyCost>> alternatives;
 };
 
-// For each operator of the program the one with the fewest instructions.
-std::vector<StrategyChoice> choose_strategies(const ir::Program& program, const Target& target);
+// What all operators together may take; nothing: as much as is useful.
+struct Budget {
+  std::optional<std::int64_t> flash_bytes = {};  // of code and constants
+  std::optional<std::int64_t> ram_bytes = {};    // of the arena
+};
+
+// For each operator of the program the strategy with the fewest instructions, and where that is
+// more than the budget, those that cost the fewest more instructions for each byte saved.
+// InputError where no choice fits.
+std::vector<StrategyChoice> choose_strategies(const ir::Program& program, const Target& target,
+                                              const Budget& budget);
 
 // ---- each in a file of its name ----
-const Strategy& loops_strategy();       // plain C, for every operator
-const Strategy& dsp_panel_strategy();   // convolutions: intrt/micro/dsp.h
-const Strategy& dsp_sparse_strategy();  // those with many weights of 0
+const Strategy& loops_strategy();        // plain C, for every operator
+const Strategy& dsp_panel_strategy();    // convolutions: intrt/micro/dsp.h
+const Strategy& dsp_compact_strategy();  // the same with half the bytes of weights
+const Strategy& dsp_sparse_strategy();   // those with many weights of 0
 const Strategy& dsp_add_strategy();
 const Strategy& packed_panel_strategy();   // convolutions: intrt/micro/packed.h
 const Strategy& dsp_depthwise_strategy();  // those of three rows, each channel by itself

@@ -278,6 +278,91 @@ INTRT_ALWAYS_INLINE void intrt_dsp_dot_4x2(int32_t* sums, const int32_t* start,
 #endif
 }
 
+/* The same with weights of 8 bits, 4 * groups taps, groups >= 1, and a panel of which taps 0 and 2,
+ * 1 and 3, ... make pairs: weight of tap t and channel c is number 16 * (t / 4) + 4 * c + t % 4.
+ * Both begin at a multiple of 4 bytes. */
+INTRT_ALWAYS_INLINE void intrt_dsp_dot8_4x2(int32_t* sums, const int32_t* start,
+                                            const int16_t* panel, const int8_t* weights,
+                                            int32_t groups) {
+#if INTRT_HAS_DSP
+  int32_t s0 = start[0], s2 = start[1], s4 = start[2], s6 = start[3], s1, s3, s5, s7;
+  uint32_t x0, x1, w0, w1;
+#define INTRT_DSP_FIRST_PASS           \
+  "ldrd %[x0], %[x1], [%[x]], #8\n"    \
+  "ldrd %[w0], %[w1], [%[w]]\n"        \
+  "sxtb16 %[w0], %[w0]\n"              \
+  "sxtb16 %[w1], %[w1]\n"              \
+  "smlad %[s1], %[x1], %[w0], %[s0]\n" \
+  "smlad %[s0], %[x0], %[w0], %[s0]\n" \
+  "smlad %[s3], %[x1], %[w1], %[s2]\n" \
+  "smlad %[s2], %[x0], %[w1], %[s2]\n" \
+  "ldrd %[w0], %[w1], [%[w], #8]\n"    \
+  "sxtb16 %[w0], %[w0]\n"              \
+  "sxtb16 %[w1], %[w1]\n"              \
+  "smlad %[s5], %[x1], %[w0], %[s4]\n" \
+  "smlad %[s4], %[x0], %[w0], %[s4]\n" \
+  "smlad %[s7], %[x1], %[w1], %[s6]\n" \
+  "smlad %[s6], %[x0], %[w1], %[s6]\n"
+#define INTRT_DSP_PASS(ror, first, second) \
+  "ldrd %[x0], %[x1], [%[x]], #8\n"        \
+  "ldrd %[w0], %[w1], " first              \
+  "\n"                                     \
+  "sxtb16 %[w0], %[w0]" ror                \
+  "\n"                                     \
+  "sxtb16 %[w1], %[w1]" ror                \
+  "\n"                                     \
+  "smlad %[s0], %[x0], %[w0], %[s0]\n"     \
+  "smlad %[s1], %[x1], %[w0], %[s1]\n"     \
+  "smlad %[s2], %[x0], %[w1], %[s2]\n"     \
+  "smlad %[s3], %[x1], %[w1], %[s3]\n"     \
+  "ldrd %[w0], %[w1], " second             \
+  "\n"                                     \
+  "sxtb16 %[w0], %[w0]" ror                \
+  "\n"                                     \
+  "sxtb16 %[w1], %[w1]" ror                \
+  "\n"                                     \
+  "smlad %[s4], %[x0], %[w0], %[s4]\n"     \
+  "smlad %[s5], %[x1], %[w0], %[s5]\n"     \
+  "smlad %[s6], %[x0], %[w1], %[s6]\n"     \
+  "smlad %[s7], %[x1], %[w1], %[s7]\n"
+#define INTRT_DSP_ODD_PASS INTRT_DSP_PASS(", ror #8", "[%[w]], #8", "[%[w]], #8")
+#define INTRT_DSP_GROUP8 INTRT_DSP_PASS("", "[%[w]]", "[%[w], #8]") INTRT_DSP_ODD_PASS
+  INTRT_DSP_ASM(INTRT_DSP_FIRST_PASS INTRT_DSP_ODD_PASS, "=&r", );
+  groups -= 1;
+  if ((groups & 1) != 0) INTRT_DSP_ASM(INTRT_DSP_GROUP8, "+r", );
+  if (groups >= 2) {
+    const int16_t* end = panel + 16 * (groups >> 1);
+    INTRT_DSP_ASM("1:\n" INTRT_DSP_GROUP8 INTRT_DSP_GROUP8
+                  "ldr %[x0], %[end]\n"
+                  "cmp %[x0], %[x]\n"
+                  "bne 1b\n",
+                  "+r", [end] "m"(end));
+  }
+#undef INTRT_DSP_GROUP8
+#undef INTRT_DSP_PASS
+#undef INTRT_DSP_ODD_PASS
+#undef INTRT_DSP_FIRST_PASS
+  sums[0] = s0;
+  sums[1] = s1;
+  sums[2] = s2;
+  sums[3] = s3;
+  sums[4] = s4;
+  sums[5] = s5;
+  sums[6] = s6;
+  sums[7] = s7;
+#else
+  for (int32_t i = 0; i < 8; ++i) sums[i] = start[i >> 1];
+  for (; groups > 0; --groups) {
+    for (int32_t c = 0; c < 4; ++c)
+      for (int32_t p = 0; p < 2; ++p)
+        for (int32_t t = 0; t < 4; ++t)
+          sums[2 * c + p] += (int32_t)panel[4 * (t & 1) + 2 * p + (t >> 1)] * weights[4 * c + t];
+    panel += 8;
+    weights += 16;
+  }
+#endif
+}
+
 /* ---- sums that leave out weights of 0, written out product by product ---- */
 
 /* The pairs of two positions, or of two weights: pairs[k] stands for numbers[at + 2 * k] and
