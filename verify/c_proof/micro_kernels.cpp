@@ -20,10 +20,7 @@ template <typename Place>
 Moves panel_moves(const Arguments& arguments, const Place& place) {
   const Int first = arguments[1], count = arguments[2];
   if (first < 0 || first > kMostTaps || count < 0 || count > kMostTaps) return std::nullopt;
-  for (const std::size_t codes : {3, 6})
-    if (arguments[codes + 1] < 0 || arguments[codes + 1] > arguments[codes + 2] ||
-        arguments[codes + 2] > count)
-      return std::nullopt;
+  if (arguments[4] < 0 || arguments[7] < 0) return std::nullopt;
   std::vector<Move> moves;
   for (Int i = 0; i < count; ++i)
     for (const int codes : {3, 6}) {
