@@ -49,10 +49,14 @@ static int32_t dsp_place(int32_t t, int32_t p) {
 }
 static int32_t dsp_place_in_order(int32_t t, int32_t p) { return 4 * (t / 2) + 2 * p + t % 2; }
 
-/* Which part of `count` taps has codes: all, none, or some. */
+/* Which part of `count` taps has codes: all, none, or some, with ends that may lie outside. */
 static void draw_part(int part, int32_t count, int32_t* begin, int32_t* end) {
-  *begin = part == 0 ? 0 : between(0, count);
-  *end = part == 0 ? count : part == 1 ? *begin : between(*begin, count);
+  *begin = part == 0 ? 0 : between(0, count + 2);
+  *end = part == 0 ? count : part == 1 ? *begin : between(-2, count + 2);
+}
+static uint32_t part_of(int32_t begin, int32_t end, int32_t count) {
+  const int32_t last = end < count ? end : count;
+  return last > begin ? (uint32_t)(last - begin) : 0u;
 }
 
 enum { kMostTaps = 24, kMostNumbers = 2 * (kMostTaps + 8) };
@@ -66,7 +70,7 @@ static int dsp_panel_case(int in_order, int32_t first, int32_t count, int part0,
   draw_part(part1, count, &begin[1], &end[1]);
   int16_t* const panel = numbers_of(kWritten, numbers, 0, -32768, 32767);
   const int8_t* codes[2];
-  for (int p = 0; p < 2; ++p) codes[p] = codes_of(kCodes0 + p, (uint32_t)(end[p] - begin[p]), 0);
+  for (int p = 0; p < 2; ++p) codes[p] = codes_of(kCodes0 + p, part_of(begin[p], end[p], count), 0);
   memcpy(expected, panel, 2 * numbers);
   for (int32_t p = 0; p < 2; ++p)
     for (int32_t i = 0; i < count; ++i)
@@ -113,7 +117,7 @@ static int packed_pair_case(int32_t first, int32_t count, int part0, int part1, 
   int32_t* const panel = micro_memory(kWritten, 4 * numbers);
   for (uint32_t i = 0; i < numbers; ++i) expected[i] = panel[i] = between(-1000, 1000);
   const int8_t* codes[2];
-  for (int p = 0; p < 2; ++p) codes[p] = codes_of(kCodes0 + p, (uint32_t)(end[p] - begin[p]), 0);
+  for (int p = 0; p < 2; ++p) codes[p] = codes_of(kCodes0 + p, part_of(begin[p], end[p], count), 0);
   for (int32_t i = 0; i < count; ++i) {
     int32_t number = 0;
     for (int p = 0; p < 2; ++p)
@@ -136,7 +140,7 @@ static int packed_panel_case(int32_t first, int32_t count, int32_t step, int par
   draw_part(part, all, &begin, &end);
   int32_t* const panel = micro_memory(kWritten, 4 * numbers);
   for (uint32_t i = 0; i < numbers; ++i) expected[i] = panel[i] = between(-1000, 1000);
-  const int8_t* const codes = codes_of(kCodes0, (uint32_t)(end - begin), 0);
+  const int8_t* const codes = codes_of(kCodes0, part_of(begin, end, all), 0);
   for (int32_t i = 0; i < count; ++i)
     for (int32_t word = 0; word < 2; ++word) {
       int32_t number = 0;

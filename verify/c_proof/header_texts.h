@@ -6,5 +6,6 @@ namespace lockstep::c_proof {
 extern const char* const kArithmeticText;
 extern const char* const kDspText;
 extern const char* const kPackedText;
+extern const char* const kMveText;
 
 }  // namespace lockstep::c_proof

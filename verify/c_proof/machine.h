@@ -75,6 +75,9 @@ class Machine {
   void add_products(const MicroKernel& kernel, const Dot& dot, const std::vector<Value>& arguments,
                     int line);
   Code code_of(const Value& value, int line) const;
+  void finish(const MicroKernel& kernel, const Finish& finish, const std::vector<Value>& arguments,
+              int line);
+  void require_inside(const Value& pointer, Int first, Int count, const Type& type, int line) const;
   void add_lanes(const MicroKernel& kernel, const LaneProducts& products,
                  const std::vector<Value>& arguments, int line);
   Value sum_of(Value start, const std::vector<Code>& codes, const std::vector<Int>& weights,

@@ -38,8 +38,10 @@ void Machine::micro_call(const MicroKernel& kernel, const std::vector<Value>& ar
     add_products(kernel, *dot, arguments, line);
   else if (const auto* const products = std::get_if<LaneProducts>(&kernel.meaning))
     add_lanes(kernel, *products, arguments, line);
+  else if (const auto* const map = std::get_if<Map>(&kernel.meaning))
+    add_pairs(kernel, *map, arguments, line);
   else
-    add_pairs(kernel, std::get<Map>(kernel.meaning), arguments, line);
+    finish(kernel, std::get<Finish>(kernel.meaning), arguments, line);
 }
 
 // The arguments that are numbers; 0 for pointers.
@@ -101,8 +103,8 @@ void Machine::add_pairs(const MicroKernel& kernel, const Map& map,
                         const std::vector<Value>& arguments, int line) {
   const std::vector<Int> numbers = numbers_of(kernel, arguments, line);
   const Int count = numbers[3];
-  const auto steps = map.steps(numbers);
-  if (!steps || count > kMostCounted)
+  const auto form = map.form(numbers);
+  if (!form || count > kMostCounted)
     refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
   const Value& out = arguments[0];
   const auto element = [&](std::size_t i) { return kernel.parameters[i].pointee(); };
@@ -117,11 +119,45 @@ void Machine::add_pairs(const MicroKernel& kernel, const Map& map,
     const auto code = [&](std::size_t in) {
       return load(advanced(arguments[in], Value::of(i), element(in), line), element(in), line);
     };
-    Value value = add(code(1), code(2), 1, kInt32, line);
-    for (const Step& step : *steps) value = stepped(value, step, line);
+    const Value a = multiply(Value::of(form->multiplier_a), code(1), kInt32, line),
+                b = multiply(Value::of(form->multiplier_b), code(2), kInt32, line);
+    Value value = add(a, b, 1, kInt32, line);
+    for (const Value* const part : {&a, &b, static_cast<const Value*>(&value)})
+      if (const Range found = range(*part, line);
+          found.lo < form->range.lo || found.hi > form->range.hi)
+        refuse("", line, fmt::format("a sum of {} to {} does not fit", found.lo, found.hi));
+    for (const Step& step : form->steps) value = stepped(value, step, line);
     store(advanced(out, Value::of(i), element(0), line), element(0),
           converted(value, element(0), line), line);
   }
+}
+
+void Machine::finish(const MicroKernel& kernel, const Finish& finish,
+                     const std::vector<Value>& arguments, int line) {
+  const Value &out = arguments[0], &sums = arguments[at(finish.sums)];
+  const Type element = kernel.parameters[0].pointee();
+  const auto codes = finish.codes(
+      numbers_of(kernel, arguments, line),
+      first_numbers(arguments[at(finish.constants)], kInt32, finish.constant_count, line));
+  if (!codes) refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
+  spend(std::ssize(*codes), line);
+  nodes_used_ += std::ssize(*codes);
+  require_inside(sums, 0, finish.sum_count, kInt32, line);
+  const Bytes read = bytes_at(sums, 0, finish.sum_count, kInt32);
+  for (const auto& [to, sum, step] : *codes) {
+    if (read.overlaps(bytes_at(out, to, 1, element)))
+      refuse("", line, "codes that lie in their sums");
+    const Value value =
+        stepped(load(advanced(sums, Value::of(sum), kInt32, line), kInt32, line), step, line);
+    store(advanced(out, Value::of(to), element, line), element, converted(value, element, line),
+          line);
+  }
+}
+
+// Elements that may hold anything.
+void Machine::require_inside(const Value& pointer, Int first, Int count, const Type& type,
+                             int line) const {
+  (void)advanced(advanced(pointer, Value::of(first), type, line), Value::of(count), type, line);
 }
 
 Machine::Code Machine::code_of(const Value& value, int line) const {
@@ -240,17 +276,22 @@ void Machine::add_products(const MicroKernel& kernel, const Dot& dot,
   const Int first_weight = weights.number / weight_type.size();
 
   Int last_sum = 0;
-  for (Int i = 0; i < shape->outputs; ++i) last_sum = std::max(last_sum, dot.sum(i));
+  const Int accessed = std::max(shape->accessed, shape->outputs);
+  for (Int i = 0; i < accessed; ++i) last_sum = std::max(last_sum, dot.sum(i));
   const Bytes written = bytes_at(sums, 0, last_sum + 1, kInt32);
   const auto require_apart = [&](const Value& from, Int place, const Type& type) {
     if (written.overlaps(bytes_at(from, place, 1, type)))
       refuse("", line, "sums that lie in what they are made of");
   };
-  // Every number of the panel is read once, for each lane.
+  Int base = 0;
+  for (Int i = 0; i < shape->outputs && shape->taps > 0; ++i)
+    base = std::min(i == 0 ? INT64_MAX : base, dot.product(numbers, 0, i).code);
+  // Every number of the panel from there on is read once, for each lane.
   std::vector<std::vector<std::optional<Code>>> known(at(dot.lanes));
   const auto code_at = [&](Int place, std::size_t lane) -> const Code& {
-    if (place >= std::ssize(known[lane])) known[lane].resize(at(2 * place + 1));
-    std::optional<Code>& code = known[lane][at(place)];
+    if (place < base) refuse("", line, "codes in front of the first one");
+    if (place - base >= std::ssize(known[lane])) known[lane].resize(at(2 * (place - base) + 1));
+    std::optional<Code>& code = known[lane][at(place - base)];
     if (!code) {
       require_apart(panel, place, code_type);
       const Value value = load(advanced(panel, Value::of(place), code_type, line), code_type, line);
@@ -271,11 +312,24 @@ void Machine::add_products(const MicroKernel& kernel, const Dot& dot,
       if (place < 0 || place >= std::ssize(all.numbers) || code < 0)
         refuse("", line, "a read behind an array");
       factors[at(t)] = all.numbers[at(place)];
-      codes[at(t)] = code_at(code, at(i % dot.lanes));
+      if (dot.reads_around && factors[at(t)] == 0)
+        require_inside(panel, code, 1, code_type, line);
+      else
+        codes[at(t)] = code_at(code, at(i % dot.lanes));
     }
-    require_apart(start, dot.start(i), kInt32);
+    if (!dot.is_in_place || start.index != sums.index || start.number != sums.number)
+      require_apart(start, dot.start(i), kInt32);
     const Value begin = load(advanced(start, Value::of(dot.start(i)), kInt32, line), kInt32, line);
     made.push_back(sum_of(begin, codes, factors, shape->chunk_ends, line));
+  }
+  for (Int i = shape->outputs; i < accessed; ++i) {
+    for (Int t = 0; t < shape->taps; ++t)
+      if (first_weight + dot.product(numbers, t, i).weight >= std::ssize(all.numbers))
+        refuse("", line, "a read behind an array");
+    require_inside(start, dot.start(i), 1, kInt32, line);
+    if (sums.index >= Value::kArena)
+      refuse("", line, "sums in an array of the function are needed");
+    store(advanced(sums, Value::of(dot.sum(i)), kInt32, line), kInt32, Value(), line);
   }
   for (Int i = 0; i < shape->outputs; ++i)
     store(advanced(sums, Value::of(dot.sum(i)), kInt32, line), kInt32, made[at(i)], line);

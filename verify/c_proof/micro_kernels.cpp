@@ -20,10 +20,7 @@ template <typename Place>
 Moves panel_moves(const Arguments& arguments, const Place& place) {
   const Int first = arguments[1], count = arguments[2];
   if (first < 0 || first > kMostTaps || count < 0 || count > kMostTaps) return std::nullopt;
-  for (const std::size_t codes : {3, 6})
-    if (arguments[codes + 1] < 0 || arguments[codes + 1] > arguments[codes + 2] ||
-        arguments[codes + 2] > count)
-      return std::nullopt;
+  if (arguments[4] < 0 || arguments[7] < 0) return std::nullopt;
   std::vector<Move> moves;
   for (Int i = 0; i < count; ++i)
     for (const int codes : {3, 6}) {
@@ -166,11 +163,93 @@ Dot::Product strip_product(const Arguments& /*arguments*/, Int tap, Int output) 
 // ---- sums of two tensors
 
 // (out, a, b, count, shift, lo)
-std::optional<std::vector<Step>> dsp_add(const Arguments& arguments) {
+std::optional<Map::Form> dsp_add(const Arguments& arguments) {
   const Int shift = arguments[4], lo = arguments[5];
   if (shift < 0 || shift > 1 || (lo != -128 && lo != 0)) return std::nullopt;
-  return std::vector<Step>{{Step::Kind::kShiftRightFloor, {shift}},
-                           {Step::Kind::kClamp, {lo, 127}}};
+  Map::Form form;
+  form.steps = {{Step::Kind::kShiftRightFloor, {shift}}, {Step::Kind::kClamp, {lo, 127}}};
+  return form;
+}
+bool is_code_range(Int lo, Int hi) { return lo >= -128 && lo <= hi && hi <= 127; }
+// (out, a, b, count, multiplier0, multiplier1, shift, rounding, lo, hi)
+std::optional<Map::Form> mve_add(const Arguments& arguments) {
+  const Int shift = arguments[6], rounding = arguments[7], lo = arguments[8], hi = arguments[9];
+  if (shift < 0 || shift > 15 || rounding < 0 || rounding > 1 || !is_code_range(lo, hi))
+    return std::nullopt;
+  const auto kind =
+      rounding == 0 ? Step::Kind::kShiftRightTowardZero : Step::Kind::kShiftRightFloor;
+  return Map::Form{arguments[4],
+                   arguments[5],
+                   {INT16_MIN, INT16_MAX - (Int{1} << shift)},
+                   {{kind, {shift}}, {Step::Kind::kClamp, {lo, hi}}}};
+}
+
+// ---- vectors: positions one behind the other. Outputs are 4 * position + channel.
+
+// (sums, start, codes, apart, row_step, weights, weight_step, rows, groups)
+std::optional<Dot::Shape> mve_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  const Int rows = arguments[7], groups = arguments[8];
+  if (rows < 1 || rows > kMostTaps || groups < 1 || groups > kMostTaps || arguments[6] < 0)
+    return std::nullopt;
+  return Dot::Shape{8, rows * 16 * groups, {}, 0};
+}
+Dot::Product mve_product(const Arguments& arguments, Int tap, Int output) {
+  const Int row = tap / (16 * arguments[8]), column = tap % (16 * arguments[8]);
+  return {arguments[3] * (output / 4) + arguments[4] * row + column,
+          arguments[6] * row + 64 * (column / 16) + 16 * (output % 4) + column % 16};
+}
+Int rest_of(Int output) { return output % 4; }
+Moves mve_panel(const Arguments& arguments) {
+  return panel_moves(
+      arguments, [](Int tap, Int position) { return 32 * (tap / 16) + 16 * position + tap % 16; });
+}
+// (sums, start, codes, row_step, column_step, weights, weight_step, rows, columns, channels)
+std::optional<Dot::Shape> mve_channels(const Arguments& arguments, const Lengths& /*lengths*/) {
+  const Int rows = arguments[7], columns = arguments[8], channels = arguments[9];
+  if (rows < 0 || rows > kMostTaps || columns < 0 || columns > kMostTaps || channels < 1 ||
+      channels > 16 || arguments[6] < 0)
+    return std::nullopt;
+  return Dot::Shape{channels, rows * columns, {rows * columns}, 16};
+}
+Dot::Product mve_channels_product(const Arguments& arguments, Int tap, Int channel) {
+  const Int row = tap / arguments[8], column = tap % arguments[8];
+  return {arguments[3] * row + arguments[4] * column + channel,
+          arguments[6] * row + 16 * column + channel};
+}
+Int channel_number(Int channel) { return 4 * (channel % 4) + channel / 4; }
+
+// intrt_scale_top, and the same rounded toward zero, of numbers `each` apart.
+Step scale_top(const std::vector<Int>& constants, Int at_number, Int each, Int lo, Int hi) {
+  return {
+      Step::Kind::kScale,
+      {constants[at(at_number)], constants[at(at_number + each)] * (Int{1} << 32), 32, 1, lo, hi}};
+}
+Step scale_toward_zero(const std::vector<Int>& constants, Int at_number, Int each, Int lo, Int hi) {
+  const auto number = [&](Int k) { return constants[at(at_number + k * each)]; };
+  return {Step::Kind::kScaleTowardZero, {number(0), number(1), number(2), number(3), lo, hi}};
+}
+using Codes = std::optional<std::vector<Finish::Code>>;
+// (out, apart, sums, constants, lo, hi)
+template <Step (*step)(const std::vector<Int>&, Int, Int, Int, Int)>
+Codes mve_store(const Arguments& arguments, const std::vector<Int>& constants) {
+  if (!is_code_range(arguments[4], arguments[5])) return std::nullopt;
+  std::vector<Finish::Code> codes;
+  for (Int p = 0; p < 2; ++p)
+    for (Int c = 0; c < 4; ++c)
+      codes.push_back(
+          {arguments[1] * p + c, 4 * p + c, step(constants, c, 4, arguments[4], arguments[5])});
+  return codes;
+}
+// (out, sums, constants, lo, hi, channels)
+template <Step (*step)(const std::vector<Int>&, Int, Int, Int, Int)>
+Codes mve_channels_store(const Arguments& arguments, const std::vector<Int>& constants) {
+  if (!is_code_range(arguments[3], arguments[4]) || arguments[5] < 1 || arguments[5] > 16)
+    return std::nullopt;
+  std::vector<Finish::Code> codes;
+  for (Int c = 0; c < arguments[5]; ++c)
+    codes.push_back(
+        {c, channel_number(c), step(constants, channel_number(c), 16, arguments[3], arguments[4])});
+  return codes;
 }
 
 }  // namespace
@@ -208,7 +287,7 @@ const std::vector<MicroHeader>& micro_headers() {
              .start = half_of,
              .sum = itself,
              .alignment = 4}},
-        {"intrt_dsp_add", {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32}, Map{.steps = dsp_add}}},
+        {"intrt_dsp_add", {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32}, Map{.form = dsp_add}}},
        {"INTRT_DSP_UNROLL"}},
       {kPackedText,
        {{"intrt_packed_panel",
@@ -223,6 +302,52 @@ const std::vector<MicroHeader>& micro_headers() {
              .sum = itself,
              .lengths = 4,
              .lanes = 2}}},
+       {}},
+      {kMveText,
+       {{"intrt_mve_dot_4x2",
+         {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32},
+         Dot{.shape = mve_dot,
+             .product = mve_product,
+             .start = rest_of,
+             .sum = itself,
+             .codes = 2,
+             .weights = 5,
+             .reads_around = true}},
+        {"intrt_mve_panel", panel_parameters(kInt8s), Placing{.moves = mve_panel}},
+        {"intrt_mve_store_4x2",
+         {kInt8s, kInt32, kInt32s, kInt32s, kInt32, kInt32},
+         Finish{.codes = mve_store<scale_top>,
+                .sums = 2,
+                .constants = 3,
+                .sum_count = 8,
+                .constant_count = 8}},
+        {"intrt_mve_store_toward_zero_4x2",
+         {kInt8s, kInt32, kInt32s, kInt32s, kInt32, kInt32},
+         Finish{.codes = mve_store<scale_toward_zero>,
+                .sums = 2,
+                .constants = 3,
+                .sum_count = 8,
+                .constant_count = 16}},
+        {"intrt_mve_channels_dot",
+         {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32, kInt32},
+         Dot{.shape = mve_channels,
+             .product = mve_channels_product,
+             .start = channel_number,
+             .sum = channel_number,
+             .codes = 2,
+             .weights = 5,
+             .is_in_place = true}},
+        {"intrt_mve_channels_store",
+         {kInt8s, kInt32s, kInt32s, kInt32, kInt32, kInt32},
+         Finish{.codes = mve_channels_store<scale_top>, .sum_count = 16, .constant_count = 32}},
+        {"intrt_mve_channels_store_toward_zero",
+         {kInt8s, kInt32s, kInt32s, kInt32, kInt32, kInt32},
+         Finish{.codes = mve_channels_store<scale_toward_zero>,
+                .sum_count = 16,
+                .constant_count = 64}},
+        {"intrt_mve_add",
+         {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32, kInt32, kInt32, kInt32, kInt32},
+         Map{.form = mve_add}}},
        {}}};
   return headers;
 }

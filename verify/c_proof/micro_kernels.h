@@ -2,6 +2,7 @@
 // proof goes by what is said here; tests/intrt/micro_test.cpp shows that the texts do it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <variant>
@@ -44,6 +45,9 @@ struct Dot {
     Int outputs = 0, taps = 0;
     // Where chunks of taps end; those of each chunk are summed in 16 bits, which they must fit.
     std::vector<Int> chunk_ends;
+    // Sums, starts and weights of so many outputs are accessed, if that is more; those sums have no
+    // value then.
+    Int accessed = 0;
   };
   struct Product {
     Int code = 0, weight = 0;  // elements of both arrays
@@ -56,23 +60,44 @@ struct Dot {
   Int (*start)(Int output) = nullptr;
   Int (*sum)(Int output) = nullptr;
   int codes = 2, weights = 3;  // parameters
+  bool reads_around = false;   // a code whose weight is 0 may be anything that lies in memory
+  bool is_in_place = false;    // start may be sums
   int lengths = -1;            // parameter: a constant array; the next one says of how many numbers
   int lanes = 1;               // more than 1: lane i % lanes of a number is the code of output i
   int alignment = 1;           // of codes and weights, in bytes
 };
 
-// out[i] = a[i] + b[i] with steps behind it, for i < count.
+// out[i] = multiplier a * a[i] + multiplier b * b[i] with steps behind it, for i < count.
 // Parameters: out, a, b, count, and others. Obligations: what the header says of the arguments;
-// out is a or b, or has nothing in common with it.
+// products and sums lie in `range`; out is a or b, or has nothing in common with it.
 struct Map {
+  struct Form {
+    Int multiplier_a = 1, multiplier_b = 1;
+    Range range{INT32_MIN, INT32_MAX};
+    std::vector<Step> steps;
+  };
   // Nothing where the arguments are not as the header says.
-  std::optional<std::vector<Step>> (*steps)(const std::vector<Int>& arguments) = nullptr;
+  std::optional<Form> (*form)(const std::vector<Int>& arguments) = nullptr;
+};
+
+// out[to] = a step of sums[sum]. The first parameter is out. Obligations: what the header says of
+// the arguments; out has nothing in common with the sums.
+struct Finish {
+  struct Code {
+    Int to = 0, sum = 0;
+    Step step;
+  };
+  // Of the arguments and of the constants. Nothing where they are not as the header says.
+  std::optional<std::vector<Code>> (*codes)(const std::vector<Int>& arguments,
+                                            const std::vector<Int>& constants) = nullptr;
+  int sums = 1, constants = 2;            // parameters: the latter a constant array
+  Int sum_count = 0, constant_count = 0;  // so many are accessed
 };
 
 struct MicroKernel {
   std::string_view name;
   std::vector<Type> parameters;
-  std::variant<Placing, Dot, LaneProducts, Map> meaning;
+  std::variant<Placing, Dot, LaneProducts, Map, Finish> meaning;
 };
 
 struct MicroHeader {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 
 #include "intrt/arith.h"
@@ -13,7 +14,7 @@ namespace {
 using Kind = Step::Kind;
 
 constexpr Int kMostLooks = Int{1} << 24;
-constexpr Int kWideLimit = Int{1} << 62;
+constexpr Int kWideLimit = Int{1} << 62, kHalfLimit = (Int{1} << 30) - 1;
 
 std::int32_t narrow(Int x) { return static_cast<std::int32_t>(x); }
 
@@ -43,6 +44,10 @@ Int Chains::apply(const Step& step, Int x) const {
       return intrt_requantize_wide(x, i(0), i(1), i(2), i(3));
     case Kind::kScale:
       return intrt_scale(narrow(x), i(0), n[1], i(2), i(3), i(4), i(5));
+    case Kind::kScaleTowardZero: {
+      const Int down = (x * n[0] >> 32) + n[1], up = ((x + n[2]) * n[0] >> 32) + n[3];
+      return std::clamp(std::max(down, std::min<Int>(up, 0)), n[4], n[5]);
+    }
     case Kind::kStep: {
       const std::span<const Int> list = thresholds(step);
       return codes(step)[at(std::ranges::upper_bound(list, x) - list.begin())];
@@ -133,6 +138,11 @@ void Chains::require_defined(const Step& step, const Range& range, int line) con
                   (n[3] == INTRT_ROUND_TOWARD_ZERO || n[3] == INTRT_ROUND_FLOOR),
               "a scale");
       break;
+    case Kind::kScaleTowardZero:
+      require(is_int32(n[0]) && std::abs(n[1]) <= kHalfLimit && std::abs(n[3]) <= kHalfLimit &&
+                  n[4] <= n[5] && is_int32(range.lo + n[2]) && is_int32(range.hi + n[2]),
+              "a scale");
+      break;
     case Kind::kStep: {
       const auto holds = [this](Int table, Int first, Int count) {
         const auto size = static_cast<Int>(numbers(table).size());
@@ -151,7 +161,8 @@ void Chains::require_defined(const Step& step, const Range& range, int line) con
 
 std::pair<bool, bool> Chains::directions(const Step& step) const {
   const auto& n = step.numbers;
-  if (step.kind == Kind::kScale) return {n[0] >= 0, n[0] <= 0};
+  if (step.kind == Kind::kScale || step.kind == Kind::kScaleTowardZero)
+    return {n[0] >= 0, n[0] <= 0};
   if (step.kind == Kind::kLookUp) return {false, false};
   if (step.kind != Kind::kStep) return {true, false};
   return {std::ranges::is_sorted(codes(step)),

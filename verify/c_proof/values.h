@@ -72,6 +72,7 @@ struct Step {
     kRequantize,            // shift, rounding, lo, hi
     kRequantizeWide,        // shift, rounding, lo, hi
     kScale,                 // multiplier, addend, shift, rounding, lo, hi
+    kScaleTowardZero,       // multiplier, down, offset, up, lo, hi: intrt/micro/mve.h
     kStep,                  // thresholds: table, first, count; codes: table, first
     kLookUp                 // table, first: its element first + x
   };

@@ -75,7 +75,8 @@ std::vector<Token> tokens_of(std::string_view source) {
 
 // Whether it is one of intrt/micro.
 bool is_kernel(std::string_view name) {
-  return name.starts_with("intrt_dsp_") || name.starts_with("intrt_packed_");
+  return name.starts_with("intrt_dsp_") || name.starts_with("intrt_packed_") ||
+         name.starts_with("intrt_mve_");
 }
 
 class Scanner {

@@ -72,7 +72,7 @@ static INTRT_NOINLINE void intrt_dsp_position(int16_t* panel, int32_t position, 
 }
 
 /* The taps first .. first + count - 1 of both positions: tap first + i of position p is
- * codes_p[i - begin_p] where begin_p <= i < end_p, else 0. 0 <= begin_p <= end_p <= count. */
+ * codes_p[i - begin_p] where begin_p <= i < end_p, else 0. begin_p >= 0. */
 INTRT_ALWAYS_INLINE void intrt_dsp_panel(int16_t* panel, int32_t first, int32_t count,
                                          const int8_t* codes0, int32_t begin0, int32_t end0,
                                          const int8_t* codes1, int32_t begin1, int32_t end1) {
