@@ -29,6 +29,25 @@ checker::Node quantize_of(const std::string& name, std::size_t input, std::vecto
   return node;
 }
 
+// The largest of `width` elements next to each other.
+checker::Node pool_of(std::size_t input, Int width) {
+  checker::Node node = node_of("p", "max_pool1d", {input});
+  node.integers = {{"kernel_size", {1, width}},
+                   {"stride", {1, width}},
+                   {"padding", {0, 0}},
+                   {"dilation", {1, 1}},
+                   {"ceil_mode", {0}}};
+  return node;
+}
+
+checker::PlanTensor row_of(const std::string& name, Int width, int bits, Int offset) {
+  checker::PlanTensor result = tensor(name, 1, bits, offset, 0);
+  result.width = width;
+  result.bytes *= width;
+  result.logical_rank = 2;
+  return result;
+}
+
 checker::PlanOp op_of(checker::OpCode code, const std::string& node,
                       std::vector<std::size_t> inputs, std::size_t output) {
   checker::PlanOp op;
@@ -285,20 +304,12 @@ TEST_CASE("a pooling takes the largest of what has the same functions behind it"
   checker::Model model;
   model.name = "mixed";
   model.inputs = {{"x", {1, 2}, 4, 0, std::nullopt}};
-  checker::Node pool = node_of("p", "max_pool1d", {1});
-  pool.integers = {{"kernel_size", {1, 2}},
-                   {"stride", {1, 2}},
-                   {"padding", {0, 0}},
-                   {"dilation", {1, 1}},
-                   {"ceil_mode", {0}}};
+  const checker::Node pool = pool_of(1, 2);
   model.nodes = {node_of("r", "relu6", {0}), pool};
   model.outputs = {2};
 
   const auto row = [](const std::string& name, Int width, Int offset) {
-    checker::PlanTensor result = tensor(name, 1, 4, offset, 0);
-    result.width = result.bytes = width;
-    result.logical_rank = 2;
-    return result;
+    return row_of(name, width, 4, offset);
   };
   checker::Plan plan;
   plan.name = "mixed";
@@ -326,6 +337,51 @@ TEST_CASE("a pooling takes the largest of what has the same functions behind it"
     }
 }
 
+TEST_CASE("what only some of the values have behind them does not follow the pooling") {
+  // The largest of relu6(x) and x, of two elements each.
+  checker::Model model;
+  model.name = "some";
+  model.inputs = {{"x", {1, 2}, 4, 0, std::nullopt}};
+  checker::Node concat = node_of("c", "concat", {1, 0});
+  concat.integers = {{"dim", {2}}};
+  const checker::Node pool = pool_of(2, 4);
+  model.nodes = {node_of("r", "relu6", {0}), concat, pool};
+  model.outputs = {3};
+
+  const auto row = [](const std::string& name, Int width, Int offset) {
+    return row_of(name, width, 4, offset);
+  };
+  checker::Plan plan;
+  plan.name = "some";
+  plan.arena_bytes = 80;
+  plan.tensors = {row("x", 2, 0), row("r", 2, 16), row("c", 4, 32), row("p", 1, 48)};
+  plan.tensors[0].is_input = plan.tensors[3].is_output = true;
+  plan.inputs = {0};
+  plan.outputs = {3};
+  checker::PlanOp relu = op_of(checker::OpCode::kRequantize, "r", {0}, 1);
+  relu.post.kind = checker::PostKind::kShift;
+  relu.post.shifts = {0};
+  relu.post.hi = 6;
+  checker::PlanOp move = op_of(checker::OpCode::kMove, "c", {1, 0}, 2);
+  move.pieces = {{0, 0, 0, {1, 1, 1, 2}, {0, 0, 0, 1}, {0, 0, 0, 1}},
+                 {1, 0, 2, {1, 1, 1, 2}, {0, 0, 0, 1}, {0, 0, 0, 1}}};
+  checker::PlanOp largest = op_of(checker::OpCode::kMaxPool2d, "p", {2}, 3);
+  largest.kernel = largest.stride = {1, 4};
+  plan.ops = {relu, move, largest};
+  CHECK(broken(model, plan).empty());
+
+  // relu6 of the largest of all.
+  plan.tensors[1] = row("", 1, 64);
+  plan.tensors[1].is_named = plan.tensors[2].is_named = false;
+  move.inputs = {0, 0};
+  largest.output = 1;
+  relu.inputs = {1};
+  relu.output = 3;
+  relu.node = "p";
+  plan.ops = {move, largest, relu};
+  CHECK(broken(model, plan) == "wiring");
+}
+
 TEST_CASE("a pooling knows of values that what is behind the others does not change") {
   // The largest of relu(square) and relu(x), where the square is of a relu.
   checker::Model model;
@@ -333,22 +389,13 @@ TEST_CASE("a pooling knows of values that what is behind the others does not cha
   model.inputs = {{"x", {1, 1}, 4, 0, std::nullopt}};
   checker::Node concat = node_of("c", "concat", {2, 0});
   concat.integers = {{"dim", {2}}};
-  checker::Node pool = node_of("p", "max_pool1d", {4});
-  pool.integers = {{"kernel_size", {1, 2}},
-                   {"stride", {1, 2}},
-                   {"padding", {0, 0}},
-                   {"dilation", {1, 1}},
-                   {"ceil_mode", {0}}};
+  const checker::Node pool = pool_of(4, 2);
   model.nodes = {node_of("r", "relu", {0}), node_of("s", "mul", {1, 1}), concat,
                  node_of("k", "relu", {3}), pool};
   model.outputs = {5};
 
   const auto row = [](const std::string& name, Int width, Int offset) {
-    checker::PlanTensor result = tensor(name, 1, 32, offset, 0);
-    result.width = width;
-    result.bytes *= width;
-    result.logical_rank = 2;
-    return result;
+    return row_of(name, width, 32, offset);
   };
   checker::Plan plan;
   plan.name = "squares";

@@ -106,6 +106,46 @@ TEST_CASE("a graph whose products leave 64 bits has no proof") {
   }
 }
 
+TEST_CASE("a product of numbers on a finer grid than the graph's has bits to spare") {
+  // x on the grid 2, squared on the grid 4, and exact on the grid 0 in any rounding.
+  checker::Model model;
+  model.name = "square";
+  model.inputs = {{"x", {1}, 4, 0, std::nullopt}};
+  model.nodes.resize(2);
+  model.nodes[0].name = model.nodes[0].op = "identity";
+  model.nodes[0].inputs = {0};
+  model.nodes[1].name = model.nodes[1].op = "mul";
+  model.nodes[1].inputs = {1, 1};
+  model.outputs = {2};
+  checker::Plan plan;
+  plan.name = "square";
+  plan.arena_bytes = 48;
+  plan.tensors = {tensor("x", 1, 4, 0, 0), tensor("identity", 1, 8, 16, 2),
+                  tensor("mul", 1, 8, 32, 0)};
+  plan.tensors[0].is_input = plan.tensors[2].is_output = true;
+  plan.inputs = {0};
+  plan.outputs = {2};
+  plan.ops.resize(2);
+  for (std::size_t k = 0; k < 2; ++k) {
+    checker::PlanOp& op = plan.ops[k];
+    op.code = k == 0 ? checker::OpCode::kRequantize : checker::OpCode::kMul;
+    op.node = model.nodes[k].name;
+    op.inputs.assign(k + 1, k);
+    op.output = k + 1;
+    op.post.kind = checker::PostKind::kShift;
+    op.post.shifts = {k == 0 ? -2 : 4};
+    op.post.lo = -128;
+    op.post.hi = 127;
+  }
+  for (const checker::Rounding rounding :
+       {checker::Rounding::kTowardZero, checker::Rounding::kFloor, checker::Rounding::kHalfEven}) {
+    plan.ops[1].post.rounding = rounding;
+    CHECK(broken(model, plan).empty());
+  }
+  plan.ops[1].post.shifts = {3};
+  CHECK(broken(model, plan) == "post-op");
+}
+
 TEST_CASE("a tensor that is still to be read is not written over") {
   Recorded network("residual_add");
   // Any tensor that lives beside another, moved onto it.
