@@ -226,7 +226,7 @@ TEST_CASE("recorded networks: the same numbers as the other readers") {
   }
 }
 
-TEST_CASE("graphs whose batch norm leaves float32 are refused, and no others") {
+TEST_CASE("a batch norm that leaves float32 is refused, and no other") {
   const std::string graph = R"({"format": "lockstep-graph", "version": 1, "name": "norm",
     "inputs": [{"name": "x", "shape": [2, 3]}], "outputs": ["y"],
     "nodes": [{"name": "y", "op": "batch_norm1d", "inputs": ["x"],
