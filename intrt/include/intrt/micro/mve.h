@@ -19,24 +19,17 @@
 #endif
 
 #if INTRT_HAS_MVE
-/* The products of 16 taps: of the codes at x0 and x1, which then move on by `step`, with the
- * weights at w. VMLADAVA takes even registers only: r0, r2, r4, r6 sum position 0, r8, r10, r12, lr
- * position 1. */
-#define INTRT_MVE_GROUP(step)            \
-  "vldrb.8 %q[a], [%[x0]], #" #step "\n" \
-  "vldrb.8 %q[b], [%[x1]], #" #step "\n" \
-  "vldrb.8 %q[c], [%[w]], #16\n"         \
-  "vldrb.8 %q[d], [%[w]], #16\n"         \
-  "vmladava.s8 r0, %q[a], %q[c]\n"       \
-  "vmladava.s8 r8, %q[b], %q[c]\n"       \
-  "vmladava.s8 r2, %q[a], %q[d]\n"       \
-  "vmladava.s8 r10, %q[b], %q[d]\n"      \
-  "vldrb.8 %q[c], [%[w]], #16\n"         \
-  "vldrb.8 %q[d], [%[w]], #16\n"         \
-  "vmladava.s8 r4, %q[a], %q[c]\n"       \
-  "vmladava.s8 r12, %q[b], %q[c]\n"      \
-  "vmladava.s8 r6, %q[a], %q[d]\n"       \
-  "vmladava.s8 lr, %q[b], %q[d]\n"
+/* VMLADAVA takes even registers only: r0, r2, r4, r6 sum position 0, r8, r10, r12, lr the other. */
+#define INTRT_MVE_LOAD(to, from, step) "vldrb.8 %q[" #to "], [%[" #from "]], #" #step "\n"
+#define INTRT_MVE_PAIR(x, y, s, t) \
+  INTRT_MVE_LOAD(f, w, 16)         \
+  "vmladava.s8 " #s ", %q[" #x "], %q[f]\nvmladava.s8 " #t ", %q[" #y "], %q[f]\n"
+/* The products of the codes x and y of 16 taps with the weights at w. */
+#define INTRT_MVE_SUMS(x, y)   \
+  INTRT_MVE_PAIR(x, y, r0, r8) \
+  INTRT_MVE_PAIR(x, y, r2, r10) INTRT_MVE_PAIR(x, y, r4, r12) INTRT_MVE_PAIR(x, y, r6, lr)
+#define INTRT_MVE_GROUP(step) \
+  INTRT_MVE_LOAD(a, x0, step) INTRT_MVE_LOAD(b, x1, step) INTRT_MVE_SUMS(a, b)
 #define INTRT_MVE_GROUPS1 INTRT_MVE_GROUP(16)
 #define INTRT_MVE_GROUPS2 INTRT_MVE_GROUPS1 INTRT_MVE_GROUPS1
 #define INTRT_MVE_GROUPS3 INTRT_MVE_GROUPS2 INTRT_MVE_GROUPS1
@@ -44,65 +37,31 @@
 #define INTRT_MVE_GROUPS6 INTRT_MVE_GROUPS4 INTRT_MVE_GROUPS2
 #define INTRT_MVE_GROUPS8 INTRT_MVE_GROUPS4 INTRT_MVE_GROUPS4
 /* The same where position 1 lies a column behind position 0, so that its codes in one column are
- * those of position 0 in the next: `old` holds these already, `new` takes the next ones. */
-#define INTRT_MVE_LOAD(to) "vldrb.8 %q[" #to "], [%[x0]], #16\n"
-#define INTRT_MVE_PAIR(old, new, s0, s1)       \
-  "vldrb.8 %q[f], [%[w]], #16\n"               \
-  "vmladava.s8 " #s0 ", %q[" #old "], %q[f]\n" \
-  "vmladava.s8 " #s1 ", %q[" #new "], %q[f]\n"
-#define INTRT_MVE_NEXT(old, new)    \
-  INTRT_MVE_LOAD(new)               \
-  INTRT_MVE_PAIR(old, new, r0, r8)  \
-  INTRT_MVE_PAIR(old, new, r2, r10) \
-  INTRT_MVE_PAIR(old, new, r4, r12) INTRT_MVE_PAIR(old, new, r6, lr)
+ * those of position 0 in the next: x holds these already, y takes the next ones. */
+#define INTRT_MVE_NEXT(x, y) INTRT_MVE_LOAD(y, x0, 16) INTRT_MVE_SUMS(x, y)
+#define INTRT_MVE_NEXT2(x, y, z) INTRT_MVE_NEXT(x, y) INTRT_MVE_NEXT(z, x)
+#define INTRT_MVE_NEXT3(x, y, z) INTRT_MVE_NEXT2(x, z, y) INTRT_MVE_NEXT(z, y)
+#define INTRT_MVE_NEXT5 INTRT_MVE_NEXT2(a, e, b) INTRT_MVE_NEXT2(c, b, d) INTRT_MVE_NEXT(e, d)
+#define INTRT_MVE_LOAD2(x, y) INTRT_MVE_LOAD(x, x0, 16) INTRT_MVE_LOAD(y, x0, 16)
 /* Three columns of 16, 32 and 64 codes. */
-#define INTRT_MVE_SHARED3 \
-  INTRT_MVE_LOAD(a) INTRT_MVE_NEXT(a, b) INTRT_MVE_NEXT(b, a) INTRT_MVE_NEXT(a, b)
-#define INTRT_MVE_SHARED6                                                             \
-  INTRT_MVE_LOAD(a)                                                                   \
-  INTRT_MVE_LOAD(b)                                                                   \
-  INTRT_MVE_NEXT(a, c)                                                                \
-  INTRT_MVE_NEXT(b, a) INTRT_MVE_NEXT(c, b) INTRT_MVE_NEXT(a, c) INTRT_MVE_NEXT(b, a) \
-      INTRT_MVE_NEXT(c, b)
-#define INTRT_MVE_SHARED12                                                                    \
-  INTRT_MVE_LOAD(a)                                                                           \
-  INTRT_MVE_LOAD(b)                                                                           \
-  INTRT_MVE_LOAD(c)                                                                           \
-  INTRT_MVE_LOAD(d) INTRT_MVE_NEXT(a, e) INTRT_MVE_NEXT(b, a) INTRT_MVE_NEXT(c, b)            \
-      INTRT_MVE_NEXT(d, c) INTRT_MVE_NEXT(e, d) INTRT_MVE_NEXT(a, e) INTRT_MVE_NEXT(b, a)     \
-          INTRT_MVE_NEXT(c, b) INTRT_MVE_NEXT(d, c) INTRT_MVE_NEXT(e, d) INTRT_MVE_NEXT(a, e) \
-              INTRT_MVE_NEXT(b, a)
+#define INTRT_MVE_SHARED3 INTRT_MVE_LOAD(a, x0, 16) INTRT_MVE_NEXT2(a, b, b) INTRT_MVE_NEXT(a, b)
+#define INTRT_MVE_SHARED6 INTRT_MVE_LOAD2(a, b) INTRT_MVE_NEXT3(a, b, c) INTRT_MVE_NEXT3(a, b, c)
+#define INTRT_MVE_SHARED12 \
+  INTRT_MVE_LOAD2(a, b)    \
+  INTRT_MVE_LOAD2(c, d) INTRT_MVE_NEXT5 INTRT_MVE_NEXT5 INTRT_MVE_NEXT2(a, e, b)
 /* The sums of position 0 alone. */
-#define INTRT_MVE_ALONE1           \
-  "vldrb.8 %q[a], [%[x0]], #16\n"  \
-  "vldrb.8 %q[c], [%[w]], #16\n"   \
-  "vldrb.8 %q[d], [%[w]], #16\n"   \
-  "vmladava.s8 r0, %q[a], %q[c]\n" \
-  "vmladava.s8 r2, %q[a], %q[d]\n" \
-  "vldrb.8 %q[c], [%[w]], #16\n"   \
-  "vldrb.8 %q[d], [%[w]], #16\n"   \
-  "vmladava.s8 r4, %q[a], %q[c]\n" \
-  "vmladava.s8 r6, %q[a], %q[d]\n"
-#define INTRT_MVE_ALONE2 INTRT_MVE_ALONE1 INTRT_MVE_ALONE1
-#define INTRT_MVE_ALONE4 INTRT_MVE_ALONE2 INTRT_MVE_ALONE2
-#define INTRT_MVE_BEGIN   \
-  "ldrd r0, r2, [%[n]]\n" \
-  "ldrd r4, r6, [%[n], #8]\n"
-#define INTRT_MVE_BEGIN_BOTH \
-  INTRT_MVE_BEGIN            \
-  "mov r8, r0\n"             \
-  "mov r10, r2\n"            \
-  "mov r12, r4\n"            \
-  "mov lr, r6\n"
-#define INTRT_MVE_END                  \
-  "vmov %q[a][2], %q[a][0], r0, r4\n"  \
-  "vmov %q[a][3], %q[a][1], r2, r6\n"  \
-  "vmov %q[b][2], %q[b][0], r8, r12\n" \
-  "vmov %q[b][3], %q[b][1], r10, lr\n"
-#define INTRT_MVE_END_ALONE           \
-  "vmov %q[a][2], %q[a][0], r0, r4\n" \
-  "vmov %q[a][3], %q[a][1], r2, r6\n" \
-  "vmov %q[b], %q[a]\n"
+#define INTRT_MVE_ONE(s) INTRT_MVE_LOAD(f, w, 16) "vmladava.s8 " #s ", %q[a], %q[f]\n"
+#define INTRT_MVE_ALONE1 \
+  INTRT_MVE_LOAD(a, x0, 16) INTRT_MVE_ONE(r0) INTRT_MVE_ONE(r2) INTRT_MVE_ONE(r4) INTRT_MVE_ONE(r6)
+#define INTRT_MVE_ALONE4 INTRT_MVE_ALONE1 INTRT_MVE_ALONE1 INTRT_MVE_ALONE1 INTRT_MVE_ALONE1
+
+#define INTRT_MVE_BEGIN_ALONE "ldrd r0, r2, [%[n]]\nldrd r4, r6, [%[n], #8]\n"
+#define INTRT_MVE_BEGIN INTRT_MVE_BEGIN_ALONE "mov r8, r0\nmov r10, r2\nmov r12, r4\nmov lr, r6\n"
+#define INTRT_MVE_END_OF(v, s0, s1, s2, s3)               \
+  "vmov %q[" #v "][2], %q[" #v "][0], " #s0 ", " #s2 "\n" \
+  "vmov %q[" #v "][3], %q[" #v "][1], " #s1 ", " #s3 "\n"
+#define INTRT_MVE_END INTRT_MVE_END_OF(a, r0, r2, r4, r6) INTRT_MVE_END_OF(b, r8, r10, r12, lr)
+#define INTRT_MVE_END_ALONE INTRT_MVE_END_OF(a, r0, r2, r4, r6) "vmov %q[b], %q[a]\n"
 /* A row of so many groups: as it stands, or `count` at a time. */
 #define INTRT_MVE_LOOP(text, count)      \
   "mov %[n], %[groups]\n"                \
@@ -111,7 +70,7 @@
 /* The operands have registers of their own, the odd ones but r7, so that every way to compile finds
  * room for them. */
 #define INTRT_MVE_ASM(text, more, ...)                                                          \
-  {                                                                                             \
+  do {                                                                                          \
     const int8_t* const codes1 = codes + apart;                                                 \
     register const int32_t* n __asm__("r9") = start;                                            \
     register const int8_t* x0 __asm__("r1") = codes;                                            \
@@ -122,46 +81,61 @@
         : [n] "+r"(n), [x0] "+r"(x0), [x1] "+r"(x1), [w] "+r"(w), [a] "=&w"(v0), [b] "=&w"(v1), \
           [c] "=&w"(t0), [d] "=&w"(t1), [e] "=&w"(t2), [f] "=&w"(t3)more:__VA_ARGS__            \
         : "r0", "r2", "r4", "r6", "r8", "r10", "r12", "lr", "cc", "memory");                    \
-  }
+  } while (0)
 #define INTRT_MVE_COUNTED , [rows] "+r"(rows_left)
 #define INTRT_MVE_NONE
 /* One row. */
 #define INTRT_MVE_ROW(text, ...) \
-  INTRT_MVE_ASM(INTRT_MVE_BEGIN_BOTH text INTRT_MVE_END, INTRT_MVE_NONE, __VA_ARGS__)
+  INTRT_MVE_ASM(INTRT_MVE_BEGIN text INTRT_MVE_END, INTRT_MVE_NONE, __VA_ARGS__)
 /* `text` as often as `repeats` says. */
-#define INTRT_MVE_REPEAT(text, repeats)                                                        \
-  {                                                                                            \
-    register int32_t rows_left __asm__("r11") = repeats;                                       \
-    INTRT_MVE_ASM(INTRT_MVE_BEGIN_BOTH "1:\n" text "subs %[rows], #1\nbne 1b\n" INTRT_MVE_END, \
-                  INTRT_MVE_COUNTED, )                                                         \
-  }
-/* Rows, with code_gap codes and weight_gap weights between them. */
-#define INTRT_MVE_ALL_ROWS(begin, text, end, ...)                                                  \
-  {                                                                                                \
+#define INTRT_MVE_REPEAT(text, repeats)                                                   \
+  do {                                                                                    \
+    register int32_t rows_left __asm__("r11") = repeats;                                  \
+    INTRT_MVE_ASM(INTRT_MVE_BEGIN "1:\n" text "subs %[rows], #1\nbne 1b\n" INTRT_MVE_END, \
+                  INTRT_MVE_COUNTED, );                                                   \
+  } while (0)
+/* Rows, with `gap` codes and weight_gap weights between them. */
+#define INTRT_MVE_ALL_ROWS(begin, text, end, gap)                                                  \
+  do {                                                                                             \
     register int32_t rows_left __asm__("r11") = rows;                                              \
     INTRT_MVE_ASM(                                                                                 \
         begin "2:\n" text                                                                          \
               ".if %c[code_gap]\naddw %[x0], %[x0], %[code_gap]\naddw %[x1], %[x1], %[code_gap]\n" \
               ".endif\n.if %c[weight_gap]\naddw %[w], %[w], %[weight_gap]\n.endif\n"               \
               "subs %[rows], #1\nbne 2b\n" end,                                                    \
-        INTRT_MVE_COUNTED, __VA_ARGS__)                                                            \
-  }
-#define INTRT_MVE_ROWS(text, ...) \
-  INTRT_MVE_ALL_ROWS(INTRT_MVE_BEGIN_BOTH, text, INTRT_MVE_END, __VA_ARGS__)
-#define INTRT_MVE_ROWS_ALONE(text, ...) \
-  INTRT_MVE_ALL_ROWS(INTRT_MVE_BEGIN, text, INTRT_MVE_END_ALONE, __VA_ARGS__)
+        INTRT_MVE_COUNTED, [groups] "i"(groups), [code_gap] "i"(gap),                              \
+        [weight_gap] "i"(weight_gap));                                                             \
+  } while (0)
+#define INTRT_MVE_ROWS(text, gap) INTRT_MVE_ALL_ROWS(INTRT_MVE_BEGIN, text, INTRT_MVE_END, gap)
+#define INTRT_MVE_ROWS_ALONE(text, gap) \
+  INTRT_MVE_ALL_ROWS(INTRT_MVE_BEGIN_ALONE, text, INTRT_MVE_END_ALONE, gap)
 /* By the number of groups. */
-#define INTRT_MVE_CASES(rows_of, ...)                                                              \
-  if (groups == 1)                                                                                 \
-  rows_of(INTRT_MVE_GROUPS1, __VA_ARGS__) else if (groups == 2)                                    \
-      rows_of(INTRT_MVE_GROUPS2, __VA_ARGS__) else if (groups == 3)                                \
-          rows_of(INTRT_MVE_GROUPS3, __VA_ARGS__) else if (groups == 4)                            \
-              rows_of(INTRT_MVE_GROUPS4, __VA_ARGS__) else if (groups == 6) rows_of(               \
-                  INTRT_MVE_GROUPS6, __VA_ARGS__) else if (groups == 8)                            \
-                  rows_of(INTRT_MVE_GROUPS8, __VA_ARGS__) else if (groups % 4 == 0) rows_of(       \
-                      INTRT_MVE_LOOP(INTRT_MVE_GROUPS4, 4), __VA_ARGS__) else if (groups % 3 == 0) \
-                      rows_of(INTRT_MVE_LOOP(INTRT_MVE_GROUPS3, 3), __VA_ARGS__) else rows_of(     \
-                          INTRT_MVE_LOOP(INTRT_MVE_GROUPS1, 1), __VA_ARGS__)
+#define INTRT_MVE_CASES(rows_of, argument)                       \
+  switch (groups) {                                              \
+    case 1:                                                      \
+      rows_of(INTRT_MVE_GROUPS1, argument);                      \
+      break;                                                     \
+    case 2:                                                      \
+      rows_of(INTRT_MVE_GROUPS2, argument);                      \
+      break;                                                     \
+    case 3:                                                      \
+      rows_of(INTRT_MVE_GROUPS3, argument);                      \
+      break;                                                     \
+    case 4:                                                      \
+      rows_of(INTRT_MVE_GROUPS4, argument);                      \
+      break;                                                     \
+    case 6:                                                      \
+      rows_of(INTRT_MVE_GROUPS6, argument);                      \
+      break;                                                     \
+    case 8:                                                      \
+      rows_of(INTRT_MVE_GROUPS8, argument);                      \
+      break;                                                     \
+    default:                                                     \
+      if (groups % 4 == 0)                                       \
+        rows_of(INTRT_MVE_LOOP(INTRT_MVE_GROUPS4, 4), argument); \
+      else                                                       \
+        rows_of(INTRT_MVE_LOOP(INTRT_MVE_GROUPS1, 1), argument); \
+  }
 #endif
 
 /* sums[4 * p + c] = start[c] + the products of channel c and position p, over `rows` rows of
@@ -177,48 +151,42 @@ INTRT_ALWAYS_INLINE void intrt_mve_dot_4x2(int32_t* sums, const int32_t* start, 
   const int is_panel = groups == 1 && code_gap == 16 && weight_gap == 0;
   const int are_small =
       groups < 256 && code_gap >= 0 && code_gap < 4096 && weight_gap >= 0 && weight_gap < 4096;
+  /* Of three columns the positions share two. */
+  const int shared = 16 * groups == 3 * apart && code_gap >= apart ? groups : 0;
   if (__builtin_constant_p(is_panel) && is_panel) {
     if (__builtin_constant_p(rows) && rows == 1)
-      INTRT_MVE_ROW(INTRT_MVE_GROUP(32), )
+      INTRT_MVE_ROW(INTRT_MVE_GROUP(32), );
     else if (__builtin_constant_p(rows) && rows == 2)
-      INTRT_MVE_ROW(INTRT_MVE_GROUP(32) INTRT_MVE_GROUP(32), )
+      INTRT_MVE_ROW(INTRT_MVE_GROUP(32) INTRT_MVE_GROUP(32), );
     else if (__builtin_constant_p(rows) && rows == 3)
-      INTRT_MVE_ROW(INTRT_MVE_GROUP(32) INTRT_MVE_GROUP(32) INTRT_MVE_GROUP(32), )
+      INTRT_MVE_ROW(INTRT_MVE_GROUP(32) INTRT_MVE_GROUP(32) INTRT_MVE_GROUP(32), );
     else
-      INTRT_MVE_REPEAT(INTRT_MVE_GROUP(32), rows)
+      INTRT_MVE_REPEAT(INTRT_MVE_GROUP(32), rows);
   } else if (__builtin_constant_p(groups) && groups < 256 && __builtin_constant_p(rows) &&
              rows == 1) {
     INTRT_MVE_CASES(INTRT_MVE_ROW, [groups] "i"(groups))
+  } else if (__builtin_constant_p(are_small) && are_small && __builtin_constant_p(shared) &&
+             (shared == 3 || shared == 6 || shared == 12)) {
+    if (shared == 3)
+      INTRT_MVE_ROWS(INTRT_MVE_SHARED3, code_gap - 16);
+    else if (shared == 6)
+      INTRT_MVE_ROWS(INTRT_MVE_SHARED6, code_gap - 32);
+    else
+      INTRT_MVE_ROWS(INTRT_MVE_SHARED12, code_gap - 64);
   } else if (__builtin_constant_p(are_small) && are_small) {
-    const int is_next = 16 * groups == 3 * apart && code_gap >= apart; /* three columns, shared */
     if (!__builtin_constant_p(apart) && apart == 0) {
       if (groups % 4 == 0)
-        INTRT_MVE_ROWS_ALONE(INTRT_MVE_LOOP(INTRT_MVE_ALONE4, 4), [groups] "i"(groups),
-                             [code_gap] "i"(code_gap), [weight_gap] "i"(weight_gap))
-      else if (groups % 2 == 0)
-        INTRT_MVE_ROWS_ALONE(INTRT_MVE_LOOP(INTRT_MVE_ALONE2, 2), [groups] "i"(groups),
-                             [code_gap] "i"(code_gap), [weight_gap] "i"(weight_gap))
+        INTRT_MVE_ROWS_ALONE(INTRT_MVE_LOOP(INTRT_MVE_ALONE4, 4), code_gap);
       else
-        INTRT_MVE_ROWS_ALONE(INTRT_MVE_LOOP(INTRT_MVE_ALONE1, 1), [groups] "i"(groups),
-                             [code_gap] "i"(code_gap), [weight_gap] "i"(weight_gap))
-    } else if (__builtin_constant_p(apart) && is_next && apart == 16) {
-      INTRT_MVE_ROWS(
-          INTRT_MVE_SHARED3, [code_gap] "i"(code_gap - apart), [weight_gap] "i"(weight_gap))
-    } else if (__builtin_constant_p(apart) && is_next && apart == 32) {
-      INTRT_MVE_ROWS(
-          INTRT_MVE_SHARED6, [code_gap] "i"(code_gap - apart), [weight_gap] "i"(weight_gap))
-    } else if (__builtin_constant_p(apart) && is_next && apart == 64) {
-      INTRT_MVE_ROWS(
-          INTRT_MVE_SHARED12, [code_gap] "i"(code_gap - apart), [weight_gap] "i"(weight_gap))
+        INTRT_MVE_ROWS_ALONE(INTRT_MVE_LOOP(INTRT_MVE_ALONE1, 1), code_gap);
     } else {
-      INTRT_MVE_CASES(INTRT_MVE_ROWS, [groups] "i"(groups), [code_gap] "i"(code_gap),
-                      [weight_gap] "i"(weight_gap))
+      INTRT_MVE_CASES(INTRT_MVE_ROWS, code_gap)
     }
   } else {
     static const int32_t zeros[4] = {0, 0, 0, 0};
     int32x4_t total0 = vdupq_n_s32(0), total1 = total0;
     for (; rows > 0; --rows) {
-      INTRT_MVE_REPEAT(INTRT_MVE_GROUP(16), groups)
+      INTRT_MVE_REPEAT(INTRT_MVE_GROUPS1, groups);
       total0 = vaddq_s32(total0, v0);
       total1 = vaddq_s32(total1, v1);
       start = zeros;
@@ -278,8 +246,7 @@ INTRT_INLINE void intrt_mve_panel(int8_t* panel, int32_t first, int32_t count, c
   }
 #else
   for (int32_t i = 0; i < count; ++i) {
-    const int32_t tap = first + i;
-    int8_t* to = panel + (32 * (tap >> 4) + (tap & 15));
+    int8_t* to = panel + (2 * (first + i) - ((first + i) & 15));
     to[0] = (int8_t)(i >= begin0 && i < end0 ? codes0[i - begin0] : 0);
     to[16] = (int8_t)(i >= begin1 && i < end1 ? codes1[i - begin1] : 0);
   }
@@ -309,8 +276,7 @@ INTRT_ALWAYS_INLINE void intrt_mve_store_4x2(int8_t* out, int32_t apart, const i
 
 /* clamp(max(f, min(g, 0)), lo, hi) with f = floor(x * multiplier / 2^32) + down, the quotient
  * rounded down, and g = floor((x + offset) * multiplier / 2^32) + up, the quotient rounded up.
- * |down|, |up|
- * <= 2^30, x + offset fits 32 bits. */
+ * |down|, |up| <= 2^30, x + offset fits 32 bits. */
 INTRT_INLINE int32_t intrt_mve_toward_zero(int32_t x, int32_t multiplier, int32_t down,
                                            int32_t offset, int32_t up, int32_t lo, int32_t hi) {
   const int32_t f = (int32_t)(((int64_t)x * multiplier) >> 32) + down;
@@ -479,13 +445,6 @@ INTRT_ALWAYS_INLINE int8x16_t intrt_mve_half_sums(int8x16_t x, int8x16_t y, int3
   up = vqaddq_n_s8(vrhaddq_s8(x, y), (int8_t)((1 << (shift - 1)) - 1));
   return vmaxq_s8(down, vminq_s8(vshlq_r_s8(up, 1 - shift), vdupq_n_s8(0)));
 }
-
-/* The same of 16-bit numbers that are a sum already. */
-INTRT_ALWAYS_INLINE int16x8_t intrt_mve_shifted(int16x8_t sum, int32_t shift, int32_t rounding) {
-  if (rounding == INTRT_ROUND_TOWARD_ZERO)
-    sum = vaddq_s16(sum, vandq_s16(vshrq_n_s16(sum, 15), vdupq_n_s16((int16_t)((1 << shift) - 1))));
-  return vshlq_r_s16(sum, -shift);
-}
 #endif
 
 /* out[i] = clamp(round((multiplier0 * a[i] + multiplier1 * b[i]) / 2^shift), lo, hi) for 0 <= i <
@@ -498,17 +457,15 @@ INTRT_ALWAYS_INLINE void intrt_mve_add(int8_t* out, const int8_t* a, const int8_
   if (multiplier0 == 1 && multiplier1 == 1 && shift <= 8) {
     const int8x16_t least = vdupq_n_s8((int8_t)lo), most = vdupq_n_s8((int8_t)hi);
     for (; count >= 16; count -= 16) {
-      int8x16_t v = intrt_mve_half_sums(vldrbq_s8(a), vldrbq_s8(b), shift, rounding);
-      if (lo > -128) v = vmaxq_s8(v, least);
-      if (hi < 127) v = vminq_s8(v, most);
-      vstrbq_s8(out, v);
+      const int8x16_t v = intrt_mve_half_sums(vldrbq_s8(a), vldrbq_s8(b), shift, rounding);
+      vstrbq_s8(out, vminq_s8(vmaxq_s8(v, least), most));
       a += 16;
       b += 16;
       out += 16;
     }
     if (count > 0) {
       const mve_pred16_t there = vctp8q((uint32_t)count);
-      int8x16_t v =
+      const int8x16_t v =
           intrt_mve_half_sums(vldrbq_z_s8(a, there), vldrbq_z_s8(b, there), shift, rounding);
       vstrbq_p_s8(out, vminq_s8(vmaxq_s8(v, least), most), there);
     }
@@ -518,7 +475,9 @@ INTRT_ALWAYS_INLINE void intrt_mve_add(int8_t* out, const int8_t* a, const int8_
     const mve_pred16_t there = vctp16q((uint32_t)count);
     int16x8_t v = vaddq_s16(vmulq_n_s16(vldrbq_z_s16(a, there), (int16_t)multiplier0),
                             vmulq_n_s16(vldrbq_z_s16(b, there), (int16_t)multiplier1));
-    v = intrt_mve_shifted(v, shift, rounding);
+    if (rounding == INTRT_ROUND_TOWARD_ZERO)
+      v = vaddq_s16(v, vandq_s16(vshrq_n_s16(v, 15), vdupq_n_s16((int16_t)((1 << shift) - 1))));
+    v = vshlq_r_s16(v, -shift);
     v = vminq_s16(vmaxq_s16(v, vdupq_n_s16((int16_t)lo)), vdupq_n_s16((int16_t)hi));
     vstrbq_p_s16(out, v, there);
     a += 8;
