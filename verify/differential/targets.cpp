@@ -52,12 +52,11 @@ std::vector<EmulatedTarget> make_targets() {
                kMps2OfM33),
       cortex_m("cortex-m55", "Cortex-M55", {"-mcpu=cortex-m55", "-mfloat-abi=hard"}, "mps3-an547",
                kMps3OfM55),
-      // At -O2 and -O3 gcc 12 writes multiplications by constants as longer rows of shifts.
       {"rv32imc",
        "RV32IMC",
        "riscv64-unknown-elf-gcc",
        {"-march=rv32imc", "-mabi=ilp32", "-mcmodel=medany"},
-       "-Os",
+       "-O3",
        "qemu-system-riscv32",
        {"-M", "virt", "-cpu", "rv32", "-bios", "none"},
        "startup_riscv.c",
