@@ -23,9 +23,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kPlainTarget = "generic";  // one way to write each operator
+
 struct CompileArguments {
   fs::path graph, weights, out, c_folder, dot;
-  std::string prefix = "net", target = "generic";
+  std::string prefix = "net", target = kPlainTarget;
   std::int64_t flash_budget = 0, ram_budget = 0;  // 0: none
   std::string print_after;
   bool keep_layers = false;
@@ -170,7 +172,7 @@ int compile(const CompileArguments& arguments) {
       fmt::format("\narena  {} bytes, at least {} are needed at once\nplan   {} bytes  {}",
                   compiled.arena_bytes, compiled.passes.back().live_bytes, compiled.plan.size(),
                   arguments.out.string()));
-  if (!c_files.empty()) {
+  if (!c_files.empty() && arguments.target != kPlainTarget) {
     console.print("\n" + strategy_text(sources, compiled.operators));
     console.print(fmt::format("\nC arena {} bytes, for {}", sources.arena_bytes, arguments.target));
   }
