@@ -86,8 +86,8 @@ TEST_CASE("the C of every operator computes the codes of the IR at every tensor"
       CAPTURE(op);
       CAPTURE(seed);
       const ir::Program program = test::random_program(op, kFirstCSeed + seed);
-      test::check_c(program, backends::emit_c_source(program, {}, "net"), "net",
-                    samples_of(program));
+      test::check_c(program, backends::emit_c_source(program, {}, "net", "generic", {}).files,
+                    "net", samples_of(program));
     }
 }
 
@@ -165,7 +165,8 @@ TEST_CASE("sparse weights and segments of every kind run as the IR says, as plan
     for (ir::ValueId id = 0; id < program.values.size(); ++id)
       CHECK_MESSAGE(run.at(program.values[id].node) == expected[id], program.values[id].node);
   }
-  test::check_c(program, backends::emit_c_source(program, {}, "net"), "net", samples_of(program));
+  test::check_c(program, backends::emit_c_source(program, {}, "net", "generic", {}).files, "net",
+                samples_of(program));
 }
 
 TEST_CASE("generated C tells which tensors are exact and gives the offsets of an output") {
@@ -180,7 +181,7 @@ TEST_CASE("generated C tells which tensors are exact and gives the offsets of an
   const ir::Program program = maker.finish(false);
 
   const test::Folder folder;
-  for (const auto& file : backends::emit_c_source(program, {}, "net")) {
+  for (const auto& file : backends::emit_c_source(program, {}, "net", "generic", {}).files) {
     write_file_atomically(folder.path() / file.name, file.text);
     if (file.name == "net.c") CHECK(file.text.find("0x3dcccccdu, /* 0.1 */") != std::string::npos);
     CHECK(file.text.find("float ") == std::string::npos);
