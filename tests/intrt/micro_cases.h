@@ -15,7 +15,8 @@ void* micro_memory(int array, uint32_t bytes);
 /* Whether nothing was written outside of any of these arrays. */
 int micro_memory_intact(void);
 
-/* 0, or the line of micro_cases.c that failed first, or of micro_mve_cases.c, which it runs, too. */
+/* 0, or the line of micro_cases.c that failed first, or of micro_mve_cases.c, which it runs, too.
+ */
 int micro_cases(void);
 int micro_mve_cases(void);
 

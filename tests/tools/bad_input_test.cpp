@@ -389,7 +389,16 @@ TEST_CASE("wrong options are one line") {
     work.check_failure(with(work.verify(), {"--max-images", images}),
                        {"--max-images " + images, "1000000000"}, false);
   work.check_failure({kLockstep, "compile"}, {"--graph"}, false);
-  work.check_failure(with(work.compile(), {"--target", "cortex-m4"}), {"--target"}, false);
+  work.check_failure(with(work.compile(), {"--target", "cortex-m4"}), {"--target", "need --emit-c"},
+                     false);
+  work.check_failure(with(work.compile(), {"--ram-budget", "100"}),
+                     {"--ram-budget", "need --emit-c"}, false);
+  work.check_failure(with(work.compile(), {"--emit-c", work.file("c"), "--target", "z80"}),
+                     {"--target", "z80", "cortex-m4"}, false);
+  work.check_failure(with(work.compile(), {"--emit-c", work.file("c"), "--flash-budget", "-1"}),
+                     {"--flash-budget"}, false);
+  work.check_failure(with(work.compile(), {"--emit-c", work.file("c"), "--flash-budget", "10"}),
+                     {"flash budget of 10"});
   work.check_failure(with(work.compile(), {"--prefix", "1st"}), {"1st"}, false);
   work.check_failure(with(work.compile(), {"--print-after", "lunch"}), {"lunch", "lower"}, false);
   work.check_failure(with(work.run(), {"--kernels", "abacus"}), {"abacus", "scalar"}, false);

@@ -44,6 +44,10 @@ void check(const CompileArguments& arguments) {
       !prefix.empty() && is_letter(prefix.front()) &&
       std::ranges::all_of(prefix, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
   if (!identifier) throw InputError(fmt::format("--prefix '{}': must be a C identifier", prefix));
+  const bool is_about_c =
+      arguments.target != kPlainTarget || arguments.flash_budget != 0 || arguments.ram_budget != 0;
+  if (is_about_c && arguments.c_folder.empty())
+    throw InputError("--target, --flash-budget and --ram-budget: need --emit-c");
   if (arguments.print_after.empty() || arguments.print_after == "all") return;
   const std::vector<std::string> names = pass_names();
   if (std::ranges::find(names, arguments.print_after) == names.end())

@@ -19,9 +19,8 @@ bool is_better(const StrategyCost& a, const StrategyCost& b) {
 }
 
 std::int64_t arena_with_scratch(const ir::Program& program, std::size_t op, std::int64_t scratch) {
-  return scratch == 0
-             ? program.arena_bytes
-             : std::max(program.arena_bytes, scratch_for(program, op, scratch).end);
+  return scratch == 0 ? program.arena_bytes
+                      : std::max(program.arena_bytes, scratch_for(program, op, scratch).end);
 }
 
 StrategyChoice choose(const ir::Program& program, std::size_t index, const Target& target,

@@ -14,8 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__PIC__) &&                         \
-    !defined(__ARM_ARCH_8_1M_MAIN__) && defined(__thumb2__) && defined(__ARM_FEATURE_DSP) && \
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__PIC__) &&                    \
+    !defined(__ARM_FEATURE_MVE) && defined(__thumb2__) && defined(__ARM_FEATURE_DSP) && \
     defined(__ARM_FEATURE_UNALIGNED) && defined(__OPTIMIZE__)
 #define INTRT_HAS_DSP 1
 /* In front of the loop over the blocks of a short sum. */
