@@ -360,6 +360,15 @@ TEST_CASE("labels beyond the network's outputs are refused") {
   CHECK(refused.err.find("label 1 of the test part is 4") != std::string::npos);
 }
 
+TEST_CASE("C that fits no budget is not written") {
+  for (const std::string kind : {"flash", "RAM"}) {
+    const Workplace work;
+    std::vector<std::string> command = work.compile();
+    command.insert(command.end(), {kind == "RAM" ? "--ram-budget" : "--flash-budget", "10"});
+    work.check_failure(command, {kind + " budget of 10"});
+  }
+}
+
 TEST_CASE("wrong options are one line") {
   const Workplace work;
   const auto with = [](std::vector<std::string> command, std::vector<std::string> more) {
@@ -389,16 +398,13 @@ TEST_CASE("wrong options are one line") {
     work.check_failure(with(work.verify(), {"--max-images", images}),
                        {"--max-images " + images, "1000000000"}, false);
   work.check_failure({kLockstep, "compile"}, {"--graph"}, false);
-  work.check_failure(with(work.compile(), {"--target", "cortex-m4"}), {"--target", "need --emit-c"},
+  work.check_failure({kLockstep, "compile", "--graph", work.file("graph.json"), "--weights",
+                      work.file("state_dict.safetensors"), "--out", work.file("new.plan"),
+                      "--target", "cortex-m4"},
+                     {"--target", "need --emit-c"}, false);
+  work.check_failure(with(work.compile(), {"--target", "z80"}), {"--target", "z80", "cortex-m4"},
                      false);
-  work.check_failure(with(work.compile(), {"--ram-budget", "100"}),
-                     {"--ram-budget", "need --emit-c"}, false);
-  work.check_failure(with(work.compile(), {"--emit-c", work.file("c"), "--target", "z80"}),
-                     {"--target", "z80", "cortex-m4"}, false);
-  work.check_failure(with(work.compile(), {"--emit-c", work.file("c"), "--flash-budget", "-1"}),
-                     {"--flash-budget"}, false);
-  work.check_failure(with(work.compile(), {"--emit-c", work.file("c"), "--flash-budget", "10"}),
-                     {"flash budget of 10"});
+  work.check_failure(with(work.compile(), {"--flash-budget", "-1"}), {"--flash-budget"}, false);
   work.check_failure(with(work.compile(), {"--prefix", "1st"}), {"1st"}, false);
   work.check_failure(with(work.compile(), {"--print-after", "lunch"}), {"lunch", "lower"}, false);
   work.check_failure(with(work.run(), {"--kernels", "abacus"}), {"abacus", "scalar"}, false);
