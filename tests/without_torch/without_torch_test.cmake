@@ -14,4 +14,4 @@ run(${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR} -G Ninja -DCMAKE_BUILD_TYPE
   -DCMAKE_C_COMPILER_LAUNCHER=${C_LAUNCHER} -DCMAKE_CXX_COMPILER_LAUNCHER=${CXX_LAUNCHER})
 run(${CMAKE_COMMAND} --build ${WORK_DIR})
 # The slow ones are the same with and without LibTorch.
-run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK_DIR} --output-on-failure --label-exclude slow)
+run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK_DIR} --output-on-failure --label-exclude "slow|embedded")
