@@ -51,8 +51,8 @@ static int32_t dsp_place_in_order(int32_t t, int32_t p) { return 4 * (t / 2) + 2
 
 /* Which part of `count` taps has codes: all, none, or some, with ends that may lie outside. */
 static void draw_part(int part, int32_t count, int32_t* begin, int32_t* end) {
-  *begin = part == 0 ? 0 : between(0, count + 2);
-  *end = part == 0 ? count : part == 1 ? *begin : between(-2, count + 2);
+  *begin = part == 0 ? 0 : between(0, count + 8);
+  *end = part == 0 ? count : part == 1 ? *begin : between(-2, count + 8);
 }
 static uint32_t part_of(int32_t begin, int32_t end, int32_t count) {
   const int32_t last = end < count ? end : count;
@@ -204,6 +204,26 @@ static int dsp_dot_case(int32_t pairs, int kind, int32_t most_code, int32_t most
   return 0;
 }
 
+/* The same with weights of 8 bits and the pairs that intrt_dsp_panel makes. */
+static int dsp_dot8_case(int32_t groups, int kind) {
+  const uint32_t taps = 4u * (uint32_t)groups;
+  const int16_t* const panel = numbers_of(kCodes0, 2 * taps, kind, -128, 127);
+  const int8_t* const weights = codes_of(kWeights, 4 * taps, kind);
+  const int32_t* const start = starts(kind);
+  int32_t* const sums = micro_memory(kWritten, 32);
+  int64_t expected[8];
+  for (int32_t c = 0; c < 4; ++c)
+    for (int32_t p = 0; p < 2; ++p) {
+      int64_t sum = start[c];
+      for (int32_t t = 0; t < (int32_t)taps; ++t)
+        sum += (int64_t)panel[dsp_place(t, p)] * weights[16 * (t / 4) + 4 * c + t % 4];
+      expected[2 * c + p] = sum;
+    }
+  intrt_dsp_dot8_4x2(sums, start, panel, weights, groups);
+  REQUIRE(same_sums(sums, expected));
+  return 0;
+}
+
 /* Chunks of so many pairs of taps as `lengths` says; the weights are small enough for them. */
 static int packed_dot_case(const uint8_t* lengths, int32_t chunks, int kind) {
   enum { kMost = 128 };
@@ -276,6 +296,7 @@ static int dot_cases(void) {
       int failed = dsp_dot_case(pairs, kind, 128, 128);
       if (failed == 0) failed = dsp_dot_case(pairs, kind, 128, 32768);
       if (failed == 0 && pairs <= 2) failed = dsp_dot_case(pairs, 0, 16384, 16384);
+      if (failed == 0) failed = dsp_dot8_case(pairs, kind);
       uint8_t lengths[8];
       for (int n = 0; n < 8; ++n)
         lengths[n] = (uint8_t)(pairs <= 64 && n == 0 ? pairs : between(1, pairs % 12 + 1));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/verify/c_objection.h"
+#include "tools/zoo/zoo.h"
 
 namespace lockstep::test {
 namespace {
@@ -273,6 +274,16 @@ TEST_CASE("the C for every core is the plan") {
     }
   }
   CHECK(with_kernels > 10);
+}
+
+TEST_CASE("C that a flash budget makes smaller is the plan") {
+  const Graph graph = zoo::find_network("resnet8").build({});
+  const Compiled compiled = compile_network(graph, zoo::calibrated_state(graph, 1), {});
+  const std::vector<CSourceFile> files =
+      emit_c(compiled, {.prefix = "net", .target = "cortex-m4", .flash_budget = 105000});
+  REQUIRE(contains(files[0].text, "  intrt_dsp_dot8_4x2(sums, &net"));
+  const std::string text = objection({compiled.plan, files[0].text, files[1].text});
+  CHECK_MESSAGE(text.empty(), text);
 }
 
 TEST_CASE("the C of one plan is not that of another") {

@@ -43,6 +43,15 @@ std::optional<Dot::Shape> dsp_dot(const Arguments& arguments, const Lengths& /*l
 Dot::Product dsp_product(const Arguments& /*arguments*/, Int tap, Int output) {
   return {dsp_place(tap, output % 2), 8 * (tap / 2) + 2 * (output / 2) + tap % 2};
 }
+// (sums, start, panel, weights, groups)
+std::optional<Dot::Shape> dsp_dot8(const Arguments& arguments, const Lengths& /*lengths*/) {
+  if (arguments[4] < 1 || arguments[4] > kMostTaps / 4) return std::nullopt;
+  return Dot::Shape{8, 4 * arguments[4], {}};
+}
+Dot::Product dsp_dot8_product(const Arguments& /*arguments*/, Int tap, Int output) {
+  return {8 * (tap / 4) + 4 * (tap % 2) + 2 * (output % 2) + tap / 2 % 2,
+          16 * (tap / 4) + 4 * (output / 2) + tap % 4};
+}
 Int half_of(Int output) { return output / 2; }
 Int itself(Int output) { return output; }
 Moves dsp_panel_in_order(const Arguments& arguments) { return panel_moves(arguments, dsp_place); }
@@ -268,6 +277,13 @@ const std::vector<MicroHeader>& micro_headers() {
          {kInt32s, kInt32s, kInt16s, kInt16s, kInt32},
          Dot{.shape = dsp_dot,
              .product = dsp_product,
+             .start = half_of,
+             .sum = itself,
+             .alignment = 4}},
+        {"intrt_dsp_dot8_4x2",
+         {kInt32s, kInt32s, kInt16s, kInt8s, kInt32},
+         Dot{.shape = dsp_dot8,
+             .product = dsp_dot8_product,
              .start = half_of,
              .sum = itself,
              .alignment = 4}},

@@ -32,12 +32,14 @@ INTRT_INLINE int32_t intrt_dsp_place(int32_t tap, int32_t position) {
 }
 
 /* The taps first .. first + count - 1 of one position: tap first + i is codes[i - begin] where
- * begin <= i < end, else 0. 0 <= begin <= end <= count. */
+ * begin <= i < end, else 0. begin >= 0. */
 static INTRT_NOINLINE void intrt_dsp_position(int16_t* panel, int32_t position, int32_t first,
                                               int32_t count, const int8_t* codes, int32_t begin,
                                               int32_t end) {
   int32_t i = 0;
 #if INTRT_HAS_DSP
+  if (begin > count) begin = count;
+  if (end > count) end = count;
   if (((first | begin | end | count) & 3) == 0) {
     int16_t* to = panel + 2 * first + 2 * position;
     uint32_t word, even, zero = 0;
@@ -221,6 +223,9 @@ INTRT_INLINE void intrt_dsp_panel_3x3(int16_t* panel, const int8_t* codes, int32
   "smlad %[s5], %[x1], %[w0], %[s5]\n" \
   "smlad %[s6], %[x0], %[w1], %[s6]\n" \
   "smlad %[s7], %[x1], %[w1], %[s7]\n"
+#define INTRT_DSP_PUT_SUMS                                \
+  sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3; \
+  sums[4] = s4, sums[5] = s5, sums[6] = s6, sums[7] = s7
 #define INTRT_DSP_2 INTRT_DSP_NEXT INTRT_DSP_NEXT
 #define INTRT_DSP_4 INTRT_DSP_2 INTRT_DSP_2
 #define INTRT_DSP_8 INTRT_DSP_4 INTRT_DSP_4
@@ -258,14 +263,7 @@ INTRT_ALWAYS_INLINE void intrt_dsp_dot_4x2(int32_t* sums, const int32_t* start,
   if ((pairs & 4) != 0) INTRT_DSP_ASM(INTRT_DSP_4, "+r", );
   if ((pairs & 2) != 0) INTRT_DSP_ASM(INTRT_DSP_2, "+r", );
   if ((pairs & 1) != 0) INTRT_DSP_ASM(INTRT_DSP_NEXT, "+r", );
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
-  sums[4] = s4;
-  sums[5] = s5;
-  sums[6] = s6;
-  sums[7] = s7;
+  INTRT_DSP_PUT_SUMS;
 #else
   for (int32_t i = 0; i < 8; ++i) sums[i] = start[i >> 1];
   for (; pairs > 0; --pairs) {
@@ -343,14 +341,7 @@ INTRT_ALWAYS_INLINE void intrt_dsp_dot8_4x2(int32_t* sums, const int32_t* start,
 #undef INTRT_DSP_PASS
 #undef INTRT_DSP_ODD_PASS
 #undef INTRT_DSP_FIRST_PASS
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
-  sums[4] = s4;
-  sums[5] = s5;
-  sums[6] = s6;
-  sums[7] = s7;
+  INTRT_DSP_PUT_SUMS;
 #else
   for (int32_t i = 0; i < 8; ++i) sums[i] = start[i >> 1];
   for (; groups > 0; --groups) {
@@ -527,14 +518,7 @@ INTRT_ALWAYS_INLINE void intrt_dsp_strip_dot(int32_t* sums, const int32_t* start
 #undef INTRT_DSP_FIRST_COLUMN
 #undef INTRT_DSP_FIRST_CHANNEL
 #undef INTRT_DSP_CHANNEL
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
-  sums[4] = s4;
-  sums[5] = s5;
-  sums[6] = s6;
-  sums[7] = s7;
+  INTRT_DSP_PUT_SUMS;
 #else
   for (int32_t i = 0; i < 8; ++i) sums[i] = start[i >> 1];
   for (int32_t k = 0; k < columns; ++k)
