@@ -1,5 +1,7 @@
 #include "compile/backends/weights.h"
 
+#include <algorithm>
+
 namespace lockstep::backends {
 
 SparseWeights sparse_weights(const xt::xarray<std::int32_t>& weights) {
@@ -20,6 +22,11 @@ SparseWeights sparse_weights(const xt::xarray<std::int32_t>& weights) {
     sparse.starts.push_back(static_cast<std::uint32_t>(sparse.values.size()));
   }
   return sparse;
+}
+
+bool fits_bytes(const xt::xarray<std::int32_t>& weights) {
+  return std::all_of(weights.begin(), weights.end(),
+                     [](std::int32_t w) { return w >= INT8_MIN && w <= INT8_MAX; });
 }
 
 std::vector<std::uint8_t> pack_mask(const std::vector<std::uint8_t>& mask) {

@@ -16,6 +16,9 @@ struct SparseWeights {
 };
 SparseWeights sparse_weights(const xt::xarray<std::int32_t>& weights);
 
+// Whether all of them have 8 bits.
+bool fits_bytes(const xt::xarray<std::int32_t>& weights);
+
 // One bit per element, element i in bit i % 8 of byte i / 8, unused bits 0.
 std::vector<std::uint8_t> pack_mask(const std::vector<std::uint8_t>& mask);
 

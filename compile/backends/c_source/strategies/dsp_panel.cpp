@@ -5,6 +5,7 @@
 #include "compile/backends/c_source/strategies/dsp_pairing.h"
 #include "compile/backends/c_source/strategies/panel_convolution.h"
 #include "compile/backends/c_source/strategies/strategy.h"
+#include "compile/backends/weights.h"
 
 namespace lockstep::backends {
 namespace {
@@ -85,15 +86,14 @@ class DspPanelStrategy : public Strategy {
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
-    const auto* const conv = std::get_if<Conv2d>(&op.kind);
-    if (target.kernels != MicroKernels::kDsp || conv == nullptr || !fits_panels(program, op, *conv))
-      return std::nullopt;
+    const Conv2d* const conv = convolution_for_panels(program, op);
+    if (target.kernels != MicroKernels::kDsp || conv == nullptr) return std::nullopt;
     const PanelShape shape(program, op, *conv);
-    const std::int64_t pairs = shape.rows.output * ((shape.columns.output + 1) / 2);
+    const std::int64_t position_pairs = shape.rows.output * ((shape.columns.output + 1) / 2);
     const Pairing pairing(shape);
     StrategyCost cost;
-    cost.instructions = pairs * (shape.taps * (pairing.in_order ? 5 : 4) +
-                                 shape.blocks() * (pairing.pairs * 11 + 55));
+    cost.instructions = position_pairs * (shape.taps * (pairing.in_order ? 5 : 4) +
+                                          shape.blocks() * (pairing.pairs * 11 + 55));
     cost.constant_bytes = shape.blocks() * (pairing.pairs * 16 + 48);
     cost.code_bytes = 2200;
     cost.scratch_bytes = pairing.pairs * 8;
@@ -113,18 +113,15 @@ class DspCompactStrategy : public Strategy {
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
-    const auto* const conv = std::get_if<Conv2d>(&op.kind);
-    if (target.kernels != MicroKernels::kDsp || conv == nullptr || !fits_panels(program, op, *conv))
-      return std::nullopt;
+    const Conv2d* const conv = convolution_for_panels(program, op);
+    if (target.kernels != MicroKernels::kDsp || conv == nullptr) return std::nullopt;
     const PanelShape shape(program, op, *conv);
     const Pairing pairing(shape);
-    const bool fits_bytes = std::ranges::all_of(
-        conv->weights, [](std::int32_t w) { return w >= INT8_MIN && w <= INT8_MAX; });
-    if (pairing.in_order || pairing.is_3x3 || !fits_bytes) return std::nullopt;
-    const std::int64_t positions = shape.rows.output * ((shape.columns.output + 1) / 2);
+    if (pairing.in_order || pairing.is_3x3 || !fits_bytes(conv->weights)) return std::nullopt;
+    const std::int64_t position_pairs = shape.rows.output * ((shape.columns.output + 1) / 2);
     StrategyCost cost;
     cost.instructions =
-        positions * (shape.taps * 4 + shape.blocks() * (pairing.pairs * 63 / 4 + 60));
+        position_pairs * (shape.taps * 4 + shape.blocks() * (pairing.pairs * 63 / 4 + 60));
     cost.constant_bytes = shape.blocks() * (pairing.pairs * 8 + 48);
     cost.code_bytes = 800;
     cost.scratch_bytes = pairing.pairs * 8;

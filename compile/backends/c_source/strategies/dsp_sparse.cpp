@@ -155,9 +155,8 @@ class DspSparseStrategy : public Strategy {
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
-    const auto* const conv = std::get_if<Conv2d>(&op.kind);
-    if (target.kernels != MicroKernels::kDsp || conv == nullptr ||
-        !fits_panels(program, op, *conv) || !conv->post.mask.empty() ||
+    const Conv2d* const conv = convolution_for_panels(program, op);
+    if (target.kernels != MicroKernels::kDsp || conv == nullptr || !conv->post.mask.empty() ||
         program.values.at(op.output).shape.c < 4)
       return std::nullopt;
     const PanelShape shape(program, op, *conv);

@@ -30,9 +30,8 @@ std::int64_t constant_bytes(const Program& program, const Op& op) {
       const SparseWeights sparse = sparse_weights(kind.weights);
       return std::ssize(sparse.nonzero) + std::ssize(sparse.values) + 8 * outputs;
     }
-    const bool is_wide = std::ranges::any_of(
-        kind.weights, [](std::int32_t w) { return w < INT8_MIN || w > INT8_MAX; });
-    return static_cast<std::ptrdiff_t>(kind.weights.size() * (is_wide ? 2 : 1)) + 4 * outputs;
+    const std::size_t each = fits_bytes(kind.weights) ? 1 : 2;
+    return static_cast<std::ptrdiff_t>(kind.weights.size() * each) + 4 * outputs;
   };
   if (const auto* conv = std::get_if<Conv2d>(&op.kind)) return weights(*conv);
   if (const auto* linear = std::get_if<Linear>(&op.kind)) return weights(*linear);

@@ -9,6 +9,7 @@
 #include "compile/backends/c_source/strategies/mve_weights.h"
 #include "compile/backends/c_source/strategies/panel_convolution.h"
 #include "compile/backends/c_source/strategies/strategy.h"
+#include "compile/backends/weights.h"
 
 namespace lockstep::backends {
 namespace {
@@ -141,9 +142,8 @@ class MveConvolutionStrategy : public Strategy {
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
-    const auto* const conv = std::get_if<Conv2d>(&op.kind);
-    if (target.kernels != MicroKernels::kMve || conv == nullptr ||
-        !fits_panels(program, op, *conv) || !fits_bytes(conv->weights))
+    const Conv2d* const conv = convolution_for_panels(program, op);
+    if (target.kernels != MicroKernels::kMve || conv == nullptr || !fits_bytes(conv->weights))
       return std::nullopt;
     const PanelShape shape(program, op, *conv);
     const Columns columns(shape.columns, shape.rows.output == 1);

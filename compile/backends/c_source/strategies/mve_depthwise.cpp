@@ -8,6 +8,7 @@
 #include "compile/backends/c_source/strategies/mve_columns.h"
 #include "compile/backends/c_source/strategies/mve_weights.h"
 #include "compile/backends/c_source/strategies/strategy.h"
+#include "compile/backends/weights.h"
 
 namespace lockstep::backends {
 namespace {

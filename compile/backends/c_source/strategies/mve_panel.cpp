@@ -6,6 +6,7 @@
 #include "compile/backends/c_source/strategies/mve_weights.h"
 #include "compile/backends/c_source/strategies/panel_convolution.h"
 #include "compile/backends/c_source/strategies/strategy.h"
+#include "compile/backends/weights.h"
 
 namespace lockstep::backends {
 namespace {
@@ -53,9 +54,8 @@ class MvePanelStrategy : public Strategy {
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
-    const auto* const conv = std::get_if<Conv2d>(&op.kind);
-    if (target.kernels != MicroKernels::kMve || conv == nullptr ||
-        !fits_panels(program, op, *conv) || !fits_bytes(conv->weights))
+    const Conv2d* const conv = convolution_for_panels(program, op);
+    if (target.kernels != MicroKernels::kMve || conv == nullptr || !fits_bytes(conv->weights))
       return std::nullopt;
     const PanelShape shape(program, op, *conv);
     const std::int64_t pairs = shape.rows.output * ((shape.columns.output + 1) / 2);

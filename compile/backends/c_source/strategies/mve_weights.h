@@ -1,17 +1,10 @@
 // Weights in the order that intrt/micro/mve.h reads.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
-#include <xtensor/xarray.hpp>
 
 namespace lockstep::backends {
-
-inline bool fits_bytes(const xt::xarray<std::int32_t>& weights) {
-  return std::all_of(weights.begin(), weights.end(),
-                     [](std::int32_t w) { return w >= INT8_MIN && w <= INT8_MAX; });
-}
 
 // A block of `channels` <= 4 channels with `taps` taps each: weight(channel, tap). What is missing
 // is 0.

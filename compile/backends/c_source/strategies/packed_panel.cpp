@@ -236,10 +236,8 @@ class PackedPanelStrategy : public Strategy {
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
-    const auto* const conv = std::get_if<Conv2d>(&op.kind);
-    if (target.kernels != MicroKernels::kPacked || conv == nullptr ||
-        !fits_panels(program, op, *conv))
-      return std::nullopt;
+    const Conv2d* const conv = convolution_for_panels(program, op);
+    if (target.kernels != MicroKernels::kPacked || conv == nullptr) return std::nullopt;
     const PackedPlan plan(program, op, *conv);
     const PanelShape& shape = plan.shape;
     if (shape.positions() < kPositions || !plan.weights.fits()) return std::nullopt;

@@ -37,10 +37,12 @@ bool PanelShape::leaves_rows_out(std::int64_t unit) const {
          rows.output <= 25;
 }
 
-bool fits_panels(const Program& program, const Op& op, const Conv2d& conv) {
-  return program.values.at(op.input()).type() == ElementType::kInt8 && conv.groups == 1 &&
-         !conv.wide && conv.segments.empty() && conv.window.dilation[1] == 1 &&
-         program.values.at(op.output).shape.w > 1;
+const Conv2d* convolution_for_panels(const Program& program, const Op& op) {
+  const auto* const conv = std::get_if<Conv2d>(&op.kind);
+  const bool fits = conv != nullptr && program.values.at(op.input()).type() == ElementType::kInt8 &&
+                    conv->groups == 1 && !conv->wide && conv->segments.empty() &&
+                    conv->window.dilation[1] == 1 && program.values.at(op.output).shape.w > 1;
+  return fits ? conv : nullptr;
 }
 
 FunctionCall PanelConvolution::emit() {
@@ -126,17 +128,15 @@ void PanelConvolution::fill_panel() {
 // Row ky of the window at the tap `tap`: zeros where it lies in the padding.
 void PanelConvolution::fill_row_or_zeros(const std::string& tap) {
   const Axis& rows = shape_.rows;
-  {
-    std::string inside;
-    if (rows.cut_before()) inside = fmt::format("ky >= {}", rows.first_tap("y"));
-    if (rows.cut_after())
-      inside += fmt::format("{}ky < {}", inside.empty() ? "" : " && ", rows.end_tap("y"));
-    text_.line("if ({}) {{", inside);
-    fill_row(tap);
-    text_.line("}} else {{");
-    text_.line("{}(panel, {}, {}, in, 0, 0, in, 0, 0);", panel_function(), tap, shape_.row_taps);
-    text_.line("}}");
-  }
+  std::string inside;
+  if (rows.cut_before()) inside = fmt::format("ky >= {}", rows.first_tap("y"));
+  if (rows.cut_after())
+    inside += fmt::format("{}ky < {}", inside.empty() ? "" : " && ", rows.end_tap("y"));
+  text_.line("if ({}) {{", inside);
+  fill_row(tap);
+  text_.line("}} else {{");
+  text_.line("{}(panel, {}, {}, in, 0, 0, in, 0, 0);", panel_function(), tap, shape_.row_taps);
+  text_.line("}}");
 }
 
 void PanelConvolution::sum_blocks() {

@@ -29,9 +29,9 @@ struct PanelShape {
   bool leaves_rows_out(std::int64_t unit) const;  // rows of windows are multiples of `unit` taps
 };
 
-// A convolution whose codes are int8_t, in one group, with the taps of a row of the window side by
-// side.
-bool fits_panels(const ir::Program& program, const ir::Op& op, const ir::Conv2d& conv);
+// The operator, if it is a convolution whose codes are int8_t, in one group, with the taps of a row
+// of the window side by side; else null.
+const ir::Conv2d* convolution_for_panels(const ir::Program& program, const ir::Op& op);
 
 class PanelConvolution : public Blocks {
  public:
