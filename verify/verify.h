@@ -132,6 +132,8 @@ struct ExecutionCounts {
 struct EmulatedCost {
   ExecutionCounts counts;         // each the most that a sample took
   std::uint64_t stack_bytes = 0;  // of net_run and what it calls; the most that a sample took
+  // The most that any run takes, from the frames of its functions; nothing where there is no bound.
+  std::optional<std::uint64_t> stack_bound_bytes = {};
   std::uint64_t code_bytes = 0, constant_bytes = 0;  // of PREFIX.c, as the compiler wrote it
 };
 

@@ -13,6 +13,7 @@
 #include "tests/verify/emitted.h"
 #include "verify/differential/c_build.h"
 #include "verify/differential/harness_stream.h"
+#include "verify/differential/stack_bound.h"
 
 namespace lockstep::test {
 namespace {
@@ -41,6 +42,7 @@ class OnCore {
   struct Cost {
     verify::ExecutionCounts counts;
     std::uint32_t stack_bytes = 0;
+    std::optional<std::uint64_t> stack_bound_bytes;
   };
   Cost cost() const {
     verify::CBuild build(target_, program_, verify::CBuildKind::kDeployed);
@@ -52,7 +54,7 @@ class OnCore {
     REQUIRE_MESSAGE(parsed.seen.has_value(), target_.name, ": ", parsed.failure);
     const auto counts = build.counts(1);
     REQUIRE(counts.has_value());
-    return {counts->front(), parsed.stack_bytes};
+    return {counts->front(), parsed.stack_bytes, build.stack_bound_bytes()};
   }
 
  private:
@@ -183,10 +185,47 @@ TEST_CASE("the stack of net_run is measured to the word") {
                          "  (void)b[0];\n}}\n",
                          bytes),
              "deep();");
-      return OnCore(emitted, core).cost().stack_bytes;
+      const OnCore::Cost cost = OnCore(emitted, core).cost();
+      CHECK(cost.stack_bound_bytes.value() >= cost.stack_bytes);
+      CHECK(cost.stack_bound_bytes.value() < cost.stack_bytes + 400);
+      return cost.stack_bytes;
     };
     CHECK(stack_with(9000) - stack_with(5000) == 4000);
   }
+}
+
+TEST_CASE("the stack bound follows the deepest calls, and is none where there is no bound") {
+  const std::string graph =
+      "graph: { title: \"net.c\"\n"
+      "node: { title: \"net.c:leaf\" label: \"leaf\\nnet.c:1:2\\n24 bytes (static)\" }\n"
+      "node: { title: \"net.c:op\" label: \"op\\nnet.c:9:2\\n100 bytes (static)\" }\n"
+      "node: { title: \"net_run\" label: \"net_run\\nnet.c:20:1\\n8 bytes (dynamic,bounded)\" }\n"
+      "node: { title: \"memcpy\" label: \"memcpy\\n<built-in>\" shape : ellipse }\n"
+      "edge: { sourcename: \"net.c:op\" targetname: \"net.c:leaf\" label: \"net.c:10:3\" }\n"
+      "edge: { sourcename: \"net_run\" targetname: \"net.c:leaf\" label: \"net.c:21:3\" }\n";
+  const std::string run_calls_op =
+      "edge: { sourcename: \"net_run\" targetname: \"net.c:op\" label: \"net.c:22:3\" }\n";
+  const std::uint64_t flat = verify::stack_bound(graph + "}\n", "net_run").value();
+  const auto with = [&](const std::string& lines) {
+    return verify::stack_bound(graph + run_calls_op + lines + "}\n", "net_run");
+  };
+  CHECK(flat >= 8 + 24);
+  CHECK(with("") == flat + 100);
+  CHECK(with("edge: { sourcename: \"net.c:op\" targetname: \"memcpy\" }\n").value() > flat + 100);
+  CHECK(!with("edge: { sourcename: \"net.c:leaf\" targetname: \"net_run\" }\n"));
+  // The compiler made one of two functions that are the same.
+  CHECK(with("edge: { sourcename: \"net_run\" targetname: \"net_op3\" }\n") == flat + 100);
+  const std::string call_of_pointer =
+      "edge: { sourcename: \"net.c:op\" targetname: \"__indirect_call\" }\n";
+  CHECK(
+      !with("node: { title: \"__indirect_call\" label: \"Indirect Call Placeholder\" shape : "
+            "ellipse }\n" +
+            call_of_pointer));
+  const std::string dynamic =
+      "node: { title: \"net.c:op\" label: \"op\\nnet.c:9:2\\n100 bytes (dynamic)\" }\n";
+  CHECK(!with(dynamic));
+  CHECK(!verify::stack_bound(graph + "}\n", "other"));
+  CHECK(!verify::stack_bound(graph + "edge: { sourcename: \"net", "net_run"));
 }
 
 TEST_CASE("C that faults, overruns, hangs, stops early or does not fit fails on every core") {

@@ -1,7 +1,8 @@
 // Generated C of the recorded networks and of those of the zoo that a microcontroller holds, on the
 // emulated core that the environment variable LOCKSTEP_TEST_CORE names: every visible tensor is
-// what the plan computes, the self test passes, and nothing outside the arena is touched. So with C
-// for any core and, where the compiler can write it, with C for this one.
+// what the plan computes, the self test passes, and nothing outside the arena is touched; and the
+// stack that it takes stays within its bound. So with C for any core and, where the compiler can
+// write it, with C for this one.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -15,6 +16,8 @@
 
 namespace lockstep::test {
 namespace {
+
+constexpr std::uint64_t kMostStackBytes = 1024;  // docs/generated-c.md promises it
 
 const verify::EmulatedTarget& core() {
   const char* const name = std::getenv("LOCKSTEP_TEST_CORE");
@@ -34,18 +37,27 @@ verify::Batch first_samples(const Recorded& net, std::int64_t samples) {
 
 void check_on_core(const Recorded& net, std::int64_t samples, const std::string& written_for) {
   INFO("C for ", written_for);
+  const bool own = written_for == core().name;  // then it is run as a device would, too
   const Emitted emitted(net, "net", written_for);
   const std::string name(core().name);
   const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::minutes(5)};
   const std::vector<verify::CTarget> targets = verify::c_targets({name}, program);
   REQUIRE(targets.size() == 1);
   const verify::Batch batch = first_samples(emitted.net, samples);
-  const verify::CRun ran = verify::run_c(targets[0], program, emitted.net.graph, emitted.table(),
-                                         batch, samples, verify::CRunDepth::kObserved);
+  const verify::CRun ran =
+      verify::run_c(targets[0], program, emitted.net.graph, emitted.table(), batch, samples,
+                    own ? verify::CRunDepth::kDeployed : verify::CRunDepth::kObserved);
   CHECK_MESSAGE(ran.failure.empty(), ran.failure);
   CHECK_MESSAGE(!ran.difference, ran.difference->layer, ": ", ran.difference->text);
   CHECK(ran.seen.has_value());
   if (!ran.seen || ran.difference) return;  // the other networks are of interest, too
+
+  if (own) {
+    REQUIRE(ran.cost.has_value());
+    REQUIRE(ran.cost->stack_bound_bytes.has_value());
+    CHECK(*ran.cost->stack_bound_bytes <= kMostStackBytes);
+    CHECK(ran.cost->stack_bytes <= *ran.cost->stack_bound_bytes);
+  }
 
   const verify::OpenPlan plan(emitted.plan);
   const verify::PlanRun expected =
@@ -109,7 +121,7 @@ TEST_CASE("the recorded networks compute what their plans compute") {
 }
 
 TEST_CASE("the small networks of the zoo compute what their plans compute") {
-  for (const char* const name : {"lenet", "resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder"}) {
+  for (const std::string name : {"lenet", "resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder"}) {
     INFO(name);
     check_on_core(zoo_network(name), 1);
   }

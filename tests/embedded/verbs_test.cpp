@@ -64,6 +64,7 @@ TEST_CASE("bench --target counts the operators of the C, which make up the whole
     CHECK(static_cast<double>(instructions) < 1.03 * whole);
     CHECK(target.at("arena_bytes") == net.emitted.table().arena_bytes);
     CHECK(target.at("stack_bytes") > 0);
+    CHECK(target.at("stack_bound_bytes") >= target.at("stack_bytes"));
     CHECK(target.at("code_bytes") > 500);
     // The weights, and the tables.
     CHECK(target.at("constant_bytes") > 3000);
@@ -73,7 +74,8 @@ TEST_CASE("bench --target counts the operators of the C, which make up the whole
 
   const Finished text = run_process(net.bench("cortex-m0"));
   CHECK(text.exit_code == 0);
-  for (const char* const word : {"outside of operators", "total", "per MAC", "stack bytes"})
+  for (const char* const word :
+       {"outside of operators", "total", "per MAC", "stack bytes", "stack bound"})
     CHECK(contains(text.out, word));
 }
 
@@ -126,6 +128,7 @@ TEST_CASE("verify reports what each core took") {
     if (on_core) {
       CHECK(path.at("instructions_per_sample") > path.at("branches_per_sample"));
       CHECK(path.at("stack_bytes") > 0);
+      CHECK(path.at("stack_bound_bytes") >= path.at("stack_bytes"));
     }
   }
   CHECK(cores == 3);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 
 #include "compile/support/error.h"
 #include "tools/commands/command.h"
@@ -104,16 +105,22 @@ std::string cores_text(const std::vector<Result>& results, std::uint32_t arena_b
                {"code bytes", kRight},
                {"constant bytes", kRight},
                {"arena bytes", kRight},
-               {"stack bytes", kRight}});
+               {"stack bytes", kRight},
+               {"stack bound", kRight}});
   for (const Result& result : results) {
     const verify::ExecutionCounts& counts = result.whole.counts;
+    const std::optional<std::uint64_t> bound = result.cost.stack_bound_bytes;
     table.add_row({result.target, fmt::to_string(counts.instructions), per_mac(result.whole),
                    fmt::to_string(counts.reads), fmt::to_string(counts.writes),
                    fmt::to_string(result.cost.code_bytes),
                    fmt::to_string(result.cost.constant_bytes), fmt::to_string(arena_bytes),
-                   fmt::to_string(result.cost.stack_bytes)});
+                   fmt::to_string(result.cost.stack_bytes), bound ? fmt::to_string(*bound) : "-"});
   }
   return table.to_text();
+}
+
+Json bound_json(const verify::EmulatedCost& cost) {
+  return cost.stack_bound_bytes ? Json(*cost.stack_bound_bytes) : Json();
 }
 
 Json result_json(const Result& result, std::uint32_t arena_bytes) {
@@ -130,7 +137,8 @@ Json result_json(const Result& result, std::uint32_t arena_bytes) {
           {"code_bytes", result.cost.code_bytes},
           {"constant_bytes", result.cost.constant_bytes},
           {"arena_bytes", arena_bytes},
-          {"stack_bytes", result.cost.stack_bytes}};
+          {"stack_bytes", result.cost.stack_bytes},
+          {"stack_bound_bytes", bound_json(result.cost)}};
 }
 
 std::vector<std::string> core_names() {

@@ -219,6 +219,8 @@ Json paths_to_json(const verify::Report& report) {
       entry["branches_per_sample"] = counts.branches;
       entry["vector_instructions_per_sample"] = counts.vector_instructions;
       entry["stack_bytes"] = path.cost->stack_bytes;
+      entry["stack_bound_bytes"] =
+          path.cost->stack_bound_bytes ? Json(*path.cost->stack_bound_bytes) : Json();
       entry["code_bytes"] = path.cost->code_bytes;
       entry["constant_bytes"] = path.cost->constant_bytes;
     }

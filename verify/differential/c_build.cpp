@@ -11,6 +11,7 @@
 #include "compile/support/files.h"
 #include "verify/differential/child_process.h"
 #include "verify/differential/harness_files.h"
+#include "verify/differential/stack_bound.h"
 
 namespace lockstep::verify {
 namespace {
@@ -20,6 +21,7 @@ namespace fs = std::filesystem;
 constexpr const char* kCounter = "insn_count.so";
 constexpr const char* kCounts = "instructions.txt";
 constexpr const char* kObject = "network.o";
+constexpr const char* kCallGraph = "network.ci";  // GCC names it after the object
 constexpr const char* kNetwork = "network";
 constexpr const char* kSelfTest = "self_test";
 
@@ -99,6 +101,7 @@ std::vector<std::string> common_flags(const CTarget& target, const CProgram& pro
       fs::absolute(program.folder).string(),
       "-I",
       harness.string()};
+  flags.insert(flags.end(), target.flags.begin(), target.flags.end());
   if (target.emulated == nullptr) return flags;
   flags.insert(flags.end(), target.emulated->flags.begin(), target.emulated->flags.end());
   if (target.emulated->memory) {
@@ -188,6 +191,7 @@ bool CBuild::is_counted() const {
 std::string CBuild::compile_network() {
   const fs::path harness = folder_.path() / "harness";
   std::vector<std::string> arguments = common_flags(target_, program_, kind_, harness);
+  if (target_.emulated != nullptr) arguments.emplace_back("-fcallgraph-info=su");
   arguments.insert(
       arguments.end(),
       {"-include", (harness / "observe.h").string(), "-c",
@@ -298,6 +302,13 @@ std::optional<ObjectSizes> CBuild::sizes() const {
   std::error_code error;
   if (!fs::is_regular_file(object, error)) return std::nullopt;
   return object_sizes(read_file(object));
+}
+
+std::optional<std::uint64_t> CBuild::stack_bound_bytes() const {
+  const fs::path call_graph = folder_.path() / kCallGraph;
+  std::error_code error;
+  if (!fs::is_regular_file(call_graph, error)) return std::nullopt;
+  return stack_bound(read_text_file(call_graph), program_.prefix + "_run");
 }
 
 }  // namespace lockstep::verify

@@ -47,6 +47,9 @@ class CBuild {
   // Of the compiled PREFIX.c; nothing when it did not compile.
   std::optional<ObjectSizes> sizes() const;
 
+  // Of PREFIX_run on an emulated target (stack_bound.h); nothing when it did not compile.
+  std::optional<std::uint64_t> stack_bound_bytes() const;
+
  private:
   std::string compile_network();
   std::string link(const char* binary, const std::vector<std::string>& sources);

@@ -57,6 +57,7 @@ std::string find_cost(const CBuild& build, std::int64_t samples, std::uint32_t s
   if (!sizes) return "the compiled network is no object file";
   cost = EmulatedCost{.counts = {},
                       .stack_bytes = stack_bytes,
+                      .stack_bound_bytes = build.stack_bound_bytes(),
                       .code_bytes = sizes->code_bytes,
                       .constant_bytes = sizes->constant_bytes};
   for (const ExecutionCounts& one : *counts)
@@ -113,6 +114,15 @@ void add_host_targets(const std::string& target, const std::vector<const char*>&
   }
 }
 
+// Where it stops at the first access out of bounds and at the first undefined operation.
+CTarget sanitized_target() {
+  return {"C clang sanitized",
+          "clang",
+          "-O1",
+          nullptr,
+          {"-fsanitize=address,undefined", "-fno-sanitize-recover=all"}};
+}
+
 void add_emulated_target(const std::string& asked, const EmulatedTarget& target,
                          std::vector<CTarget>& result) {
   require_program(asked, target.compiler);
@@ -127,7 +137,10 @@ void add_emulated_target(const std::string& asked, const EmulatedTarget& target,
 
 void add_targets(const std::string& target, std::vector<CTarget>& result) {
   if (target == "host" || target == "all") add_host_targets(target, {"-O0", "-O3"}, result);
-  if (target == "host-all") add_host_targets(target, {"-O0", "-O1", "-O2", "-O3", "-Os"}, result);
+  if (target == "host-all") {
+    add_host_targets(target, {"-O0", "-O1", "-O2", "-O3", "-Os"}, result);
+    result.push_back(sanitized_target());
+  }
   for (const EmulatedTarget& emulated : emulated_targets())
     if (target == "all" || target == emulated.name) add_emulated_target(target, emulated, result);
 }

@@ -29,6 +29,7 @@ struct CTarget {
   std::string compiler;                      // the program's name
   std::string optimization;                  // "-O3"
   const EmulatedTarget* emulated = nullptr;  // null: this machine
+  std::vector<std::string> flags = {};       // more of them, for the host
 };
 
 // The ways that `targets` (target_names()) stand for, each once, in that order. InputError for an
