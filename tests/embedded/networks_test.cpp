@@ -12,6 +12,7 @@
 
 #include "tests/verify/emitted.h"
 #include "tools/zoo/zoo.h"
+#include "verify/differential/c_build.h"
 #include "verify/differential/plan_runner.h"
 
 namespace lockstep::test {
@@ -124,6 +125,24 @@ TEST_CASE("the small networks of the zoo compute what their plans compute") {
   for (const std::string name : {"lenet", "resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder"}) {
     INFO(name);
     check_on_core(zoo_network(name), 1);
+  }
+}
+
+TEST_CASE("the stack is bounded with less optimization, too") {
+  const std::string name(core().name);
+  if (!can_write_for(name)) return;
+  for (const char* const network : {"resnet8", "ds_cnn"}) {
+    const Emitted emitted(zoo_network(network), "net", name);
+    const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::minutes(5)};
+    verify::CTarget target = verify::c_targets({name}, program).at(0);
+    for (const std::string level : {"-O1", "-O2", "-Os"}) {
+      INFO(emitted.net.graph.name, " ", level);
+      target.optimization = level;
+      const auto bound =
+          verify::CBuild(target, program, verify::CBuildKind::kDeployed).stack_bound_bytes();
+      REQUIRE(bound.has_value());
+      CHECK(*bound <= kMostStackBytes);
+    }
   }
 }
 

@@ -25,6 +25,13 @@
 #define INTRT_DSP_UNROLL
 #endif
 
+/* The sums below take all 14 general registers, which GCC does not always find where it may use
+ * those of a floating-point unit for integers, too. From here on it must not: nothing behind this
+ * text may compute with floating point. */
+#if INTRT_HAS_DSP && defined(__ARM_FP) && __GNUC__ >= 10
+#pragma GCC target("general-regs-only")
+#endif
+
 /* Where a tap of a position is in a panel of which taps 0 and 2, 1 and 3, 4 and 6, 5 and 7, ...
  * make pairs. (SXTB16 widens the even and the odd bytes of a word.) */
 INTRT_INLINE int32_t intrt_dsp_place(int32_t tap, int32_t position) {
