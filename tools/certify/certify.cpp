@@ -123,8 +123,7 @@ void write_certificate(const CertificateRequest& request, const checker::Proof& 
     inputs.verdict = request.verdict;
     inputs.options = request.options;
     inputs.seed = request.seed;
-    if (!request.data.empty())
-      inputs.data = {request.data, checker::sha256(std::as_bytes(request.codes))};
+    if (!request.data.empty()) inputs.data = {request.data, request.data_sha256};
     for (const verify::PathReport& path : report.paths)
       inputs.runs.push_back({path.path, path.samples, path.tensors, path.values});
     write_file_atomically(request.certificate,

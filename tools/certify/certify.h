@@ -50,8 +50,8 @@ struct CertificateRequest {
   std::string verdict;
   std::vector<std::string> options;
   std::uint64_t seed = 0;
-  std::string data;                     // how the data set was named; empty: none
-  std::span<const std::int16_t> codes;  // of its images
+  std::string data;         // how the data set was named; empty: none
+  std::string data_sha256;  // of the codes of its images
 };
 
 // Where the signature of a certificate lies.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
+#include <span>
 
 #include "compile/support/error.h"
 #include "compile/support/files.h"
@@ -26,6 +27,7 @@
 #include "tools/verbs/verbs.h"
 #include "train/datasets/dataset.h"
 #include "verify/differential/targets.h"
+#include "verify/signing/digest.h"
 
 namespace lockstep::cli {
 namespace {
@@ -47,46 +49,61 @@ struct VerifyArguments {
   OutputOptions output;
 };
 
-// The first `max_images` images of the data set's test part. A label is an index into the network's
-// first output.
-datasets::Images load_test_images(const VerifyArguments& arguments, const Graph& graph,
-                                  const PlanFile& plan) {
+// The first `max_images` images of the data set's test part, or none.
+struct TestImages {
+  std::unique_ptr<datasets::ImageSource> source;
+  std::int64_t count = 0;
+  std::span<const std::int32_t> labels() const {
+    return count == 0 ? std::span<const std::int32_t>()
+                      : source->labels().first(static_cast<std::size_t>(count));
+  }
+};
+
+// A label is an index into the network's first output.
+TestImages open_test_images(const VerifyArguments& arguments, const Graph& graph,
+                            const PlanFile& plan) {
   if (arguments.data.empty()) return {};
   if (graph.inputs.size() != 1)
     throw InputError(fmt::format("{}: --data needs a network with one input, this one has {}",
                                  arguments.graph.string(), graph.inputs.size()));
-  const GraphInput& input = graph.inputs.front();
-  datasets::Images images =
-      datasets::load_dataset(arguments.data, input,
-                             {.test_only = true, .classes = 0, .seed = arguments.seed})
-          .test;
+  TestImages images{.source = datasets::open_test_part(arguments.data, graph.inputs.front(),
+                                                       {.seed = arguments.seed})};
+  const std::span<const std::int32_t> labels = images.source->labels();
   const std::int64_t classes = plan.tensor(intrt_output(plan.plan(), 0)).element_count;
-  for (std::size_t i = 0; i < images.labels.size(); ++i)
-    if (images.labels[i] >= classes)
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (labels[i] >= classes)
       throw InputError(
           fmt::format("--data {}: label {} of the test part is {}, but the network's first output "
                       "has {} values",
-                      arguments.data, i, images.labels[i], classes));
-  if (arguments.max_images > 0 && images.count() > arguments.max_images) {
-    const std::size_t elements = images.codes.size() / images.labels.size();
-    images.labels.resize(static_cast<std::size_t>(arguments.max_images));
-    images.codes.resize(images.labels.size() * elements);
-  }
+                      arguments.data, i, labels[i], classes));
+  images.count = images.source->count();
+  if (arguments.max_images > 0) images.count = std::min(images.count, arguments.max_images);
   return images;
 }
 
 // The images as samples of the network's input, made when they are asked for. Keeps references.
-verify::DataSource source_of(const datasets::Images& images, const Graph& graph) {
-  if (images.count() == 0) return {};
+verify::DataSource source_of(const TestImages& images, const Graph& graph) {
+  if (images.count == 0) return {};
   const GraphInput& input = graph.inputs.front();
-  return {images.count(), [&](std::int64_t first, std::int64_t count) {
+  return {images.count, [&](std::int64_t first, std::int64_t count) {
             const int decimal = input.raw ? 0 : static_cast<int>(input.decimal);
             verify::TensorCodes codes{.shape = input.shape, .decimals = {decimal}, .codes = {}};
-            const std::int64_t elements = codes.element_count();
-            codes.codes.assign(images.codes.begin() + first * elements,
-                               images.codes.begin() + (first + count) * elements);
+            const std::vector<std::int16_t> taken = images.source->take(first, count);
+            codes.codes.assign(taken.begin(), taken.end());
             return verify::Batch{std::move(codes)};
           }};
+}
+
+// Of the codes, as 16-bit numbers one after another; of no images, of nothing.
+std::string sha256_of(const TestImages& images) {
+  constexpr std::int64_t kAtATime = 64;
+  signing::Sha256 hash;
+  for (std::int64_t first = 0; first < images.count; first += kAtATime) {
+    const std::vector<std::int16_t> codes =
+        images.source->take(first, std::min(kAtATime, images.count - first));
+    hash.add(std::as_bytes(std::span(codes)));
+  }
+  return hash.hex();
 }
 
 // How often each network's prediction is the label, and how often the two networks differ.
@@ -98,13 +115,13 @@ struct Accuracy {
   }
 };
 
-Accuracy accuracy_of(const verify::Report& report, const datasets::Images& images) {
-  Accuracy accuracy{.images = images.count(), .has_float = !report.float_predictions.empty()};
-  for (std::size_t i = 0; i < images.labels.size(); ++i) {
+Accuracy accuracy_of(const verify::Report& report, std::span<const std::int32_t> labels) {
+  Accuracy accuracy{.images = std::ssize(labels), .has_float = !report.float_predictions.empty()};
+  for (std::size_t i = 0; i < labels.size(); ++i) {
     const std::int64_t integer = report.plan_predictions.at(i);
-    accuracy.integer_correct += integer == images.labels[i];
+    accuracy.integer_correct += integer == labels[i];
     if (!accuracy.has_float) continue;
-    accuracy.float_correct += report.float_predictions.at(i) == images.labels[i];
+    accuracy.float_correct += report.float_predictions.at(i) == labels[i];
     accuracy.differing += report.float_predictions[i] != integer;
   }
   return accuracy;
@@ -278,7 +295,7 @@ int verify_files(const VerifyArguments& arguments) {
   const Graph graph = read_graph(arguments.graph);
   const StateDict state = read_state_dict(arguments.weights);
   const PlanFile plan(arguments.plan);
-  const datasets::Images images = load_test_images(arguments, graph, plan);
+  const TestImages images = open_test_images(arguments, graph, plan);
   const std::string files =
       fmt::format("{}, {}", arguments.graph.string(), arguments.weights.string());
   const std::unique_ptr<verify::FloatPath> float_path =
@@ -329,7 +346,7 @@ int verify_files(const VerifyArguments& arguments) {
                        .options = option_texts(arguments),
                        .seed = arguments.seed,
                        .data = arguments.data,
-                       .codes = images.codes},
+                       .data_sha256 = sha256_of(images)},
                       *proof.proof, report);
     outputs.keep();
   }
@@ -350,8 +367,8 @@ int verify_files(const VerifyArguments& arguments) {
   console.print(fmt::format("\nconstants re-derived and compared  {}", report.constants_checked));
   console.print(worst_cases_text(report));
   // A refuted plan may have been given up before it saw every image.
-  if (images.count() > 0 && std::ssize(report.plan_predictions) == images.count()) {
-    const Accuracy accuracy = accuracy_of(report, images);
+  if (images.count > 0 && std::ssize(report.plan_predictions) == images.count) {
+    const Accuracy accuracy = accuracy_of(report, images.labels());
     console.print(accuracy_text(accuracy));
     json["accuracy"] = accuracy_to_json(accuracy);
   }

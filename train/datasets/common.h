@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "compile/graph/graph.h"
+#include "train/datasets/dataset.h"
 
 namespace lockstep::datasets {
 
@@ -24,6 +25,9 @@ void require_fitting_shape(const std::string& file, std::span<const std::int64_t
 // InputError unless 0 <= label, and label < classes where classes > 0.
 void require_label(const std::string& file, std::int64_t index, std::int64_t label,
                    std::int64_t classes);
+
+// Every image of it, in memory.
+Images all_images(ImageSource&& source);
 
 // 1 + the largest label, but at least `classes`.
 std::int64_t count_classes(std::span<const std::int32_t> labels, std::int64_t classes);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string_view>
 
 #include "compile/support/error.h"
@@ -22,20 +23,38 @@ std::vector<std::int64_t> without_ones(std::span<const std::int64_t> shape) {
   return kept;
 }
 
-Dataset load_fashion_mnist(const GraphInput& input, const LoadOptions& options) {
+// The folder of a source of IDX files; nothing for another kind. InputError where the data set is
+// not installed.
+std::optional<std::string> idx_folder(const std::string& source) {
+  if (source.starts_with("idx:") && source.size() > 4) return source.substr(4);
+  if (source != "fashion-mnist") return std::nullopt;
   if (!std::filesystem::is_directory(kFashionMnistFolder))
     throw InputError(
         fmt::format("{}: not found; install the data set: apt install "
                     "dataset-fashion-mnist",
                     kFashionMnistFolder));
-  return load_idx(kFashionMnistFolder, input, options);
+  return kFashionMnistFolder;
 }
 
+class HeldImages : public ImageSource {
+ public:
+  explicit HeldImages(Images images) : images_(std::move(images)) {}
+  std::span<const std::int32_t> labels() const override { return images_.labels; }
+  std::vector<std::int16_t> take(std::int64_t first, std::int64_t count) override {
+    const std::int64_t size =
+        std::ssize(images_.codes) / std::max<std::int64_t>(images_.count(), 1);
+    const auto begin = images_.codes.begin() + first * size;
+    return {begin, begin + count * size};
+  }
+
+ private:
+  Images images_;
+};
+
 Dataset load(const std::string& source, const GraphInput& input, const LoadOptions& options) {
-  if (source == "fashion-mnist") return load_fashion_mnist(input, options);
+  if (const std::optional<std::string> folder = idx_folder(source))
+    return load_idx(*folder, input, options);
   if (source == "synthetic") return generate_synthetic(input, options);
-  if (source.starts_with("idx:") && source.size() > 4)
-    return load_idx(source.substr(4), input, options);
   if (source.starts_with("npy:")) {
     const std::size_t comma = source.find(',');
     if (comma != std::string::npos && comma > 4 && comma + 1 < source.size() &&
@@ -89,6 +108,22 @@ void require_label(const std::string& file, std::int64_t index, std::int64_t lab
 std::int64_t count_classes(std::span<const std::int32_t> labels, std::int64_t classes) {
   for (const std::int32_t label : labels) classes = std::max<std::int64_t>(classes, label + 1);
   return classes;
+}
+
+Images all_images(ImageSource&& source) {
+  return {.codes = source.take(0, source.count()),
+          .labels = {source.labels().begin(), source.labels().end()}};
+}
+
+std::unique_ptr<ImageSource> open_test_part(const std::string& source, const GraphInput& input,
+                                            const LoadOptions& options) {
+  if (const std::optional<std::string> folder = idx_folder(source)) {
+    require_countable(fmt::format("input '{}'", input.name), input.shape);
+    return open_idx_test_part(*folder, input, options);
+  }
+  LoadOptions test_only = options;
+  test_only.test_only = true;
+  return std::make_unique<HeldImages>(load_dataset(source, input, test_only).test);
 }
 
 Dataset load_dataset(const std::string& source, const GraphInput& input,

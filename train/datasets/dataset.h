@@ -17,6 +17,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,17 @@ struct Dataset {
   Images train, test;
 };
 
+// Images that are read when they are asked for, so that many of them need no memory.
+class ImageSource {
+ public:
+  virtual ~ImageSource() = default;
+  virtual std::span<const std::int32_t> labels() const = 0;
+  std::int64_t count() const { return std::ssize(labels()); }
+  // Codes of the images [first, first + count). Going forward costs the least. InputError where the
+  // file has changed since it was opened and does not hold them any more.
+  virtual std::vector<std::int16_t> take(std::int64_t first, std::int64_t count) = 0;
+};
+
 struct LoadOptions {
   bool test_only = false;    // leave `train` empty, and its files unread where they are separate
   std::int64_t classes = 0;  // labels must be below; 0: whatever the data have (synthetic: 10)
@@ -49,8 +62,14 @@ struct LoadOptions {
 Dataset load_dataset(const std::string& source, const GraphInput& input,
                      const LoadOptions& options);
 
+// The test part alone: of IDX files as a stream, otherwise in memory. Errors as above.
+std::unique_ptr<ImageSource> open_test_part(const std::string& source, const GraphInput& input,
+                                            const LoadOptions& options);
+
 // The parts, each for one kind of source.
 Dataset load_idx(const std::string& folder, const GraphInput& input, const LoadOptions& options);
+std::unique_ptr<ImageSource> open_idx_test_part(const std::string& folder, const GraphInput& input,
+                                                const LoadOptions& options);
 Dataset load_npy(const std::string& images, const std::string& labels, const GraphInput& input,
                  const LoadOptions& options);
 Dataset generate_synthetic(const GraphInput& input, const LoadOptions& options);

@@ -1,18 +1,15 @@
 // The IDX format of the MNIST database, plain or gzip: two zero bytes, a type byte, the number of
 // dimensions, each dimension as a big-endian 32-bit integer, then the bytes.
-// A file is inflated piece by piece; the images are never held twice.
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <memory>
 
 #include "compile/support/error.h"
-#include "compile/support/files.h"
+#include "train/datasets/byte_stream.h"
 #include "train/datasets/common.h"
 #include "train/datasets/dataset.h"
 
@@ -21,124 +18,56 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kChunk = 1 << 16;
-
-// Reads a file's contents in order, inflating them when the file starts as gzip does.
-class ByteStream {
+// An IDX file of unsigned bytes, at the first of them.
+class IdxFile {
  public:
-  explicit ByteStream(const fs::path& path) : path_(path), bytes_(read_file(path)) {
-    const auto* const first = reinterpret_cast<const unsigned char*>(bytes_.data());
-    gzip_ = bytes_.size() >= 2 && first[0] == 0x1f && first[1] == 0x8b;
-    if (!gzip_) return;
-    // 15: the largest window; + 16: gzip's header and checksum.
-    LOCKSTEP_ASSERT(inflateInit2(&zlib_, 15 + 16) == Z_OK);
-    zlib_.next_in = reinterpret_cast<unsigned char*>(bytes_.data());
-    zlib_.avail_in = static_cast<unsigned>(bytes_.size());
-  }
-  ~ByteStream() {
-    if (gzip_) inflateEnd(&zlib_);
-  }
-  ByteStream(const ByteStream&) = delete;
-  ByteStream& operator=(const ByteStream&) = delete;
-
-  // Exactly `size` bytes; InputError when there are fewer.
-  void read(unsigned char* target, std::size_t size) {
-    const std::size_t got = gzip_ ? inflate_into(target, size) : copy_into(target, size);
-    offset_ += got;
-    if (got != size)
-      throw InputError(fmt::format("{}: truncated: {} bytes of contents, more are needed",
-                                   path_.string(), offset_));
+  IdxFile(const fs::path& path, std::size_t rank) : name_(path.string()), stream_(path) {
+    std::array<unsigned char, 4> word{};
+    stream_.read(word.data(), word.size());
+    if (word[0] != 0 || word[1] != 0 || word[2] != 8 || word[3] != rank)
+      throw InputError(
+          fmt::format("{}: magic number {:02x}{:02x}{:02x}{:02x}, expected 000008{:02x} "
+                      "(IDX, unsigned bytes, {} dimensions)",
+                      name_, word[0], word[1], word[2], word[3], rank, rank));
+    std::int64_t total = 1;
+    for (std::size_t d = 0; d < rank; ++d) {
+      stream_.read(word.data(), word.size());
+      const std::int64_t size =
+          (std::int64_t{word[0]} << 24) | (word[1] << 16) | (word[2] << 8) | word[3];
+      constexpr std::int64_t kMostBytes = std::int64_t{4} << 30;
+      if (size == 0 || size > kMostBytes / total)
+        throw InputError(fmt::format(
+            "{}: dimension {} is {}, which makes no data or more than 4 GiB", name_, d, size));
+      total *= size;
+      dims_.push_back(size);
+    }
   }
 
-  // InputError when anything follows, and, for gzip, when the checksum is wrong.
-  void expect_end() {
-    unsigned char extra = 0;
-    if ((gzip_ ? inflate_into(&extra, 1) : copy_into(&extra, 1)) != 0)
-      throw InputError(
-          fmt::format("{}: trailing bytes after {} bytes of contents", path_.string(), offset_));
-    if (!gzip_) return;
-    if (!ended_)
-      throw InputError(fmt::format("{}: truncated: the gzip checksum is missing", path_.string()));
-    if (zlib_.avail_in != 0)
-      throw InputError(
-          fmt::format("{}: {} trailing bytes after the gzip data", path_.string(), zlib_.avail_in));
+  const std::string& name() const { return name_; }
+  std::int64_t count() const { return dims_[0]; }
+  std::span<const std::int64_t> item_shape() const { return std::span(dims_).subspan(1); }
+  std::int64_t item_size() const { return element_count(item_shape()); }
+
+  // The next `size` bytes, in pieces, to `take`.
+  void read(std::int64_t size, const std::function<void(std::span<const unsigned char>)>& take) {
+    std::array<unsigned char, kPiece> piece;
+    while (size > 0) {
+      const auto count = static_cast<std::size_t>(std::min<std::int64_t>(size, kPiece));
+      stream_.read(piece.data(), count);
+      take({piece.data(), count});
+      size -= static_cast<std::int64_t>(count);
+    }
   }
+  // InputError when anything follows.
+  void expect_end() { stream_.expect_end(); }
 
  private:
-  std::size_t copy_into(unsigned char* target, std::size_t size) {
-    const std::size_t count = std::min(size, bytes_.size() - position_);
-    if (count > 0) std::memcpy(target, bytes_.data() + position_, count);
-    position_ += count;
-    return count;
-  }
+  static constexpr std::size_t kPiece = 1 << 12;
 
-  std::size_t inflate_into(unsigned char* target, std::size_t size) {
-    zlib_.next_out = target;
-    zlib_.avail_out = static_cast<unsigned>(size);
-    while (zlib_.avail_out > 0 && !ended_) {
-      const int status = inflate(&zlib_, Z_NO_FLUSH);
-      if (status == Z_STREAM_END) {
-        ended_ = true;
-      } else if (status == Z_BUF_ERROR) {
-        break;  // no input left
-      } else if (status != Z_OK) {
-        throw InputError(fmt::format("{}: damaged gzip data: {}", path_.string(),
-                                     zlib_.msg != nullptr ? zlib_.msg : "unknown error"));
-      }
-    }
-    return size - zlib_.avail_out;
-  }
-
-  fs::path path_;
-  std::vector<std::byte> bytes_;
-  std::size_t position_ = 0, offset_ = 0;
-  bool gzip_ = false, ended_ = false;
-  z_stream zlib_{};
+  std::string name_;
+  ByteStream stream_;
+  std::vector<std::int64_t> dims_;
 };
-
-struct IdxFile {
-  std::vector<std::int64_t> dims;
-  std::string name;
-};
-
-// Opens an IDX file of unsigned bytes with `rank` dimensions, hands its contents to `take` in
-// pieces, and checks that the file ends there. `start` sees the dimensions before any content.
-IdxFile read_idx(const fs::path& path, std::size_t rank,
-                 const std::function<void(const IdxFile&)>& start,
-                 const std::function<void(std::span<const unsigned char>)>& take) {
-  ByteStream stream(path);
-  std::array<unsigned char, 4> word{};
-  stream.read(word.data(), word.size());
-  if (word[0] != 0 || word[1] != 0 || word[2] != 8 || word[3] != rank)
-    throw InputError(
-        fmt::format("{}: magic number {:02x}{:02x}{:02x}{:02x}, expected 000008{:02x} "
-                    "(IDX, unsigned bytes, {} dimensions)",
-                    path.string(), word[0], word[1], word[2], word[3], rank, rank));
-  IdxFile file;
-  file.name = path.string();
-  std::int64_t total = 1;
-  for (std::size_t d = 0; d < rank; ++d) {
-    stream.read(word.data(), word.size());
-    const std::int64_t size =
-        (std::int64_t{word[0]} << 24) | (word[1] << 16) | (word[2] << 8) | word[3];
-    constexpr std::int64_t kMostBytes = std::int64_t{4} << 30;
-    if (size == 0 || size > kMostBytes / total)
-      throw InputError(fmt::format("{}: dimension {} is {}, which makes no data or more than 4 GiB",
-                                   file.name, d, size));
-    total *= size;
-    file.dims.push_back(size);
-  }
-  start(file);
-  std::vector<unsigned char> piece(kChunk);
-  while (total > 0) {
-    const auto count = static_cast<std::size_t>(std::min<std::int64_t>(total, kChunk));
-    stream.read(piece.data(), count);
-    take({piece.data(), count});
-    total -= static_cast<std::int64_t>(count);
-  }
-  stream.expect_end();
-  return file;
-}
 
 fs::path find_file(const fs::path& folder, const std::string& name) {
   for (const char* const suffix : {".gz", ""})
@@ -164,45 +93,84 @@ std::array<std::int16_t, 256> code_table(const GraphInput& input) {
   return table;
 }
 
-Images read_part(const fs::path& folder, const std::string& part, const GraphInput& input,
-                 const LoadOptions& options) {
-  Images images;
-  const std::array<std::int16_t, 256> codes = code_table(input);
-  const IdxFile image_file = read_idx(
-      find_file(folder, part + "-images-idx3-ubyte"), 3,
-      [&](const IdxFile& file) {
-        const std::array<std::int64_t, 3> shape = {1, file.dims[1], file.dims[2]};
-        require_fitting_shape(file.name, shape, input);
-        // Grown in steps: a header may promise more than the file holds.
-        images.codes.reserve(static_cast<std::size_t>(
-            std::min<std::int64_t>(element_count(file.dims), std::int64_t{64} << 20)));
-      },
-      [&](std::span<const unsigned char> bytes) {
-        for (const unsigned char p : bytes) images.codes.push_back(codes[p]);
-      });
-  const IdxFile label_file = read_idx(
-      find_file(folder, part + "-labels-idx1-ubyte"), 1,
-      [&](const IdxFile& file) {
-        if (file.dims[0] != image_file.dims[0])
-          throw InputError(fmt::format("{}: {} labels, but {} has {} images", file.name,
-                                       file.dims[0], image_file.name, image_file.dims[0]));
-      },
-      [&](std::span<const unsigned char> bytes) {
-        for (const unsigned char label : bytes) images.labels.push_back(label);
-      });
-  for (std::int64_t i = 0; i < images.count(); ++i)
-    require_label(label_file.name, i, images.labels[static_cast<std::size_t>(i)], options.classes);
-  return images;
+// One part of a data set, read from its beginning whenever an earlier image is asked for.
+class IdxImages : public ImageSource {
+ public:
+  IdxImages(const fs::path& folder, const std::string& part, const GraphInput& input,
+            const LoadOptions& options)
+      : path_(find_file(folder, part + "-images-idx3-ubyte")), codes_(code_table(input)) {
+    open();
+    const std::array<std::int64_t, 3> shape = {1, file_->item_shape()[0], file_->item_shape()[1]};
+    require_fitting_shape(file_->name(), shape, input);
+    const std::int64_t count = file_->count();
+
+    IdxFile labels(find_file(folder, part + "-labels-idx1-ubyte"), 1);
+    if (labels.count() != count)
+      throw InputError(fmt::format("{}: {} labels, but {} has {} images", labels.name(),
+                                   labels.count(), file_->name(), count));
+    // All of it is looked at before anything is made of it.
+    take(0, count, [](std::int16_t) {});
+    labels.read(count, [&](std::span<const unsigned char> bytes) {
+      labels_.insert(labels_.end(), bytes.begin(), bytes.end());
+    });
+    labels.expect_end();
+    for (std::int64_t i = 0; i < count; ++i)
+      require_label(labels.name(), i, labels_[static_cast<std::size_t>(i)], options.classes);
+  }
+
+  std::span<const std::int32_t> labels() const override { return labels_; }
+
+  std::vector<std::int16_t> take(std::int64_t first, std::int64_t count) override {
+    std::vector<std::int16_t> codes;
+    // Grown in steps: a header may promise more than the file holds.
+    codes.reserve(static_cast<std::size_t>(
+        std::min<std::int64_t>(count * file_->item_size(), std::int64_t{64} << 20)));
+    take(first, count, [&](std::int16_t code) { codes.push_back(code); });
+    return codes;
+  }
+
+ private:
+  void open() {
+    file_ = std::make_unique<IdxFile>(path_, 3);
+    next_ = 0;
+  }
+
+  template <typename Take>
+  void take(std::int64_t first, std::int64_t count, const Take& take_code) {
+    if (first < next_) open();
+    file_->read((first - next_) * file_->item_size(), [](std::span<const unsigned char>) {});
+    file_->read(count * file_->item_size(), [&](std::span<const unsigned char> bytes) {
+      for (const unsigned char p : bytes) take_code(codes_[p]);
+    });
+    next_ = first + count;
+    if (next_ == file_->count()) file_->expect_end();
+  }
+
+  fs::path path_;
+  std::array<std::int16_t, 256> codes_;
+  std::vector<std::int32_t> labels_;
+  std::unique_ptr<IdxFile> file_;
+  std::int64_t next_ = 0;  // the image at which it is
+};
+
+void require_folder(const std::string& folder) {
+  if (!fs::is_directory(folder)) throw InputError(fmt::format("{}: no such folder", folder));
 }
 
 }  // namespace
 
 Dataset load_idx(const std::string& folder, const GraphInput& input, const LoadOptions& options) {
-  if (!fs::is_directory(folder)) throw InputError(fmt::format("{}: no such folder", folder));
+  require_folder(folder);
   Dataset dataset;
-  if (!options.test_only) dataset.train = read_part(folder, "train", input, options);
-  dataset.test = read_part(folder, "t10k", input, options);
+  if (!options.test_only) dataset.train = all_images(IdxImages(folder, "train", input, options));
+  dataset.test = all_images(IdxImages(folder, "t10k", input, options));
   return dataset;
+}
+
+std::unique_ptr<ImageSource> open_idx_test_part(const std::string& folder, const GraphInput& input,
+                                                const LoadOptions& options) {
+  require_folder(folder);
+  return std::make_unique<IdxImages>(folder, "t10k", input, options);
 }
 
 }  // namespace lockstep::datasets
