@@ -20,10 +20,11 @@ Json to_json(const mutate::KindScore& score) {
 }  // namespace
 
 SelfTest self_test(const std::filesystem::path& graph, const std::filesystem::path& weights,
-                   std::span<const std::byte> plan, std::int64_t count, std::uint64_t seed) {
+                   std::span<const std::byte> plan, std::int64_t count, std::uint64_t seed,
+                   const std::function<void(const checker::Plan&)>& prove) {
   try {
     const mutate::Score score =
-        mutate::score(checker::read_model(graph, weights), plan, {count, seed, {}});
+        mutate::score(checker::read_model(graph, weights), plan, {count, seed, prove});
     SelfTest test;
     test.json = to_json(score.total());
     for (const auto& [kind, of] : score.kinds) test.json["kinds"][kind] = to_json(of);

@@ -4,10 +4,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
+
+#include "verify/checker/plan.h"
 
 namespace lockstep::cli {
 
@@ -20,8 +23,9 @@ struct SelfTest {
 // Makes `count` changed plans and gives them to the checker (verify/mutate/score.h). A plan that
 // the checker does not accept in the first place cannot be tested: that is kExitRefuted or
 // kExitUnknown. A survivor is a mistake in Lockstep: kExitInternalError. InputError for files that
-// the checker cannot read.
+// the checker cannot read. `prove`: as in ScoreOptions.
 SelfTest self_test(const std::filesystem::path& graph, const std::filesystem::path& weights,
-                   std::span<const std::byte> plan, std::int64_t count, std::uint64_t seed);
+                   std::span<const std::byte> plan, std::int64_t count, std::uint64_t seed,
+                   const std::function<void(const checker::Plan&)>& prove = {});
 
 }  // namespace lockstep::cli
