@@ -3,6 +3,8 @@
 // in: what needs a set of tensors goes over the plan once for each block of tensors that a small
 // bit set covers.
 #include "intrt/check.h"
+#include "intrt/kernel_choice.h"
+#include "intrt/kernels/kernel.h"
 #include "intrt/plan_view.h"
 
 namespace {
@@ -127,12 +129,6 @@ intrt_status check_indices(const intrt_plan& plan, const uint32_t* indices, uint
   return INTRT_OK;
 }
 
-enum OpCode : uint32_t {
-#define INTRT_OP(code, name) k_##name = code,
-#include "intrt/op_list.def"
-#undef INTRT_OP
-};
-
 // Parameters of each operator; argmax has none.
 struct NoParams {};
 using conv2d_params = intrt_conv2d_params;
@@ -153,8 +149,8 @@ constexpr uint32_t record_bytes() {
 }
 
 bool input_count_allowed(uint32_t code, uint32_t count) {
-  if (code == k_move) return count >= 1;
-  return count == (code == k_add || code == k_mul ? 2 : 1);
+  if (code == kOp_move) return count >= 1;
+  return count == (code == kOp_add || code == kOp_mul ? 2 : 1);
 }
 
 // The record lies in the plan and its fields are sound; what the operator makes of them comes
@@ -279,7 +275,7 @@ bool same_place(const intrt_tensor_record& a, const intrt_tensor_record& b) {
 
 // Operators that read each element before they write the one in its place.
 bool may_work_in_place(uint32_t code) {
-  return code == k_requantize || code == k_table || code == k_add || code == k_mul;
+  return code == kOp_requantize || code == kOp_table || code == kOp_add || code == kOp_mul;
 }
 
 intrt_status check_inputs(Checker& checker, const OpToCheck& parts, uint32_t op) {
@@ -291,7 +287,7 @@ intrt_status check_inputs(Checker& checker, const OpToCheck& parts, uint32_t op)
     if (overlap(input, parts.output) &&
         !(may_work_in_place(parts.record.code) && same_place(input, parts.output)))
       return INTRT_ERROR_VALUE;
-    if (input.type == INTRT_UINT8 && parts.record.code != k_table) return INTRT_ERROR_SHAPE;
+    if (input.type == INTRT_UINT8 && parts.record.code != kOp_table) return INTRT_ERROR_SHAPE;
   }
   return INTRT_OK;
 }
@@ -302,15 +298,8 @@ intrt_status check_op(Checker& checker, uint32_t op) {
   const OpToCheck parts = {plan, record, input_record(plan, record, 0),
                            tensor_record(plan, record.output)};
   if (intrt_status status = check_inputs(checker, parts, op); status != INTRT_OK) return status;
-  switch (record.code) {
-#define INTRT_OP(code, name) \
-  case code:                 \
-    return intrt_check_##name(checker, parts);
-#include "intrt/op_list.def"
-#undef INTRT_OP
-    default:
-      return INTRT_ERROR_OPERATOR;
-  }
+  const intrt_kernel* kernel = find_kernel(plan, kernel_of(plan, record));
+  return kernel == nullptr ? INTRT_ERROR_NOT_LINKED : kernel->check(checker, parts);
 }
 
 intrt_status check_plan(const intrt_plan& plan, uint32_t* failed_op) {
@@ -353,16 +342,18 @@ const char* text_at(const intrt_plan& plan, uint32_t offset) {
 
 }  // namespace
 
-intrt_status intrt_open(intrt_plan* plan, const void* bytes, size_t size, uint32_t* failed_op) {
+intrt_status intrt_open_with(intrt_plan* plan, const void* bytes, size_t size,
+                             const intrt_kernel* const* kernels, uint32_t* failed_op) {
   uint32_t ignored;
   uint32_t* where = failed_op != nullptr ? failed_op : &ignored;
   *where = kNoOp;
   if (plan == nullptr) return INTRT_ERROR_NULL;
-  *plan = {nullptr, 0};
-  if (bytes == nullptr) return INTRT_ERROR_NULL;
+  *plan = {nullptr, 0, nullptr};
+  if (bytes == nullptr || kernels == nullptr) return INTRT_ERROR_NULL;
   if (reinterpret_cast<uintptr_t>(bytes) % INTRT_PLAN_ALIGNMENT != 0) return INTRT_ERROR_ALIGNMENT;
   if (size < sizeof(intrt_plan_header) || size > UINT32_MAX) return INTRT_ERROR_SIZE;
-  const intrt_plan candidate = {static_cast<const uint8_t*>(bytes), static_cast<uint32_t>(size)};
+  const intrt_plan candidate = {static_cast<const uint8_t*>(bytes), static_cast<uint32_t>(size),
+                                kernels};
   const intrt_status status = check_plan(candidate, where);
   if (status == INTRT_OK) *plan = candidate;
   return status;

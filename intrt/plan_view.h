@@ -9,6 +9,12 @@
 
 namespace intrt {
 
+enum OpCode : uint32_t {
+#define INTRT_OP(code, name) kOp_##name = code,
+#include "intrt/op_list.def"
+#undef INTRT_OP
+};
+
 // The object at `offset`; the offset is in bounds and aligned for T.
 template <typename T>
 inline const T* object_at(const intrt_plan& plan, uint32_t offset) {

@@ -5,52 +5,33 @@ namespace {
 
 using namespace intrt;
 
-enum OpIndex : uint32_t {
-#define INTRT_OP(code, name) kIndex_##name,
-#include "intrt/op_list.def"
-#undef INTRT_OP
-  kOpKinds
-};
-
-uint32_t op_index(uint32_t code) {
-  switch (code) {
-#define INTRT_OP(code, name) \
-  case code:                 \
-    return kIndex_##name;
-#include "intrt/op_list.def"
-#undef INTRT_OP
-    default:
-      return kOpKinds;
-  }
-}
-
-struct Variant {
+struct VariantInfo {
   const char* name;
   bool (*runs_here)();
-  Kernel kernels[kOpKinds];
 };
 
-// Best first. Variants differ in speed alone.
-constexpr Variant kVariants[] = {
-    {"scalar",
-     [] { return true; },
-     {
-#define INTRT_OP(code, name) intrt_scalar_##name,
-#include "intrt/op_list.def"
-#undef INTRT_OP
-     }},
-};
-constexpr uint32_t kVariantCount = sizeof kVariants / sizeof kVariants[0];
+// In the order of Variant.
+constexpr VariantInfo kVariantInfos[] = {{"scalar", [] { return true; }}};
+static_assert(sizeof kVariantInfos / sizeof kVariantInfos[0] == kVariants, "one for each variant");
 
 bool same_text(const char* a, const char* b) {
   for (; *a != 0 && *a == *b; ++a) ++b;
   return *a == *b;
 }
 
-const Variant* choose_variant(const char* name) {
-  for (const Variant& variant : kVariants)
-    if ((name == nullptr || same_text(name, variant.name)) && variant.runs_here()) return &variant;
-  return nullptr;
+// kVariants when there is none of that name that this CPU can run. Null: the best that it can.
+uint32_t choose_variant(const char* name) {
+  uint32_t variant = 0;
+  while (variant < kVariants &&
+         !((name == nullptr || same_text(name, kVariantInfos[variant].name)) &&
+           kVariantInfos[variant].runs_here()))
+    ++variant;
+  return variant;
+}
+
+void run_kernel(const intrt_kernel& kernel, uint32_t variant, const OpToRun& op) {
+  while (kernel.run[variant] == nullptr) ++variant;
+  kernel.run[variant](op);
 }
 
 bool codes_in_range(const intrt_tensor_record& tensor, const void* data) {
@@ -71,8 +52,8 @@ intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
   if (plan == nullptr || plan->bytes == nullptr || arena == nullptr) return INTRT_ERROR_NULL;
   if (reinterpret_cast<uintptr_t>(arena) % INTRT_ARENA_ALIGNMENT != 0) return INTRT_ERROR_ALIGNMENT;
   if (arena_bytes < intrt_arena_bytes(plan)) return INTRT_ERROR_ARENA;
-  const Variant* variant = choose_variant(options == nullptr ? nullptr : options->kernels);
-  if (variant == nullptr) return INTRT_ERROR_KERNELS;
+  const uint32_t variant = choose_variant(options == nullptr ? nullptr : options->kernels);
+  if (variant == kVariants) return INTRT_ERROR_KERNELS;
 
   for (uint32_t i = 0; i < intrt_input_count(plan); ++i) {
     const uint32_t input = intrt_input(plan, i);
@@ -93,18 +74,18 @@ intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
                           intrt_tensor_data(plan, arena, input_index(*plan, record, 0)),
                           intrt_tensor_data(plan, arena, record.output),
                           arena};
-    variant->kernels[op_index(record.code)](call);
+    run_kernel(*find_kernel(*plan, kernel_of(*plan, record)), variant, call);
     if (observer != nullptr) observer(options->observer_context, record.output, call.output_data);
   }
   return INTRT_OK;
 }
 
 const char* intrt_kernel_variant(uint32_t i) {
-  return i < kVariantCount ? kVariants[i].name : nullptr;
+  return i < kVariants ? kVariantInfos[i].name : nullptr;
 }
 
 int intrt_kernel_variant_runs_here(uint32_t i) {
-  return i < kVariantCount && kVariants[i].runs_here() ? 1 : 0;
+  return i < kVariants && kVariantInfos[i].runs_here() ? 1 : 0;
 }
 
 const char* intrt_status_text(intrt_status status) {
@@ -141,6 +122,8 @@ const char* intrt_status_text(intrt_status status) {
       return "an input code lies outside the declared range";
     case INTRT_ERROR_WORK:
       return "checking or running the plan takes time out of proportion to its size";
+    case INTRT_ERROR_NOT_LINKED:
+      return "the operator's kernel is not among those that were linked in";
   }
   return "unknown status";
 }

@@ -1,6 +1,6 @@
 // What a kernel gets and how it puts a result down. A kernel runs one operator of a plan that
-// opened, so it checks nothing. Its file also holds intrt_check_<op>: what it relies on stands
-// beside it.
+// opened, so it checks nothing. The operator's file also holds intrt_check_<op>: what kernels rely
+// on stands beside them.
 #pragma once
 
 #include <stddef.h>
@@ -8,6 +8,8 @@
 
 #include "intrt/arith.h"
 #include "intrt/check.h"
+#include "intrt/kernel_choice.h"
+#include "intrt/kernels.h"
 #include "intrt/plan_view.h"
 
 namespace intrt {
@@ -27,7 +29,10 @@ struct OpToRun {
   }
 };
 
-using Kernel = void (*)(const OpToRun& op);
+// What a kernel comes in, best first; run.cpp says which of them this CPU can run, and a CPU that
+// can run one can run all behind it. Variants differ in speed alone. Every kernel has the last, and
+// the next one that it has stands in for one that it lacks.
+enum Variant : uint32_t { kScalar, kVariants };
 
 inline int32_t load_code(const void* data, uint32_t type, size_t i) {
   switch (type) {
@@ -179,17 +184,16 @@ struct AccumulatorOf<int32_t> {
 template <typename W>
 using Accumulator = typename AccumulatorOf<W>::Type;
 
-// Calls f with one element of the input's and one of the weights' type; only their types matter.
-// Narrow: weights of 8 or 16 bits.
+// Calls f with one element of the input's and one of the weights' type, of which at least one has
+// more than 8 bits; only their types matter. Weights of segments have at most 16.
 template <typename F>
-inline void with_narrow_types(uint32_t input_type, uint32_t weight_type, F f) {
-  if (input_type == INTRT_INT8)
-    return weight_type == INTRT_INT8 ? f(int8_t{}, int8_t{}) : f(int8_t{}, int16_t{});
+inline void with_wide_segment_types(uint32_t input_type, uint32_t weight_type, F f) {
+  if (input_type == INTRT_INT8) return f(int8_t{}, int16_t{});
   return weight_type == INTRT_INT8 ? f(int16_t{}, int8_t{}) : f(int16_t{}, int16_t{});
 }
 template <typename F>
-inline void with_types(uint32_t input_type, uint32_t weight_type, F f) {
-  if (weight_type != INTRT_INT32) return with_narrow_types(input_type, weight_type, f);
+inline void with_wide_types(uint32_t input_type, uint32_t weight_type, F f) {
+  if (weight_type != INTRT_INT32) return with_wide_segment_types(input_type, weight_type, f);
   return input_type == INTRT_INT8 ? f(int8_t{}, int32_t{}) : f(int16_t{}, int32_t{});
 }
 
@@ -203,6 +207,13 @@ inline Accumulator<W> dot(const X* x, const W* w, size_t n) {
 
 }  // namespace intrt
 
-#define INTRT_OP(code, name) void intrt_scalar_##name(const intrt::OpToRun& op);
-#include "intrt/op_list.def"
-#undef INTRT_OP
+struct intrt_kernel {
+  intrt::KernelId id;
+  intrt_status (*check)(intrt::Checker& checker, const intrt::OpToCheck& op);
+  void (*run[intrt::kVariants])(const intrt::OpToRun& op);  // null: not in this variant
+};
+
+// The kernel `name` of an operator; then its variants, best first.
+#define INTRT_DEFINE_KERNEL(operator_name, name, ...) \
+  const intrt_kernel intrt_kernel_##name = {          \
+      intrt::kKernel_##name, intrt_check_##operator_name, {__VA_ARGS__}};

@@ -18,8 +18,13 @@ foreach(line IN LISTS lines)
     set(symbol "${CMAKE_MATCH_2}")
     list(APPEND defined "${symbol}")
     # Mapping symbols of Arm ($d) and local labels of RISC-V are no objects; .data.rel.ro is 'd' but constant.
-    if(kind MATCHES "^[bBDCGgSs]$" OR (kind STREQUAL "d" AND NOT symbol MATCHES "^(\\$d|\\.L|DW\\.ref|_ZN?.*kVariants)"))
+    if(kind MATCHES "^[bBCGgSs]$" OR
+       (kind MATCHES "^[dD]$" AND
+        NOT symbol MATCHES "^(\\$d|\\.L|DW\\.ref|_ZN?.*kVariantInfos|_ZN?.*kAllKernels|intrt_kernel_)"))
       message(FATAL_ERROR "mutable data: ${line}")
+    endif()
+    if(symbol MATCHES "^_GLOBAL__")
+      message(FATAL_ERROR "a constructor that would have to run: ${line}")
     endif()
   endif()
 endforeach()

@@ -11,7 +11,7 @@ foreach(source IN LISTS sources)
   set(object "${OUT}/${object}.o")
   execute_process(
     COMMAND ${COMPILER} -std=c++17 ${flags} -Os -ffreestanding -fno-exceptions -fno-rtti
-            -fno-threadsafe-statics -Wall -Wextra -Wconversion -Wpedantic -Wshadow -Wcast-align -Werror
+            -fno-threadsafe-statics -Wall -Wextra -Wconversion -Wpedantic -Wshadow -Wcast-align=strict -Werror
             -I${ROOT} -I${ROOT}/intrt/include -c ${ROOT}/intrt/${source} -o ${object}
     RESULT_VARIABLE failed)
   if(failed)

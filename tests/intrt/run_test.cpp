@@ -124,7 +124,7 @@ TEST_CASE("a run that fails says why and leaves the arena as it was") {
   Network net;
   for (int i = 0; i < 50; ++i) net.input()[i] = 7;
   const std::vector<std::uint8_t> before = net.contents();
-  const intrt_plan closed = {nullptr, 0};
+  const intrt_plan closed = {};
   const intrt_run_options unknown = {"sclar", nullptr, nullptr},
                           prefix = {"scala", nullptr, nullptr},
                           longer = {"scalar2", nullptr, nullptr};

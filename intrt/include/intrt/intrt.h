@@ -31,23 +31,29 @@ typedef enum {
   INTRT_ERROR_VERSION,    /* another format version, or a big-endian machine */
   INTRT_ERROR_SIZE,       /* truncated or extended */
   INTRT_ERROR_CHECKSUM,
-  INTRT_ERROR_BOUNDS,   /* an offset, count or extent leaves the plan or the arena */
-  INTRT_ERROR_VALUE,    /* a field holds a value that the format does not allow */
-  INTRT_ERROR_SHAPE,    /* tensors of an operator do not fit together */
-  INTRT_ERROR_OVERFLOW, /* an accumulator could exceed 32 bits */
-  INTRT_ERROR_OPERATOR, /* unknown operator code */
-  INTRT_ERROR_KERNELS,  /* no such kernel variant, or this CPU cannot run it */
-  INTRT_ERROR_ARENA,    /* arena too small */
-  INTRT_ERROR_INPUT,    /* an input code lies outside the declared range */
-  INTRT_ERROR_WORK      /* checking or running takes time out of proportion to the plan */
+  INTRT_ERROR_BOUNDS,    /* an offset, count or extent leaves the plan or the arena */
+  INTRT_ERROR_VALUE,     /* a field holds a value that the format does not allow */
+  INTRT_ERROR_SHAPE,     /* tensors of an operator do not fit together */
+  INTRT_ERROR_OVERFLOW,  /* an accumulator could exceed 32 bits */
+  INTRT_ERROR_OPERATOR,  /* unknown operator code */
+  INTRT_ERROR_KERNELS,   /* no such kernel variant, or this CPU cannot run it */
+  INTRT_ERROR_ARENA,     /* arena too small */
+  INTRT_ERROR_INPUT,     /* an input code lies outside the declared range */
+  INTRT_ERROR_WORK,      /* checking or running takes time out of proportion to the plan */
+  INTRT_ERROR_NOT_LINKED /* the operator's kernel is not among those of intrt_open_with */
 } intrt_status;
 
 const char* intrt_status_text(intrt_status status);
 
-/* A view of validated plan bytes; the bytes must outlive it. Fields are private. */
+/* What checks and runs an operator (intrt/kernels.h). */
+typedef struct intrt_kernel intrt_kernel;
+
+/* A view of validated plan bytes; these, and the list of kernels, must outlive it. Fields are
+ * private. */
 typedef struct {
   const uint8_t* bytes;
   uint32_t size;
+  const intrt_kernel* const* kernels;
 } intrt_plan;
 
 /* One tensor, decoded. Pointers lead into the plan. */
@@ -78,8 +84,13 @@ typedef struct {
 } intrt_run_options;
 
 /* On failure `plan` is unusable and, where `failed_op` is not null, *failed_op is the index of the
- * operator at fault or UINT32_MAX. */
+ * operator at fault or UINT32_MAX. `bytes` begin at a multiple of INTRT_PLAN_ALIGNMENT. */
 intrt_status intrt_open(intrt_plan* plan, const void* bytes, size_t size, uint32_t* failed_op);
+
+/* The same with the kernels of this list alone, which ends with a null: a program that calls this
+ * and not intrt_open links no others. An operator that needs another is INTRT_ERROR_NOT_LINKED. */
+intrt_status intrt_open_with(intrt_plan* plan, const void* bytes, size_t size,
+                             const intrt_kernel* const* kernels, uint32_t* failed_op);
 
 const char* intrt_network_name(const intrt_plan* plan);
 uint32_t intrt_arena_bytes(const intrt_plan* plan);
@@ -91,6 +102,7 @@ uint32_t intrt_input(const intrt_plan* plan, uint32_t i);  /* tensor index; i < 
 uint32_t intrt_output(const intrt_plan* plan, uint32_t i); /* tensor index; i < output_count */
 intrt_tensor intrt_tensor_info(const intrt_plan* plan, uint32_t tensor);
 const intrt_op_record* intrt_op(const intrt_plan* plan, uint32_t op);
+const char* intrt_op_kernel(const intrt_plan* plan, uint32_t op); /* its name in kernel_list.def */
 void* intrt_tensor_data(const intrt_plan* plan, void* arena, uint32_t tensor);
 
 /* Runs the network once (one sample). `options` may be null. Touches the arena only. */

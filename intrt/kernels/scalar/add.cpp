@@ -25,7 +25,9 @@ intrt_status intrt_check_add(Checker& checker, const OpToCheck& op) {
   return INTRT_OK;
 }
 
-void intrt_scalar_add(const OpToRun& op) {
+namespace {
+
+void run(const OpToRun& op) {
   const intrt_add_params& p = params_of<intrt_add_params>(op.record);
   const PostOp post(op, p.post);
   const int32_t* of_a = object_at<int32_t>(op.plan, p.multipliers_offset);
@@ -41,3 +43,7 @@ void intrt_scalar_add(const OpToRun& op) {
         post.store(element, c, of_a[c] * a.code(c) + of_b[c] * b.code(c));
     }
 }
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(add, add, run)

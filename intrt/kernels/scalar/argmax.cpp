@@ -36,7 +36,9 @@ intrt_status intrt_check_argmax(Checker& checker, const OpToCheck& op) {
              : INTRT_OK;
 }
 
-void intrt_scalar_argmax(const OpToRun& op) {
+namespace {
+
+void run(const OpToRun& op) {
   switch (op.input.type) {
     case INTRT_INT8:
       return find<int8_t>(op);
@@ -46,3 +48,7 @@ void intrt_scalar_argmax(const OpToRun& op) {
       return find<int32_t>(op);
   }
 }
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(argmax, argmax, run)

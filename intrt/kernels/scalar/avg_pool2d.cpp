@@ -85,7 +85,9 @@ intrt_status intrt_check_avg_pool2d(Checker& checker, const OpToCheck& op) {
                                                                         : INTRT_OK;
 }
 
-void intrt_scalar_avg_pool2d(const OpToRun& op) {
+namespace {
+
+void run(const OpToRun& op) {
   switch (op.input.type) {
     case INTRT_INT8:
       return pool<int8_t>(op);
@@ -95,3 +97,7 @@ void intrt_scalar_avg_pool2d(const OpToRun& op) {
       return pool<int32_t>(op);
   }
 }
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(avg_pool2d, avg_pool2d, run)

@@ -60,6 +60,11 @@ void convolve(const OpToRun& op) {
   }
 }
 
+void convolve_wide(const OpToRun& op) {
+  with_wide_types(op.input.type, params_of<intrt_conv2d_params>(op.record).weight_type,
+                  [&op](auto x, auto w) { convolve<decltype(x), decltype(w)>(op); });
+}
+
 }  // namespace
 
 intrt_status intrt_check_conv2d(Checker& checker, const OpToCheck& op) {
@@ -79,10 +84,5 @@ intrt_status intrt_check_conv2d(Checker& checker, const OpToCheck& op) {
       op.input, p.post, op.output);
 }
 
-void intrt_scalar_conv2d(const OpToRun& op) {
-  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
-  if (p.nonzero_offset != 0) return convolve_sparse(op);
-  if (p.segment_count != 0) return convolve_segments(op);
-  with_types(op.input.type, p.weight_type,
-             [&op](auto x, auto w) { convolve<decltype(x), decltype(w)>(op); });
-}
+INTRT_DEFINE_KERNEL(conv2d, conv2d, convolve<int8_t, int8_t>)
+INTRT_DEFINE_KERNEL(conv2d, conv2d_wide, convolve_wide)

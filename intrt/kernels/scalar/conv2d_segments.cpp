@@ -2,8 +2,9 @@
 // the whole window, and between two of them the sum moves to the finer grid.
 #include "intrt/kernels/scalar/convolution.h"
 
-namespace intrt {
 namespace {
+
+using namespace intrt;
 
 template <typename X, typename W>
 void convolve(const OpToRun& op) {
@@ -48,11 +49,12 @@ void convolve(const OpToRun& op) {
   }
 }
 
-}  // namespace
-
-void convolve_segments(const OpToRun& op) {
-  with_narrow_types(op.input.type, params_of<intrt_conv2d_params>(op.record).weight_type,
-                    [&op](auto x, auto w) { convolve<decltype(x), decltype(w)>(op); });
+void convolve_wide(const OpToRun& op) {
+  with_wide_segment_types(op.input.type, params_of<intrt_conv2d_params>(op.record).weight_type,
+                          [&op](auto x, auto w) { convolve<decltype(x), decltype(w)>(op); });
 }
 
-}  // namespace intrt
+}  // namespace
+
+INTRT_DEFINE_KERNEL(conv2d, conv2d_segments, convolve<int8_t, int8_t>)
+INTRT_DEFINE_KERNEL(conv2d, conv2d_segments_wide, convolve_wide)

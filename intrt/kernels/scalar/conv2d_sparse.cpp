@@ -4,8 +4,9 @@
 #include "intrt/kernels/bits.h"
 #include "intrt/kernels/scalar/convolution.h"
 
-namespace intrt {
 namespace {
+
+using namespace intrt;
 
 template <typename X, typename W>
 class SparseConvolution {
@@ -123,11 +124,17 @@ class SparseConvolution {
   bool side_by_side_;  // bits and codes of a window's row follow one another without a gap
 };
 
-}  // namespace
-
-void convolve_sparse(const OpToRun& op) {
-  with_types(op.input.type, params_of<intrt_conv2d_params>(op.record).weight_type,
-             [&op](auto x, auto w) { SparseConvolution<decltype(x), decltype(w)>(op).run(); });
+template <typename X, typename W>
+void convolve(const OpToRun& op) {
+  SparseConvolution<X, W>(op).run();
 }
 
-}  // namespace intrt
+void convolve_wide(const OpToRun& op) {
+  with_wide_types(op.input.type, params_of<intrt_conv2d_params>(op.record).weight_type,
+                  [&op](auto x, auto w) { convolve<decltype(x), decltype(w)>(op); });
+}
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(conv2d, conv2d_sparse, convolve<int8_t, int8_t>)
+INTRT_DEFINE_KERNEL(conv2d, conv2d_sparse_wide, convolve_wide)

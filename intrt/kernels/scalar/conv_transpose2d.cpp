@@ -95,6 +95,11 @@ void convolve_transposed(const OpToRun& op) {
   }
 }
 
+void convolve_wide(const OpToRun& op) {
+  with_wide_types(op.input.type, params_of<intrt_conv_transpose2d_params>(op.record).weight_type,
+                  [&op](auto x, auto w) { convolve_transposed<decltype(x), decltype(w)>(op); });
+}
+
 }  // namespace
 
 intrt_status intrt_check_conv_transpose2d(Checker& checker, const OpToCheck& op) {
@@ -118,7 +123,5 @@ intrt_status intrt_check_conv_transpose2d(Checker& checker, const OpToCheck& op)
                        op.input, p.post, op.output);
 }
 
-void intrt_scalar_conv_transpose2d(const OpToRun& op) {
-  with_types(op.input.type, params_of<intrt_conv_transpose2d_params>(op.record).weight_type,
-             [&op](auto x, auto w) { convolve_transposed<decltype(x), decltype(w)>(op); });
-}
+INTRT_DEFINE_KERNEL(conv_transpose2d, conv_transpose2d, convolve_transposed<int8_t, int8_t>)
+INTRT_DEFINE_KERNEL(conv_transpose2d, conv_transpose2d_wide, convolve_wide)

@@ -50,8 +50,4 @@ inline size_t count(const Taps& taps) {
   return taps.end > taps.first ? static_cast<size_t>(taps.end - taps.first) : 0;
 }
 
-// Runs a convolution with sparse weights, or with segments.
-void convolve_sparse(const OpToRun& op);
-void convolve_segments(const OpToRun& op);
-
 }  // namespace intrt

@@ -62,6 +62,26 @@ void multiply_segments(const OpToRun& op) {
   }
 }
 
+uint32_t weight_type(const OpToRun& op) {
+  return params_of<intrt_linear_params>(op.record).weight_type;
+}
+
+void multiply_wide(const OpToRun& op) {
+  with_wide_types(op.input.type, weight_type(op),
+                  [&op](auto x, auto w) { multiply<decltype(x), decltype(w)>(op); });
+}
+
+void multiply_sparse_wide(const OpToRun& op) {
+  with_wide_types(op.input.type, weight_type(op),
+                  [&op](auto x, auto w) { multiply_sparse<decltype(x), decltype(w)>(op); });
+}
+
+void multiply_segments_wide(const OpToRun& op) {
+  with_wide_segment_types(op.input.type, weight_type(op), [&op](auto x, auto w) {
+    multiply_segments<decltype(x), decltype(w)>(op);
+  });
+}
+
 }  // namespace
 
 intrt_status intrt_check_linear(Checker& checker, const OpToCheck& op) {
@@ -81,15 +101,9 @@ intrt_status intrt_check_linear(Checker& checker, const OpToCheck& op) {
                        op.input, p.post, op.output);
 }
 
-void intrt_scalar_linear(const OpToRun& op) {
-  const intrt_linear_params& p = params_of<intrt_linear_params>(op.record);
-  if (p.nonzero_offset != 0)
-    return with_types(op.input.type, p.weight_type,
-                      [&op](auto x, auto w) { multiply_sparse<decltype(x), decltype(w)>(op); });
-  if (p.segment_count != 0)
-    return with_narrow_types(op.input.type, p.weight_type, [&op](auto x, auto w) {
-      multiply_segments<decltype(x), decltype(w)>(op);
-    });
-  with_types(op.input.type, p.weight_type,
-             [&op](auto x, auto w) { multiply<decltype(x), decltype(w)>(op); });
-}
+INTRT_DEFINE_KERNEL(linear, linear, multiply<int8_t, int8_t>)
+INTRT_DEFINE_KERNEL(linear, linear_wide, multiply_wide)
+INTRT_DEFINE_KERNEL(linear, linear_sparse, multiply_sparse<int8_t, int8_t>)
+INTRT_DEFINE_KERNEL(linear, linear_sparse_wide, multiply_sparse_wide)
+INTRT_DEFINE_KERNEL(linear, linear_segments, multiply_segments<int8_t, int8_t>)
+INTRT_DEFINE_KERNEL(linear, linear_segments_wide, multiply_segments_wide)

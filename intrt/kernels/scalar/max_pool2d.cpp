@@ -70,7 +70,9 @@ intrt_status intrt_check_max_pool2d(Checker& checker, const OpToCheck& op) {
   return check_same_decimals(checker, op.input, op.output);
 }
 
-void intrt_scalar_max_pool2d(const OpToRun& op) {
+namespace {
+
+void run(const OpToRun& op) {
   switch (op.input.type) {
     case INTRT_INT8:
       return pool<int8_t>(op);
@@ -80,3 +82,7 @@ void intrt_scalar_max_pool2d(const OpToRun& op) {
       return pool<int32_t>(op);
   }
 }
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(max_pool2d, max_pool2d, run)

@@ -122,7 +122,9 @@ intrt_status intrt_check_move(Checker& checker, const OpToCheck& op) {
   return total > element_count(op.output) ? INTRT_ERROR_WORK : INTRT_OK;
 }
 
-void intrt_scalar_move(const OpToRun& op) {
+namespace {
+
+void run(const OpToRun& op) {
   switch (op.output.type) {
     case INTRT_INT8:
       return move<int8_t>(op);
@@ -132,3 +134,7 @@ void intrt_scalar_move(const OpToRun& op) {
       return move<int32_t>(op);
   }
 }
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(move, move, run)

@@ -15,7 +15,9 @@ intrt_status intrt_check_mul(Checker& checker, const OpToCheck& op) {
              : INTRT_OK;
 }
 
-void intrt_scalar_mul(const OpToRun& op) {
+namespace {
+
+void run(const OpToRun& op) {
   const PostOp post(op, params_of<intrt_mul_params>(op.record).post);
   Spread a(op.input_at(0), op.input_data_at(0), op.output);
   Spread b(op.input_at(1), op.input_data_at(1), op.output);
@@ -28,3 +30,7 @@ void intrt_scalar_mul(const OpToRun& op) {
         post.store(element, c, a.code(c) * b.code(c));
     }
 }
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(mul, mul, run)

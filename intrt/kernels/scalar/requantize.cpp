@@ -13,7 +13,9 @@ intrt_status intrt_check_requantize(Checker& checker, const OpToCheck& op) {
                                                                         : INTRT_OK;
 }
 
-void intrt_scalar_requantize(const OpToRun& op) {
+namespace {
+
+void run(const OpToRun& op) {
   const PostOp post(op, params_of<intrt_requantize_params>(op.record).post);
   const size_t pixels = static_cast<size_t>(op.input.height) * op.input.width;
   size_t element = 0;
@@ -21,3 +23,7 @@ void intrt_scalar_requantize(const OpToRun& op) {
     for (uint32_t c = 0; c < op.input.channels; ++c, ++element)
       post.store(element, c, load_code(op.input_data, op.input.type, element));
 }
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(requantize, requantize, run)

@@ -71,6 +71,12 @@ intrt_status intrt_check_table(Checker& checker, const OpToCheck& op) {
   return check_mask(checker, p.mask_offset, op.output);
 }
 
-void intrt_scalar_table(const OpToRun& op) {
+namespace {
+
+void run(const OpToRun& op) {
   op.output.type == INTRT_INT8 ? look_up<int8_t>(op) : look_up<int16_t>(op);
 }
+
+}  // namespace
+
+INTRT_DEFINE_KERNEL(table, table, run)
