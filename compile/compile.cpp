@@ -4,6 +4,7 @@
 
 #include "compile/backends/c_source/emit.h"
 #include "compile/backends/c_source/target.h"
+#include "compile/backends/plan/plan_source.h"
 #include "compile/backends/plan/writer.h"
 #include "compile/checkpoint/parameters.h"
 #include "compile/ir/buffers.h"
@@ -109,6 +110,13 @@ CSources emit_c_sources(const Compiled& compiled, const CSourceOptions& options)
 
 std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options) {
   return emit_c_sources(compiled, options).files;
+}
+
+std::vector<CSourceFile> emit_plan_c(const Compiled& compiled, const std::string& prefix) {
+  std::vector<CSourceFile> files;
+  for (auto& [name, text] : backends::emit_plan_source(compiled.plan, prefix))
+    files.push_back({name, std::move(text)});
+  return files;
 }
 
 }  // namespace lockstep

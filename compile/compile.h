@@ -97,4 +97,9 @@ CSources emit_c_sources(const Compiled& compiled, const CSourceOptions& options)
 // Its files alone.
 std::vector<CSourceFile> emit_c(const Compiled& compiled, const CSourceOptions& options);
 
+// The plan as C sources for a program that runs it with the runtime: PREFIX_plan.h and
+// PREFIX_plan.c, with the bytes as a constant array and the list of kernels that they need, so that
+// a linker leaves out all others. InputError where the prefix is no C identifier.
+std::vector<CSourceFile> emit_plan_c(const Compiled& compiled, const std::string& prefix);
+
 }  // namespace lockstep

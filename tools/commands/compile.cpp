@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 constexpr const char* kPlainTarget = "generic";  // one way to write each operator
 
 struct CompileArguments {
-  fs::path graph, weights, out, c_folder, dot;
+  fs::path graph, weights, out, c_folder, plan_c_folder, dot;
   std::string prefix = "net", target = kPlainTarget;
   std::int64_t flash_budget = 0, ram_budget = 0;  // 0: none
   std::string print_after;
@@ -124,6 +124,17 @@ nlohmann::ordered_json to_json(const OperatorReport& row) {
           {"accumulator_bits", row.accumulator_bits}};
 }
 
+// The paths of what was written.
+std::vector<std::string> write_files(const fs::path& folder,
+                                     const std::vector<CSourceFile>& files) {
+  std::vector<std::string> paths;
+  for (const CSourceFile& file : files) {
+    write_file_atomically(folder / file.name, file.text);
+    paths.push_back((folder / file.name).string());
+  }
+  return paths;
+}
+
 int compile(const CompileArguments& arguments) {
   check(arguments);
   Outputs outputs({arguments.graph, arguments.weights});
@@ -133,6 +144,12 @@ int compile(const CompileArguments& arguments) {
     outputs.make_folder(arguments.c_folder);
     for (const char* suffix : {".c", ".h", "_selftest.c"})
       outputs.claim(arguments.c_folder / (arguments.prefix + suffix));
+  }
+
+  if (!arguments.plan_c_folder.empty()) {
+    outputs.make_folder(arguments.plan_c_folder);
+    for (const char* suffix : {"_plan.c", "_plan.h"})
+      outputs.claim(arguments.plan_c_folder / (arguments.prefix + suffix));
   }
 
   Console console(arguments.output);
@@ -159,12 +176,10 @@ int compile(const CompileArguments& arguments) {
                                         .target = arguments.target,
                                         .flash_budget = budget(arguments.flash_budget),
                                         .ram_budget = budget(arguments.ram_budget)});
-  std::vector<std::string> c_files;
-  for (const CSourceFile& file : sources.files) {
-    const fs::path path = arguments.c_folder / file.name;
-    write_file_atomically(path, file.text);
-    c_files.push_back(path.string());
-  }
+  const std::vector<std::string> c_files = write_files(arguments.c_folder, sources.files);
+  std::vector<std::string> plan_c_files;
+  if (!arguments.plan_c_folder.empty())
+    plan_c_files = write_files(arguments.plan_c_folder, emit_plan_c(compiled, arguments.prefix));
   if (!arguments.dot.empty()) write_file_atomically(arguments.dot, ir::to_dot(compiled.program));
   write_file_atomically(arguments.out, compiled.plan);
 
@@ -181,6 +196,7 @@ int compile(const CompileArguments& arguments) {
     console.print(fmt::format("\nC arena {} bytes, for {}", sources.arena_bytes, arguments.target));
   }
   for (const std::string& file : c_files) console.print(fmt::format("C      {}", file));
+  for (const std::string& file : plan_c_files) console.print(fmt::format("plan   {}", file));
 
   nlohmann::ordered_json operators = nlohmann::ordered_json::array();
   for (const OperatorReport& row : compiled.operators) {
@@ -194,6 +210,7 @@ int compile(const CompileArguments& arguments) {
                       {"plan_bytes", compiled.plan.size()},
                       {"arena_bytes", compiled.arena_bytes},
                       {"c_files", c_files},
+                      {"plan_c_files", plan_c_files},
                       {"c", c_files.empty() ? nlohmann::ordered_json() : strategy_json(sources)},
                       {"operators", std::move(operators)},
                       {"passes", std::move(passes)},
@@ -213,6 +230,8 @@ Action add_compile(CLI::App& verb) {
   add_path(verb, "--out", arguments->out, "The plan to write", "net.plan")->required();
   add_path(verb, "--emit-c", arguments->c_folder, "Write self-contained C99 into this folder, too",
            "DIR");
+  add_path(verb, "--emit-plan-c", arguments->plan_c_folder,
+           "Write the plan as C for programs with the runtime into this folder, too", "DIR");
   verb.add_option("--prefix", arguments->prefix, "Prefix of the C files and symbols")
       ->capture_default_str()
       ->type_name("NAME");

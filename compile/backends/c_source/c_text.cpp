@@ -107,4 +107,19 @@ std::string upper(std::string_view prefix) {
   return result;
 }
 
+void require_c_prefix(const std::string& prefix) {
+  constexpr std::size_t kMaxPrefix = 64;
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  const bool valid = !prefix.empty() && prefix.size() <= kMaxPrefix && is_letter(prefix[0]) &&
+                     std::all_of(prefix.begin(), prefix.end(),
+                                 [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+  if (!valid)
+    throw InputError(
+        fmt::format("C prefix '{}': it must be a C identifier of at most {} letters, digits "
+                    "and underscores",
+                    prefix, kMaxPrefix));
+}
+
 }  // namespace lockstep::backends

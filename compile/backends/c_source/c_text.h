@@ -58,4 +58,7 @@ std::string address(std::string_view array, std::string_view index);
 // The macro prefix: "net" gives "NET".
 std::string upper(std::string_view prefix);
 
+// InputError unless it can begin every file's and symbol's name: a C identifier, not too long.
+void require_c_prefix(const std::string& prefix);
+
 }  // namespace lockstep::backends

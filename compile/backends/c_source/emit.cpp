@@ -19,22 +19,6 @@ namespace {
 
 using namespace ir;
 
-constexpr std::size_t kMaxPrefix = 64;
-
-void require_identifier(const std::string& prefix) {
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  const bool valid = !prefix.empty() && prefix.size() <= kMaxPrefix && is_letter(prefix[0]) &&
-                     std::all_of(prefix.begin(), prefix.end(),
-                                 [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-  if (!valid)
-    throw InputError(
-        fmt::format("C prefix '{}': it must be a C identifier of at most {} letters, digits "
-                    "and underscores",
-                    prefix, kMaxPrefix));
-}
-
 // "input: int8_t [28][28][1] (H, W, C), 8 bits, decimal 7".
 std::string format_text(const Value& value) {
   if (value.bytes)
@@ -251,7 +235,7 @@ Network network(const Program& program, std::string_view prefix,
 
 CNetwork emit_c_source(const Program& program, const CFacts& facts, const std::string& prefix,
                        std::string_view target, const Budget& budget) {
-  require_identifier(prefix);
+  require_c_prefix(prefix);
   LOCKSTEP_ASSERT(program.layout == Layout::kPhysical && program.arena_bytes > 0);
   const std::vector<StrategyChoice> choices =
       choose_strategies(program, target_named(target), budget);
