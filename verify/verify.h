@@ -3,11 +3,11 @@
 //
 // What it does: (1) re-derives every constant of the plan from graph and state dict and compares
 // bit for bit; (2) runs the float path, the exact integer semantics, the plan on every kernel
-// variant that this CPU can run, and the generated C on every requested target, on the same inputs,
-// and compares every visible tensor with zero tolerance; (3) probes each operator of the generated
-// C alone. The proofs for all inputs, of the plan (verify/checker) and of the C (verify/c_proof),
-// share no code with this; their outcomes are options. Proved is only what they and the runs agree
-// about.
+// variant that this CPU can run, and the generated C, or without C the plan, on every requested
+// target, on the same inputs, and compares every visible tensor with zero tolerance; (3) probes
+// each operator of the generated C alone. The proofs for all inputs, of the plan (verify/checker)
+// and of the C (verify/c_proof), share no code with this; their outcomes are options. Proved is
+// only what they and the runs agree about.
 #pragma once
 
 #include <chrono>
@@ -94,7 +94,9 @@ struct Options {
   std::optional<ProofOutcome> c_proof;            // that the C is the plan (verify/c_proof)
   std::optional<std::filesystem::path> c_folder;  // with the C that compile --emit-c wrote
   std::string c_prefix = "net";
-  // With c_folder not empty: "host", "host-all", the name of an emulated core, or "all".
+  // "host", "host-all", the name of an emulated core, or "all": where the C of c_folder runs, with
+  // the compilers of the host and of the cores. Without C: the cores on which the runtime runs the
+  // plan; on the host it does in any case.
   std::vector<std::string> targets = {"host"};
   FloatPath* float_path = nullptr;  // null: the verdict says that it was not compared
   DataSource source;                // the caller's data, behind the batches given to verify_plan
@@ -110,7 +112,8 @@ struct Options {
   std::uint64_t seed = 1;
   // How many samples the C runs on at most, per host compiler: in turn one of the data, one random
   // one, one that drives accumulators to their ends, one corner; fewer where that many would need
-  // too much memory. Emulated targets run min(c_samples, 2). The reports say how many it was.
+  // too much memory. Emulated targets run min(c_samples, 2), of C or plan. The reports say how many
+  // it was.
   std::int64_t c_samples = 512;
   // How many probes of the C's layers to run at most (Report::c_probes), on the host if that is a
   // target; fewer for a network of millions of multiplications and on an emulated target; 0: none.
@@ -120,7 +123,7 @@ struct Options {
   std::function<void(const std::string&)> progress;  // one line per finished step; may be empty
 };
 
-// What one run of generated C took on an emulated core, exactly.
+// What one run of generated C, or of a plan, took on an emulated core, exactly.
 struct ExecutionCounts {
   std::uint64_t instructions = 0;
   std::uint64_t reads = 0, writes = 0;    // accesses to data: loading two registers are two
@@ -130,16 +133,20 @@ struct ExecutionCounts {
 };
 
 struct EmulatedCost {
-  ExecutionCounts counts;         // each the most that a sample took
-  std::uint64_t stack_bytes = 0;  // of net_run and what it calls; the most that a sample took
-  // The most that any run takes, from the frames of its functions; nothing where there is no bound.
+  ExecutionCounts counts;  // each the most that a sample took
+  // Of net_run, or intrt_run, and what it calls; the most that a sample took.
+  std::uint64_t stack_bytes = 0;
+  // The most that any run takes, from the frames of the C's functions; nothing where there is no
+  // bound.
   std::optional<std::uint64_t> stack_bound_bytes = {};
-  std::uint64_t code_bytes = 0, constant_bytes = 0;  // of PREFIX.c, as the compiler wrote it
+  // Of PREFIX.c as the compiler wrote it; or of the plan and what it needs of the runtime.
+  std::uint64_t code_bytes = 0, constant_bytes = 0;
 };
 
 struct PathReport {  // one row of the table that verify prints
-  std::string path;  // "plan (scalar)", "C gcc -O3", "C cortex-m4 (qemu)", "float (LibTorch)",
-                     // "float64 (LibTorch)": where float32 sums may round, they are double
+  std::string path;  // "plan (scalar)", "plan cortex-m4 (qemu)", "C gcc -O3", "C cortex-m4 (qemu)",
+                     // "float (LibTorch)", "float64 (LibTorch)": where float32 sums may round, they
+                     // are double
   std::int64_t samples = 0, tensors = 0, values = 0, differing = 0;
   std::string failure;  // why it gave no answer, or ended early; empty: it ran to its end
   std::optional<EmulatedCost> cost;  // emulated targets only: of the build without observation

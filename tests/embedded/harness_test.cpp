@@ -333,6 +333,25 @@ TEST_CASE("a missing compiler, emulator or counter is named, with what to instal
   }
 }
 
+TEST_CASE("a plan runs on cores alone, each once; what is missing for the runtime is named") {
+  CHECK(verify::plan_targets({"host"}).empty());
+  CHECK(verify::plan_targets({"all", "cortex-m4"}).size() == core_names().size());
+  CHECK(verify::plan_targets({"rv32imc"}).at(0).name == "plan rv32imc (qemu)");
+  CHECK(contains(input_error_of([&] { verify::plan_targets({"z80"}); }), "'z80' is unknown"));
+
+  const TemporaryFolder folder;
+  for (const char* const program : {"aarch64-linux-gnu-gcc", "qemu-aarch64"})
+    std::filesystem::create_symlink("/bin/true", folder / program);
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", folder.path().c_str(), 1);
+  const std::string error = input_error_of([&] { verify::plan_targets({"aarch64"}); });
+  setenv("PATH", path.c_str(), 1);
+  CHECK_MESSAGE(contains(error,
+                         "aarch64-linux-gnu-g++ is not installed; on Debian: apt-get "
+                         "install g++-aarch64-linux-gnu"),
+                error);
+}
+
 TEST_CASE("'all' is the host and every core, and nothing runs twice") {
   const Emitted emitted("bias12");
   const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::seconds(60)};
@@ -340,6 +359,18 @@ TEST_CASE("'all' is the host and every core, and nothing runs twice") {
   CHECK(all.size() == 4 + core_names().size());
   CHECK(verify::c_targets({"host", "rv32imc", "all", "cortex-m0"}, program).size() == all.size());
   CHECK(verify::c_targets({"rv32imc", "cortex-m0"}, program).at(1).name == "C cortex-m0 (qemu)");
+}
+
+TEST_CASE("code for a core without unaligned accesses faults at one, whatever core runs it") {
+  const Emitted emitted("bias12");
+  const std::string source = emitted.source();
+  change(emitted, source, "",
+         "{ volatile uint32_t *word = (volatile uint32_t *)((uintptr_t)arena + 1);\n"
+         "  __asm__ volatile(\"\" : \"+r\"(word)); (void)*word; }");
+  const std::string fault = OnCore(emitted, "cortex-m0").run().failure;
+  CHECK_MESSAGE(contains(fault, "exit code 5: the core faulted"), fault);
+  const std::string none = OnCore(emitted, "cortex-m3").run().failure;
+  CHECK_MESSAGE(none.empty(), none);
 }
 
 }  // namespace lockstep::test

@@ -7,11 +7,9 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <cstdlib>
-#include <random>
 
+#include "tests/embedded/zoo_network.h"
 #include "tests/verify/emitted.h"
-#include "tools/zoo/zoo.h"
 #include "verify/differential/c_build.h"
 #include "verify/differential/plan_runner.h"
 
@@ -19,22 +17,6 @@ namespace lockstep::test {
 namespace {
 
 constexpr std::uint64_t kMostStackBytes = 1024;  // docs/generated-c.md promises it
-
-const verify::EmulatedTarget& core() {
-  const char* const name = std::getenv("LOCKSTEP_TEST_CORE");
-  REQUIRE_MESSAGE(name != nullptr, "set LOCKSTEP_TEST_CORE to a core, as ctest does");
-  const verify::EmulatedTarget* const target = verify::find_emulated_target(name);
-  REQUIRE_MESSAGE(target != nullptr, "there is no core ", name);
-  return *target;
-}
-
-// The first `samples` of them.
-verify::Batch first_samples(const Recorded& net, std::int64_t samples) {
-  verify::Batch batch = net.batch;
-  for (verify::TensorCodes& tensor : batch)
-    tensor.codes.resize(static_cast<std::size_t>(tensor.element_count() * samples));
-  return batch;
-}
 
 void check_on_core(const Recorded& net, std::int64_t samples, const std::string& written_for) {
   INFO("C for ", written_for);
@@ -86,25 +68,6 @@ void check_on_core(const Recorded& net, std::int64_t samples) {
   check_on_core(net, samples, "generic");
   const std::string name(core().name);
   if (can_write_for(name)) check_on_core(net, samples, name);
-}
-
-Recorded zoo_network(const std::string& name) {
-  Recorded net;
-  net.graph = zoo::find_network(name).build({});
-  net.state = zoo::calibrated_state(net.graph, 1);
-  net.parameters = bind_parameters(net.graph, net.state);
-  net.samples = 1;
-  std::mt19937 random(1);
-  for (const GraphInput& input : net.graph.inputs) {
-    REQUIRE(!input.raw);
-    verify::TensorCodes codes{
-        .shape = input.shape, .decimals = {static_cast<int>(input.decimal)}, .codes = {}};
-    const std::int64_t half = std::int64_t{1} << (input.bits - 1);
-    for (std::int64_t i = 0; i < codes.element_count(); ++i)
-      codes.codes.push_back(static_cast<std::int64_t>(random() % (2 * half)) - half);
-    net.batch.push_back(std::move(codes));
-  }
-  return net;
 }
 
 }  // namespace

@@ -99,9 +99,88 @@ TEST_CASE("bench --target refuses C that is not the plan, and what goes together
   CHECK(contains(error_of(net.bench("cortex-m7")), "on cortex-m7: net.c does not compile"));
   CHECK(contains(error_of(net.bench("host")), "--target"));
   CHECK(
-      contains(error_of({kLockstep, "bench", "--plan", net.plan, "--target", "cortex-m0"}), "--c"));
-  CHECK(
       contains(error_of({kLockstep, "bench", "--plan", net.plan, "--c", net.folder}), "--target"));
+}
+
+TEST_CASE("bench --target without C counts the operators of the plan") {
+  const OnDisk net("lenet_pt_bias20");
+  const Json result =
+      json_of({kLockstep, "bench", "--plan", net.plan, "--target", "cortex-m4,rv32imc"});
+  CHECK(result.at("c").is_null());
+  for (const Json& target : result.at("targets")) {
+    std::uint64_t instructions = target.at("outside_of_operators").at("instructions");
+    int convolutions = 0;
+    for (const Json& row : target.at("operators")) {
+      instructions += row.at("instructions").get<std::uint64_t>();
+      if (row.at("op") != "conv2d") continue;
+      ++convolutions;
+      CHECK(row.at("instructions") > row.at("macs"));
+    }
+    CHECK(convolutions == 2);
+    const double whole = target.at("total").at("instructions");
+    CHECK(static_cast<double>(instructions) > 0.97 * whole);
+    CHECK(static_cast<double>(instructions) < 1.03 * whole);
+    CHECK(target.at("constant_bytes") > std::filesystem::file_size(net.plan));
+    CHECK(target.at("code_bytes") > 4000);
+    CHECK(target.at("code_bytes") < 20000);  // not all kernels
+    CHECK(target.at("stack_bytes") > 0);
+    CHECK(target.at("stack_bound_bytes").is_null());
+  }
+}
+
+TEST_CASE("compile --emit-plan-c writes the plan as C") {
+  const OnDisk net("bias12");
+  const std::filesystem::path source = net.emitted.net.golden.folder;
+  const TemporaryFolder folder;
+  const std::string plan = (folder / "again.plan").string();
+  const Json result = json_of({kLockstep, "compile", "--graph", (source / "graph.json").string(),
+                               "--weights", (source / "state_dict.pt").string(), "--out", plan,
+                               "--emit-plan-c", (folder / "c").string(), "--prefix", "again"});
+  const Compiled compiled = compile_network(net.emitted.net.graph, net.emitted.net.state, {});
+  const std::vector<CSourceFile> files = emit_plan_c(compiled, "again");
+  REQUIRE(result.at("plan_c_files").size() == files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string path = (folder / "c" / files[i].name).string();
+    CHECK(result.at("plan_c_files")[i] == path);
+    CHECK(read_text_file(path) == files[i].text);
+  }
+}
+
+TEST_CASE("verify without C runs the plan on the cores, and says so in the certificate") {
+  const OnDisk net("bias12");
+  const std::filesystem::path source = net.emitted.net.golden.folder;
+  const std::string certificate = (net.emitted.folder / "net.cert.json").string();
+  std::vector<std::string> arguments = {kLockstep,       "verify",
+                                        "--graph",       (source / "graph.json").string(),
+                                        "--weights",     (source / "state_dict.pt").string(),
+                                        "--plan",        net.plan,
+                                        "--targets",     "cortex-m0,rv32imc",
+                                        "--random",      "4",
+                                        "--certificate", certificate};
+  const Json report = json_of(arguments);
+  CHECK(report.at("verdict") == "proved");
+  std::vector<std::string> on_cores;
+  for (const Json& path : report.at("paths")) {
+    const std::string name = path.at("path");
+    if (!contains(name, "(qemu)")) continue;
+    on_cores.push_back(name);
+    CHECK(path.at("samples") == 2);
+    CHECK(path.at("values") > 0);
+    CHECK(path.at("differing") == 0);
+    CHECK(path.at("instructions_per_sample") > 0);
+  }
+  CHECK(on_cores == std::vector<std::string>{"plan cortex-m0 (qemu)", "plan rv32imc (qemu)"});
+  const std::string written = read_text_file(certificate);
+  for (const char* const text : {"plan cortex-m0 (qemu)", "plan rv32imc (qemu)"})
+    CHECK(contains(written, text));
+
+  for (const char* const host : {"host", "host-all"}) {
+    arguments[9] = host;
+    const Finished finished = run_process(arguments);
+    CHECK(finished.exit_code == 2);
+    CHECK_MESSAGE(contains(finished.err, std::string("--targets ") + host), finished.err);
+    CHECK_MESSAGE(contains(finished.err, "--c"), finished.err);
+  }
 }
 
 TEST_CASE("verify reports what each core took") {

@@ -108,18 +108,19 @@ Action add_bench(CLI::App& verb) {
                       "Kernel variant to use (default: the best this CPU can run)")
           ->type_name("NAME");
   add_positive_real(verb, "--seconds", options->seconds, 3600.0, "How long to measure", "S");
-  CLI::Option* const c_folder = add_path(verb, "--c", options->on_targets.c_folder,
-                                         "With --target: the C of the plan", "DIR");
+  CLI::Option* const c_folder =
+      add_path(verb, "--c", options->on_targets.c_folder,
+               "With --target: the C of the plan, to run in its place", "DIR");
   verb.add_option("--prefix", options->on_targets.prefix, "Prefix of the C files")
       ->needs(c_folder)
       ->capture_default_str()
       ->type_name("NAME");
   CLI::Option* const targets =
-      verb.add_option("--target", options->on_targets.targets,
-                      "Count, operator by operator, what that C executes on emulated cores, "
-                      "comma-separated: cortex-m0, -m3, -m4, -m7, -m33 and -m55, rv32imc, aarch64, "
-                      "or all")
-          ->needs(c_folder)
+      verb.add_option(
+              "--target", options->on_targets.targets,
+              "Count, operator by operator, what the plan, or its C, executes on emulated "
+              "cores, comma-separated: cortex-m0, -m3, -m4, -m7, -m33 and -m55, rv32imc, aarch64, "
+              "or all")
           ->excludes(kernels)
           ->excludes(verb.get_option("--seconds"))
           ->delimiter(',')

@@ -56,7 +56,9 @@ Result run_target(const verify::CTarget& target, const verify::CProgram& program
   const verify::EmulatedBench bench = verify::run_emulated(target, program, plan, inputs);
   const std::string name(target.emulated->name);
   if (!bench.failure.empty())
-    throw InputError(fmt::format("{}: on {}: {}", program.folder.string(), name, bench.failure));
+    throw InputError(fmt::format("{}: on {}: {}",
+                                 program.plan != nullptr ? file.path() : program.folder.string(),
+                                 name, bench.failure));
   std::map<std::uint32_t, PlanOperator> makers;  // by their output
   for (std::uint32_t op = 0; op < intrt_op_count(file.plan()); ++op) {
     PlanOperator decoded = plan_operator(file, op);
@@ -159,7 +161,11 @@ std::vector<std::string> bench_target_names() {
 int bench_targets(const TargetBenchOptions& options, Console& console) {
   const PlanFile file(options.plan);
   const verify::OpenPlan plan(file.bytes());
-  const verify::CProgram program = {options.c_folder, options.prefix, std::chrono::minutes(5)};
+  const bool is_plan = options.c_folder.empty();
+  const verify::CProgram program = {.folder = options.c_folder,
+                                    .prefix = options.prefix,
+                                    .timeout = std::chrono::minutes(5),
+                                    .plan = is_plan ? &plan : nullptr};
   std::vector<std::string> names;
   for (const std::string& target : options.targets) {
     const std::vector<std::string> more =
@@ -168,7 +174,8 @@ int bench_targets(const TargetBenchOptions& options, Console& console) {
   }
   const verify::Batch inputs = verify::random_inputs(plan, 1);
   std::vector<Result> results;
-  for (const verify::CTarget& target : verify::c_targets(names, program)) {
+  for (const verify::CTarget& target :
+       is_plan ? verify::plan_targets(names) : verify::c_targets(names, program)) {
     console.progress(fmt::format("{}: compiling and running", target.emulated->name));
     results.push_back(run_target(target, program, file, plan, inputs));
   }
@@ -178,8 +185,9 @@ int bench_targets(const TargetBenchOptions& options, Console& console) {
     targets.push_back(result_json(result, file.arena_bytes()));
   }
   console.print(cores_text(results, file.arena_bytes()));
-  console.print_json(
-      {{"plan", file.path()}, {"c", options.c_folder.string()}, {"targets", std::move(targets)}});
+  console.print_json({{"plan", file.path()},
+                      {"c", is_plan ? Json() : Json(options.c_folder.string())},
+                      {"targets", std::move(targets)}});
   return kExitOk;
 }
 

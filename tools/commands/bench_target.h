@@ -1,4 +1,4 @@
-// bench --target: what generated C costs on emulated cores, operator by operator.
+// bench --target: what generated C, or the plan, costs on emulated cores, operator by operator.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,8 @@
 namespace lockstep::cli {
 
 struct TargetBenchOptions {
-  std::filesystem::path plan, c_folder;
+  std::filesystem::path plan;
+  std::filesystem::path c_folder;  // empty: the runtime runs the plan
   std::string prefix = "net";
   std::vector<std::string> targets;  // of bench_target_names()
 };
@@ -18,8 +19,8 @@ struct TargetBenchOptions {
 // The emulated cores, and "all" for all of them.
 std::vector<std::string> bench_target_names();
 
-// Prints a table for each core, and one that compares them. InputError where the C does not run
-// there or is not the plan.
+// Prints a table for each core, and one that compares them. InputError where the C or the plan does
+// not run there, and where the C is not the plan.
 int bench_targets(const TargetBenchOptions& options, Console& console);
 
 }  // namespace lockstep::cli

@@ -40,9 +40,9 @@ struct VerifyArguments {
   fs::path certificate, sign;
   std::string prefix = "net";
   std::string data, accept, explain;
-  std::int64_t sample = 0;      // that explain is about
-  std::int64_t max_images = 0;  // 0: all
-  std::vector<std::string> targets = {"host"};
+  std::int64_t sample = 0;           // that explain is about
+  std::int64_t max_images = 0;       // 0: all
+  std::vector<std::string> targets;  // none: the host
   std::int64_t random_samples = 64;
   std::uint64_t seed = 1;
   std::int64_t self_test = 0;  // changed plans; 0: none
@@ -127,7 +127,7 @@ Accuracy accuracy_of(const verify::Report& report, std::span<const std::int32_t>
   return accuracy;
 }
 
-// What the C took on the emulated cores, per sample; empty when it ran on none.
+// What the C or the plan took on the emulated cores, per sample; empty when it ran on none.
 std::string costs_text(const verify::Report& report) {
   using enum Table::Align;
   Table table({{"per sample", kLeft},
@@ -258,11 +258,22 @@ Json accuracy_to_json(const Accuracy& accuracy) {
   return json;
 }
 
+// Those of --targets, which without C are cores.
+std::vector<std::string> targets_of(const VerifyArguments& arguments) {
+  for (const std::string& target : arguments.targets)
+    if (arguments.c_folder.empty() && (target == "host" || target == "host-all"))
+      throw InputError(fmt::format(
+          "--targets {}: compiles the C of --c, which is not given; the plan runs on the "
+          "host without it",
+          target));
+  return arguments.targets.empty() ? std::vector<std::string>{"host"} : arguments.targets;
+}
+
 // What the options were, for the certificate.
 std::vector<std::string> option_texts(const VerifyArguments& arguments) {
   return {fmt::format("--random {}", arguments.random_samples),
           fmt::format("--max-images {}", arguments.max_images),
-          fmt::format("--targets {}", fmt::join(arguments.targets, ","))};
+          fmt::format("--targets {}", fmt::join(targets_of(arguments), ","))};
 }
 
 void write_junit(const VerifyArguments& arguments, const verify::Report& report, const Graph& graph,
@@ -306,7 +317,7 @@ int verify_files(const VerifyArguments& arguments) {
   options.plan = plan.bytes();
   if (!arguments.c_folder.empty()) options.c_folder = arguments.c_folder;
   options.c_prefix = arguments.prefix;
-  options.targets = arguments.targets;
+  options.targets = targets_of(arguments);
   options.float_path = float_path.get();
   options.source = source_of(images, graph);
   options.random_samples = arguments.random_samples;
@@ -431,13 +442,11 @@ Action add_verify(CLI::App& verb) {
                             "Use the first N images only (0: all)");
   verb.add_option(
           "--targets", arguments->targets,
-          "Where to run the C of --c, comma-separated: host (gcc and clang, -O0 and -O3), host-all "
-          "(all levels), an emulated core (cortex-m0, -m3, -m4, -m7, -m33 and -m55, rv32imc, "
-          "aarch64), all (host and all cores)")
-      ->needs(c_folder)
+          "Where to run the C of --c, or else the plan, comma-separated: an emulated core "
+          "(cortex-m0, -m3, -m4, -m7, -m33 and -m55, rv32imc, aarch64), all (host and all cores); "
+          "with --c: host (gcc and clang, -O0 and -O3; the default), host-all (all levels)")
       ->delimiter(',')
       ->check(CLI::IsMember(verify::target_names()))
-      ->capture_default_str()
       ->type_name("LIST");
   add_integer<std::int64_t>(verb, "--random", arguments->random_samples, 0, 1'000'000,
                             "Random and corner inputs to run");

@@ -1,10 +1,12 @@
 #include "verify/differential/c_build.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <set>
 #include <string_view>
 
 #include "compile/support/error.h"
@@ -24,6 +26,9 @@ constexpr const char* kObject = "network.o";
 constexpr const char* kCallGraph = "network.ci";  // GCC names it after the object
 constexpr const char* kNetwork = "network";
 constexpr const char* kSelfTest = "self_test";
+constexpr const char* kPlan = "plan.bin";  // harness/plan.S says so, too
+constexpr const char* kPlanObject = "plan.o";
+constexpr int kRuntimeFailed = 16;  // and more: the runtime's status (harness/harness.h)
 
 // What the harness means by its exit codes (harness/harness.h).
 struct ExitCode {
@@ -40,21 +45,6 @@ std::string upper_case(std::string text) {
   for (char& c : text)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   return text;
-}
-
-std::string first_line(std::string_view text) {
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-// The first line that names an error, or else the first one.
-std::string error_line(const std::string& output) {
-  for (std::string_view rest = output; !rest.empty();) {
-    const std::string line = first_line(rest);
-    for (const char* const word : {"error", "Error:", "undefined"})
-      if (line.find(word) != std::string::npos) return line;
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-  }
-  return first_line(output);
 }
 
 // Folders are made one by one, so that none comes back after an interrupt has removed the one
@@ -80,6 +70,31 @@ const char* observed(CBuildKind kind) {
   return "HARNESS_OBSERVE_OUTPUTS";
 }
 
+std::vector<std::string> c_flags(const CProgram& program) {
+  return {"-DHARNESS_NETWORK=\"network_c.h\"",
+          fmt::format("-DHARNESS_HEADER=\"{}.h\"", program.prefix),
+          fmt::format("-DHARNESS_PREFIX={}", program.prefix),
+          fmt::format("-DHARNESS_PREFIX_UPPER={}", upper_case(program.prefix)),
+          "-I",
+          fs::absolute(program.folder).string()};
+}
+
+// The symbols of the kernels that a plan needs.
+std::set<std::string> kernel_symbols(const OpenPlan& plan) {
+  std::set<std::string> symbols;
+  for (std::uint32_t op = 0; op < intrt_op_count(plan.get()); ++op)
+    symbols.insert(fmt::format("intrt_kernel_{}", intrt_op_kernel(plan.get(), op)));
+  return symbols;
+}
+
+std::vector<std::string> plan_flags(const CTarget& target, const OpenPlan& plan) {
+  std::vector<std::string> flags = target.runtime->include_flags();
+  flags.emplace_back("-DHARNESS_NETWORK=\"network_plan.h\"");
+  flags.push_back(fmt::format("-DHARNESS_ARENA_BYTES={}u", intrt_arena_bytes(plan.get())));
+  flags.push_back(fmt::format("-DHARNESS_KERNELS=&{}", fmt::join(kernel_symbols(plan), ",&")));
+  return flags;
+}
+
 // What every compilation of the target is given.
 std::vector<std::string> common_flags(const CTarget& target, const CProgram& program,
                                       CBuildKind kind, const fs::path& harness) {
@@ -91,16 +106,14 @@ std::vector<std::string> common_flags(const CTarget& target, const CProgram& pro
       "-pedantic",
       "-Werror",
       target.optimization,
-      fmt::format("-DHARNESS_HEADER=\"{}.h\"", program.prefix),
-      fmt::format("-DHARNESS_PREFIX={}", program.prefix),
-      fmt::format("-DHARNESS_PREFIX_UPPER={}", upper_case(program.prefix)),
       fmt::format("-DHARNESS_OBSERVE={}", observed(kind)),
       fmt::format("-DHARNESS_PROBE={}", kind == CBuildKind::kProbed ? 1 : 0),
       fmt::format("-DHARNESS_MEASURED={}", target.emulated != nullptr ? 1 : 0),
       "-I",
-      fs::absolute(program.folder).string(),
-      "-I",
       harness.string()};
+  const std::vector<std::string> network =
+      program.plan != nullptr ? plan_flags(target, *program.plan) : c_flags(program);
+  flags.insert(flags.end(), network.begin(), network.end());
   flags.insert(flags.end(), target.flags.begin(), target.flags.end());
   if (target.emulated == nullptr) return flags;
   flags.insert(flags.end(), target.emulated->flags.begin(), target.emulated->flags.end());
@@ -174,13 +187,20 @@ std::optional<fs::path> find_instruction_counter() {
 CBuild::CBuild(const CTarget& target, const CProgram& program, CBuildKind kind)
     : target_(target), program_(program), kind_(kind) {
   LOCKSTEP_ASSERT(kind != CBuildKind::kMarked || target.emulated != nullptr);
+  LOCKSTEP_ASSERT((program.plan != nullptr) == (target.runtime != nullptr));
   write_harness(folder_.path() / "harness");
   failure_ = compile_network();
   if (!failure_.empty()) return;
   failure_ = link(kNetwork, {"harness.c"});
   if (!failure_.empty())
-    failure_ = fmt::format("{}.c does not link with the harness ({})", program.prefix, failure_);
+    failure_ =
+        fmt::format("{} does not link with the harness ({})",
+                    program.plan != nullptr ? "the runtime" : program.prefix + ".c", failure_);
   if (is_counted()) fs::create_symlink(*find_instruction_counter(), folder_.path() / kCounter);
+}
+
+const char* CBuild::subject() const {
+  return program_.plan != nullptr ? "the runtime on the core" : "the C";
 }
 
 bool CBuild::is_counted() const {
@@ -188,7 +208,20 @@ bool CBuild::is_counted() const {
          (kind_ == CBuildKind::kDeployed || kind_ == CBuildKind::kMarked);
 }
 
+ChildResult CBuild::run_compiler(std::vector<std::string> arguments) const {
+  return run_child({.program = *find_program(target_.compiler),
+                    .arguments = std::move(arguments),
+                    .working_folder = folder_.path(),
+                    .input = {},
+                    .output = {},
+                    .timeout = program_.timeout});
+}
+
 std::string CBuild::compile_network() {
+  return program_.plan != nullptr ? link_runtime() : compile_c();
+}
+
+std::string CBuild::compile_c() {
   const fs::path harness = folder_.path() / "harness";
   std::vector<std::string> arguments = common_flags(target_, program_, kind_, harness);
   if (target_.emulated != nullptr) arguments.emplace_back("-fcallgraph-info=su");
@@ -196,14 +229,42 @@ std::string CBuild::compile_network() {
       arguments.end(),
       {"-include", (harness / "observe.h").string(), "-c",
        (fs::absolute(program_.folder) / (program_.prefix + ".c")).string(), "-o", kObject});
-  const ChildResult result = run_child({.program = *find_program(target_.compiler),
-                                        .arguments = std::move(arguments),
-                                        .working_folder = folder_.path(),
-                                        .input = {},
-                                        .output = {},
-                                        .timeout = program_.timeout});
+  const ChildResult result = run_compiler(std::move(arguments));
   if (result.succeeded) return "";
   return fmt::format("{}.c does not compile ({}): {}", program_.prefix, result.description,
+                     error_line(result.error_output));
+}
+
+// The plan's bytes, and of the runtime what is reached from its interface and the plan's kernels,
+// as one object file: what a device's linker would keep.
+std::string CBuild::link_runtime() {
+  const std::string& failure = target_.runtime->prepare(program_.timeout);
+  if (!failure.empty()) return failure;
+  const OpenPlan& plan = *program_.plan;
+  write_file_atomically(folder_.path() / kPlan, plan.content());
+  const fs::path harness = folder_.path() / "harness";
+  std::vector<std::string> arguments(target_.emulated->flags.begin(),
+                                     target_.emulated->flags.end());
+  arguments.insert(arguments.end(), {"-c", (harness / "plan.S").string(), "-o", kPlanObject});
+  ChildResult result = run_compiler(std::move(arguments));
+  if (!result.succeeded)
+    return fmt::format("the plan's bytes do not assemble ({}): {}", result.description,
+                       error_line(result.error_output));
+
+  arguments.assign(target_.emulated->flags.begin(), target_.emulated->flags.end());
+  arguments.insert(arguments.end(), {"-r", "-nostdlib", "-Wl,--gc-sections"});
+  for (const char* const symbol :
+       {"harness_plan", "intrt_open_with", "intrt_run", "intrt_arena_bytes", "intrt_tensor_count",
+        "intrt_input_count", "intrt_output_count", "intrt_input", "intrt_output",
+        "intrt_tensor_info", "intrt_tensor_data"})
+    arguments.push_back(fmt::format("-Wl,-u,{}", symbol));
+  for (const std::string& symbol : kernel_symbols(plan))
+    arguments.push_back(fmt::format("-Wl,-u,{}", symbol));
+  for (const std::string& object : target_.runtime->objects()) arguments.push_back(object);
+  arguments.insert(arguments.end(), {kPlanObject, "-o", kObject});
+  result = run_compiler(std::move(arguments));
+  if (result.succeeded) return "";
+  return fmt::format("the runtime does not link ({}): {}", result.description,
                      error_line(result.error_output));
 }
 
@@ -217,12 +278,7 @@ std::string CBuild::link(const char* binary, const std::vector<std::string>& sou
   const std::vector<std::string> flags = linker_flags(target_, harness);
   arguments.insert(arguments.end(), flags.begin(), flags.end());
   arguments.insert(arguments.end(), {"-o", binary});
-  const ChildResult result = run_child({.program = *find_program(target_.compiler),
-                                        .arguments = std::move(arguments),
-                                        .working_folder = folder_.path(),
-                                        .input = {},
-                                        .output = {},
-                                        .timeout = program_.timeout});
+  const ChildResult result = run_compiler(std::move(arguments));
   if (result.succeeded) return "";
   return with_reason(result.description, error_line(result.error_output));
 }
@@ -256,6 +312,11 @@ std::string CBuild::run_binary(const char* binary, std::uint64_t output_limit) {
   const ChildResult result = run_child(options);
   if (result.succeeded) return "";
   const std::string line = first_line(result.error_output);
+  if (program_.plan != nullptr && line.empty() && result.exit_code >= kRuntimeFailed) {
+    const auto status = static_cast<intrt_status>(*result.exit_code - kRuntimeFailed);
+    return with_reason(result.description,
+                       fmt::format("the runtime says: {}", intrt_status_text(status)));
+  }
   const auto* const known = std::ranges::find_if(
       kExitCodes, [&](const ExitCode& exit) { return result.exit_code == exit.code; });
   if (line.empty() && known != std::end(kExitCodes))

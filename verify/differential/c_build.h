@@ -1,5 +1,6 @@
-// Generated C, compiled together with the harness by one target's compiler in a private folder, and
-// run there as often as wanted, each time as a child process with a time limit.
+// Generated C, or a plan with the runtime, compiled together with the harness by one target's
+// compiler in a private folder, and run there as often as wanted, each time as a child process with
+// a time limit.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "verify/differential/c_runner.h"
+#include "verify/differential/child_process.h"
 #include "verify/differential/object_sizes.h"
 #include "verify/differential/private_folder.h"
 
@@ -30,13 +32,16 @@ class CBuild {
  public:
   CBuild(const CTarget& target, const CProgram& program, CBuildKind kind);
 
+  // What is built, for messages: "the C".
+  const char* subject() const;
+
   struct Output {
     std::string failure;  // why there is no output: it did not compile, crashed, hung, ...
     std::vector<std::byte> bytes;
   };
   Output run(std::span<const std::byte> input, std::uint64_t output_limit);
 
-  // Runs PREFIX_selftest alone, on the same compiled network.
+  // Runs PREFIX_selftest alone, on the same compiled network, which is C.
   Output run_self_test();
 
   // What the last run of a counted build took, region by region: of a deployed build one for each
@@ -44,7 +49,8 @@ class CBuild {
   // what followed the last. Nothing when the counter did not give exactly `regions` of them.
   std::optional<std::vector<ExecutionCounts>> counts(std::int64_t regions) const;
 
-  // Of the compiled PREFIX.c; nothing when it did not compile.
+  // Of the compiled PREFIX.c, or of the plan and what it needs of the runtime; nothing when it did
+  // not compile.
   std::optional<ObjectSizes> sizes() const;
 
   // Of PREFIX_run on an emulated target (stack_bound.h); nothing when it did not compile.
@@ -52,6 +58,9 @@ class CBuild {
 
  private:
   std::string compile_network();
+  std::string compile_c();
+  std::string link_runtime();
+  ChildResult run_compiler(std::vector<std::string> arguments) const;
   std::string link(const char* binary, const std::vector<std::string>& sources);
   std::string run_binary(const char* binary, std::uint64_t output_limit);
   Output read_output(const std::string& failure) const;

@@ -82,7 +82,7 @@ void run_build(CBuild& build, const Graph& graph, const NetTable& plan,
     result.failure = table.failure;
     return;
   }
-  result.difference = first_difference(plan, table.table);
+  result.difference = first_difference(plan, table.table, build.subject());
   if (result.difference) return;
 
   // All tensors of all samples, however wide, fit by far.
@@ -96,7 +96,7 @@ void run_build(CBuild& build, const Graph& graph, const NetTable& plan,
     result.failure = parsed.failure;
     return;
   }
-  result.difference = first_difference(plan, parsed.table);
+  result.difference = first_difference(plan, parsed.table, build.subject());
   if (counted) {
     result.failure = find_cost(build, samples, parsed.stack_bytes, result.cost);
     if (!result.failure.empty()) return;
@@ -123,14 +123,18 @@ CTarget sanitized_target() {
           {"-fsanitize=address,undefined", "-fno-sanitize-recover=all"}};
 }
 
-void add_emulated_target(const std::string& asked, const EmulatedTarget& target,
-                         std::vector<CTarget>& result) {
+void require_core(const std::string& asked, const EmulatedTarget& target) {
   require_program(asked, target.compiler);
   require_program(asked, target.emulator);
   if (!find_instruction_counter())
     throw InputError(fmt::format(
         "target '{}': the instruction counter {} is missing; build or install lockstep again",
         asked, LOCKSTEP_PLUGIN_INSTALLED));
+}
+
+void add_emulated_target(const std::string& asked, const EmulatedTarget& target,
+                         std::vector<CTarget>& result) {
+  require_core(asked, target);
   result.push_back({fmt::format("C {} (qemu)", target.name), std::string(target.compiler),
                     std::string(target.optimization), &target});
 }
@@ -145,6 +149,23 @@ void add_targets(const std::string& target, std::vector<CTarget>& result) {
     if (target == "all" || target == emulated.name) add_emulated_target(target, emulated, result);
 }
 
+void require_targets(const std::vector<std::string>& targets, const char* what) {
+  const std::vector<std::string> names = target_names();
+  const std::string allowed = fmt::format("{}", fmt::join(names, ", "));
+  if (targets.empty())
+    throw InputError(fmt::format("no target for {}; allowed: {}", what, allowed));
+  for (const std::string& target : targets)
+    if (std::ranges::find(names, target) == names.end())
+      throw InputError(fmt::format("target '{}' is unknown; allowed: {}", target, allowed));
+}
+
+// Those of `more` that are not there yet.
+void add_new(std::vector<CTarget> more, std::vector<CTarget>& result) {
+  for (CTarget& one : more)
+    if (std::ranges::find(result, one.name, &CTarget::name) == result.end())
+      result.push_back(std::move(one));
+}
+
 }  // namespace
 
 std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program) {
@@ -152,20 +173,32 @@ std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CP
     throw InputError(fmt::format("C prefix '{}' is no C identifier", program.prefix));
   for (const char* extension : {".c", ".h", "_selftest.c"})
     read_file(program.folder / (program.prefix + extension));  // InputError names the missing file
-  const std::vector<std::string> names = target_names();
-  const std::string allowed = fmt::format("{}", fmt::join(names, ", "));
-  if (targets.empty())
-    throw InputError(fmt::format("no target for the generated C; allowed: {}", allowed));
+  require_targets(targets, "the generated C");
   std::vector<CTarget> result;
   for (const std::string& target : targets) {
-    if (std::ranges::find(names, target) == names.end())
-      throw InputError(fmt::format("target '{}' is unknown; allowed: {}", target, allowed));
     std::vector<CTarget> more;
     add_targets(target, more);
-    for (CTarget& one : more)
-      if (std::ranges::find(result, one.name, &CTarget::name) == result.end())
-        result.push_back(std::move(one));
+    add_new(std::move(more), result);
   }
+  return result;
+}
+
+std::vector<CTarget> plan_targets(const std::vector<std::string>& targets) {
+  require_targets(targets, "the plan");
+  std::vector<CTarget> result;
+  for (const std::string& target : targets)
+    for (const EmulatedTarget& emulated : emulated_targets()) {
+      if (target != "all" && target != emulated.name) continue;
+      require_core(target, emulated);
+      require_program(target, emulated.cxx_compiler);
+      add_new({{fmt::format("plan {} (qemu)", emulated.name),
+                std::string(emulated.compiler),
+                std::string(emulated.optimization),
+                &emulated,
+                {},
+                std::make_shared<RuntimeBuild>(emulated)}},
+              result);
+    }
   return result;
 }
 
@@ -182,7 +215,7 @@ CRun run_c(const CTarget& target, const CProgram& program, const Graph& graph, c
     build.emplace(target, program, CBuildKind::kDeployed);
     run_build(*build, graph, plan, input, samples, false, emulated, result, result.deployed);
   }
-  if (!done()) run_self_test(*build, plan, result);
+  if (!done() && program.plan == nullptr) run_self_test(*build, plan, result);
   if (!result.failure.empty()) {
     result.seen.reset();
     result.deployed.reset();

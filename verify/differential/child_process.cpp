@@ -182,4 +182,18 @@ ChildResult run_child(const ChildOptions& options) {
   return result;
 }
 
+std::string first_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+std::string error_line(const std::string& output) {
+  for (std::string_view rest = output; !rest.empty();) {
+    const std::string line = first_line(rest);
+    for (const char* const word : {"error", "Error:", "undefined"})
+      if (line.find(word) != std::string::npos) return line;
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+  }
+  return first_line(output);
+}
+
 }  // namespace lockstep::verify

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace lockstep::verify {
@@ -35,5 +36,10 @@ struct ChildResult {
 // Never throws for what the child does; InputError when no process can be started or watched. In no
 // case does one stay behind.
 ChildResult run_child(const ChildOptions& options);
+
+std::string first_line(std::string_view text);
+
+// Of a compiler's messages: the first line that names an error, or else the first one.
+std::string error_line(const std::string& output);
 
 }  // namespace lockstep::verify

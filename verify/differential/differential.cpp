@@ -49,9 +49,9 @@ class Run {
   DifferentialResult run() {
     CProgram program;
     std::vector<CTarget> targets;
-    prepare_c(program, targets);
+    prepare(program, targets);
     run_batches();
-    for (const CTarget& target : targets) run_c_target(program, target);
+    for (const CTarget& target : targets) run_target(program, target);
     result_.samples = samples_.count();
     for (const WorstCase& worst : samples_.worst().cases)
       result_.worst_cases.push_back({worst.layer, worst.channel, worst.largest, worst.bound,
@@ -69,16 +69,15 @@ class Run {
   }
 
   // Before any work is done, so that a missing compiler is reported at once.
-  void prepare_c(CProgram& program, std::vector<CTarget>& targets) const {
+  void prepare(CProgram& program, std::vector<CTarget>& targets) const {
     if (options_.c_folder) {
       program = {*options_.c_folder, options_.c_prefix, options_.child_timeout};
       targets = c_targets(options_.targets, program);
       return;
     }
-    for (const std::string& target : options_.targets)
-      if (target != "host")
-        throw InputError(
-            fmt::format("target '{}' runs generated C, but no folder with C was given", target));
+    program.plan = &plan_;
+    program.timeout = options_.child_timeout;
+    targets = plan_targets(options_.targets);
   }
 
   std::int64_t codes_per_sample() const {
@@ -227,7 +226,7 @@ class Run {
     }
   }
 
-  void run_c_target(const CProgram& program, const CTarget& target) {
+  void run_target(const CProgram& program, const CTarget& target) {
     const std::int64_t wanted = target.emulated != nullptr
                                     ? std::min(options_.c_samples, kEmulatedSamples)
                                     : std::min(options_.c_samples, most_c_samples());

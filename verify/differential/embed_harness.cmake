@@ -1,5 +1,5 @@
-# cmake -DFOLDER=... -DFILES=a.c,b.h -DOUTPUT=x.cpp -P embed_harness.cmake
-# Writes a C++ file that defines harness_files() with the text of FOLDER/a.c, FOLDER/b.h, ...
+# cmake -DFOLDER=... -DFILES=a.c,b.h -DFUNCTION=harness_files -DOUTPUT=x.cpp -P embed_harness.cmake
+# Writes a C++ file that defines FUNCTION() with the text of FOLDER/a.c, FOLDER/b.h, ...
 string(REPLACE "," ";" files "${FILES}")
 set(rows "")
 foreach(file IN LISTS files)
@@ -16,7 +16,7 @@ constexpr HarnessFile kFiles[] = {
 ${rows}};
 }  // namespace
 
-std::span<const HarnessFile> harness_files() { return kFiles; }
+std::span<const HarnessFile> ${FUNCTION}() { return kFiles; }
 
 }  // namespace lockstep::verify
 ")

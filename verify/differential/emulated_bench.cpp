@@ -66,7 +66,7 @@ class Bench {
     if (!output.failure.empty()) throw Failed{output.failure};
     HarnessOutput parsed = parse_harness_output(output.bytes, samples, every_tensor);
     if (!parsed.seen) throw Failed{parsed.failure};
-    if (const auto difference = first_difference(table_, parsed.table))
+    if (const auto difference = first_difference(table_, parsed.table, build.subject()))
       throw Failed{fmt::format("layer '{}': {}", difference->layer, difference->text)};
     return parsed;
   }

@@ -1,4 +1,5 @@
-// What generated C costs on an emulated core, operator by operator, for commands and benchmarks.
+// What generated C, or a plan, costs on an emulated core, operator by operator, for commands and
+// benchmarks.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,8 @@ struct EmulatedBench {
 // One sample of random codes for the plan's inputs: the seed alone decides about them.
 Batch random_inputs(const OpenPlan& plan, std::uint64_t seed);
 
-// Runs the C on one sample of `inputs`, and looks that all its tensors are what the plan computes.
-// `target` must be an emulated one.
+// Runs the program, which is the C of `plan` or `plan` itself, on one sample of `inputs`, and looks
+// that all its tensors are what the plan computes. `target` must be an emulated one.
 EmulatedBench run_emulated(const CTarget& target, const CProgram& program, const OpenPlan& plan,
                            const Batch& inputs);
 

@@ -11,15 +11,18 @@ namespace {
 // Compares one number after the other and keeps the first difference.
 class Differences {
  public:
+  explicit Differences(std::string_view teller) : teller_(teller) {}
+
   template <typename T>
   void compare(const std::string& layer, const std::string& what, const T& plan, const T& c) {
     if (!first_ && plan != c)
-      first_ =
-          TableDifference{layer, fmt::format("{}: the plan says {}, the C says {}", what, plan, c)};
+      first_ = TableDifference{
+          layer, fmt::format("{}: the plan says {}, {} says {}", what, plan, teller_, c)};
   }
   const std::optional<TableDifference>& first() const { return first_; }
 
  private:
+  std::string_view teller_;
   std::optional<TableDifference> first_;
 };
 
@@ -46,8 +49,9 @@ NetTable plan_table(const OpenPlan& plan) {
   return table;
 }
 
-std::optional<TableDifference> first_difference(const NetTable& plan, const NetTable& c) {
-  Differences differences;
+std::optional<TableDifference> first_difference(const NetTable& plan, const NetTable& c,
+                                                std::string_view teller) {
+  Differences differences(teller);
   const std::string& whole = plan.tensors[plan.outputs[0]].name;
   for (std::size_t t = 0; t < std::min(plan.tensors.size(), c.tensors.size()); ++t) {
     const VisibleTensor &expected = plan.tensors[t], &found = c.tensors[t];

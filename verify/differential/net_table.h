@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "verify/differential/observation.h"
@@ -26,8 +27,10 @@ struct TableDifference {
   std::string layer, text;  // the tensor, or the plan's first output for a number of the whole
 };
 
-// The first number of the C's tables that is not the plan's.
-std::optional<TableDifference> first_difference(const NetTable& plan, const NetTable& c);
+// The first number of the tables of the C, or of whatever else `teller` names, that is not the
+// plan's.
+std::optional<TableDifference> first_difference(const NetTable& plan, const NetTable& c,
+                                                std::string_view teller = "the C");
 
 // The output element at `position`, counted as net_selftest counts.
 TableDifference self_test_difference(const NetTable& plan, std::int64_t position);

@@ -87,7 +87,8 @@ std::string check_inputs(const OpenPlan& plan, const Graph& graph, const Observa
 
 }  // namespace
 
-OpenPlan::OpenPlan(std::span<const std::byte> bytes) : storage_(bytes.size() / sizeof(Block) + 1) {
+OpenPlan::OpenPlan(std::span<const std::byte> bytes)
+    : storage_(bytes.size() / sizeof(Block) + 1), size_(bytes.size()) {
   std::memcpy(static_cast<void*>(storage_.data()), bytes.data(), bytes.size());
   std::uint32_t failed_op = UINT32_MAX;
   const intrt_status status = intrt_open(&plan_, storage_.data(), bytes.size(), &failed_op);

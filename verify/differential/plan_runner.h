@@ -24,6 +24,9 @@ class OpenPlan {
   const std::uint8_t* bytes() const {
     return reinterpret_cast<const std::uint8_t*>(storage_.data());
   }
+  std::span<const std::byte> content() const {
+    return {reinterpret_cast<const std::byte*>(storage_.data()), size_};
+  }
   VisibleTensor tensor(std::uint32_t index) const;
   intrt_tensor_record tensor_record(std::uint32_t index) const;
 
@@ -32,6 +35,7 @@ class OpenPlan {
     std::byte bytes[INTRT_PLAN_ALIGNMENT];
   };
   std::vector<Block> storage_;
+  std::size_t size_;
   intrt_plan plan_{};
 };
 

@@ -7,7 +7,8 @@
 namespace lockstep::verify {
 namespace {
 
-constexpr std::string_view kArmCompiler = "arm-none-eabi-gcc", kArmEmulator = "qemu-system-arm";
+constexpr std::string_view kArmCompiler = "arm-none-eabi-gcc",
+                           kArmCxxCompiler = "arm-none-eabi-g++", kArmEmulator = "qemu-system-arm";
 
 constexpr std::uint32_t kMiB = 1u << 20;
 // Code begins behind the vectors, for which 1 KiB is kept.
@@ -25,18 +26,21 @@ constexpr Packages kPackages[] = {
     {"gcc", "gcc"},
     {"clang", "clang"},
     {kArmCompiler, "gcc-arm-none-eabi"},
+    {kArmCxxCompiler, "gcc-arm-none-eabi"},
     {kArmEmulator, "qemu-system-arm"},
     {"riscv64-unknown-elf-gcc", "gcc-riscv64-unknown-elf"},
+    {"riscv64-unknown-elf-g++", "gcc-riscv64-unknown-elf"},
     {"qemu-system-riscv32", "qemu-system-misc"},
     {"aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu libc6-dev-arm64-cross"},
+    {"aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"},
     {"qemu-aarch64", "qemu-user"}};
 
 EmulatedTarget cortex_m(std::string_view name, std::string_view processor,
                         std::vector<std::string_view> flags, std::string_view board,
                         const MemoryMap& memory) {
   flags.emplace_back("-mthumb");
-  return {name,          processor,       kArmCompiler, std::move(flags), "-O3", kArmEmulator,
-          {"-M", board}, "startup_arm.c", memory};
+  return {name,  processor,    kArmCompiler,  kArmCxxCompiler, std::move(flags),
+          "-O3", kArmEmulator, {"-M", board}, "startup_arm.c", memory};
 }
 
 std::vector<EmulatedTarget> make_targets() {
@@ -55,6 +59,7 @@ std::vector<EmulatedTarget> make_targets() {
       {"rv32imc",
        "RV32IMC",
        "riscv64-unknown-elf-gcc",
+       "riscv64-unknown-elf-g++",
        {"-march=rv32imc", "-mabi=ilp32", "-mcmodel=medany"},
        "-O3",
        "qemu-system-riscv32",
@@ -64,6 +69,7 @@ std::vector<EmulatedTarget> make_targets() {
       {"aarch64",
        "AArch64",
        "aarch64-linux-gnu-gcc",
+       "aarch64-linux-gnu-g++",
        {"-march=armv8.6-a", "-fno-pie", "-fno-asynchronous-unwind-tables"},
        "-O3",
        "qemu-aarch64",

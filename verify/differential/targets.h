@@ -1,5 +1,5 @@
-// The emulated cores that generated C is compiled for and run on: all that is particular to one of
-// them.
+// The emulated cores that generated C, and the runtime, are compiled for and run on: all that is
+// particular to one of them.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +19,10 @@ struct MemoryMap {
 };
 
 struct EmulatedTarget {
-  std::string_view name;       // "cortex-m4"
-  std::string_view processor;  // "Cortex-M4"
-  std::string_view compiler;   // a program
+  std::string_view name;          // "cortex-m4"
+  std::string_view processor;     // "Cortex-M4"
+  std::string_view compiler;      // a program
+  std::string_view cxx_compiler;  // likewise, of the runtime
   std::vector<std::string_view> flags;
   std::string_view optimization;          // of a firmware build
   std::string_view emulator;              // a program
@@ -35,7 +36,7 @@ std::span<const EmulatedTarget> emulated_targets();
 // Null when there is none of that name.
 const EmulatedTarget* find_emulated_target(std::string_view name);
 
-// Every name that stands for one or several ways to run generated C.
+// Every name that stands for one or several ways to run generated C, or a plan.
 std::vector<std::string> target_names();
 
 // The Debian packages that a compiler or emulator of a target needs, with spaces in between.

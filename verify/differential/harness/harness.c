@@ -1,13 +1,7 @@
-/* Runs the generated network on every sample of the input and writes what it sees; see harness.h.
- */
+/* Runs the network on every sample of the input and writes what it sees; see harness.h. */
 #include "harness.h"
 
-#include HARNESS_HEADER
-
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-#define NET(name) JOIN(HARNESS_PREFIX, name)
-#define NET_UPPER(name) JOIN(HARNESS_PREFIX_UPPER, name)
+#include HARNESS_NETWORK
 
 #define GUARD_BYTES 64u
 #define GUARD_VALUE 0xA5u
@@ -15,7 +9,7 @@
 /* The arena between two guards: a network that writes outside its arena is found out. */
 static struct {
   uint8_t before[GUARD_BYTES];
-  uint8_t bytes[NET_UPPER(_ARENA_BYTES)];
+  uint8_t bytes[NETWORK_ARENA_BYTES];
   uint8_t after[GUARD_BYTES];
 } arena __attribute__((aligned(16)));
 
@@ -32,7 +26,7 @@ static uint32_t untouched_word(uint32_t index) { return 0x5A3C0000u + index; }
 static int run_network(void) {
   uint32_t i;
   for (i = 0; i < STACK_WORDS; ++i) stack[i] = untouched_word(i);
-  harness_measured_call(NET(_run), arena.bytes, stack + STACK_WORDS);
+  harness_measured_call(network_run, arena.bytes, stack + STACK_WORDS);
   for (i = 0; i < STACK_WORDS && stack[i] == untouched_word(i);) ++i;
   if ((STACK_WORDS - i) * 4u > stack_bytes) stack_bytes = (STACK_WORDS - i) * 4u;
   return i >= STACK_LEAST_WORDS;
@@ -41,7 +35,7 @@ static int run_network(void) {
 static const uint32_t stack_bytes = 0;
 
 static int run_network(void) {
-  NET(_run)(arena.bytes);
+  network_run(arena.bytes);
   return 1;
 }
 #endif
@@ -70,31 +64,31 @@ static int get_u32(uint32_t* value) {
 }
 
 static uint32_t tensor_bytes(uint32_t tensor) {
-  const NET(_tensor)* info = &NET(_tensors)[tensor];
-  const uint32_t element_bytes = info->type == 3u ? 4u : info->type == 2u ? 2u : 1u;
-  return info->channels * info->height * info->width * element_bytes;
+  const network_tensor info = network_tensor_at(tensor);
+  const uint32_t element_bytes = info.type == 3u ? 4u : info.type == 2u ? 2u : 1u;
+  return info.channels * info.height * info.width * element_bytes;
 }
 
 static void put_tensor_info(uint32_t tensor) {
-  const NET(_tensor)* info = &NET(_tensors)[tensor];
+  const network_tensor info = network_tensor_at(tensor);
   uint32_t length = 0;
-  while (info->name[length] != '\0') ++length;
+  while (info.name[length] != '\0') ++length;
   put_u32(length);
-  put(info->name, length);
-  put_u32(info->type);
-  put_u32(info->bits);
-  put_u32(info->logical_rank);
-  put_u32(info->channels);
-  put_u32(info->height);
-  put_u32(info->width);
-  put_u32(info->decimal_count);
-  put_u32(info->arena_offset);
-  put_u32(info->flags);
-  put(info->decimals, info->decimal_count == 1u ? 1u : info->channels);
-  put_u32(info->offsets != 0 ? info->channels : 0u);
-  if (info->offsets != 0) put(info->offsets, info->channels * 4u);
-  put_u32(info->channel_map != 0 ? info->channels : 0u);
-  if (info->channel_map != 0) put(info->channel_map, info->channels * 2u);
+  put(info.name, length);
+  put_u32(info.type);
+  put_u32(info.bits);
+  put_u32(info.logical_rank);
+  put_u32(info.channels);
+  put_u32(info.height);
+  put_u32(info.width);
+  put_u32(info.decimal_count);
+  put_u32(network_offset(tensor, arena.bytes));
+  put_u32(info.flags);
+  put(info.decimals, info.decimal_count == 1u ? 1u : info.channels);
+  put_u32(info.offsets != 0 ? info.channels : 0u);
+  if (info.offsets != 0) put(info.offsets, info.channels * 4u);
+  put_u32(info.channel_map != 0 ? info.channels : 0u);
+  if (info.channel_map != 0) put(info.channel_map, info.channels * 2u);
 }
 
 static void put_header(uint32_t samples) {
@@ -102,13 +96,13 @@ static void put_header(uint32_t samples) {
   put("LKSTREAM", 8u);
   put_u32(5u);
   put_u32(samples);
-  put_u32((uint32_t)NET_UPPER(_ARENA_BYTES));
-  put_u32(NET_UPPER(_TENSOR_COUNT));
-  put_u32(NET_UPPER(_INPUT_COUNT));
-  put_u32(NET_UPPER(_OUTPUT_COUNT));
-  for (i = 0; i < NET_UPPER(_INPUT_COUNT); ++i) put_u32(NET(_inputs)[i]);
-  for (i = 0; i < NET_UPPER(_OUTPUT_COUNT); ++i) put_u32(NET(_outputs)[i]);
-  for (i = 0; i < NET_UPPER(_TENSOR_COUNT); ++i) put_tensor_info(i);
+  put_u32(network_arena_bytes());
+  put_u32(network_tensor_count());
+  put_u32(network_input_count());
+  put_u32(network_output_count());
+  for (i = 0; i < network_input_count(); ++i) put_u32(network_input(i));
+  for (i = 0; i < network_output_count(); ++i) put_u32(network_output(i));
+  for (i = 0; i < network_tensor_count(); ++i) put_tensor_info(i);
 }
 
 void harness_observe(uint32_t tensor, void* data) {
@@ -132,9 +126,9 @@ static int guards_intact(void) {
 
 static int read_inputs(void) {
   uint32_t i;
-  for (i = 0; i < NET_UPPER(_INPUT_COUNT); ++i) {
-    const uint32_t tensor = NET(_inputs)[i];
-    if (!harness_read(arena.bytes + NET(_tensors)[tensor].arena_offset, tensor_bytes(tensor)))
+  for (i = 0; i < network_input_count(); ++i) {
+    const uint32_t tensor = network_input(i);
+    if (!harness_read(arena.bytes + network_offset(tensor, arena.bytes), tensor_bytes(tensor)))
       return 0;
   }
   return 1;
@@ -142,6 +136,8 @@ static int read_inputs(void) {
 
 int harness_main(void) {
   uint32_t samples, sample, i;
+  const int opened = network_open();
+  if (opened != HARNESS_OK) return opened;
   if (!harness_open()) return HARNESS_IO_FAILED;
   if (!get_u32(&samples)) return HARNESS_BAD_INPUT;
   for (i = 0; i < GUARD_BYTES; ++i) arena.before[i] = arena.after[i] = GUARD_VALUE;
@@ -149,11 +145,12 @@ int harness_main(void) {
   for (sample = 0; sample < samples; ++sample) {
     if (!read_inputs()) return HARNESS_BAD_INPUT;
     if (!run_network()) return HARNESS_STACK_OVERRUN;
+    if (network_result() != HARNESS_OK) return network_result();
     if (!guards_intact()) return HARNESS_ARENA_OVERRUN;
 #if HARNESS_OBSERVE != HARNESS_OBSERVE_ALL
-    for (i = 0; i < NET_UPPER(_OUTPUT_COUNT); ++i) {
-      const uint32_t tensor = NET(_outputs)[i];
-      harness_observe(tensor, arena.bytes + NET(_tensors)[tensor].arena_offset);
+    for (i = 0; i < network_output_count(); ++i) {
+      const uint32_t tensor = network_output(i);
+      harness_observe(tensor, arena.bytes + network_offset(tensor, arena.bytes));
     }
 #endif
     put_u32(HARNESS_END_OF_SAMPLE);

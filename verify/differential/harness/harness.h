@@ -1,13 +1,16 @@
-/* What the harness around generated C consists of: harness.c runs the network on samples and writes
- * what it sees; one io_*.c moves bytes; observe.h is forced into net.c so that every visible tensor
- * is reported; self_test.c stands in for harness.c and runs net_selftest alone, whose result it
+/* What the harness around a network consists of: harness.c runs it on samples and writes what it
+ * sees; network_c.h is the network as generated C, network_plan.h a plan (plan.S) that the runtime
+ * runs; one io_*.c moves bytes; observe.h is forced into net.c so that every visible tensor is
+ * reported; self_test.c stands in for harness.c and runs net_selftest alone, whose result it
  * writes as a u32. On a core without an operating system startup_*.c, bare.c and bare.ld bring the
  * program to its start; measured_call.S is for emulated targets.
  *
- * Compile with -DHARNESS_HEADER="net.h" (quoted), -DHARNESS_PREFIX=net, -DHARNESS_PREFIX_UPPER=NET,
- * -DHARNESS_OBSERVE= one of the three values below, -DHARNESS_MEASURED=1 on an emulated target,
- * where the network has a stack of its own and is counted, else =0, and -DHARNESS_PROBE=1 to
- * replace every tensor, once it is reported, by codes of the input.
+ * Compile with -DHARNESS_NETWORK= one of the two headers (quoted); for generated C
+ * -DHARNESS_HEADER="net.h" (quoted), -DHARNESS_PREFIX=net, -DHARNESS_PREFIX_UPPER=NET; for a plan
+ * -DHARNESS_ARENA_BYTES= those of the plan, -DHARNESS_KERNELS= the addresses of its kernels, with
+ * commas; -DHARNESS_OBSERVE= one of the three values below, -DHARNESS_MEASURED=1 on an emulated
+ * target, where the network has a stack of its own and is counted, else =0, and -DHARNESS_PROBE=1
+ * to replace every tensor, once it is reported, by codes of the input.
  *
  * Input:  u32 samples, then for each sample each input tensor's bytes as they lie in the arena; for
  * probes then, for each tensor in the order in which they are reported, u32 tensor, its bytes.
@@ -39,6 +42,7 @@
 #define HARNESS_IO_FAILED 4
 #define HARNESS_FAULT 5
 #define HARNESS_STACK_OVERRUN 6
+#define HARNESS_RUNTIME_FAILED 16 /* plus the intrt_status */
 
 /* The I/O layer. Each returns 1 when every byte was moved. */
 int harness_open(void);
@@ -48,7 +52,7 @@ int harness_close(void);
 /* 1 when nothing is left to read. */
 int harness_at_end(void);
 
-/* Called by net.c through observe.h. */
+/* Called by the network through observe.h. */
 void harness_observe(uint32_t tensor, void* data);
 
 /* measured_call.S */

@@ -1,4 +1,8 @@
-/* Forced in front of net.c: what happens to each visible tensor there; see harness.h. */
+/* Forced in front of net.c, and included by network_plan.h: what happens to each visible tensor
+ * there; see harness.h. */
+#ifndef HARNESS_OBSERVE_H_
+#define HARNESS_OBSERVE_H_
+
 #include "harness.h"
 
 #if HARNESS_OBSERVE == HARNESS_OBSERVE_ALL
@@ -18,4 +22,6 @@
     (void)(data);                                \
     __asm__ volatile(HARNESS_MARK ::: "memory"); \
   } while (0)
+#endif
+
 #endif
