@@ -133,8 +133,9 @@ struct ExecutionCounts {
 };
 
 struct EmulatedCost {
-  ExecutionCounts counts;  // each the most that a sample took
-  // Of net_run, or intrt_run, and what it calls; the most that a sample took.
+  ExecutionCounts counts;   // each the most that a sample took
+  ExecutionCounts opening;  // of a plan, once; of C nothing
+  // Of net_run, or of intrt_open_with and intrt_run, and what they call; the most that a call took.
   std::uint64_t stack_bytes = 0;
   // The most that any run takes, from the frames of the C's functions; nothing where there is no
   // bound.

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::chrono::minutes kTimeout(5);
 
-// The most stack that a run of a plan may take.
+// The most stack that opening or running a plan may take.
 constexpr std::uint64_t kMostStackBytes = 1024;
 
 // The runtime is compiled once for all networks of a case.
@@ -59,10 +59,14 @@ class Core {
       }
     }
     CHECK(ran.cost->stack_bytes <= kMostStackBytes);
-    std::printf("%s on %s: %zu values agree; %ju instructions, %ju bytes of stack, %ju of code\n",
-                net.graph.name.c_str(), std::string(core().name).c_str(), values,
-                std::uintmax_t{ran.cost->counts.instructions},
-                std::uintmax_t{ran.cost->stack_bytes}, std::uintmax_t{ran.cost->code_bytes});
+    CHECK(ran.cost->opening.instructions > bytes.size());
+    std::printf(
+        "%s on %s: %zu values agree; %ju instructions, %ju to open %zu bytes, %ju bytes of "
+        "stack, %ju of code\n",
+        net.graph.name.c_str(), std::string(core().name).c_str(), values,
+        std::uintmax_t{ran.cost->counts.instructions},
+        std::uintmax_t{ran.cost->opening.instructions}, bytes.size(),
+        std::uintmax_t{ran.cost->stack_bytes}, std::uintmax_t{ran.cost->code_bytes});
   }
 
   // A plan without a graph; every tensor, and the builds that are counted.

@@ -125,6 +125,7 @@ TEST_CASE("bench --target without C counts the operators of the plan") {
     CHECK(target.at("code_bytes") < 20000);  // not all kernels
     CHECK(target.at("stack_bytes") > 0);
     CHECK(target.at("stack_bound_bytes").is_null());
+    CHECK(target.at("opening_instructions") > std::filesystem::file_size(net.plan));
   }
 }
 

@@ -306,6 +306,7 @@ TEST_CASE("a missing compiler, emulator or file and an unknown target are the us
   CHECK(contains(no_arm, "apt-get install gcc-arm-none-eabi"));
 
   options.c_folder.reset();
+  options.targets = {"host-all"};
   CHECK(contains(error(), "no folder with C was given"));
   options.targets = {"host"};
   options.plan = std::span(emitted.plan).first(100);

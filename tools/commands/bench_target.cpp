@@ -139,6 +139,7 @@ Json result_json(const Result& result, std::uint32_t arena_bytes) {
           {"code_bytes", result.cost.code_bytes},
           {"constant_bytes", result.cost.constant_bytes},
           {"arena_bytes", arena_bytes},
+          {"opening_instructions", result.cost.opening.instructions},
           {"stack_bytes", result.cost.stack_bytes},
           {"stack_bound_bytes", bound_json(result.cost)}};
 }

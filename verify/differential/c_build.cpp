@@ -349,13 +349,26 @@ CBuild::Output CBuild::run_self_test() {
   return read_output(run_binary(kSelfTest, kOutputSlackBytes));
 }
 
-std::optional<std::vector<ExecutionCounts>> CBuild::counts(std::int64_t regions) const {
+// All regions of the last run: of a plan, first its opening.
+std::optional<std::vector<ExecutionCounts>> CBuild::all_counts() const {
   const fs::path file = folder_.path() / kCounts;
   std::error_code error;
   if (!fs::is_regular_file(file, error)) return std::nullopt;
-  std::optional<std::vector<ExecutionCounts>> counts = parse_counts(read_text_file(file));
-  if (counts && std::ssize(*counts) != regions) counts.reset();
+  return parse_counts(read_text_file(file));
+}
+
+std::optional<std::vector<ExecutionCounts>> CBuild::counts(std::int64_t regions) const {
+  std::optional<std::vector<ExecutionCounts>> counts = all_counts();
+  const std::ptrdiff_t opening = program_.plan != nullptr ? 1 : 0;
+  if (!counts || std::ssize(*counts) != regions + opening) return std::nullopt;
+  counts->erase(counts->begin(), counts->begin() + opening);
   return counts;
+}
+
+ExecutionCounts CBuild::opening() const {
+  const std::optional<std::vector<ExecutionCounts>> counts = all_counts();
+  return program_.plan != nullptr && counts && !counts->empty() ? counts->front()
+                                                                : ExecutionCounts{};
 }
 
 std::optional<ObjectSizes> CBuild::sizes() const {

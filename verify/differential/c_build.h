@@ -49,6 +49,10 @@ class CBuild {
   // what followed the last. Nothing when the counter did not give exactly `regions` of them.
   std::optional<std::vector<ExecutionCounts>> counts(std::int64_t regions) const;
 
+  // What opening the plan took in that run; nothing was counted where there are no counts, or no
+  // plan.
+  ExecutionCounts opening() const;
+
   // Of the compiled PREFIX.c, or of the plan and what it needs of the runtime; nothing when it did
   // not compile.
   std::optional<ObjectSizes> sizes() const;
@@ -57,6 +61,7 @@ class CBuild {
   std::optional<std::uint64_t> stack_bound_bytes() const;
 
  private:
+  std::optional<std::vector<ExecutionCounts>> all_counts() const;
   std::string compile_network();
   std::string compile_c();
   std::string link_runtime();

@@ -56,6 +56,7 @@ std::string find_cost(const CBuild& build, std::int64_t samples, std::uint32_t s
   const std::optional<ObjectSizes> sizes = build.sizes();
   if (!sizes) return "the compiled network is no object file";
   cost = EmulatedCost{.counts = {},
+                      .opening = build.opening(),
                       .stack_bytes = stack_bytes,
                       .stack_bound_bytes = build.stack_bound_bytes(),
                       .code_bytes = sizes->code_bytes,
@@ -186,7 +187,9 @@ std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CP
 std::vector<CTarget> plan_targets(const std::vector<std::string>& targets) {
   require_targets(targets, "the plan");
   std::vector<CTarget> result;
-  for (const std::string& target : targets)
+  for (const std::string& target : targets) {
+    if (target == "host-all")
+      throw InputError("target 'host-all' compiles generated C, but no folder with C was given");
     for (const EmulatedTarget& emulated : emulated_targets()) {
       if (target != "all" && target != emulated.name) continue;
       require_core(target, emulated);
@@ -199,6 +202,7 @@ std::vector<CTarget> plan_targets(const std::vector<std::string>& targets) {
                 std::make_shared<RuntimeBuild>(emulated)}},
               result);
     }
+  }
   return result;
 }
 

@@ -45,7 +45,8 @@ struct CTarget {
 std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program);
 
 // The ways to run a plan on the emulated cores among `targets`: "plan cortex-m4 (qemu)". The host's
-// are none: plan_runner.h runs plans there. InputError as for c_targets.
+// are none: plan_runner.h runs plans there. InputError as for c_targets, and for "host-all", which
+// only C has.
 std::vector<CTarget> plan_targets(const std::vector<std::string>& targets);
 
 struct CRun {

@@ -14,19 +14,19 @@ static struct {
 } arena __attribute__((aligned(16)));
 
 #if HARNESS_MEASURED
-/* The network's own stack. Before each run it is filled with words that are different each, so that
- * what the run has left of them shows how far down it went. */
+/* The network's own stack. Before each call it is filled with words that are different each, so
+ * that what the call has left of them shows how far down it went. */
 #define STACK_WORDS 16384u
-#define STACK_LEAST_WORDS 1024u /* a run that leaves fewer is taken for an overflow */
+#define STACK_LEAST_WORDS 1024u /* a call that leaves fewer is taken for an overflow */
 static uint32_t stack[STACK_WORDS] __attribute__((aligned(16)));
-static uint32_t stack_bytes; /* the most that a run took */
+static uint32_t stack_bytes; /* the most that a call took */
 
 static uint32_t untouched_word(uint32_t index) { return 0x5A3C0000u + index; }
 
-static int run_network(void) {
+static int call_network(void (*function)(void*)) {
   uint32_t i;
   for (i = 0; i < STACK_WORDS; ++i) stack[i] = untouched_word(i);
-  harness_measured_call(network_run, arena.bytes, stack + STACK_WORDS);
+  harness_measured_call(function, arena.bytes, stack + STACK_WORDS);
   for (i = 0; i < STACK_WORDS && stack[i] == untouched_word(i);) ++i;
   if ((STACK_WORDS - i) * 4u > stack_bytes) stack_bytes = (STACK_WORDS - i) * 4u;
   return i >= STACK_LEAST_WORDS;
@@ -34,8 +34,8 @@ static int run_network(void) {
 #else
 static const uint32_t stack_bytes = 0;
 
-static int run_network(void) {
-  network_run(arena.bytes);
+static int call_network(void (*function)(void*)) {
+  function(arena.bytes);
   return 1;
 }
 #endif
@@ -136,15 +136,17 @@ static int read_inputs(void) {
 
 int harness_main(void) {
   uint32_t samples, sample, i;
-  const int opened = network_open();
-  if (opened != HARNESS_OK) return opened;
+#if NETWORK_OPENS
+  if (!call_network(network_open)) return HARNESS_STACK_OVERRUN;
+  if (network_result() != HARNESS_OK) return network_result();
+#endif
   if (!harness_open()) return HARNESS_IO_FAILED;
   if (!get_u32(&samples)) return HARNESS_BAD_INPUT;
   for (i = 0; i < GUARD_BYTES; ++i) arena.before[i] = arena.after[i] = GUARD_VALUE;
   put_header(samples);
   for (sample = 0; sample < samples; ++sample) {
     if (!read_inputs()) return HARNESS_BAD_INPUT;
-    if (!run_network()) return HARNESS_STACK_OVERRUN;
+    if (!call_network(network_run)) return HARNESS_STACK_OVERRUN;
     if (network_result() != HARNESS_OK) return network_result();
     if (!guards_intact()) return HARNESS_ARENA_OVERRUN;
 #if HARNESS_OBSERVE != HARNESS_OBSERVE_ALL

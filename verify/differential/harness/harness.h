@@ -20,7 +20,7 @@
  * offset, flags (as in net.h), the decimals, u32 number of offsets and the bits of each, u32
  * number of channels in its channel map and a u16 for each; then
  * records: u32 tensor, u32 bytes, the bytes; u32 HARNESS_END_OF_SAMPLE after each sample, u32
- * HARNESS_END after the last, u32 the most bytes of stack that a run took, 0 where that is not
+ * HARNESS_END after the last, u32 the most bytes of stack that a call took, 0 where that is not
  * measured. Everything is little endian. */
 #ifndef HARNESS_H_
 #define HARNESS_H_
