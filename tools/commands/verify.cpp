@@ -296,6 +296,7 @@ void write_junit(const VerifyArguments& arguments, const verify::Report& report,
 }
 
 int verify_files(const VerifyArguments& arguments) {
+  const std::vector<std::string> targets = targets_of(arguments);
   // An older certificate goes, whatever happens now.
   Outputs outputs({arguments.graph, arguments.weights, arguments.plan, arguments.sign});
   if (!arguments.certificate.empty()) {
@@ -317,7 +318,7 @@ int verify_files(const VerifyArguments& arguments) {
   options.plan = plan.bytes();
   if (!arguments.c_folder.empty()) options.c_folder = arguments.c_folder;
   options.c_prefix = arguments.prefix;
-  options.targets = targets_of(arguments);
+  options.targets = targets;
   options.float_path = float_path.get();
   options.source = source_of(images, graph);
   options.random_samples = arguments.random_samples;
