@@ -69,7 +69,7 @@ struct CSourceOptions {
   std::optional<std::int64_t> flash_budget = {}, ram_budget = {};
 };
 struct CSourceFile {
-  std::string name;  // "net.c", "net.h", "net_selftest.c"
+  std::string name;  // "net.c", "net.h", "net_io.h", "net_selftest.c"
   std::string text;
 };
 // How one operator is written in C. Of the numbers only scratch_bytes is exact.

@@ -56,7 +56,7 @@ TEST_CASE("both kinds of state dict give the same plan and the same C") {
     const CompiledNetwork from_pt(network, kStateFiles[0]),
         from_safetensors(network, kStateFiles[1]);
     CHECK(read_text(from_pt.plan) == read_text(from_safetensors.plan));
-    for (const char* file : {"net.c", "net.h", "net_selftest.c"})
+    for (const char* file : {"net.c", "net.h", "net_io.h", "net_selftest.c"})
       CHECK(read_text(fs::path(from_pt.c_folder) / file) ==
             read_text(fs::path(from_safetensors.c_folder) / file));
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tests/verify/c_objection.h"
+#include "tests/verify/channel_net.h"
 #include "tools/zoo/zoo.h"
 
 namespace lockstep::test {
@@ -196,6 +197,26 @@ TEST_CASE("what the C says about itself must be what the plan says") {
            {arena(0), arena(-1), "NET_ARENA_BYTES is not"},
            {arena(0), arena(1), ""},
            {arena(0), arena(1 << 25), "NET_ARENA_BYTES is not"},
+           {"ARENA_ALIGNMENT 16u", "ARENA_ALIGNMENT 8u", "NET_ARENA_ALIGNMENT is not 16"},
+           {"STACK_BYTES 1024u", "STACK_BYTES 9u", ""},
+           {"CONSTANT_BYTES 876u", "CONSTANT_BYTES 875u", "NET_CONSTANT_BYTES is not 876 to"},
+           {"CONSTANT_BYTES 876u", "CONSTANT_BYTES 900u", ""},
+           {"INPUT0_TYPE int8_t", "INPUT0_TYPE uint8_t", "NET_INPUT0_TYPE is not int8_t"},
+           {"INPUT0_OFFSET 608u", "INPUT0_OFFSET 600u", "NET_INPUT0_OFFSET is not 608"},
+           {"INPUT0_HEIGHT 12u", "INPUT0_HEIGHT 13u", "NET_INPUT0_HEIGHT is not 12"},
+           {"INPUT0_WIDTH 12u", "INPUT0_WIDTH 13u", "NET_INPUT0_WIDTH is not 12"},
+           {"INPUT0_CHANNELS 1u", "INPUT0_CHANNELS 3u", "NET_INPUT0_CHANNELS is not 1"},
+           {"INPUT0_ELEMENTS 144u", "INPUT0_ELEMENTS 100u", "NET_INPUT0_ELEMENTS is not 144"},
+           {"INPUT0_LOWEST (-128)", "INPUT0_LOWEST (-127)", "NET_INPUT0_LOWEST is not -128"},
+           {"INPUT0_HIGHEST 127", "INPUT0_HIGHEST 128", "NET_INPUT0_HIGHEST is not 127"},
+           {"INPUT0_DECIMAL 7", "INPUT0_DECIMAL 6", "NET_INPUT0_DECIMAL is not 7"},
+           {"INPUT0_DECIMAL 7", "INPUT0_DECIMAL (-7)", "NET_INPUT0_DECIMAL is not 7"},
+           {"#define NET_INPUT0_DECIMAL 7\n", "", "NET_INPUT0_DECIMAL is not 7"},
+           {"#define NET_INPUT0_DECIMAL 7\n",
+            "#ifdef A\n#define NET_INPUT0_DECIMAL 6\n#else\n#define NET_INPUT0_DECIMAL 7\n"
+            "#endif\n",
+            "NET_INPUT0_DECIMAL is not 7"},
+           {"OUTPUT0_DECIMAL ", "OUTPUT0_DECIMAL 1", "NET_OUTPUT0_DECIMAL is not"},
            {"TENSOR_COUNT 7u", "TENSOR_COUNT 8u", "another number of tensors"},
            {"OUTPUT_COUNT 1u", "OUTPUT_COUNT 2u", "'net_outputs' of 2 has 1"},
            {"channels, height, width", "channels, width, height", "another type of tensors"},
@@ -219,6 +240,27 @@ TEST_CASE("a table of decimals is read as decimal_count says") {
                   {"net_tensors[", "{\"q1\", 1, 8, 3, 0,", "{\"q1\", 1, 8, 3, 2,", "decimal_count"},
                   {"net_tensors[", "{\"q3\", 1, 8, 3, 1,", "{\"q3\", 1, 8, 3, 0,", "decimals"},
                   {"net_decimals1[6]", "8, 6}", "8, 7}", "decimals"}});
+}
+
+TEST_CASE("an input of raw bytes and an output of several decimals have no one decimal") {
+  const Graph raw = parse_graph(
+      R"({"format":"lockstep-graph","version":1,"name":"n",
+          "inputs":[{"name":"x","shape":[2,3,4],"bits":8,"decimal":5,"raw":{}}],
+          "nodes":[{"name":"r","op":"relu","inputs":["x"]}],"outputs":["r"]})",
+      "n");
+  Net by_channel("2,5,5");
+  by_channel.conv("c", "x", 2, 3, 3, none);
+  by_channel.quantize("q", "c", {4, 3, 4});
+  by_channel.finish({"q"});
+  for (const bool is_raw : {true, false}) {
+    Made c = is_raw ? made(raw, {}) : made(by_channel.graph, by_channel.state);
+    const std::string place = is_raw ? "NET_INPUT0" : "NET_OUTPUT0";
+    CHECK(!contains(c.header, place + "_DECIMAL"));
+    CHECK(objection(c).empty());
+    c.header = replaced(c.header, "", "#define " + place + "_TYPE",
+                        "#define " + place + "_DECIMAL 7\n#define " + place + "_TYPE");
+    CHECK(contains(objection(c), place + "_DECIMAL: there is no one decimal"));
+  }
 }
 
 TEST_CASE("C that is written in another way is proved") {

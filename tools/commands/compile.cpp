@@ -142,7 +142,7 @@ int compile(const CompileArguments& arguments) {
   if (!arguments.dot.empty()) outputs.claim(arguments.dot);
   if (!arguments.c_folder.empty()) {
     outputs.make_folder(arguments.c_folder);
-    for (const char* suffix : {".c", ".h", "_selftest.c"})
+    for (const char* suffix : {".c", ".h", "_io.h", "_selftest.c"})
       outputs.claim(arguments.c_folder / (arguments.prefix + suffix));
   }
 

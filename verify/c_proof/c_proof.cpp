@@ -442,10 +442,17 @@ class Judge : public Arena {
   std::map<std::tuple<Int, bool, Int, Int, int, Int>, bool> compared_;  // of the operator at hand
 };
 
-// Equal for preprocessed texts that say the same: but for __attribute__((unused)), token by token.
-std::string digest_of(const std::vector<Token>& tokens) {
+// Equal for preprocessed texts that say the same: but for __attribute__((unused)), token by token,
+// and with the same macros that begin with the prefix.
+std::string digest_of(const Tokens& all, const std::string& prefix) {
   constexpr std::ptrdiff_t kAttribute = 6;
+  const std::vector<Token>& tokens = all.list;
   std::string text;
+  const auto add_macro = [&](std::string_view name, auto value) {
+    if (name.starts_with(prefix)) text += fmt::format("{} {}\n", name, value);
+  };
+  for (const auto& [name, number] : all.constants) add_macro(name, number);
+  for (const auto& [name, other] : all.names) add_macro(name, other);
   for (auto token = tokens.begin(); token != tokens.end(); ++token) {
     const bool is_unused = token->text == "__attribute__" && tokens.end() - token > kAttribute &&
                            (token + 3)->text == "unused";
@@ -476,9 +483,9 @@ Facts prove_c(const Files& files, const Plan& plan) {
       choice = SIZE_MAX;
       continue;
     }
-    if (!seen.insert(digest_of(tokens.list)).second) continue;
+    if (!seen.insert(digest_of(tokens, upper(files.prefix) + "_")).second) continue;
     const Source source = parse(tokens.list, known, files.prefix);
-    const Int arena_bytes = require_interface(source, tokens.constants, files.prefix, plan);
+    const Int arena_bytes = require_interface(source, tokens, files.prefix, plan);
     tokens = {};  // large
     facts = {};
     Chains chains(source.tables);

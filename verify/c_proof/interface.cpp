@@ -15,12 +15,7 @@ using checker::Plan;
 using checker::PlanTensor;
 
 constexpr Int kMostScratch = 1 << 24;  // bytes behind the plan's arena
-
-std::string upper(std::string text) {
-  for (char& c : text)
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  return text;
-}
+constexpr Int kMostConstants = UINT32_MAX;
 
 // The types' numbers in the table.
 Int type_of(const PlanTensor& tensor) {
@@ -113,28 +108,92 @@ class Interface {
   const Plan& plan_;
 };
 
+// The macros of the header.
+class Macros {
+ public:
+  Macros(const Tokens& tokens, std::string prefix) : tokens_(tokens), prefix_(std::move(prefix)) {}
+
+  // Its number, which must lie between these.
+  Int require(const std::string& name, Int least, Int most) const {
+    const std::string macro = full(name);
+    const auto found = tokens_.constants.find(macro);
+    if (found == tokens_.constants.end() || found->second < least || found->second > most)
+      fail(fmt::format("{} is not {}{}", macro, least,
+                       least == most ? "" : fmt::format(" to {}", most)));
+    return found->second;
+  }
+  void require(const std::string& name, Int number) const { require(name, number, number); }
+
+  // Those of an input or output: PREFIX_INPUT0_HEIGHT, ...
+  void require_place(const std::string& place, const PlanTensor& tensor) const {
+    const std::string type = full(place + "_TYPE");
+    const auto found = tokens_.names.find(type);
+    const char* const expected = kTypeNames[type_of(tensor) - 1];
+    if (found == tokens_.names.end() || found->second != expected)
+      fail(fmt::format("{} is not {}", type, expected));
+    const Int half = Int{1} << (tensor.bits - 1);
+    require(place + "_OFFSET", tensor.arena_offset);
+    require(place + "_HEIGHT", tensor.height);
+    require(place + "_WIDTH", tensor.width);
+    require(place + "_CHANNELS", tensor.channels);
+    require(place + "_ELEMENTS", tensor.count());
+    require(place + "_LOWEST", tensor.is_raw ? 0 : -half);
+    require(place + "_HIGHEST", tensor.is_raw ? 255 : half - 1);
+    const std::vector<int>& decimals = tensor.decimals;
+    const std::string decimal = full(place + "_DECIMAL");
+    if (!tensor.is_raw && std::ranges::count(decimals, decimals[0]) == std::ssize(decimals))
+      require(place + "_DECIMAL", decimals[0]);
+    else if (tokens_.constants.contains(decimal))
+      fail(fmt::format("{}: there is no one decimal", decimal));
+  }
+
+ private:
+  static constexpr const char* kTypeNames[] = {"int8_t", "int16_t", "int32_t", "uint8_t"};
+
+  std::string full(const std::string& name) const { return fmt::format("{}_{}", prefix_, name); }
+  [[noreturn]] static void fail(const std::string& text) {
+    throw checker::Failure{true, "", "C", "the C's " + text};
+  }
+
+  const Tokens& tokens_;
+  std::string prefix_;
+};
+
+// Of the tables of the network, but for that of its tensors; those within functions have other
+// names.
+Int table_bytes(const Source& source, const std::string& prefix) {
+  Int bytes = 0;
+  for (const Table& table : source.tables)
+    if (table.name.starts_with(prefix + "_"))
+      bytes += table.element.size() * std::ssize(table.numbers);
+  return bytes;
+}
+
 }  // namespace
 
-Int require_interface(const Source& source, const std::map<std::string_view, Int>& constants,
-                      const std::string& prefix, const Plan& plan) {
+std::string upper(std::string prefix) {
+  for (char& c : prefix)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return prefix;
+}
+
+Int require_interface(const Source& source, const Tokens& tokens, const std::string& prefix,
+                      const Plan& plan) {
   Interface interface(source, plan);
   interface.compare_tensors();
   interface.compare_list(prefix + "_inputs", plan.inputs);
   interface.compare_list(prefix + "_outputs", plan.outputs);
-  const auto constant = [&](std::string_view name, Int least, Int most) {
-    const std::string macro = fmt::format("{}_{}", upper(prefix), name);
-    const auto found = constants.find(macro);
-    if (found == constants.end() || found->second < least || found->second > most)
-      throw checker::Failure{true, "", "C",
-                             fmt::format("the C's {} is not {}{}", macro, least,
-                                         least == most ? "" : fmt::format(" to {}", most))};
-    return found->second;
-  };
-  const auto same = [&](std::string_view name, Int number) { constant(name, number, number); };
-  same("TENSOR_COUNT", std::ssize(plan.tensors));
-  same("INPUT_COUNT", std::ssize(plan.inputs));
-  same("OUTPUT_COUNT", std::ssize(plan.outputs));
-  return constant("ARENA_BYTES", plan.arena_bytes, plan.arena_bytes + kMostScratch);
+  const Macros macros(tokens, upper(prefix));
+  macros.require("TENSOR_COUNT", std::ssize(plan.tensors));
+  macros.require("INPUT_COUNT", std::ssize(plan.inputs));
+  macros.require("OUTPUT_COUNT", std::ssize(plan.outputs));
+  for (const auto& [kind, indices] :
+       {std::pair("INPUT", &plan.inputs), std::pair("OUTPUT", &plan.outputs)})
+    for (std::size_t i = 0; i < indices->size(); ++i)
+      macros.require_place(fmt::format("{}{}", kind, i), plan.tensors[(*indices)[i]]);
+  macros.require("ARENA_ALIGNMENT", INTRT_ARENA_ALIGNMENT);
+  macros.require("CONSTANT_BYTES", table_bytes(source, prefix), kMostConstants);
+  return macros.require("ARENA_BYTES", plan.arena_bytes, plan.arena_bytes + kMostScratch);
 }
 
 }  // namespace lockstep::c_proof

@@ -7,9 +7,14 @@
 
 namespace lockstep::c_proof {
 
-// That the tables of tensors, inputs and outputs and the constants of the header are the plan's,
-// number by number; the arena may be larger than the plan's. Returns its bytes. Throws Failure.
-Int require_interface(const Source& source, const std::map<std::string_view, Int>& constants,
-                      const std::string& prefix, const checker::Plan& plan);
+// The prefix as macros have it: "net" gives "NET".
+std::string upper(std::string prefix);
+
+// That the tables of tensors, inputs and outputs and the macros of the header (but for the bound of
+// the stack, which is a compiler's matter) are the plan's, number by number; the arena may be
+// larger than the plan's, and the bytes of constants more than the tables have. Returns the arena's
+// bytes. Throws Failure.
+Int require_interface(const Source& source, const Tokens& tokens, const std::string& prefix,
+                      const checker::Plan& plan);
 
 }  // namespace lockstep::c_proof

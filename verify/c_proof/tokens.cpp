@@ -225,6 +225,16 @@ class Preprocessor {
     for (const auto& [name, tokens] : macros_)
       if (tokens.size() == 1 && tokens[0].kind == Token::Kind::kNumber)
         result[name] = tokens[0].number;
+      else if (tokens.size() == 4 && tokens[0].text == "(" && tokens[1].text == "-" &&
+               tokens[2].kind == Token::Kind::kNumber && tokens[2].is_signed &&
+               tokens[3].text == ")")
+        result[name] = -tokens[2].number;
+    return result;
+  }
+  std::map<std::string_view, std::string_view> names() const {
+    std::map<std::string_view, std::string_view> result;
+    for (const auto& [name, tokens] : macros_)
+      if (tokens.size() == 1 && tokens[0].kind == Token::Kind::kName) result[name] = tokens[0].text;
     return result;
   }
 
@@ -393,6 +403,7 @@ Tokens read_tokens(std::string_view header_name, std::string_view header, const 
   end.line = tokens.list.empty() ? 1 : tokens.list.back().line;
   tokens.list.push_back(end);
   tokens.constants = preprocessor.constants();
+  tokens.names = preprocessor.names();
   tokens.asked = preprocessor.asked();
   return tokens;
 }

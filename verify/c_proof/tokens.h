@@ -39,9 +39,10 @@ struct Token {
 [[noreturn]] void refuse(const std::string& layer, int line, const std::string& text);
 
 struct Tokens {
-  std::vector<Token> list;                    // the last one is kEnd
-  std::map<std::string_view, Int> constants;  // macros that are a number
-  std::set<std::string_view> asked;           // names in conditions that only compilers define
+  std::vector<Token> list;                             // the last one is kEnd
+  std::map<std::string_view, Int> constants;           // macros that are a number, also (-number)
+  std::map<std::string_view, std::string_view> names;  // macros that are another name
+  std::set<std::string_view> asked;  // names in conditions that only compilers define
 };
 
 // The tokens of the header and of the source, which must outlive the result. `defined` are the

@@ -8,6 +8,17 @@
 namespace lockstep::backends {
 namespace {
 
+// Of "int8_t", "INTRT_ALIGNED int16_t", ...
+std::int64_t bytes_of(std::string_view type) {
+  for (const auto& [end, bytes] : {std::pair<std::string_view, std::int64_t>{"int8_t", 1},
+                                   {"int16_t", 2},
+                                   {"int32_t", 4},
+                                   {"int64_t", 8}})
+    if (type.ends_with(end)) return bytes;
+  LOCKSTEP_ASSERT(false);
+  return 0;
+}
+
 bool is_plain(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
          c == '-' || c == '.' || c == ' ';
@@ -27,6 +38,7 @@ void CText::array(std::string_view type, std::string_view name,
                   const std::vector<std::int64_t>& elements) {
   LOCKSTEP_ASSERT(!elements.empty());
   constexpr std::size_t kPerLine = 16;
+  constant_bytes_ += bytes_of(type) * static_cast<std::int64_t>(elements.size());
   text_ += fmt::format("static const {} {}[{}] = {{", type, name, elements.size());
   for (std::size_t i = 0; i < elements.size(); ++i) {
     if (i % kPerLine == 0) text_ += "\n   ";

@@ -24,9 +24,12 @@ class CText {
   void blank() { text_ += '\n'; }
   void verbatim(std::string_view text) { text_ += text; }
 
-  // static const TYPE NAME[] = {...};  `elements` is not empty.
+  // static const TYPE NAME[] = {...};  `elements` is not empty. The type ends in its bits and _t.
   void array(std::string_view type, std::string_view name,
              const std::vector<std::int64_t>& elements);
+  // The bytes of all arrays so far, with those that were written as lines and counted here.
+  std::int64_t constant_bytes() const { return constant_bytes_; }
+  void count_constants(std::int64_t bytes) { constant_bytes_ += bytes; }
 
   std::string take() { return std::move(text_); }
 
@@ -35,6 +38,7 @@ class CText {
 
   std::string text_;
   int depth_ = 0;
+  std::int64_t constant_bytes_ = 0;
 };
 
 std::string_view c_type(ir::ElementType type);  // "int8_t", ...

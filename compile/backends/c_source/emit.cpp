@@ -1,4 +1,4 @@
-// Three files: the interface, the network, the known-answer test.
+// Four files: the network, its interface, what programs around it may use, the known-answer test.
 #include "compile/backends/c_source/emit.h"
 
 #include <algorithm>
@@ -8,6 +8,8 @@
 #include "compile/backends/c_source/c_text.h"
 #include "compile/backends/c_source/functions.h"
 #include "compile/backends/c_source/functions/sparse.h"
+#include "compile/backends/c_source/header.h"
+#include "compile/backends/c_source/io_header.h"
 #include "compile/backends/c_source/scratch.h"
 #include "compile/backends/c_source/selftest.h"
 #include "compile/backends/c_source/strategies/strategy.h"
@@ -19,95 +21,6 @@ namespace {
 
 using namespace ir;
 
-// "input: int8_t [28][28][1] (H, W, C), 8 bits, decimal 7".
-std::string format_text(const Value& value) {
-  if (value.bytes)
-    return fmt::format("{}: uint8_t [{}][{}][{}] (H, W, C), raw bytes", in_comment(value.node),
-                       value.shape.h, value.shape.w, value.shape.c);
-  const auto [lo, hi] = std::minmax_element(value.decimals.begin(), value.decimals.end());
-  return fmt::format(
-      "{}: {} [{}][{}][{}] (H, W, C), {} bits, decimal {}{}", in_comment(value.node),
-      c_type(value.type()), value.shape.h, value.shape.w, value.shape.c, value.bits,
-      *lo == *hi ? fmt::format("{}", *lo) : fmt::format("{} to {} by channel", *lo, *hi),
-      value.offsets.empty() ? "" : "; add its offset to each value");
-}
-
-std::string header(const Program& program, const CFacts& facts, std::string_view prefix,
-                   std::int64_t arena_bytes) {
-  const std::string name = upper(prefix);
-  CText text;
-  text.line(
-      "/* Network '{}', integers only. Made by Lockstep; docs/generated-c.md tells how to use it.",
-      in_comment(program.name));
-  text.line(" *");
-  text.line(" * multiply-accumulates  {} ({} with a weight that is not zero)", facts.macs,
-            facts.nonzero_macs);
-  text.line(" * weights               {} bytes", facts.weight_bytes);
-  text.line(" * arena                 {} bytes", arena_bytes);
-  for (const ValueId id : program.inputs)
-    text.line(" * input   {}", format_text(program.values[id]));
-  for (const ValueId id : program.outputs)
-    text.line(" * output  {}", format_text(program.values[id]));
-  text.line(" */");
-  text.line("#ifndef {}_H_", name);
-  text.line("#define {}_H_", name);
-  text.blank();
-  text.line("#include <stdint.h>");
-  text.blank();
-  text.line("#ifdef __cplusplus");
-  text.verbatim("extern \"C\" {\n");
-  text.line("#endif");
-  text.blank();
-  text.line("#define {}_ARENA_BYTES {}u /* working memory; align it to 16 bytes */", name,
-            arena_bytes);
-  text.line("#define {}_TENSOR_COUNT {}u", name, program.values.size());
-  text.line("#define {}_INPUT_COUNT {}u", name, program.inputs.size());
-  text.line("#define {}_OUTPUT_COUNT {}u", name, program.outputs.size());
-  text.blank();
-  text.line("typedef struct {{");
-  text.line("const char *name;                 /* the graph node or input that this belongs to */");
-  text.line(
-      "uint8_t type;                     /* 1: int8_t, 2: int16_t, 3: int32_t, 4: uint8_t */");
-  text.line(
-      "uint8_t bits;                     /* codes lie in [-2^(bits-1), 2^(bits-1)-1]; uint8_t: "
-      "0..255 */");
-  text.line("uint8_t logical_rank;             /* 1: [C*H*W], 2: [C,W], 3: [C,H,W] */");
-  text.line("uint8_t decimal_count;            /* 1: per tensor, 0: one decimal per channel */");
-  text.line("uint32_t channels, height, width; /* stored HWC, channel fastest */");
-  text.line("uint32_t arena_offset;");
-  text.line("const int8_t *decimals;           /* value = code * 2^-decimal */");
-  text.line(
-      "const uint32_t *offsets;          /* 0, or bits of a float32 per channel, to be added */");
-  text.line(
-      "const uint16_t *channel_map;      /* 0: all channels of `name`, in order; else which */");
-  text.line(
-      "uint8_t flags;                    /* 1: input, 2: output, 4: holds exactly the value of "
-      "`name` */");
-  text.line("}} {}_tensor;", prefix);
-  text.blank();
-  text.line("extern const {0}_tensor {0}_tensors[{1}_TENSOR_COUNT];", prefix, name);
-  text.line("extern const uint16_t {0}_inputs[{1}_INPUT_COUNT];   /* indices into {0}_tensors */",
-            prefix, name);
-  text.line("extern const uint16_t {0}_outputs[{1}_OUTPUT_COUNT]; /* indices into {0}_tensors */",
-            prefix, name);
-  text.blank();
-  text.line(
-      "/* Fill the inputs in the arena, run, read the outputs. Inputs may be overwritten. */");
-  text.line("void {}_run(void *arena);", prefix);
-  text.blank();
-  text.line(
-      "/* {0}_selftest.c: 0, or 1 + the position of the first output element that differs. */",
-      prefix);
-  text.line("int {}_selftest(void *arena);", prefix);
-  text.blank();
-  text.line("#ifdef __cplusplus");
-  text.verbatim("}\n");
-  text.line("#endif");
-  text.blank();
-  text.line("#endif");
-  return text.take();
-}
-
 // Bit patterns, since generated C has no floating point; the numbers stand beside them.
 void emit_offsets(CText& text, const std::vector<float>& offsets, std::string_view name) {
   text.line("static const uint32_t {}[{}] = {{", name, offsets.size());
@@ -115,6 +28,7 @@ void emit_offsets(CText& text, const std::vector<float>& offsets, std::string_vi
     text.line("0x{:08x}u{} /* {} */", std::bit_cast<std::uint32_t>(offsets[i]),
               i + 1 < offsets.size() ? "," : "", offsets[i]);
   text.line("}};");
+  text.count_constants(4 * static_cast<std::int64_t>(offsets.size()));
 }
 
 // As in a plan.
@@ -156,11 +70,13 @@ void emit_tensors(CText& text, const Program& program, std::string_view prefix) 
             fmt::join(program.inputs, ", "));
   text.line("const uint16_t {}_outputs[{}_OUTPUT_COUNT] = {{{}}};", prefix, upper(prefix),
             fmt::join(program.outputs, ", "));
+  text.count_constants(2 *
+                       static_cast<std::int64_t>(program.inputs.size() + program.outputs.size()));
 }
 
 struct Network {
   std::string text;
-  std::int64_t arena_bytes = 0;
+  std::int64_t arena_bytes = 0, constant_bytes = 0;
 };
 
 Network network(const Program& program, std::string_view prefix,
@@ -227,6 +143,7 @@ Network network(const Program& program, std::string_view prefix,
     text.line("LOCKSTEP_OBSERVE({}u, {});", op.output, place(op.output));
   }
   text.line("}}");
+  result.constant_bytes = text.constant_bytes();
   result.text = text.take();
   return result;
 }
@@ -240,8 +157,11 @@ CNetwork emit_c_source(const Program& program, const CFacts& facts, const std::s
   const std::vector<StrategyChoice> choices =
       choose_strategies(program, target_named(target), budget);
   Network made = network(program, prefix, choices);
+  CMemory memory{.arena_bytes = made.arena_bytes, .constant_bytes = made.constant_bytes};
+  for (const StrategyChoice& choice : choices) memory.code_bytes += choice.cost.code_bytes;
   CNetwork result{.files = {{prefix + ".c", std::move(made.text)},
-                            {prefix + ".h", header(program, facts, prefix, made.arena_bytes)},
+                            {prefix + ".h", emit_header(program, facts, memory, prefix, target)},
+                            {prefix + "_io.h", emit_io_header(prefix)},
                             {prefix + "_selftest.c", emit_selftest(program, prefix)}},
                   .operators = {},
                   .arena_bytes = made.arena_bytes};

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "compile/backends/c_source/header.h"
 #include "compile/backends/c_source/strategies/strategy.h"
 #include "compile/ir/ir.h"
 
@@ -25,11 +26,6 @@ struct CNetwork {
   std::vector<CFile> files;
   std::vector<CStrategy> operators;  // in order
   std::int64_t arena_bytes = 0;      // with the working memory of operators
-};
-
-// What the comment in the header tells about the network.
-struct CFacts {
-  std::int64_t macs = 0, nonzero_macs = 0, weight_bytes = 0;
 };
 
 // `program` has been through the whole pipeline. InputError when the prefix is no C identifier or
