@@ -12,6 +12,7 @@
 #include "tools/commands/command.h"
 #include "tools/commands/storage_report.h"
 #include "tools/commands/strategy_report.h"
+#include "tools/project/project.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
 #include "tools/support/options.h"
@@ -27,7 +28,7 @@ constexpr const char* kPlainTarget = "generic";  // one way to write each operat
 
 struct CompileArguments {
   fs::path graph, weights, out, c_folder, plan_c_folder, dot;
-  std::string prefix = "net", target = kPlainTarget;
+  std::string prefix = "net", target = kPlainTarget, project;
   std::int64_t flash_budget = 0, ram_budget = 0;  // 0: none
   std::string print_after;
   bool keep_layers = false;
@@ -44,10 +45,10 @@ void check(const CompileArguments& arguments) {
       !prefix.empty() && is_letter(prefix.front()) &&
       std::ranges::all_of(prefix, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
   if (!identifier) throw InputError(fmt::format("--prefix '{}': must be a C identifier", prefix));
-  const bool is_about_c =
-      arguments.target != kPlainTarget || arguments.flash_budget != 0 || arguments.ram_budget != 0;
+  const bool is_about_c = arguments.target != kPlainTarget || arguments.flash_budget != 0 ||
+                          arguments.ram_budget != 0 || !arguments.project.empty();
   if (is_about_c && arguments.c_folder.empty())
-    throw InputError("--target, --flash-budget and --ram-budget: need --emit-c");
+    throw InputError("--target, --flash-budget, --ram-budget and --project: need --emit-c");
   if (arguments.print_after.empty() || arguments.print_after == "all") return;
   const std::vector<std::string> names = pass_names();
   if (std::ranges::find(names, arguments.print_after) == names.end())
@@ -135,15 +136,34 @@ std::vector<std::string> write_files(const fs::path& folder,
   return paths;
 }
 
+// The files of the project that are not there yet: those that are belong to whoever has changed
+// them.
+std::vector<ProjectFile> missing_project_files(const CompileArguments& arguments) {
+  if (arguments.project.empty()) return {};
+  std::vector<ProjectFile> files =
+      project_files(arguments.project, arguments.prefix, arguments.target);
+  std::erase_if(files, [&](const ProjectFile& file) {
+    return fs::exists(fs::symlink_status(arguments.c_folder / file.path));
+  });
+  return files;
+}
+
 int compile(const CompileArguments& arguments) {
   check(arguments);
   Outputs outputs({arguments.graph, arguments.weights});
   outputs.claim(arguments.out);
   if (!arguments.dot.empty()) outputs.claim(arguments.dot);
+  const fs::path c_folder =
+      arguments.project.empty() ? arguments.c_folder : arguments.c_folder / "src";
+  const std::vector<ProjectFile> project = missing_project_files(arguments);
   if (!arguments.c_folder.empty()) {
-    outputs.make_folder(arguments.c_folder);
+    outputs.make_folder(c_folder);
     for (const char* suffix : {".c", ".h", "_io.h", "_selftest.c"})
-      outputs.claim(arguments.c_folder / (arguments.prefix + suffix));
+      outputs.claim(c_folder / (arguments.prefix + suffix));
+    for (const ProjectFile& file : project) {
+      outputs.make_folder((arguments.c_folder / file.path).parent_path());
+      outputs.claim(arguments.c_folder / file.path);
+    }
   }
 
   if (!arguments.plan_c_folder.empty()) {
@@ -176,10 +196,16 @@ int compile(const CompileArguments& arguments) {
                                         .target = arguments.target,
                                         .flash_budget = budget(arguments.flash_budget),
                                         .ram_budget = budget(arguments.ram_budget)});
-  const std::vector<std::string> c_files = write_files(arguments.c_folder, sources.files);
+  const std::vector<std::string> c_files = write_files(c_folder, sources.files);
   std::vector<std::string> plan_c_files;
   if (!arguments.plan_c_folder.empty())
     plan_c_files = write_files(arguments.plan_c_folder, emit_plan_c(compiled, arguments.prefix));
+  std::vector<std::string> written;
+  for (const ProjectFile& file : project) {
+    const fs::path path = arguments.c_folder / file.path;
+    write_file_atomically(path, file.text);
+    written.push_back(path.string());
+  }
   if (!arguments.dot.empty()) write_file_atomically(arguments.dot, ir::to_dot(compiled.program));
   write_file_atomically(arguments.out, compiled.plan);
 
@@ -197,6 +223,7 @@ int compile(const CompileArguments& arguments) {
   }
   for (const std::string& file : c_files) console.print(fmt::format("C      {}", file));
   for (const std::string& file : plan_c_files) console.print(fmt::format("plan   {}", file));
+  for (const std::string& file : written) console.print(fmt::format("new    {}", file));
 
   nlohmann::ordered_json operators = nlohmann::ordered_json::array();
   for (const OperatorReport& row : compiled.operators) {
@@ -211,6 +238,7 @@ int compile(const CompileArguments& arguments) {
                       {"arena_bytes", compiled.arena_bytes},
                       {"c_files", c_files},
                       {"plan_c_files", plan_c_files},
+                      {"project_files", written},
                       {"c", c_files.empty() ? nlohmann::ordered_json() : strategy_json(sources)},
                       {"operators", std::move(operators)},
                       {"passes", std::move(passes)},
@@ -246,6 +274,12 @@ Action add_compile(CLI::App& verb) {
   verb.add_option("--ram-budget", arguments->ram_budget, "Bytes of the arena of the C, at most")
       ->check(CLI::PositiveNumber)
       ->type_name("BYTES");
+  verb.add_option("--project", arguments->project,
+                  "Make DIR a project around the C, which then lies in DIR/src: firmware with a "
+                  "Makefile (make) or CMake (cmake), a Zephyr module, an Arduino library. Files "
+                  "that are there stay as they are")
+      ->check(CLI::IsMember(project_styles()))
+      ->type_name("STYLE");
   verb.add_flag("--keep-layers", arguments->keep_layers,
                 "Keep the codes of every quantize node visible as a tensor of its own");
   verb.add_option("--optimize", arguments->optimize,

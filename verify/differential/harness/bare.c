@@ -1,15 +1,16 @@
-/* What a core without an operating system needs to run the harness: memory that is set up, the
- * functions that compilers ask for, and an end. */
+/* What a core without an operating system needs to run a program in an emulator: memory that is set
+ * up, the functions that compilers ask for, and an end. */
 #include "bare.h"
 
 #include <string.h>
 
-#include "harness.h"
 #include "semihosting.h"
 
 #define ADP_STOPPED_APPLICATION_EXIT 0x20026u
 
-/* bare.ld */
+int main(void);
+
+/* The linker script. */
 extern uint32_t data_load, data_start, data_end, bss_start, bss_end;
 
 /* Else the compiler would turn these loops into calls of the functions that they implement. */
@@ -58,12 +59,12 @@ static void finish(uint32_t code) {
   }
 }
 
-void bare_fault(void) { finish(HARNESS_FAULT); }
+void bare_fault(void) { finish(BARE_FAULT); }
 
 void bare_start(void) {
   const uint32_t* from = &data_load;
   uint32_t* to = &data_start;
   while (to < &data_end) *to++ = *from++;
   for (to = &bss_start; to < &bss_end; ++to) *to = 0;
-  finish((uint32_t)harness_main());
+  finish((uint32_t)main());
 }

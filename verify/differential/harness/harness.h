@@ -40,7 +40,7 @@
 #define HARNESS_BAD_INPUT 2
 #define HARNESS_ARENA_OVERRUN 3
 #define HARNESS_IO_FAILED 4
-#define HARNESS_FAULT 5
+/* 5 is BARE_FAULT of bare.h. */
 #define HARNESS_STACK_OVERRUN 6
 #define HARNESS_RUNTIME_FAILED 16 /* plus the intrt_status */
 

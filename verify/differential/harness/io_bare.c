@@ -37,3 +37,5 @@ int harness_write(const void* data, uint32_t bytes) {
 int harness_close(void) { return semihosting(SYS_CLOSE, &output_file) == 0u; }
 
 int harness_at_end(void) { return bytes_left == 0u; }
+
+int main(void) { return harness_main(); }

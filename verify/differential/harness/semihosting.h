@@ -1,12 +1,13 @@
 /* Calls of a program without an operating system to the emulator that it runs in. Numbers and
  * arguments: Arm's "Semihosting for AArch32 and AArch64", which RISC-V has taken over. */
-#ifndef HARNESS_SEMIHOSTING_H_
-#define HARNESS_SEMIHOSTING_H_
+#ifndef SEMIHOSTING_H_
+#define SEMIHOSTING_H_
 
 #include <stdint.h>
 
 #define SYS_OPEN 0x01u
 #define SYS_CLOSE 0x02u
+#define SYS_WRITE0 0x04u /* the argument is a text, to the console */
 #define SYS_WRITE 0x05u
 #define SYS_READ 0x06u
 #define SYS_FLEN 0x0Cu

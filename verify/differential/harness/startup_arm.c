@@ -1,7 +1,7 @@
 /* The vector table of an emulated Cortex-M core, and what has to be switched on after reset. */
 #include "bare.h"
 
-extern uint32_t stack_top; /* bare.ld */
+extern uint32_t stack_top; /* The linker script. */
 
 #define CPACR (*(volatile uint32_t*)0xE000ED88u)
 #define FULL_ACCESS_TO_CP10_AND_CP11 (0xFu << 20)

@@ -1,6 +1,6 @@
 /* Exact-width integers from the compiler's own definitions, so that no C library is needed. */
-#ifndef HARNESS_STDINT_H_
-#define HARNESS_STDINT_H_
+#ifndef FREESTANDING_STDINT_H_
+#define FREESTANDING_STDINT_H_
 
 typedef __INT8_TYPE__ int8_t;
 typedef __INT16_TYPE__ int16_t;

@@ -1,7 +1,7 @@
 /* The functions of <string.h> that the compiler or generated C may call; bare.c defines
  * them. */
-#ifndef HARNESS_STRING_H_
-#define HARNESS_STRING_H_
+#ifndef FREESTANDING_STRING_H_
+#define FREESTANDING_STRING_H_
 
 #include <stddef.h>
 

@@ -1,0 +1,2 @@
+/* Stands in for Zephyr's header. */
+#pragma once
