@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include "tests/support/input_error.h"
 #include "tests/verify/emitted.h"
@@ -225,6 +226,13 @@ TEST_CASE("the stack bound follows the deepest calls, and is none where there is
       "node: { title: \"net.c:op\" label: \"op\\nnet.c:9:2\\n100 bytes (dynamic)\" }\n";
   CHECK(!with(dynamic));
   CHECK(!verify::stack_bound(graph + "}\n", "other"));
+  // Of each function, by its symbol; without those that have none.
+  const auto bounds = verify::stack_bounds(graph + run_calls_op + dynamic + "}\n");
+  CHECK(bounds.at("leaf") + 8 == flat);
+  CHECK(!bounds.contains("op"));
+  CHECK(!bounds.contains("net_run"));
+  CHECK(verify::stack_bounds(graph + run_calls_op + "}\n").at("net_run") == flat + 100);
+  CHECK(verify::stack_bounds(graph + "edge: { sourcename: \"net").empty());
   CHECK(!verify::stack_bound(graph + "edge: { sourcename: \"net", "net_run"));
 }
 
@@ -305,6 +313,32 @@ TEST_CASE("sizes are those of an object file's sections, and of nothing else") {
   CHECK(!verify::object_sizes(std::span(bytes).first(bytes.size() - 1)));
   bytes[EI_DATA] = std::byte{ELFDATA2MSB};
   CHECK(!verify::object_sizes(bytes));
+}
+
+TEST_CASE("functions and tables of an object file are listed with their sizes") {
+  const Emitted emitted("bias12");
+  const verify::CProgram program = {emitted.folder.path(), "net", std::chrono::seconds(60)};
+  for (const char* const core : {"cortex-m0", "cortex-m4", "rv32imc", "aarch64"}) {
+    INFO(core);
+    const verify::CTarget target = verify::c_targets({core}, program).at(0);
+    const verify::CBuild build(target, program, verify::CBuildKind::kDeployed);
+    verify::ObjectSizes sum;
+    std::map<std::string, verify::Symbol> by_name;
+    for (const verify::Symbol& symbol : build.symbols()) {
+      (symbol.is_code ? sum.code_bytes : sum.constant_bytes) += symbol.bytes;
+      by_name[symbol.name] = symbol;
+    }
+    const verify::ObjectSizes all = build.sizes().value();
+    CHECK(sum.code_bytes <= all.code_bytes);
+    CHECK(sum.code_bytes + 64 > all.code_bytes);
+    CHECK(sum.constant_bytes <= all.constant_bytes);
+    CHECK(by_name.at("net_run").is_code);
+    CHECK(!by_name.at("net_tensors").is_code);
+    CHECK(by_name.at("net_op5_linear_weight").bytes == 288);
+    CHECK(build.stack_bounds().contains("net_op5_linear"));
+  }
+  CHECK(verify::object_symbols({}).empty());
+  CHECK(verify::object_symbols(read_file(emitted.folder / "net.c")).empty());
 }
 
 TEST_CASE("a missing compiler, emulator or counter is named, with what to install") {

@@ -64,6 +64,23 @@ TEST_CASE("bench --target counts the operators of the C, which make up the whole
     CHECK(static_cast<double>(instructions) < 1.03 * whole);
     CHECK(target.at("arena_bytes") == net.emitted.table().arena_bytes);
     CHECK(target.at("stack_bytes") > 0);
+    // What is no operator's is a small part: the table of tensors, and what aligns sections.
+    std::uint64_t code = target.at("outside_of_operators").at("code_bytes"),
+                  constants = target.at("outside_of_operators").at("constant_bytes");
+    CHECK(code < 800);
+    CHECK(constants < 1500);
+    for (const Json& row : target.at("operators")) {
+      code += row.at("code_bytes").get<std::uint64_t>();
+      constants += row.at("constant_bytes").get<std::uint64_t>();
+      CHECK(row.at("code_bytes") > 0);
+      CHECK(row.at("ram_bytes") > 0);
+      CHECK(row.at("ram_bytes") <= target.at("arena_bytes"));
+      CHECK(row.at("stack_bound_bytes") > 0);
+      CHECK(row.at("stack_bound_bytes") <= target.at("stack_bound_bytes"));
+      if (row.at("op") == "conv2d") CHECK(row.at("constant_bytes") > 0);
+    }
+    CHECK(code == target.at("code_bytes"));
+    CHECK(constants == target.at("constant_bytes"));
     CHECK(target.at("stack_bound_bytes") >= target.at("stack_bytes"));
     CHECK(target.at("code_bytes") > 500);
     // The weights, and the tables.
@@ -77,6 +94,48 @@ TEST_CASE("bench --target counts the operators of the C, which make up the whole
   for (const char* const word :
        {"outside of operators", "total", "per MAC", "stack bytes", "stack bound"})
     CHECK(contains(text.out, word));
+}
+
+TEST_CASE("bench --report writes the figures as a page that needs nothing else") {
+  const OnDisk net("bias12");
+  const std::string page = (net.emitted.folder / "page.html").string();
+  std::vector<std::string> arguments = net.bench("cortex-m4,rv32imc");
+  arguments.insert(arguments.end(), {"--report", page});
+  const Json result = json_of(arguments);
+  CHECK(result.at("report") == page);
+  const std::string text = read_text_file(page);
+  CHECK(text.starts_with("<!doctype html>"));
+  CHECK(text.ends_with("</html>\n"));
+  for (const char* const word : {"<script", "http:", "https:", "url(", "nan", "inf\""})
+    CHECK(!contains(text, word));
+  for (const Json& target : result.at("targets")) {
+    const auto has = [&](const Json& number) {
+      const std::string digits = number.dump();
+      std::string grouped;
+      for (std::size_t i = 0; i < digits.size(); ++i) {
+        if (i > 0 && (digits.size() - i) % 3 == 0) grouped += ',';
+        grouped += digits[i];
+      }
+      CHECK_MESSAGE(contains(text, ">" + grouped + "</td>"), grouped);
+      CHECK_MESSAGE(contains(text, ">" + grouped), grouped);
+    };
+    has(target.at("total").at("instructions"));
+    has(target.at("code_bytes"));
+    for (const Json& row : target.at("operators")) {
+      CHECK(contains(text, row.at("node").get<std::string>() + "</text>"));
+      for (const char* const figure : {"code_bytes", "constant_bytes", "ram_bytes"})
+        has(row.at(figure));
+      has(row.at("instructions"));
+    }
+  }
+  // The same figures give the same bytes, and a run that fails leaves no page.
+  const Json again = json_of(arguments);
+  CHECK(read_text_file(page) == text);
+  net.emitted.write_source("no C at all\n");
+  CHECK(run_process(arguments).exit_code == 2);
+  CHECK(!std::filesystem::exists(page));
+  CHECK(contains(run_process({kLockstep, "bench", "--plan", net.plan, "--report", page}).err,
+                 "--target"));
 }
 
 TEST_CASE("bench --target refuses C that is not the plan, and what goes together with nothing") {

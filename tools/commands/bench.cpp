@@ -127,6 +127,9 @@ Action add_bench(CLI::App& verb) {
           ->check(CLI::IsMember(bench_target_names()))
           ->type_name("LIST");
   c_folder->needs(targets);
+  add_path(verb, "--report", options->on_targets.report,
+           "With --target: write the same as a page with charts", "FILE.html")
+      ->needs(targets);
   add_output_options(verb, options->output);
   return [options] { return bench(*options); };
 }

@@ -1,14 +1,18 @@
 #include "tools/commands/bench_target.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <map>
+#include <algorithm>
 #include <optional>
 
 #include "compile/support/error.h"
+#include "compile/support/files.h"
 #include "tools/commands/command.h"
-#include "tools/inspect/plan_operator.h"
+#include "tools/inspect/lifetime.h"
+#include "tools/report/cost_page.h"
 #include "tools/support/open_plan.h"
+#include "tools/support/outputs.h"
 #include "tools/support/table.h"
 #include "verify/differential/emulated_bench.h"
 
@@ -17,19 +21,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Row {
-  std::string name, kind;
-  std::uint64_t macs = 0;
-  verify::ExecutionCounts counts;
-};
-
-std::string per_mac(const Row& row) {
+std::string per_mac(const OperatorCost& row) {
   if (row.macs == 0) return "-";
   return fmt::format("{:.3f}",
                      static_cast<double>(row.counts.instructions) / static_cast<double>(row.macs));
 }
 
-Json counts_json(const Row& row) {
+Json counts_json(const OperatorCost& row) {
   const verify::ExecutionCounts& counts = row.counts;
   Json json = {{"macs", row.macs}, {"instructions", counts.instructions}};
   if (row.macs > 0)
@@ -43,41 +41,72 @@ Json counts_json(const Row& row) {
   return json;
 }
 
-// One core's figures: the operators, what lies outside of them, and the whole.
-struct Result {
-  std::string target;
-  std::vector<Row> operators;
-  Row outside, whole;
-  verify::EmulatedCost cost;
-};
+// The symbols of operator `index`, by the C's way to name them.
+bool is_of_operator(const verify::SymbolCost& symbol, const std::string& prefix,
+                    std::uint32_t index) {
+  return symbol.name.starts_with(fmt::format("{}_op{}_", prefix, index));
+}
 
-Result run_target(const verify::CTarget& target, const verify::CProgram& program,
-                  const PlanFile& file, const verify::OpenPlan& plan, const verify::Batch& inputs) {
+void add_symbol(OperatorCost& row, const verify::SymbolCost& symbol) {
+  (symbol.is_code ? row.code_bytes : row.constant_bytes) += symbol.bytes;
+  if (symbol.stack_bound_bytes)
+    row.stack_bound_bytes = std::max(row.stack_bound_bytes.value_or(0), *symbol.stack_bound_bytes);
+}
+
+CoreCost run_target(const verify::CTarget& target, const verify::CProgram& program,
+                    const PlanFile& file, const verify::OpenPlan& plan,
+                    const verify::Batch& inputs) {
   const verify::EmulatedBench bench = verify::run_emulated(target, program, plan, inputs);
-  const std::string name(target.emulated->name);
+  const verify::EmulatedTarget& core = *target.emulated;
   if (!bench.failure.empty())
     throw InputError(fmt::format("{}: on {}: {}",
                                  program.plan != nullptr ? file.path() : program.folder.string(),
-                                 name, bench.failure));
-  std::map<std::uint32_t, PlanOperator> makers;  // by their output
-  for (std::uint32_t op = 0; op < intrt_op_count(file.plan()); ++op) {
-    PlanOperator decoded = plan_operator(file, op);
-    makers.emplace(decoded.output, std::move(decoded));
-  }
-  Result result{.target = name,
-                .operators = {},
-                .outside = {"outside of operators", "", 0, bench.outside},
-                .whole = {"total", "", 0, bench.whole.counts},
-                .cost = bench.whole};
+                                 core.name, bench.failure));
+  std::vector<PlanOperator> operators;
+  for (std::uint32_t op = 0; op < intrt_op_count(file.plan()); ++op)
+    operators.push_back(plan_operator(file, op));
+  const std::vector<Lifetime> memory = lifetimes(file, operators);
+  CoreCost result{.target = std::string(core.name),
+                  .processor = std::string(core.processor),
+                  .compiler = fmt::format("{} {} {}", core.compiler, core.optimization,
+                                          fmt::join(core.flags, " ")),
+                  .operators = {},
+                  .outside = {.name = "outside of operators", .kind = "", .counts = bench.outside},
+                  .whole = {.name = "total",
+                            .kind = "",
+                            .counts = bench.whole.counts,
+                            .code_bytes = bench.whole.code_bytes,
+                            .constant_bytes = bench.whole.constant_bytes,
+                            .ram_bytes = bench.arena_bytes,
+                            .stack_bound_bytes = bench.whole.stack_bound_bytes},
+                  .opening_instructions = bench.whole.opening.instructions,
+                  .arena_bytes = bench.arena_bytes,
+                  .stack_bytes = bench.whole.stack_bytes};
+  result.outside.code_bytes = result.whole.code_bytes;
+  result.outside.constant_bytes = result.whole.constant_bytes;
   for (const verify::TensorCost& cost : bench.operators) {
-    const PlanOperator& op = makers.at(cost.tensor);
-    result.operators.push_back({op.node, op.name, op.macs, cost.counts});
-    result.whole.macs += op.macs;
+    const auto made = std::ranges::find(operators, cost.tensor, &PlanOperator::output);
+    const auto index = static_cast<std::uint32_t>(made - operators.begin());
+    OperatorCost row{.name = made->node,
+                     .kind = made->name,
+                     .macs = made->macs,
+                     .counts = cost.counts,
+                     .ram_bytes = bytes_in_use(file, memory, index)};
+    for (const verify::SymbolCost& symbol : bench.symbols)
+      if (is_of_operator(symbol, program.prefix, index)) add_symbol(row, symbol);
+    result.whole.macs += row.macs;
+    result.outside.code_bytes -= row.code_bytes;
+    result.outside.constant_bytes -= row.constant_bytes;
+    result.operators.push_back(std::move(row));
   }
   return result;
 }
 
-std::string operators_text(const Result& result) {
+std::string bound_text(const OperatorCost& row) {
+  return row.stack_bound_bytes ? fmt::to_string(*row.stack_bound_bytes) : "-";
+}
+
+std::string operators_text(const CoreCost& result) {
   using enum Table::Align;
   Table table({{result.target, kLeft},
                {"operator", kLeft},
@@ -85,19 +114,25 @@ std::string operators_text(const Result& result) {
                {"instructions", kRight},
                {"per MAC", kRight},
                {"reads", kRight},
-               {"writes", kRight}});
-  const auto add = [&](const Row& row) {
+               {"writes", kRight},
+               {"code bytes", kRight},
+               {"constant bytes", kRight},
+               {"RAM bytes", kRight},
+               {"stack bound", kRight}});
+  const auto add = [&](const OperatorCost& row) {
     table.add_row({row.name, row.kind, fmt::to_string(row.macs),
                    fmt::to_string(row.counts.instructions), per_mac(row),
-                   fmt::to_string(row.counts.reads), fmt::to_string(row.counts.writes)});
+                   fmt::to_string(row.counts.reads), fmt::to_string(row.counts.writes),
+                   fmt::to_string(row.code_bytes), fmt::to_string(row.constant_bytes),
+                   row.ram_bytes == 0 ? "-" : fmt::to_string(row.ram_bytes), bound_text(row)});
   };
-  for (const Row& row : result.operators) add(row);
+  for (const OperatorCost& row : result.operators) add(row);
   add(result.outside);
   add(result.whole);
   return table.to_text();
 }
 
-std::string cores_text(const std::vector<Result>& results, std::uint32_t arena_bytes) {
+std::string cores_text(const std::vector<CoreCost>& results) {
   using enum Table::Align;
   Table table({{"core", kLeft},
                {"instructions", kRight},
@@ -109,39 +144,46 @@ std::string cores_text(const std::vector<Result>& results, std::uint32_t arena_b
                {"arena bytes", kRight},
                {"stack bytes", kRight},
                {"stack bound", kRight}});
-  for (const Result& result : results) {
-    const verify::ExecutionCounts& counts = result.whole.counts;
-    const std::optional<std::uint64_t> bound = result.cost.stack_bound_bytes;
-    table.add_row({result.target, fmt::to_string(counts.instructions), per_mac(result.whole),
-                   fmt::to_string(counts.reads), fmt::to_string(counts.writes),
-                   fmt::to_string(result.cost.code_bytes),
-                   fmt::to_string(result.cost.constant_bytes), fmt::to_string(arena_bytes),
-                   fmt::to_string(result.cost.stack_bytes), bound ? fmt::to_string(*bound) : "-"});
+  for (const CoreCost& result : results) {
+    const OperatorCost& whole = result.whole;
+    table.add_row({result.target, fmt::to_string(whole.counts.instructions), per_mac(whole),
+                   fmt::to_string(whole.counts.reads), fmt::to_string(whole.counts.writes),
+                   fmt::to_string(whole.code_bytes), fmt::to_string(whole.constant_bytes),
+                   fmt::to_string(result.arena_bytes), fmt::to_string(result.stack_bytes),
+                   bound_text(whole)});
   }
   return table.to_text();
 }
 
-Json bound_json(const verify::EmulatedCost& cost) {
-  return cost.stack_bound_bytes ? Json(*cost.stack_bound_bytes) : Json();
+Json bound_json(const OperatorCost& row) {
+  return row.stack_bound_bytes ? Json(*row.stack_bound_bytes) : Json();
 }
 
-Json result_json(const Result& result, std::uint32_t arena_bytes) {
+Json result_json(const CoreCost& result) {
   Json operators = Json::array();
-  for (const Row& row : result.operators) {
+  for (const OperatorCost& row : result.operators) {
     Json entry = {{"node", row.name}, {"op", row.kind}};
     entry.update(counts_json(row));
+    entry["code_bytes"] = row.code_bytes;
+    entry["constant_bytes"] = row.constant_bytes;
+    entry["ram_bytes"] = row.ram_bytes;
+    entry["stack_bound_bytes"] = bound_json(row);
     operators.push_back(std::move(entry));
   }
+  Json outside = counts_json(result.outside);
+  outside["code_bytes"] = result.outside.code_bytes;
+  outside["constant_bytes"] = result.outside.constant_bytes;
   return {{"target", result.target},
+          {"compiler", result.compiler},
           {"operators", std::move(operators)},
-          {"outside_of_operators", counts_json(result.outside)},
+          {"outside_of_operators", std::move(outside)},
           {"total", counts_json(result.whole)},
-          {"code_bytes", result.cost.code_bytes},
-          {"constant_bytes", result.cost.constant_bytes},
-          {"arena_bytes", arena_bytes},
-          {"opening_instructions", result.cost.opening.instructions},
-          {"stack_bytes", result.cost.stack_bytes},
-          {"stack_bound_bytes", bound_json(result.cost)}};
+          {"code_bytes", result.whole.code_bytes},
+          {"constant_bytes", result.whole.constant_bytes},
+          {"arena_bytes", result.arena_bytes},
+          {"opening_instructions", result.opening_instructions},
+          {"stack_bytes", result.stack_bytes},
+          {"stack_bound_bytes", bound_json(result.whole)}};
 }
 
 std::vector<std::string> core_names() {
@@ -174,21 +216,32 @@ int bench_targets(const TargetBenchOptions& options, Console& console) {
     names.insert(names.end(), more.begin(), more.end());
   }
   const verify::Batch inputs = verify::random_inputs(plan, 1);
-  std::vector<Result> results;
+  Outputs outputs({options.plan});
+  if (!options.report.empty()) outputs.claim(options.report);
+  std::vector<CoreCost> results;
   for (const verify::CTarget& target :
        is_plan ? verify::plan_targets(names) : verify::c_targets(names, program)) {
     console.progress(fmt::format("{}: compiling and running", target.emulated->name));
     results.push_back(run_target(target, program, file, plan, inputs));
   }
   Json targets = Json::array();
-  for (const Result& result : results) {
+  for (const CoreCost& result : results) {
     console.print(operators_text(result) + "\n");
-    targets.push_back(result_json(result, file.arena_bytes()));
+    targets.push_back(result_json(result));
   }
-  console.print(cores_text(results, file.arena_bytes()));
+  console.print(cores_text(results));
   console.print_json({{"plan", file.path()},
                       {"c", is_plan ? Json() : Json(options.c_folder.string())},
+                      {"report", options.report.empty() ? Json() : Json(options.report.string())},
                       {"targets", std::move(targets)}});
+  if (!options.report.empty()) {
+    write_file_atomically(
+        options.report,
+        cost_page(intrt_network_name(file.plan()),
+                  is_plan ? "its plan, run by intrt," : "its generated C", results));
+    console.print(fmt::format("\nreport  {}", options.report.string()));
+  }
+  outputs.keep();
   return kExitOk;
 }
 

@@ -12,6 +12,7 @@ namespace lockstep::cli {
 struct TargetBenchOptions {
   std::filesystem::path plan;
   std::filesystem::path c_folder;  // empty: the runtime runs the plan
+  std::filesystem::path report;    // a page to write; empty: none
   std::string prefix = "net";
   std::vector<std::string> targets;  // of bench_target_names()
 };
@@ -19,8 +20,8 @@ struct TargetBenchOptions {
 // The emulated cores, and "all" for all of them.
 std::vector<std::string> bench_target_names();
 
-// Prints a table for each core, and one that compares them. InputError where the C or the plan does
-// not run there, and where the C is not the plan.
+// Prints a table for each core, and one that compares them, and writes the page. InputError where
+// the C or the plan does not run there, and where the C is not the plan.
 int bench_targets(const TargetBenchOptions& options, Console& console);
 
 }  // namespace lockstep::cli

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "tools/inspect/inspect.h"
+#include "tools/inspect/lifetime.h"
 #include "tools/inspect/plan_operator.h"
 #include "tools/support/open_plan.h"
 #include "tools/support/table.h"
@@ -49,30 +50,6 @@ std::string role_text(const intrt_tensor& tensor) {
 std::string decimals_text(const intrt_tensor& tensor) {
   const auto [lo, hi] = std::ranges::minmax(axis_decimals(tensor));
   return lo == hi ? fmt::format("{}", lo) : fmt::format("{} to {}", lo, hi);
-}
-
-// The operators between which a tensor's memory is its own. An input is there before the first, an
-// output stays after the last.
-struct Lifetime {
-  std::uint32_t tensor;
-  std::uint32_t offset;
-  std::uint64_t bytes;
-  std::int64_t first = -1, last = -1;
-};
-
-std::vector<Lifetime> lifetimes(const PlanFile& plan, const std::vector<PlanOperator>& operators) {
-  std::vector<Lifetime> result;
-  for (std::uint32_t i = 0; i < intrt_tensor_count(plan.plan()); ++i) {
-    const intrt_tensor tensor = plan.tensor(i);
-    result.push_back({i, plan.tensor_record(i).arena_offset,
-                      std::uint64_t{tensor.element_count} * tensor.element_bytes});
-  }
-  for (std::size_t step = 0; step < operators.size(); ++step) {
-    const auto at = static_cast<std::int64_t>(step);
-    result[operators[step].output].first = result[operators[step].output].last = at;
-    for (const std::uint32_t input : operators[step].inputs) result[input].last = at;
-  }
-  return result;
 }
 
 struct Listing {

@@ -378,11 +378,25 @@ std::optional<ObjectSizes> CBuild::sizes() const {
   return object_sizes(read_file(object));
 }
 
-std::optional<std::uint64_t> CBuild::stack_bound_bytes() const {
+std::vector<Symbol> CBuild::symbols() const {
+  const fs::path object = folder_.path() / kObject;
+  std::error_code error;
+  if (!fs::is_regular_file(object, error)) return {};
+  return object_symbols(read_file(object));
+}
+
+std::string CBuild::call_graph() const {
   const fs::path call_graph = folder_.path() / kCallGraph;
   std::error_code error;
-  if (!fs::is_regular_file(call_graph, error)) return std::nullopt;
-  return stack_bound(read_text_file(call_graph), program_.prefix + "_run");
+  return fs::is_regular_file(call_graph, error) ? read_text_file(call_graph) : "";
+}
+
+std::map<std::string, std::uint64_t, std::less<>> CBuild::stack_bounds() const {
+  return verify::stack_bounds(call_graph());
+}
+
+std::optional<std::uint64_t> CBuild::stack_bound_bytes() const {
+  return stack_bound(call_graph(), program_.prefix + "_run");
 }
 
 }  // namespace lockstep::verify

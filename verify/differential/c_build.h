@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -57,6 +59,13 @@ class CBuild {
   // not compile.
   std::optional<ObjectSizes> sizes() const;
 
+  // Of the compiled PREFIX.c; none when it did not compile.
+  std::vector<Symbol> symbols() const;
+
+  // Of the functions of PREFIX.c on an emulated target (stack_bound.h); none when it did not
+  // compile.
+  std::map<std::string, std::uint64_t, std::less<>> stack_bounds() const;
+
   // Of PREFIX_run on an emulated target (stack_bound.h); nothing when it did not compile.
   std::optional<std::uint64_t> stack_bound_bytes() const;
 
@@ -70,6 +79,7 @@ class CBuild {
   std::string run_binary(const char* binary, std::uint64_t output_limit);
   Output read_output(const std::string& failure) const;
   bool is_counted() const;
+  std::string call_graph() const;  // empty where there is none
 
   const CTarget& target_;
   const CProgram& program_;

@@ -31,7 +31,9 @@ class Bench {
     const PlanRun expected = run_plan(plan_, "scalar", inputs_, 1);
     if (!expected.seen) throw Failed{expected.failure};
     CBuild observed(target_, program_, CBuildKind::kObserved);
-    run_samples(observed, harness_input(table_, {}, 0), 0, true);  // a C of another plan says so
+    // A C of another plan says so.
+    result.arena_bytes =
+        run_samples(observed, harness_input(table_, {}, 0), 0, true).table.arena_bytes;
     const std::vector<std::uint32_t> order = run_build(observed, true, *expected.seen).order;
 
     CBuild deployed(target_, program_, CBuildKind::kDeployed);
@@ -43,6 +45,14 @@ class Bench {
     if (!sizes) throw Failed{"the compiled network is no object file"};
     result.whole.code_bytes = sizes->code_bytes;
     result.whole.constant_bytes = sizes->constant_bytes;
+    result.whole.stack_bound_bytes = deployed.stack_bound_bytes();
+    const auto bounds = deployed.stack_bounds();
+    for (const Symbol& symbol : deployed.symbols()) {
+      const auto bound = bounds.find(symbol.name);
+      result.symbols.push_back(
+          {symbol.name, symbol.bytes, symbol.is_code,
+           bound == bounds.end() ? std::nullopt : std::optional(bound->second)});
+    }
 
     CBuild marked(target_, program_, CBuildKind::kMarked);
     run_build(marked, false, *expected.seen);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,21 @@ struct TensorCost {
   ExecutionCounts counts;    // of the operator that makes it
 };
 
+// A function or a table of the compiled C.
+struct SymbolCost {
+  std::string name;
+  std::uint64_t bytes = 0;
+  bool is_code = false;
+  std::optional<std::uint64_t> stack_bound_bytes;  // of a function, with all that it calls
+};
+
 struct EmulatedBench {
   // Why there is no result: the C did not compile, crashed, differs from the plan, ... Then the
   // rest means nothing.
   std::string failure;
-  EmulatedCost whole;  // as a device runs it
+  EmulatedCost whole;               // as a device runs it
+  std::uint32_t arena_bytes = 0;    // of the C
+  std::vector<SymbolCost> symbols;  // of the build that a device runs
   // In the order in which the operators run, of a build with marks between them. With `outside`
   // their sum is nearly `whole`: a compiler moves less across a mark.
   std::vector<TensorCost> operators;

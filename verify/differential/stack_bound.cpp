@@ -112,4 +112,17 @@ std::optional<std::uint64_t> stack_bound(std::string_view call_graph, std::strin
   return bytes ? std::optional(*bytes + kAssemblyBytes) : std::nullopt;
 }
 
+std::map<std::string, std::uint64_t, std::less<>> stack_bounds(std::string_view call_graph) {
+  std::map<std::string, std::uint64_t, std::less<>> bounds;
+  std::optional<CallGraph> graph = parse(call_graph);
+  if (!graph) return bounds;
+  std::vector<std::string> names;  // `deepest` changes the graph
+  for (const auto& [name, function] : *graph) names.push_back(name);
+  for (const std::string& name : names)
+    // A static function has its file in front: "net.c:net_op0_conv2d".
+    if (const std::optional<std::uint64_t> bytes = deepest(*graph, name))
+      bounds[name.substr(name.rfind(':') + 1)] = *bytes + kAssemblyBytes;
+  return bounds;
+}
+
 }  // namespace lockstep::verify

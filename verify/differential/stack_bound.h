@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace lockstep::verify {
@@ -14,5 +17,9 @@ namespace lockstep::verify {
 // GCC does not see what inline assembly pushes, nor into functions of its own library: each path is
 // taken to have as much of both as the largest of them.
 std::optional<std::uint64_t> stack_bound(std::string_view call_graph, std::string_view function);
+
+// The same for every function of the text that has such a bound, by the names of their symbols;
+// none where the text is malformed.
+std::map<std::string, std::uint64_t, std::less<>> stack_bounds(std::string_view call_graph);
 
 }  // namespace lockstep::verify
