@@ -103,6 +103,23 @@ TEST_CASE("cmake: the toolchain file builds firmware that ctest runs, and the li
   run({"cmake", "-S", project.file(""), "-B", project.file("host")});
   run({"cmake", "--build", project.file("host")});
   CHECK(fs::exists(project.file("host/libnetwork.a")));
+
+  // Within a project of somebody else, for a core: the library, its headers and nothing more.
+  const TemporaryFolder mine;
+  const fs::path build = mine / "build";
+  write_file_atomically(
+      mine / "CMakeLists.txt",
+      "cmake_minimum_required(VERSION 3.21)\nproject(mine C)\ninclude_directories(SYSTEM " +
+          project.file("board/freestanding") + ")\nadd_subdirectory(" + project.file("") +
+          " network)\nadd_library(mine STATIC mine.c)\n" + "target_link_libraries(mine network)\n");
+  write_file_atomically(mine / "mine.c",
+                        "#include \"net_io.h\"\nNET_ARENA(a);\nvoid f(void);\n"
+                        "void f(void) { net_run(a); }\n");
+  run({"cmake", "-S", mine.path().string(), "-B", build.string(), "--toolchain",
+       project.file("toolchain.cmake")});
+  run({"cmake", "--build", build.string()});
+  CHECK(fs::exists(build / "libmine.a"));
+  CHECK(!fs::exists(build / "network/firmware.elf"));
 }
 
 TEST_CASE("zephyr: the module and its application are built with a stub of Zephyr") {
