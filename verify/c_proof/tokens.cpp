@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <iterator>
+#include <optional>
 
 #include "verify/checker/proof.h"
 
@@ -15,7 +16,7 @@ namespace {
 // What makes observing nothing, where no observer is defined.
 constexpr std::string_view kObservesNothing =
     "define LOCKSTEP_OBSERVE ( tensor , data ) ( ( void ) 0 )";
-constexpr int kMostNested = 16;  // macros within macros
+constexpr int kMostNested = 16;  // macros within macros, brackets in their numbers
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -222,13 +223,11 @@ class Preprocessor {
   }
   std::map<std::string_view, Int> constants() const {
     std::map<std::string_view, Int> result;
-    for (const auto& [name, tokens] : macros_)
-      if (tokens.size() == 1 && tokens[0].kind == Token::Kind::kNumber)
-        result[name] = tokens[0].number;
-      else if (tokens.size() == 4 && tokens[0].text == "(" && tokens[1].text == "-" &&
-               tokens[2].kind == Token::Kind::kNumber && tokens[2].is_signed &&
-               tokens[3].text == ")")
-        result[name] = -tokens[2].number;
+    for (const auto& [name, tokens] : macros_) {
+      std::size_t at = 0;
+      const std::optional<Int> number = sum_of(tokens, at, 0);
+      if (number && at == tokens.size()) result[name] = *number;
+    }
     return result;
   }
   std::map<std::string_view, std::string_view> names() const {
@@ -331,6 +330,38 @@ class Preprocessor {
       part.line = token.line;
       add(part, tokens, depth + 1);
     }
+  }
+
+  // Of ints: a number, or one without sign by itself; brackets, + and -. Nothing for all else.
+  static std::optional<Int> sum_of(const std::vector<Token>& tokens, std::size_t& at, int depth) {
+    if (tokens.size() == 1 && tokens[0].kind == Token::Kind::kNumber) {
+      at = 1;
+      return tokens[0].number;
+    }
+    std::optional<Int> sum = term_of(tokens, at, depth + 1);
+    while (sum && at < tokens.size() && (tokens[at].text == "+" || tokens[at].text == "-")) {
+      const bool is_minus = tokens[at++].text == "-";
+      const std::optional<Int> term = term_of(tokens, at, depth + 1);
+      if (!term) return std::nullopt;
+      *sum += is_minus ? -*term : *term;
+      if (*sum < INT32_MIN || *sum > INT32_MAX) return std::nullopt;
+    }
+    return sum;
+  }
+  static std::optional<Int> term_of(const std::vector<Token>& tokens, std::size_t& at, int depth) {
+    if (depth > kMostNested) return std::nullopt;
+    if (takes(tokens, at, "-")) {
+      const std::optional<Int> term = term_of(tokens, at, depth + 1);
+      return term ? std::optional(-*term) : std::nullopt;
+    }
+    if (takes(tokens, at, "(")) {
+      const std::optional<Int> sum = sum_of(tokens, at, depth + 1);
+      return takes(tokens, at, ")") ? sum : std::nullopt;
+    }
+    if (at == tokens.size() || tokens[at].kind != Token::Kind::kNumber || !tokens[at].is_signed ||
+        tokens[at].bits != 32)
+      return std::nullopt;
+    return tokens[at++].number;
   }
 
   // defined(X), !, && and ||, brackets; no numbers.

@@ -40,7 +40,7 @@ struct Token {
 
 struct Tokens {
   std::vector<Token> list;                             // the last one is kEnd
-  std::map<std::string_view, Int> constants;           // macros that are a number, also (-number)
+  std::map<std::string_view, Int> constants;           // macros that are a number, or a sum of some
   std::map<std::string_view, std::string_view> names;  // macros that are another name
   std::set<std::string_view> asked;  // names in conditions that only compilers define
 };

@@ -46,9 +46,9 @@ std::string format_text(std::string_view kind, std::size_t index, const Value& v
 // The same for programs: NET_INPUT0_HEIGHT, ...
 void emit_place(CText& text, std::string_view macro, std::string_view comment, const Value& value) {
   const auto number = [&](std::string_view what, std::int64_t n, std::string_view suffix = "u") {
-    text.line(
-        "#define {}_{} {}", macro, what,
-        n < 0 ? fmt::format("({}{})", c_integer(n), suffix) : c_integer(n) + std::string(suffix));
+    std::string literal = c_integer(n) + std::string(suffix);
+    if (literal.starts_with('-')) literal = fmt::format("({})", literal);
+    text.line("#define {}_{} {}", macro, what, literal);
   };
   text.blank();
   text.line("/* {} */", comment);
