@@ -40,7 +40,6 @@ class Bench {
     result.whole.stack_bytes = run_build(deployed, false, *expected.seen).stack_bytes;
     result.whole.counts = counts_of(deployed, 1).front();
     result.whole.opening = deployed.opening();
-    result.whole.stack_bound_bytes = deployed.stack_bound_bytes();
     const std::optional<ObjectSizes> sizes = deployed.sizes();
     if (!sizes) throw Failed{"the compiled network is no object file"};
     result.whole.code_bytes = sizes->code_bytes;
