@@ -7,13 +7,11 @@
 #include <map>
 #include <optional>
 #include <set>
-#include <span>
 #include <tuple>
 
 #include "verify/c_proof/functions.h"
 #include "verify/c_proof/interface.h"
 #include "verify/c_proof/machine.h"
-#include "verify/checker/signature.h"
 #include "verify/plan_meaning/plan_meaning.h"
 
 namespace lockstep::c_proof {
@@ -441,27 +439,6 @@ class Judge : public Arena {
   std::optional<Meaning> meaning_;
   std::map<std::tuple<Int, bool, Int, Int, int, Int>, bool> compared_;  // of the operator at hand
 };
-
-// Equal for preprocessed texts that say the same: but for __attribute__((unused)), token by token,
-// and with the same macros that begin with the prefix.
-std::string digest_of(const Tokens& all, const std::string& prefix) {
-  constexpr std::ptrdiff_t kAttribute = 6;
-  const std::vector<Token>& tokens = all.list;
-  std::string text;
-  const auto add_macro = [&](std::string_view name, auto value) {
-    if (name.starts_with(prefix)) text += fmt::format("{} {}\n", name, value);
-  };
-  for (const auto& [name, number] : all.constants) add_macro(name, number);
-  for (const auto& [name, other] : all.names) add_macro(name, other);
-  for (auto token = tokens.begin(); token != tokens.end(); ++token) {
-    const bool is_unused = token->text == "__attribute__" && tokens.end() - token > kAttribute &&
-                           (token + 3)->text == "unused";
-    if (is_unused) token += kAttribute;
-    text += token->text;
-    text += '\n';
-  }
-  return checker::sha256(std::as_bytes(std::span(text)));
-}
 
 }  // namespace
 

@@ -7,8 +7,10 @@
 #include <charconv>
 #include <iterator>
 #include <optional>
+#include <span>
 
 #include "verify/checker/proof.h"
+#include "verify/checker/signature.h"
 
 namespace lockstep::c_proof {
 namespace {
@@ -437,6 +439,25 @@ Tokens read_tokens(std::string_view header_name, std::string_view header, const 
   tokens.names = preprocessor.names();
   tokens.asked = preprocessor.asked();
   return tokens;
+}
+
+std::string digest_of(const Tokens& all, const std::string& prefix) {
+  constexpr std::ptrdiff_t kAttribute = 6;
+  const std::vector<Token>& tokens = all.list;
+  std::string text;
+  const auto add_macro = [&](std::string_view name, auto value) {
+    if (name.starts_with(prefix)) text += fmt::format("{} {}\n", name, value);
+  };
+  for (const auto& [name, number] : all.constants) add_macro(name, number);
+  for (const auto& [name, other] : all.names) add_macro(name, other);
+  for (auto token = tokens.begin(); token != tokens.end(); ++token) {
+    const bool is_unused = token->text == "__attribute__" && tokens.end() - token > kAttribute &&
+                           (token + 3)->text == "unused";
+    if (is_unused) token += kAttribute;
+    text += token->text;
+    text += '\n';
+  }
+  return checker::sha256(std::as_bytes(std::span(text)));
 }
 
 }  // namespace lockstep::c_proof

@@ -54,4 +54,8 @@ struct Tokens {
 Tokens read_tokens(std::string_view header_name, std::string_view header, const KnownTexts& known,
                    const std::set<std::string_view>& defined);
 
+// Equal for preprocessed texts that say the same: but for __attribute__((unused)), token by token,
+// and with the same macros that begin with the prefix.
+std::string digest_of(const Tokens& all, const std::string& prefix);
+
 }  // namespace lockstep::c_proof
