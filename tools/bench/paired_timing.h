@@ -25,6 +25,12 @@ struct Timing {
 // `contestants`.
 std::vector<Timing> time_paired(std::span<const Contestant> contestants, int rounds);
 
+// For what is too short to be timed once. In each round each contestant runs again and again for
+// `burst_ms`, at least three times, and the median of that burst is its time in this round. The
+// least time is that of all single runs.
+std::vector<Timing> time_bursts(std::span<const Contestant> contestants, int rounds,
+                                double burst_ms);
+
 // A table on standard output; `title` stands above it.
 void print_timings(const std::string& title, std::span<const Timing> timings);
 
