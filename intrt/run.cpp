@@ -1,38 +1,10 @@
 // Runs a plan that opened: choose kernels, check the input's codes, run the operators in order.
-#include "intrt/kernels/kernel.h"
+#include "intrt/prepared.h"
+#include "intrt/variants.h"
 
 namespace {
 
 using namespace intrt;
-
-struct VariantInfo {
-  const char* name;
-  bool (*runs_here)();
-};
-
-// In the order of Variant.
-constexpr VariantInfo kVariantInfos[] = {{"scalar", [] { return true; }}};
-static_assert(sizeof kVariantInfos / sizeof kVariantInfos[0] == kVariants, "one for each variant");
-
-bool same_text(const char* a, const char* b) {
-  for (; *a != 0 && *a == *b; ++a) ++b;
-  return *a == *b;
-}
-
-// kVariants when there is none of that name that this CPU can run. Null: the best that it can.
-uint32_t choose_variant(const char* name) {
-  uint32_t variant = 0;
-  while (variant < kVariants &&
-         !((name == nullptr || same_text(name, kVariantInfos[variant].name)) &&
-           kVariantInfos[variant].runs_here()))
-    ++variant;
-  return variant;
-}
-
-void run_kernel(const intrt_kernel& kernel, uint32_t variant, const OpToRun& op) {
-  while (kernel.run[variant] == nullptr) ++variant;
-  kernel.run[variant](op);
-}
 
 bool codes_in_range(const intrt_tensor_record& tensor, const void* data) {
   if (tensor.bits == 8 * element_bytes(tensor.type)) return true;
@@ -47,14 +19,12 @@ bool codes_in_range(const intrt_tensor_record& tensor, const void* data) {
 
 }  // namespace
 
-intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
-                       const intrt_run_options* options) {
+intrt_status intrt::run_operators(const intrt_plan* plan, const PreparedHeader* prepared,
+                                  void* arena, size_t arena_bytes,
+                                  const intrt_run_options* options) {
   if (plan == nullptr || plan->bytes == nullptr || arena == nullptr) return INTRT_ERROR_NULL;
   if (reinterpret_cast<uintptr_t>(arena) % INTRT_ARENA_ALIGNMENT != 0) return INTRT_ERROR_ALIGNMENT;
   if (arena_bytes < intrt_arena_bytes(plan)) return INTRT_ERROR_ARENA;
-  const uint32_t variant = choose_variant(options == nullptr ? nullptr : options->kernels);
-  if (variant == kVariants) return INTRT_ERROR_KERNELS;
-
   for (uint32_t i = 0; i < intrt_input_count(plan); ++i) {
     const uint32_t input = intrt_input(plan, i);
     if (!codes_in_range(tensor_record(*plan, input), intrt_tensor_data(plan, arena, input)))
@@ -67,25 +37,33 @@ intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
 
   for (uint32_t op = 0; op < intrt_op_count(plan); ++op) {
     const intrt_op_record& record = op_record(*plan, op);
-    const OpToRun call = {*plan,
-                          record,
-                          input_record(*plan, record, 0),
-                          tensor_record(*plan, record.output),
-                          intrt_tensor_data(plan, arena, input_index(*plan, record, 0)),
-                          intrt_tensor_data(plan, arena, record.output),
-                          arena};
-    run_kernel(*find_kernel(*plan, kernel_of(*plan, record)), variant, call);
+    OpToRun call = {*plan,
+                    record,
+                    input_record(*plan, record, 0),
+                    tensor_record(*plan, record.output),
+                    intrt_tensor_data(plan, arena, input_index(*plan, record, 0)),
+                    intrt_tensor_data(plan, arena, record.output),
+                    arena};
+    const intrt_kernel& kernel = *find_kernel(*plan, kernel_of(*plan, record));
+    if (prepared != nullptr && prepared->is_prepared(op)) {
+      call.prepared = prepared->memory_of(op);
+      kernel.fast[prepared->variant_of(op)]->run(call);
+    } else {
+      kernel.run(call);
+    }
     if (observer != nullptr) observer(options->observer_context, record.output, call.output_data);
   }
   return INTRT_OK;
 }
 
-const char* intrt_kernel_variant(uint32_t i) {
-  return i < kVariants ? kVariantInfos[i].name : nullptr;
-}
-
-int intrt_kernel_variant_runs_here(uint32_t i) {
-  return i < kVariants && kVariantInfos[i].runs_here() ? 1 : 0;
+intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
+                       const intrt_run_options* options) {
+  if (options != nullptr && options->kernels != nullptr) {
+    const uint32_t variant = choose_variant(options->kernels);
+    if (variant != kScalar)
+      return variant == kVariants ? INTRT_ERROR_KERNELS : INTRT_ERROR_PREPARED;
+  }
+  return run_operators(plan, nullptr, arena, arena_bytes, options);
 }
 
 const char* intrt_status_text(intrt_status status) {
@@ -124,6 +102,8 @@ const char* intrt_status_text(intrt_status status) {
       return "checking or running the plan takes time out of proportion to its size";
     case INTRT_ERROR_NOT_LINKED:
       return "the operator's kernel is not among those that were linked in";
+    case INTRT_ERROR_PREPARED:
+      return "the kernels need memory that was prepared for this plan";
   }
   return "unknown status";
 }

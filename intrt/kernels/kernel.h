@@ -22,6 +22,7 @@ struct OpToRun {
   const void* input_data;  // of the first
   void* output_data;
   void* arena;
+  const void* prepared = nullptr;  // what FastKernel::prepare wrote for this operator
 
   const intrt_tensor_record& input_at(uint32_t i) const { return input_record(plan, record, i); }
   const void* input_data_at(uint32_t i) const {
@@ -29,10 +30,32 @@ struct OpToRun {
   }
 };
 
-// What a kernel comes in, best first; run.cpp says which of them this CPU can run, and a CPU that
-// can run one can run all behind it. Variants differ in speed alone. Every kernel has the last, and
-// the next one that it has stands in for one that it lacks.
-enum Variant : uint32_t { kScalar, kVariants };
+// What kernels come in, best first; run.cpp says which of them this CPU can run. Variants differ in
+// speed alone.
+enum Variant : uint32_t {
+#ifdef INTRT_WITH_AVX512VNNI
+  kAvx512Vnni,
+#endif
+  kScalar,  // what every kernel has
+  kVariants
+};
+
+struct OpToPrepare {
+  const intrt_plan& plan;
+  const intrt_op_record& record;
+  const intrt_tensor_record& input;  // the first
+  const intrt_tensor_record& output;
+};
+
+// A kernel in a variant that needs prepared memory: the operator's weights in its own order.
+struct FastKernel {
+  void (*run)(const OpToRun& op);
+  // How much; 0: the operator is left to the next variant.
+  size_t (*prepared_bytes)(const OpToPrepare& op);
+  // Fills so many bytes, aligned to INTRT_PREPARED_ALIGNMENT. The plan is not read for weights
+  // later.
+  void (*prepare)(const OpToPrepare& op, void* memory);
+};
 
 inline int32_t load_code(const void* data, uint32_t type, size_t i) {
   switch (type) {
@@ -210,10 +233,23 @@ inline Accumulator<W> dot(const X* x, const W* w, size_t n) {
 struct intrt_kernel {
   intrt::KernelId id;
   intrt_status (*check)(intrt::Checker& checker, const intrt::OpToCheck& op);
-  void (*run[intrt::kVariants])(const intrt::OpToRun& op);  // null: not in this variant
+  void (*run)(const intrt::OpToRun& op);
+  const intrt::FastKernel* fast[intrt::kVariants];  // null: not in this variant; kScalar has none
 };
 
-// The kernel `name` of an operator; then its variants, best first.
+// The kernel `name` of an operator; then what runs it. DEFINE_FAST: it also comes in the other
+// variants.
 #define INTRT_DEFINE_KERNEL(operator_name, name, ...) \
   const intrt_kernel intrt_kernel_##name = {          \
-      intrt::kKernel_##name, intrt_check_##operator_name, {__VA_ARGS__}};
+      intrt::kKernel_##name, intrt_check_##operator_name, __VA_ARGS__, {}};
+#ifdef INTRT_WITH_AVX512VNNI
+#define INTRT_DEFINE_FAST_KERNEL(operator_name, name, ...)               \
+  const intrt_kernel intrt_kernel_##name = {intrt::kKernel_##name,       \
+                                            intrt_check_##operator_name, \
+                                            __VA_ARGS__,                 \
+                                            {&intrt_avx512vnni_##name}};
+
+extern const intrt::FastKernel intrt_avx512vnni_conv2d, intrt_avx512vnni_linear;
+#else
+#define INTRT_DEFINE_FAST_KERNEL INTRT_DEFINE_KERNEL
+#endif

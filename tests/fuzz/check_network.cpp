@@ -16,6 +16,7 @@
 #include "tests/compile/run_plan.h"
 #include "tests/fuzz/program_forms.h"
 #include "tests/support/in_child.h"
+#include "tests/support/run_variant.h"
 #include "verify/semantics/exact_network.h"
 
 namespace lockstep::test {
@@ -204,7 +205,7 @@ class Checker {
             s->tensors.push_back(tensor_of(*s->plan, tensor, data));
         },
         &seen};
-    const intrt_status status = intrt_run(&plan, arena.data(), arena.size(), &options);
+    const intrt_status status = testing::run_variant(plan, arena.data(), arena.size(), options);
     if (status != INTRT_OK) throw Failure{place, intrt_status_text(status)};
     std::set<std::string> names;
     for (const Tensor& tensor : seen.tensors) {

@@ -10,6 +10,7 @@
 
 #include "tests/intrt/exact.h"
 #include "tests/support/plan_builder.h"
+#include "tests/support/run_variant.h"
 
 namespace lockstep::testing {
 
@@ -216,7 +217,7 @@ inline void check_plan(const std::vector<std::uint8_t>& bytes, const std::vector
                    intrt_tensor_data(&plan, arena.data(), input));
     }
     const intrt_run_options options = {intrt_kernel_variant(v), nullptr, nullptr};
-    REQUIRE(intrt_run(&plan, arena.data(), arena.size(), &options) == INTRT_OK);
+    REQUIRE(run_variant(plan, arena.data(), arena.size(), options) == INTRT_OK);
     const std::uint32_t output = intrt_output(&plan, 0);
     const Logical got = read_tensor(intrt_tensor_info(&plan, output),
                                     intrt_tensor_data(&plan, arena.data(), output));

@@ -52,20 +52,16 @@ std::vector<Input> random_inputs(const OpenPlan& plan) {
 }
 
 int bench_here(const BenchOptions& options) {
-  if (!options.kernels.empty()) require_kernel_variant(options.kernels);
+  const std::string kernels = kernel_variant(options.kernels);
   OpenPlan plan(options.plan);
-  std::string kernels = options.kernels;
-  for (std::uint32_t i = 0; kernels.empty(); ++i)
-    if (intrt_kernel_variant_runs_here(i) != 0) kernels = intrt_kernel_variant(i);
+  plan.prepare(kernels);
 
   const std::vector<Input> inputs = random_inputs(plan);
-  const intrt_run_options run_options{
-      .kernels = kernels.c_str(), .observer = nullptr, .observer_context = nullptr};
   const auto run_once = [&]() -> double {
     for (const Input& input : inputs)
       store_codes(plan.tensor(input.tensor), input.codes, plan.data(input.tensor));
     const Clock::time_point start = Clock::now();
-    plan.run(run_options);
+    plan.run();
     return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
   };
 

@@ -128,7 +128,7 @@ std::vector<Binding> bind_inputs(const OpenPlan& plan, const std::vector<NamedFi
 }
 
 // Runs all samples; `recordings` then hold the codes of all of them.
-void run_samples(OpenPlan& plan, const std::string& kernels, const std::vector<Binding>& inputs,
+void run_samples(OpenPlan& plan, const std::vector<Binding>& inputs,
                  const std::vector<Samples>& samples, std::vector<Recording>& recordings) {
   const std::int64_t count = samples.front().count;
   for (Recording& recording : recordings)
@@ -144,9 +144,7 @@ void run_samples(OpenPlan& plan, const std::string& kernels, const std::vector<B
                   plan.data(inputs[i].tensor));
     }
     Observation observation{&plan, &recordings, sample};
-    plan.run({.kernels = kernels.empty() ? nullptr : kernels.c_str(),
-              .observer = record,
-              .observer_context = &observation});
+    plan.run(record, &observation);
   }
 }
 
@@ -179,7 +177,7 @@ nlohmann::ordered_json write_recordings(const OpenPlan& plan, std::int64_t sampl
 int run(const RunOptions& options) {
   if (options.outputs.empty() && options.dump_folder.empty())
     throw InputError("run: give --output, --dump-layers or both, or nothing would be kept");
-  if (!options.kernels.empty()) require_kernel_variant(options.kernels);
+  const std::string kernels = kernel_variant(options.kernels);
 
   const std::vector<NamedFile> input_files = split_names("--input", options.inputs);
   const std::vector<NamedFile> output_files = split_names("--output", options.outputs);
@@ -204,7 +202,8 @@ int run(const RunOptions& options) {
   }
 
   const std::vector<Samples> samples = read_inputs(plan, inputs);
-  run_samples(plan, options.kernels, inputs, samples, recordings);
+  plan.prepare(kernels);
+  run_samples(plan, inputs, samples, recordings);
   Console console(options.output);
   const std::int64_t count = samples.front().count;
   const nlohmann::ordered_json files = write_recordings(plan, count, recordings, console);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <cstdlib>
 
 #include <cstring>
 
@@ -85,9 +86,22 @@ const char* PlanFile::op_node(std::uint32_t op) const {
   return offset == 0 ? "" : reinterpret_cast<const char*>(bytes_.data()) + offset;
 }
 
-void OpenPlan::run(const intrt_run_options& options) {
-  const intrt_status status =
-      intrt_run(plan(), arena_.data(), arena_.size() * sizeof(Block), &options);
+void OpenPlan::prepare(const std::string& kernels) {
+  const char* const name = kernels.c_str();
+  const std::size_t bytes = intrt_prepared_bytes(plan(), name);
+  prepared_.resize((bytes + sizeof(PreparedBlock) - 1) / sizeof(PreparedBlock));
+  require(intrt_prepare(plan(), name, prepared_.data(), bytes));
+}
+
+void OpenPlan::run(intrt_observer observer, void* observer_context) {
+  LOCKSTEP_ASSERT(!prepared_.empty());
+  const intrt_run_options options{
+      .kernels = nullptr, .observer = observer, .observer_context = observer_context};
+  require(intrt_run_prepared(plan(), prepared_.data(), arena_.data(), arena_.size() * sizeof(Block),
+                             &options));
+}
+
+void OpenPlan::require(intrt_status status) const {
   if (status != INTRT_OK)
     throw InputError(fmt::format("{}: {}", path(), intrt_status_text(status)));
 }
@@ -147,17 +161,21 @@ void load_codes(const intrt_tensor& tensor, const void* data, std::span<std::int
   });
 }
 
-void require_kernel_variant(const std::string& name) {
+std::string kernel_variant(const std::string& option) {
+  const char* const variable = std::getenv("LOCKSTEP_KERNELS");
+  const bool from_variable = option.empty() && variable != nullptr && *variable != 0;
+  const std::string wanted = from_variable ? variable : option;
+  const std::string source = from_variable ? "LOCKSTEP_KERNELS=" : "--kernels ";
   std::string allowed;
   for (std::uint32_t i = 0; intrt_kernel_variant(i) != nullptr; ++i) {
+    const std::string name = intrt_kernel_variant(i);
     const bool runs = intrt_kernel_variant_runs_here(i) != 0;
-    if (name == intrt_kernel_variant(i)) {
-      if (runs) return;
-      throw InputError(fmt::format("--kernels {}: this CPU cannot run these kernels", name));
-    }
-    if (runs) allowed += (allowed.empty() ? "" : ", ") + std::string(intrt_kernel_variant(i));
+    if (runs && (wanted.empty() || wanted == name)) return name;
+    if (wanted == name)
+      throw InputError(fmt::format("{}{}: this CPU cannot run these kernels", source, name));
+    if (runs) allowed += (allowed.empty() ? "" : ", ") + name;
   }
-  throw InputError(fmt::format("--kernels {}: unknown; this machine can run {}", name, allowed));
+  throw InputError(fmt::format("{}{}: unknown; this machine can run {}", source, wanted, allowed));
 }
 
 }  // namespace lockstep::cli

@@ -50,15 +50,26 @@ class OpenPlan : public PlanFile {
 
   void* data(std::uint32_t tensor) { return intrt_tensor_data(plan(), arena_.data(), tensor); }
 
-  // Runs one sample. InputError with the runtime's words when it refuses.
-  void run(const intrt_run_options& options);
+  // Makes the kernels of a variant ready, which later runs use. InputError with the runtime's words
+  // when it refuses.
+  void prepare(const std::string& kernels);
+
+  // Runs one sample, after prepare. InputError with the runtime's words when it refuses.
+  void run(intrt_observer observer = nullptr, void* observer_context = nullptr);
 
  private:
   struct alignas(INTRT_ARENA_ALIGNMENT) Block {
     std::byte bytes[INTRT_ARENA_ALIGNMENT];
   };
 
+  struct alignas(INTRT_PREPARED_ALIGNMENT) PreparedBlock {
+    std::byte bytes[INTRT_PREPARED_ALIGNMENT];
+  };
+
+  void require(intrt_status status) const;
+
   std::vector<Block> arena_;
+  std::vector<PreparedBlock> prepared_;
 };
 
 // Shape without the batch as PyTorch sees it: [C*H*W], [C,W] or [C,H,W].
@@ -81,7 +92,9 @@ std::vector<int> channel_map_of(const intrt_tensor& tensor);
 void store_codes(const intrt_tensor& tensor, std::span<const std::int32_t> codes, void* data);
 void load_codes(const intrt_tensor& tensor, const void* data, std::span<std::int32_t> codes);
 
-// InputError naming the variants when `name` is none of them or this CPU cannot run it.
-void require_kernel_variant(const std::string& name);
+// The kernel variant to use: `option` (--kernels), else the environment variable LOCKSTEP_KERNELS,
+// where they are not empty; else the best that this CPU can run. InputError naming the variants
+// when there is none of that name, or this CPU cannot run it.
+std::string kernel_variant(const std::string& option);
 
 }  // namespace lockstep::cli

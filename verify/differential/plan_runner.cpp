@@ -31,9 +31,14 @@ struct alignas(INTRT_ARENA_ALIGNMENT) ArenaBlock {
   std::byte bytes[INTRT_ARENA_ALIGNMENT];
 };
 
+struct alignas(INTRT_PREPARED_ALIGNMENT) PreparedBlock {
+  std::byte bytes[INTRT_PREPARED_ALIGNMENT];
+};
+
 // Samples [first, last); returns why it stopped early, or nothing.
-std::string run_range(const OpenPlan& plan, const std::string& kernels, const Batch& batch,
-                      Observations& seen, std::int64_t first, std::int64_t last) {
+std::string run_range(const OpenPlan& plan, const std::vector<PreparedBlock>& prepared,
+                      const Batch& batch, Observations& seen, std::int64_t first,
+                      std::int64_t last) {
   const std::uint32_t arena_bytes = intrt_arena_bytes(plan.get());
   std::vector<ArenaBlock> arena(arena_bytes / INTRT_ARENA_ALIGNMENT + 1);
   for (std::int64_t s = first; s < last; ++s) {
@@ -48,8 +53,9 @@ std::string run_range(const OpenPlan& plan, const std::string& kernels, const Ba
     }
     ObserverContext context = {&seen, std::vector<int>(seen.tensors.size(), 0),
                                static_cast<std::size_t>(s)};
-    const intrt_run_options options = {kernels.c_str(), observe, &context};
-    const intrt_status status = intrt_run(plan.get(), arena.data(), arena_bytes, &options);
+    const intrt_run_options options = {nullptr, observe, &context};
+    const intrt_status status =
+        intrt_run_prepared(plan.get(), prepared.data(), arena.data(), arena_bytes, &options);
     if (status != INTRT_OK)
       return fmt::format("the runtime stopped: {}", intrt_status_text(status));
     for (std::size_t t = 0; t < seen.tensors.size(); ++t)
@@ -162,9 +168,16 @@ PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Batch& 
                  std::int64_t samples) {
   Observations seen = nothing_seen(plan, samples);
   PlanRun run;
+  const std::size_t bytes = intrt_prepared_bytes(plan.get(), kernels.c_str());
+  std::vector<PreparedBlock> prepared(bytes / sizeof(PreparedBlock) + 1);
+  const intrt_status status = intrt_prepare(plan.get(), kernels.c_str(), prepared.data(), bytes);
+  if (status != INTRT_OK) {
+    run.failure = fmt::format("the runtime stopped: {}", intrt_status_text(status));
+    return run;
+  }
   std::vector<std::string> failures(2);  // one per half of the samples
   share_range(samples, [&](std::int64_t first, std::int64_t last) {
-    failures[first == 0 ? 0 : 1] = run_range(plan, kernels, batch, seen, first, last);
+    failures[first == 0 ? 0 : 1] = run_range(plan, prepared, batch, seen, first, last);
   });
   run.failure = failures[0].empty() ? failures[1] : failures[0];
   if (run.failure.empty()) run.seen = std::move(seen);

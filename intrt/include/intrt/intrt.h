@@ -31,16 +31,17 @@ typedef enum {
   INTRT_ERROR_VERSION,    /* another format version, or a big-endian machine */
   INTRT_ERROR_SIZE,       /* truncated or extended */
   INTRT_ERROR_CHECKSUM,
-  INTRT_ERROR_BOUNDS,    /* an offset, count or extent leaves the plan or the arena */
-  INTRT_ERROR_VALUE,     /* a field holds a value that the format does not allow */
-  INTRT_ERROR_SHAPE,     /* tensors of an operator do not fit together */
-  INTRT_ERROR_OVERFLOW,  /* an accumulator could exceed 32 bits */
-  INTRT_ERROR_OPERATOR,  /* unknown operator code */
-  INTRT_ERROR_KERNELS,   /* no such kernel variant, or this CPU cannot run it */
-  INTRT_ERROR_ARENA,     /* arena too small */
-  INTRT_ERROR_INPUT,     /* an input code lies outside the declared range */
-  INTRT_ERROR_WORK,      /* checking or running takes time out of proportion to the plan */
-  INTRT_ERROR_NOT_LINKED /* the operator's kernel is not among those of intrt_open_with */
+  INTRT_ERROR_BOUNDS,     /* an offset, count or extent leaves the plan or the arena */
+  INTRT_ERROR_VALUE,      /* a field holds a value that the format does not allow */
+  INTRT_ERROR_SHAPE,      /* tensors of an operator do not fit together */
+  INTRT_ERROR_OVERFLOW,   /* an accumulator could exceed 32 bits */
+  INTRT_ERROR_OPERATOR,   /* unknown operator code */
+  INTRT_ERROR_KERNELS,    /* no such kernel variant, or this CPU cannot run it */
+  INTRT_ERROR_ARENA,      /* arena too small */
+  INTRT_ERROR_INPUT,      /* an input code lies outside the declared range */
+  INTRT_ERROR_WORK,       /* checking or running takes time out of proportion to the plan */
+  INTRT_ERROR_NOT_LINKED, /* the operator's kernel is not among those of intrt_open_with */
+  INTRT_ERROR_PREPARED    /* the kernels need memory that intrt_prepare filled for this plan */
 } intrt_status;
 
 const char* intrt_status_text(intrt_status status);
@@ -78,7 +79,7 @@ typedef struct {
 typedef void (*intrt_observer)(void* context, uint32_t tensor, const void* data);
 
 typedef struct {
-  const char* kernels;     /* a variant's name; null: the best this CPU can run */
+  const char* kernels;     /* a variant's name; null: the best that is possible */
   intrt_observer observer; /* null: none */
   void* observer_context;
 } intrt_run_options;
@@ -105,9 +106,31 @@ const intrt_op_record* intrt_op(const intrt_plan* plan, uint32_t op);
 const char* intrt_op_kernel(const intrt_plan* plan, uint32_t op); /* its name in kernel_list.def */
 void* intrt_tensor_data(const intrt_plan* plan, void* arena, uint32_t tensor);
 
-/* Runs the network once (one sample). `options` may be null. Touches the arena only. */
+/* Runs the network once (one sample) with kernels that read the plan where it lies, which only
+ * those of the variant "scalar" do. `options` may be null. Touches the arena only.
+ * INTRT_ERROR_PREPARED when the options name a variant that needs prepared memory. */
 intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
                        const intrt_run_options* options);
+
+/* Fast kernels want the weights in an order of their own. A program that has the memory makes them
+ * ready once and then runs with them; any number of threads may share what was prepared:
+ *
+ *   size_t bytes = intrt_prepared_bytes(&plan, 0);
+ *   memory of so many bytes, aligned to INTRT_PREPARED_ALIGNMENT, that outlives the runs
+ *   intrt_prepare(&plan, 0, memory, bytes);
+ *   intrt_run_prepared(&plan, memory, arena, arena_bytes, 0);
+ *
+ * The plan itself stays as it is. `kernels` is a variant's name; null: the best this CPU can run.
+ */
+#define INTRT_PREPARED_ALIGNMENT 64u
+/* 0 where there is no such variant, or this CPU cannot run it. Never 0 otherwise. */
+size_t intrt_prepared_bytes(const intrt_plan* plan, const char* kernels);
+intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* memory, size_t bytes);
+/* intrt_run with the kernels of the variant that `prepared` is for. INTRT_ERROR_PREPARED when it is
+ * for another plan than this one or does not begin like prepared memory; INTRT_ERROR_KERNELS when
+ * the options name another variant. */
+intrt_status intrt_run_prepared(const intrt_plan* plan, const void* prepared, void* arena,
+                                size_t arena_bytes, const intrt_run_options* options);
 
 /* The kernel variants that were built in, best first; null after the last. "scalar" is always last.
  */

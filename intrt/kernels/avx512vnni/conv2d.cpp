@@ -1,0 +1,40 @@
+// Convolutions with any window, stride, dilation and groups.
+#include "intrt/kernels/avx512vnni/depthwise.h"
+
+namespace {
+
+using namespace intrt;
+
+// Small groups would leave most of the 16 outputs of a block unused.
+constexpr size_t kFewOutputs = 8;
+
+size_t prepared_bytes(const OpToPrepare& op) {
+  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
+  if (is_depthwise(s)) return depthwise_bytes(s);
+  if (s.groups > 1 && s.group_outputs < kFewOutputs) return 0;
+  return band_size(s, s.channels).columns == 0 ? 0 : dense_bytes(s);
+}
+
+void prepare(const OpToPrepare& op, void* to) {
+  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
+  const Sizes s = sizes_of(p, op.input, op.output);
+  const int8_t* weights = object_at<int8_t>(op.plan, p.weights_offset);
+  const int32_t* bias = p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset);
+  if (is_depthwise(s))
+    prepare_depthwise(s, weights, bias, to);
+  else
+    prepare_dense(s, weights, bias, to);
+}
+
+void run(const OpToRun& op) {
+  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
+  const Sizes s = sizes_of(p, op.input, op.output);
+  if (is_depthwise(s))
+    run_depthwise(op, p.post, s);
+  else
+    run_dense(op, p.post, s);
+}
+
+}  // namespace
+
+const FastKernel intrt_avx512vnni_conv2d = {run, prepared_bytes, prepare};

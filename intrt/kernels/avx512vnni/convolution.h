@@ -1,0 +1,331 @@
+// What convolutions and linear layers of this variant share.
+//
+// vpdpbusd multiplies unsigned by signed bytes, four at a time. So a band of input rows is copied,
+// with 128 added to each code and with its padding, to the stack; the bias has 128 times the sum of
+// the weights taken off. Weights are prepared: for 16 outputs at a time, four weights of each.
+#pragma once
+
+#include <immintrin.h>
+
+#include "intrt/kernels/avx512vnni/post.h"
+
+namespace intrt {
+namespace {
+
+constexpr size_t kVectorBytes = 64;
+// Of the copied rows; a convolution of which not even one window fits is left to other kernels.
+constexpr size_t kBandBytes = 48 * 1024;
+
+inline __m512i biased(__m512i codes) {
+  return _mm512_xor_si512(codes, _mm512_set1_epi8(static_cast<char>(0x80)));
+}
+
+// Copies codes, each plus 128.
+inline void copy_biased(uint8_t* to, const int8_t* from, size_t count) {
+  size_t i = 0;
+  for (; i + kVectorBytes <= count; i += kVectorBytes)
+    _mm512_storeu_si512(to + i, biased(_mm512_loadu_si512(from + i)));
+  if (i == count) return;
+  const __mmask64 rest = (uint64_t{1} << (count - i)) - 1;
+  _mm512_mask_storeu_epi8(to + i, rest, biased(_mm512_maskz_loadu_epi8(rest, from + i)));
+}
+
+// As many codes 0.
+inline void fill_biased(uint8_t* to, size_t count) {
+  const __m512i zero = biased(_mm512_setzero_si512());
+  size_t i = 0;
+  for (; i + kVectorBytes <= count; i += kVectorBytes) _mm512_storeu_si512(to + i, zero);
+  if (i < count) _mm512_mask_storeu_epi8(to + i, (uint64_t{1} << (count - i)) - 1, zero);
+}
+
+// A convolution's sizes; a linear layer is one of a single pixel.
+struct Sizes {
+  size_t channels, groups, group_inputs, group_outputs;
+  size_t height, width, output_height, output_width;
+  size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
+  size_t top, left;
+
+  // Rows and columns of the input from a window's first tap to its last.
+  size_t reach_h() const { return dilation_h * (kernel_h - 1) + 1; }
+  size_t reach_w() const { return dilation_w * (kernel_w - 1) + 1; }
+  // Input rows and columns under so many windows.
+  size_t rows_under(size_t windows) const { return (windows - 1) * stride_h + reach_h(); }
+  size_t columns_under(size_t windows) const { return (windows - 1) * stride_w + reach_w(); }
+};
+
+inline Sizes sizes_of(const intrt_conv2d_params& p, const intrt_tensor_record& input,
+                      const intrt_tensor_record& output) {
+  Sizes s = {input.channels,
+             p.groups,
+             input.channels / p.groups,
+             output.channels / p.groups,
+             input.height,
+             input.width,
+             output.height,
+             output.width,
+             p.kernel_h,
+             p.kernel_w,
+             p.stride_h,
+             p.stride_w,
+             p.dilation_h,
+             p.dilation_w,
+             p.pad_top,
+             p.pad_left};
+  // A window of one pixel that goes over all pixels does not see where a row ends.
+  const bool one_to_one = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 &&
+                          p.stride_w == 1 && output.height == input.height &&
+                          output.width == input.width && p.pad_top == 0 && p.pad_left == 0;
+  if (one_to_one) {
+    s.width = s.output_width = s.width * s.height;
+    s.height = s.output_height = 1;
+  }
+  return s;
+}
+
+inline Sizes sizes_of_linear(const intrt_tensor_record& input, const intrt_tensor_record& output) {
+  const size_t inputs = static_cast<size_t>(element_count(input));
+  return {inputs, 1, inputs, output.channels, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0};
+}
+
+// Input rows y0 .. and columns x0 .. under a number of windows, those outside the input 0.
+// `to` holds rows * columns * channels bytes.
+inline void copy_band(const Sizes& s, const int8_t* input, ptrdiff_t y0, size_t rows, ptrdiff_t x0,
+                      size_t columns, uint8_t* to) {
+  const ptrdiff_t width = static_cast<ptrdiff_t>(s.width);
+  const ptrdiff_t end = x0 + static_cast<ptrdiff_t>(columns);
+  const ptrdiff_t from = x0 < 0 ? (end < 0 ? end : 0) : x0;
+  const ptrdiff_t until = end < width ? end : width;
+  const size_t before = static_cast<size_t>(from - x0) * s.channels;
+  const size_t inside = until > from ? static_cast<size_t>(until - from) * s.channels : 0;
+  const size_t row_bytes = columns * s.channels;
+  for (size_t r = 0; r < rows; ++r, to += row_bytes) {
+    const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(r);
+    if (y < 0 || y >= static_cast<ptrdiff_t>(s.height) || inside == 0) {
+      fill_biased(to, row_bytes);
+      continue;
+    }
+    fill_biased(to, before);
+    copy_biased(to + before, input + static_cast<size_t>(y * width + from) * s.channels, inside);
+    fill_biased(to + before + inside, row_bytes - before - inside);
+  }
+}
+
+// Where a window's codes lie, in pieces of codes side by side: for each row of taps one, or, with a
+// dilation or groups, one for each tap. A piece is taken in whole quads of bytes; weights behind
+// its end are 0.
+struct Pieces {
+  size_t rows, row_step, taps, tap_step, length, quads;
+
+  Pieces(const Sizes& s, size_t row_bytes) : rows(s.kernel_h), row_step(s.dilation_h * row_bytes) {
+    const bool side_by_side = s.groups == 1 && s.dilation_w == 1;
+    taps = side_by_side ? 1 : s.kernel_w;
+    tap_step = s.dilation_w * s.channels;
+    length = side_by_side ? s.kernel_w * s.channels : s.group_inputs;
+    quads = (length + 3) / 4;
+  }
+
+  size_t all_quads() const { return rows * taps * quads; }
+};
+
+// Prepared weights: for each group, for each 16 of its outputs (the last may have fewer), 16 biases
+// and then for each quad of the window 16 times 4 weights.
+inline size_t block_bytes(const Pieces& pieces) { return kVectorBytes * (1 + pieces.all_quads()); }
+inline size_t blocks_of(const Sizes& s) { return (s.group_outputs + kLanes - 1) / kLanes; }
+inline size_t dense_bytes(const Sizes& s) {
+  return s.groups * blocks_of(s) * block_bytes(Pieces(s, 0));
+}
+
+// weights [O][kernel_h][kernel_w][I], bias may be null; `to` is aligned to 64.
+inline void prepare_dense(const Sizes& s, const int8_t* weights, const int32_t* bias, void* to) {
+  const Pieces pieces(s, 0);
+  uint8_t* out = static_cast<uint8_t*>(to);
+  const size_t piece_count = pieces.rows * pieces.taps;
+  for (size_t g = 0; g < s.groups; ++g)
+    for (size_t first = 0; first < s.group_outputs; first += kLanes) {
+      int32_t* biases = static_cast<int32_t*>(static_cast<void*>(out));
+      int8_t* quads = static_cast<int8_t*>(static_cast<void*>(out + kVectorBytes));
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        const bool is_there = first + lane < s.group_outputs;
+        const size_t o = g * s.group_outputs + first + lane;
+        const int8_t* w = weights + (is_there ? o * piece_count * pieces.length : 0);
+        uint32_t sum = 0;
+        int8_t* quad = quads + 4 * lane;
+        for (size_t piece = 0; piece < piece_count; ++piece)
+          for (size_t i = 0; i < 4 * pieces.quads; i += 4, quad += kVectorBytes)
+            for (size_t k = 0; k < 4; ++k) {
+              const bool is_weight = is_there && i + k < pieces.length;
+              quad[k] = is_weight ? w[piece * pieces.length + i + k] : int8_t{0};
+              sum += static_cast<uint32_t>(static_cast<int32_t>(quad[k]));
+            }
+        const uint32_t start =
+            is_there && bias != nullptr ? static_cast<uint32_t>(bias[o]) : uint32_t{0};
+        biases[lane] = static_cast<int32_t>(start - 128 * sum);
+      }
+      out += block_bytes(pieces);
+    }
+}
+
+inline __m512i broadcast_quad(const uint8_t* bytes) {
+  int32_t quad;
+  __builtin_memcpy(&quad, bytes, 4);
+  return _mm512_set1_epi32(quad);
+}
+
+// The sums of P windows, `step` bytes apart, for V blocks of 16 outputs.
+template <int P, int V>
+inline void sum_windows(const Pieces& pieces, const uint8_t* window, size_t step,
+                        const uint8_t* block, size_t block_step, __m512i (&acc)[P][V]) {
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
+    const __m512i bias = _mm512_load_si512(block + static_cast<size_t>(v) * block_step);
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
+  }
+  const uint8_t* w = block + kVectorBytes;
+  for (size_t row = 0; row < pieces.rows; ++row)
+    for (size_t tap = 0; tap < pieces.taps; ++tap) {
+      const uint8_t* codes = window + row * pieces.row_step + tap * pieces.tap_step;
+      for (size_t quad = 0; quad < pieces.quads; ++quad, codes += 4, w += kVectorBytes) {
+        __m512i weights[V];
+        _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) weights[v] =
+            _mm512_load_si512(w + static_cast<size_t>(v) * block_step);
+        _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
+          const __m512i code = broadcast_quad(codes + static_cast<size_t>(p) * step);
+          _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
+              _mm512_dpbusd_epi32(acc[p][v], code, weights[v]);
+        }
+      }
+    }
+}
+
+// One row of windows, as far as tiles go: where it reads, what it multiplies with, and where it
+// goes.
+struct Tile {
+  const Pieces& pieces;
+  const uint8_t* window;
+  size_t window_step;
+  const uint8_t* block;
+  size_t block_step;
+  const PostLanes* posts;  // V
+  size_t element, element_step;
+};
+
+template <int P, int V>
+void run_tile(const Tile& t) {
+  __m512i acc[P][V];
+  sum_windows<P, V>(t.pieces, t.window, t.window_step, t.block, t.block_step, acc);
+  alignas(64) int32_t sums[V][P * kLanes];
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
+      _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+          _mm512_store_si512(sums[v] + p * static_cast<int>(kLanes), acc[p][v]);
+  for (size_t v = 0; v < V; ++v)
+    t.posts[v].store(sums[v], P, t.element + v * kLanes, t.element_step);
+}
+
+using TileFunction = void (*)(const Tile& tile);
+// By number of windows, from 1 on. All accumulators, V weights and a code are to fit 32 registers.
+constexpr TileFunction kTilesOf1[] = {
+    run_tile<1, 1>,  run_tile<2, 1>,  run_tile<3, 1>,  run_tile<4, 1>, run_tile<5, 1>,
+    run_tile<6, 1>,  run_tile<7, 1>,  run_tile<8, 1>,  run_tile<9, 1>, run_tile<10, 1>,
+    run_tile<11, 1>, run_tile<12, 1>, run_tile<13, 1>, run_tile<14, 1>};
+constexpr TileFunction kTilesOf2[] = {
+    run_tile<1, 2>,  run_tile<2, 2>,  run_tile<3, 2>,  run_tile<4, 2>, run_tile<5, 2>,
+    run_tile<6, 2>,  run_tile<7, 2>,  run_tile<8, 2>,  run_tile<9, 2>, run_tile<10, 2>,
+    run_tile<11, 2>, run_tile<12, 2>, run_tile<13, 2>, run_tile<14, 2>};
+constexpr TileFunction kTilesOf4[] = {run_tile<1, 4>, run_tile<2, 4>, run_tile<3, 4>,
+                                      run_tile<4, 4>, run_tile<5, 4>, run_tile<6, 4>,
+                                      run_tile<7, 4>};
+constexpr size_t kMostWindows = 14, kMostWindowsOf4 = 7;
+
+// A row of `windows` windows for V blocks, in tiles of about one size.
+inline void run_row(Tile tile, size_t v, size_t windows) {
+  const TileFunction* tiles = v == 1 ? kTilesOf1 : v == 2 ? kTilesOf2 : kTilesOf4;
+  const size_t most = v == 4 ? kMostWindowsOf4 : kMostWindows;
+  size_t parts = (windows + most - 1) / most;
+  while (windows > 0) {
+    const size_t now = (windows + parts - 1) / parts;
+    tiles[now - 1](tile);
+    tile.window += now * tile.window_step;
+    tile.element += now * tile.element_step;
+    windows -= now;
+    --parts;
+  }
+}
+
+// All outputs of the windows of one band: rows x columns windows that begin at output (oy, ox).
+inline void run_band(const OpToRun& op, const intrt_post_record& post, const Sizes& s,
+                     const uint8_t* prepared, const uint8_t* band, size_t band_columns, size_t oy,
+                     size_t rows, size_t ox, size_t columns) {
+  const size_t row_bytes = band_columns * s.channels;
+  const Pieces pieces(s, row_bytes);
+  const size_t block_step = block_bytes(pieces), outputs = s.groups * s.group_outputs;
+  const uint8_t* block = prepared;
+  for (size_t g = 0; g < s.groups; ++g) {
+    size_t left = s.group_outputs;
+    while (left > 0) {
+      const size_t blocks = (left + kLanes - 1) / kLanes;
+      // With few windows beside each other, four blocks keep the multipliers busy.
+      const size_t v = blocks >= 4 && columns <= kMostWindowsOf4 ? 4 : blocks >= 2 ? 2 : 1;
+      const size_t channel = (g + 1) * s.group_outputs - left;
+      const auto lanes = [&](size_t i) {  // of block i; there are v of them
+        const size_t first = i < v ? i * kLanes : 0;
+        const size_t count = left - first < kLanes ? left - first : kLanes;
+        return PostLanes(op, post, static_cast<uint32_t>(channel + first),
+                         static_cast<uint32_t>(count));
+      };
+      const PostLanes posts[4] = {lanes(0), lanes(1), lanes(2), lanes(3)};
+      for (size_t r = 0; r < rows; ++r)
+        run_row({pieces, band + r * s.stride_h * row_bytes + g * s.group_inputs,
+                 s.stride_w * s.channels, block, block_step, posts,
+                 ((oy + r) * s.output_width + ox) * outputs + channel, outputs},
+                v, columns);
+      block += v * block_step;
+      left = left > v * kLanes ? left - v * kLanes : 0;
+    }
+  }
+}
+
+// The most windows of a row, and then rows of them, whose input fits the band; 0: not even one.
+struct BandSize {
+  size_t columns, rows;
+};
+inline BandSize band_size(const Sizes& s, size_t bytes_per_column) {
+  const size_t columns = kBandBytes / bytes_per_column / s.reach_h();
+  if (columns < s.reach_w()) return {0, 0};
+  size_t wide = (columns - s.reach_w()) / s.stride_w + 1;
+  if (wide > s.output_width) wide = s.output_width;
+  const size_t rows = kBandBytes / (bytes_per_column * s.columns_under(wide));
+  size_t high = (rows - s.reach_h()) / s.stride_h + 1;
+  if (high > s.output_height) high = s.output_height;
+  return {wide, high};
+}
+
+// Calls f(oy, rows, ox, columns) for each band.
+template <typename F>
+inline void for_each_band(const Sizes& s, const BandSize& size, const F& f) {
+  for (size_t oy = 0; oy < s.output_height; oy += size.rows) {
+    const size_t rows = size.rows < s.output_height - oy ? size.rows : s.output_height - oy;
+    for (size_t ox = 0; ox < s.output_width; ox += size.columns) {
+      const size_t rest = s.output_width - ox;
+      f(oy, rows, ox, size.columns < rest ? size.columns : rest);
+    }
+  }
+}
+
+inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
+  alignas(64) uint8_t band[kBandBytes + kVectorBytes];
+  const int8_t* input = static_cast<const int8_t*>(op.input_data);
+  for_each_band(
+      s, band_size(s, s.channels), [&](size_t oy, size_t rows, size_t ox, size_t columns) {
+        const size_t band_columns = s.columns_under(columns), band_rows = s.rows_under(rows);
+        copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
+                  band_rows,
+                  static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left),
+                  band_columns, band);
+        // A last piece is read in whole quads.
+        fill_biased(band + band_rows * band_columns * s.channels, 4);
+        run_band(op, post, s, static_cast<const uint8_t*>(op.prepared), band, band_columns, oy,
+                 rows, ox, columns);
+      });
+}
+
+}  // namespace
+}  // namespace intrt

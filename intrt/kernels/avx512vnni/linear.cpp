@@ -1,0 +1,26 @@
+// Matrix times vector: a convolution of one pixel.
+#include "intrt/kernels/avx512vnni/convolution.h"
+
+namespace {
+
+using namespace intrt;
+
+size_t prepared_bytes(const OpToPrepare& op) {
+  const Sizes s = sizes_of_linear(op.input, op.output);
+  return band_size(s, s.channels).columns == 0 ? 0 : dense_bytes(s);
+}
+
+void prepare(const OpToPrepare& op, void* to) {
+  const intrt_linear_params& p = params_of<intrt_linear_params>(op.record);
+  prepare_dense(sizes_of_linear(op.input, op.output), object_at<int8_t>(op.plan, p.weights_offset),
+                p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset), to);
+}
+
+void run(const OpToRun& op) {
+  run_dense(op, params_of<intrt_linear_params>(op.record).post,
+            sizes_of_linear(op.input, op.output));
+}
+
+}  // namespace
+
+const FastKernel intrt_avx512vnni_linear = {run, prepared_bytes, prepare};

@@ -1,0 +1,37 @@
+// Prepared memory: a header, an entry for each operator, and what kernels prepared for it.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "intrt/kernels/kernel.h"
+
+namespace intrt {
+
+struct PreparedHeader {
+  static constexpr uint32_t kMagic = 0x50524550;  // "PREP"
+
+  uint32_t magic, variant;
+  uint32_t plan_crc32, op_count;
+  // Entries follow: where an operator's memory lies, counted from here, a multiple of 64 to which
+  // the variant is added. 0: the plan is enough for it.
+
+  const uint64_t* entries() const {
+    return static_cast<const uint64_t*>(static_cast<const void*>(this + 1));
+  }
+  bool is_prepared(uint32_t op) const { return entries()[op] != 0; }
+  uint32_t variant_of(uint32_t op) const {
+    return static_cast<uint32_t>(entries()[op] % INTRT_PREPARED_ALIGNMENT);
+  }
+  const void* memory_of(uint32_t op) const {
+    return static_cast<const uint8_t*>(static_cast<const void*>(this)) +
+           (entries()[op] - variant_of(op));
+  }
+};
+static_assert(kVariants <= INTRT_PREPARED_ALIGNMENT, "variants fit beside an offset");
+
+// intrt_run, with the kernels that were prepared; null: none.
+intrt_status run_operators(const intrt_plan* plan, const PreparedHeader* prepared, void* arena,
+                           size_t arena_bytes, const intrt_run_options* options);
+
+}  // namespace intrt

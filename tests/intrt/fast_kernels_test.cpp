@@ -1,0 +1,301 @@
+// The variants that need prepared memory against the scalar kernels, which kernels_test.cpp holds
+// against the definition: every channel count from 1 to 130, and memory that ends where it ends. A
+// failure prints the seed.
+#include "tests/intrt/guarded_bytes.h"
+#include "tests/intrt/kernel_cases.h"
+
+using namespace lockstep::testing;
+
+namespace {
+
+struct Outcome {
+  intrt_status status = INTRT_OK;
+  std::vector<std::uint8_t> output;
+};
+
+// All memory lies between guards, with its end or its begin at one.
+class GuardedPlan {
+ public:
+  GuardedPlan(const std::vector<std::uint8_t>& bytes, bool at_end)
+      : at_end_(at_end), bytes_((bytes.size() + 15) / 16 * 16, at_end), size_(bytes.size()) {
+    std::memcpy(bytes_.data(), bytes.data(), bytes.size());
+    REQUIRE(intrt_open(&plan_, bytes_.data(), size_, nullptr) == INTRT_OK);
+  }
+
+  Outcome run(const char* variant, std::uint64_t seed) const {
+    const GuardedBytes arena(intrt_arena_bytes(&plan_), at_end_);
+    std::memset(arena.data(), 0x5A, arena.size());
+    Random random(seed);
+    const std::uint32_t input = intrt_input(&plan_, 0), output = intrt_output(&plan_, 0);
+    const intrt_tensor from = intrt_tensor_info(&plan_, input);
+    auto* const codes = static_cast<std::int8_t*>(intrt_tensor_data(&plan_, arena.data(), input));
+    for (std::uint32_t i = 0; i < from.element_count; ++i)
+      codes[i] = static_cast<std::int8_t>(random.between(-128, 127));
+
+    const GuardedBytes memory(intrt_prepared_bytes(&plan_, variant), at_end_);
+    REQUIRE(memory.size() % INTRT_PREPARED_ALIGNMENT == 0);
+    std::memset(memory.data(), 0x3C, memory.size());
+    REQUIRE(intrt_prepare(&plan_, variant, memory.data(), memory.size()) == INTRT_OK);
+    Outcome outcome;
+    outcome.status = intrt_run_prepared(&plan_, memory.data(), arena.data(), arena.size(), nullptr);
+    const intrt_tensor to = intrt_tensor_info(&plan_, output);
+    const auto* const result =
+        static_cast<const std::uint8_t*>(intrt_tensor_data(&plan_, arena.data(), output));
+    outcome.output.assign(result, result + std::size_t{to.element_count} * to.element_bytes);
+    return outcome;
+  }
+
+  // Whether the variant prepares anything.
+  bool is_taken_by(const char* variant) const {
+    return intrt_prepared_bytes(&plan_, variant) > intrt_prepared_bytes(&plan_, "scalar");
+  }
+
+ private:
+  bool at_end_;
+  GuardedBytes bytes_;
+  std::size_t size_;
+  intrt_plan plan_{};
+};
+
+void compare_variants(const std::vector<std::uint8_t>& bytes, std::uint64_t seed,
+                      bool must_be_taken) {
+  for (const bool at_end : {true, false}) {
+    const GuardedPlan plan(bytes, at_end);
+    const Outcome expected = plan.run("scalar", seed);
+    REQUIRE(expected.status == INTRT_OK);
+    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
+      if (intrt_kernel_variant_runs_here(v) == 0) continue;
+      const char* const variant = intrt_kernel_variant(v);
+      if (std::string(variant) == "scalar") continue;
+      if (must_be_taken) REQUIRE(plan.is_taken_by(variant));
+      const Outcome found = plan.run(variant, seed);
+      INFO("variant ", std::string(variant), at_end ? ", at the end" : ", at the begin");
+      REQUIRE(found.status == INTRT_OK);
+      REQUIRE(found.output == expected.output);
+    }
+  }
+}
+
+std::vector<std::int64_t> random_bytes(Random& random, std::int64_t count) {
+  std::vector<std::int64_t> values;
+  for (std::int64_t i = 0; i < count; ++i) values.push_back(random.between(-128, 127));
+  return values;
+}
+
+std::vector<std::int32_t> random_bias(Random& random, std::int64_t count) {
+  std::vector<std::int32_t> values;
+  for (std::int64_t i = 0; i < count; ++i)
+    values.push_back(static_cast<std::int32_t>(random.between(-(1 << 20), 1 << 20)));
+  return values;
+}
+
+// Shapes of the tensors in the arena, the input behind or before the output.
+struct Tensors {
+  std::uint32_t from, to;
+};
+Tensors add_tensors(PlanBuilder& builder, Random& random, const TensorSpec& input,
+                    const TensorSpec& output) {
+  Tensors tensors{};
+  if (random.one_in(2)) {
+    tensors.from = builder.input(input);
+    tensors.to = builder.output(output);
+  } else {
+    tensors.to = builder.output(output);
+    tensors.from = builder.input(input);
+  }
+  return tensors;
+}
+
+struct Convolution {
+  std::int64_t groups, group_inputs, group_outputs;
+  Axis down, across;
+};
+
+std::vector<std::uint8_t> plan_of(Random& random, const Convolution& c) {
+  const std::int64_t outputs = c.groups * c.group_outputs;
+  const Format out_format = random_format(random, true);
+  const Logical expected(outputs, c.down.slack() / c.down.stride + 1,
+                         c.across.slack() / c.across.stride + 1);
+  PlanBuilder builder;
+  TensorSpec input;
+  input.channels = static_cast<std::uint32_t>(c.groups * c.group_inputs);
+  input.height = static_cast<std::uint32_t>(c.down.input);
+  input.width = static_cast<std::uint32_t>(c.across.input);
+  const Tensors tensors = add_tensors(builder, random, input, spec_of(expected, out_format));
+  intrt_conv2d_params p{};
+  p.kernel_h = static_cast<std::uint32_t>(c.down.kernel);
+  p.kernel_w = static_cast<std::uint32_t>(c.across.kernel);
+  p.stride_h = static_cast<std::uint32_t>(c.down.stride);
+  p.stride_w = static_cast<std::uint32_t>(c.across.stride);
+  p.dilation_h = static_cast<std::uint32_t>(c.down.dilation);
+  p.dilation_w = static_cast<std::uint32_t>(c.across.dilation);
+  p.pad_top = static_cast<std::uint32_t>(c.down.pad_before);
+  p.pad_left = static_cast<std::uint32_t>(c.across.pad_before);
+  p.pad_bottom = static_cast<std::uint32_t>(c.down.pad_after);
+  p.pad_right = static_cast<std::uint32_t>(c.across.pad_after);
+  p.groups = static_cast<std::uint32_t>(c.groups);
+  p.weight_type = INTRT_INT8;
+  p.weights_offset = builder.weights(
+      random_bytes(random, outputs * c.down.kernel * c.across.kernel * c.group_inputs), INTRT_INT8);
+  if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, outputs), 16);
+  p.post = post_record(
+      builder, random_post(random, out_format, outputs, expected.height, expected.width), expected);
+  builder.op(k_conv2d, tensors.from, tensors.to, p);
+  return builder.finish();
+}
+
+Axis axis_of(std::int64_t input, std::int64_t kernel, std::int64_t stride, std::int64_t padding) {
+  return {input, kernel, stride, 1, padding, padding};
+}
+
+}  // namespace
+
+TEST_CASE("fast conv2d equals scalar for 1 to 130 inputs and outputs") {
+  for (std::int64_t channels = 1; channels <= 130; ++channels) {
+    const auto seed = static_cast<std::uint64_t>(channels);
+    CAPTURE(seed);
+    Random random(seed);
+    const std::int64_t kernel = random.pick({1, 1, 3, 3, 2, 5});
+    const Axis down = axis_of(random.between(kernel, 9), kernel, random.between(1, 2), kernel / 2);
+    const Axis across =
+        axis_of(random.between(kernel, 40), kernel, random.between(1, 2), kernel / 2);
+    const std::int64_t other = random.between(1, 130);
+    compare_variants(plan_of(random, {1, channels, other, down, across}), seed, true);
+    compare_variants(plan_of(random, {1, other, channels, down, across}), seed, true);
+  }
+}
+
+TEST_CASE("fast depthwise conv2d equals scalar for 2 to 130 channels") {
+  for (std::int64_t channels = 2; channels <= 130; ++channels)
+    for (const std::int64_t kernel : {3, 0}) {
+      const auto seed = static_cast<std::uint64_t>(channels * 2 + (kernel == 0 ? 1 : 0));
+      CAPTURE(seed);
+      Random random(seed);
+      const std::int64_t kernel_h = kernel != 0 ? kernel : random.between(1, 9),
+                         kernel_w = kernel != 0 ? kernel : random.between(1, 9);
+      const Axis down = axis_of(random.between(kernel_h, 12), kernel_h, random.between(1, 3),
+                                random.between(0, 2));
+      const Axis across = axis_of(random.between(kernel_w, 45), kernel_w, random.between(1, 3),
+                                  random.between(0, 2));
+      compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
+    }
+}
+
+TEST_CASE("fast conv2d equals scalar for random geometries") {
+  for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const std::int64_t groups = random.pick({1, 1, 2, 3, 20});
+    const std::int64_t inputs = random.between(1, groups == 1 ? 130 : 5);
+    const std::int64_t outputs = random.between(1, groups == 1 ? 130 : 20);
+    compare_variants(
+        plan_of(random, {groups, inputs, outputs, random_axis(random), random_axis(random)}), seed,
+        false);
+  }
+}
+
+// Several bands: rows do not fit at once, or not even one row does.
+TEST_CASE("fast conv2d equals scalar where the input does not fit a band") {
+  Random random(1);
+  const auto check = [&](const Convolution& c, bool must_be_taken) {
+    compare_variants(plan_of(random, c), 1, must_be_taken);
+  };
+  check({1, 130, 20, axis_of(20, 3, 1, 1), axis_of(37, 3, 1, 1)}, true);
+  check({1, 3, 8, axis_of(5, 5, 2, 2), axis_of(9000, 5, 2, 2)}, true);
+  check({1, 8200, 17, axis_of(2, 1, 1, 0), axis_of(5, 1, 1, 0)}, true);
+  check({130, 1, 1, axis_of(7, 3, 1, 1), axis_of(200, 3, 1, 1)}, true);
+  check({2100, 1, 1, axis_of(5, 3, 2, 1), axis_of(9, 3, 2, 1)}, true);
+  check({24, 1, 1, axis_of(9, 5, 1, 2), axis_of(700, 5, 1, 2)}, true);
+  // Not one window fits: the scalar kernels take it.
+  check({1, 8200, 3, axis_of(4, 3, 1, 1), axis_of(4, 3, 1, 1)}, false);
+  check({5000, 1, 1, axis_of(4, 3, 1, 1), axis_of(4, 3, 1, 1)}, false);
+}
+
+TEST_CASE("fast linear equals scalar for 1 to 130 outputs") {
+  for (std::int64_t outputs = 1; outputs <= 130; ++outputs) {
+    const auto seed = static_cast<std::uint64_t>(outputs);
+    CAPTURE(seed);
+    Random random(seed);
+    const Format out_format = random_format(random, true);
+    const Logical expected(outputs, 1, 1);
+    TensorSpec input;
+    input.channels = static_cast<std::uint32_t>(random.between(1, 300));
+    input.height = static_cast<std::uint32_t>(random.between(1, 3));
+    input.width = static_cast<std::uint32_t>(random.between(1, 3));
+    const std::int64_t inputs = std::int64_t{input.channels} * input.height * input.width;
+    PlanBuilder builder;
+    const Tensors tensors = add_tensors(builder, random, input, spec_of(expected, out_format));
+    intrt_linear_params p{};
+    p.weight_type = INTRT_INT8;
+    p.weights_offset = builder.weights(random_bytes(random, outputs * inputs), INTRT_INT8);
+    if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, outputs), 16);
+    p.post = post_record(builder, random_post(random, out_format, outputs, 1, 1), expected);
+    builder.op(k_linear, tensors.from, tensors.to, p);
+    compare_variants(builder.finish(), seed, true);
+  }
+}
+
+TEST_CASE("extreme codes and weights: no sum of a quad saturates") {
+  for (const std::int64_t weight : {-128, 127}) {
+    Random random(1);
+    PlanBuilder builder;
+    TensorSpec input;
+    input.channels = 64;
+    TensorSpec output;
+    output.channels = 17;
+    output.type = INTRT_INT32;
+    output.bits = 32;
+    const std::uint32_t from = builder.input(input), to = builder.output(output);
+    intrt_linear_params p{};
+    p.weight_type = INTRT_INT8;
+    p.weights_offset = builder.weights(std::vector<std::int64_t>(17 * 64, weight), INTRT_INT8);
+    builder.op(k_linear, from, to, p);
+    const GuardedPlan plan(builder.finish(), true);
+    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
+      if (intrt_kernel_variant_runs_here(v) != 0)
+        CHECK(plan.run(intrt_kernel_variant(v), 3).output == plan.run("scalar", 3).output);
+  }
+}
+
+TEST_CASE("prepared memory is refused where it does not belong") {
+  Random random(1);
+  const std::vector<std::uint8_t> bytes =
+      plan_of(random, {1, 4, 20, axis_of(5, 3, 1, 1), axis_of(5, 3, 1, 1)});
+  const std::vector<std::uint8_t> others =
+      plan_of(random, {1, 4, 20, axis_of(5, 3, 1, 1), axis_of(5, 3, 1, 1)});
+  const AlignedBytes plan_bytes(bytes), other_bytes(others);
+  intrt_plan plan, other;
+  REQUIRE(intrt_open(&plan, plan_bytes.data(), plan_bytes.size(), nullptr) == INTRT_OK);
+  REQUIRE(intrt_open(&other, other_bytes.data(), other_bytes.size(), nullptr) == INTRT_OK);
+  AlignedBytes arena(intrt_arena_bytes(&plan));
+  const auto run = [&](const intrt_plan& which, const void* prepared,
+                       const intrt_run_options* options = nullptr) {
+    return intrt_run_prepared(&which, prepared, arena.data(), arena.size(), options);
+  };
+  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
+    if (intrt_kernel_variant_runs_here(v) == 0) continue;
+    const char* const variant = intrt_kernel_variant(v);
+    CAPTURE(v);
+    const std::size_t size = intrt_prepared_bytes(&plan, variant);
+    const GuardedBytes memory(size, false);
+    CHECK(intrt_prepare(&plan, variant, nullptr, size) == INTRT_ERROR_NULL);
+    CHECK(intrt_prepare(&plan, variant, memory.data() + 16, size) == INTRT_ERROR_ALIGNMENT);
+    CHECK(intrt_prepare(&plan, variant, memory.data(), size - 1) == INTRT_ERROR_PREPARED);
+    CHECK(run(plan, memory.data()) == INTRT_ERROR_PREPARED);  // all 0
+    REQUIRE(intrt_prepare(&plan, variant, memory.data(), size) == INTRT_OK);
+    CHECK(run(plan, memory.data()) == INTRT_OK);
+    CHECK(run(other, memory.data()) == INTRT_ERROR_PREPARED);
+    CHECK(run(plan, nullptr) == INTRT_ERROR_NULL);
+    CHECK(run(plan, memory.data() + 16) == INTRT_ERROR_ALIGNMENT);
+    const intrt_run_options same = {variant, nullptr, nullptr},
+                            unknown = {"sclar", nullptr, nullptr};
+    CHECK(run(plan, memory.data(), &same) == INTRT_OK);
+    CHECK(run(plan, memory.data(), &unknown) == INTRT_ERROR_KERNELS);
+    // Without the memory a program gets what it asked for, or is told.
+    const bool is_scalar = std::string(variant) == "scalar";
+    CHECK(intrt_run(&plan, arena.data(), arena.size(), &same) ==
+          (is_scalar ? INTRT_OK : INTRT_ERROR_PREPARED));
+  }
+  CHECK(intrt_prepared_bytes(&plan, "sclar") == 0);
+  CHECK(intrt_prepare(&plan, "sclar", arena.data(), 0) != INTRT_OK);
+}
