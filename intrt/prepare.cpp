@@ -31,8 +31,8 @@ Choice choose(const OpToPrepare& op, uint32_t variant) {
   const intrt_kernel& kernel = *find_kernel(op.plan, kernel_of(op.plan, op.record));
   for (; variant < kScalar; ++variant) {
     const FastKernel* fast = kernel.fast[variant];
-    const size_t bytes = fast == nullptr ? 0 : fast->prepared_bytes(op);
-    if (bytes != 0) return {fast, variant, bytes};
+    if (fast != nullptr && fast->takes(op))
+      return {fast, variant, fast->prepared_bytes == nullptr ? 0 : fast->prepared_bytes(op)};
   }
   return {nullptr, kScalar, 0};
 }
@@ -69,7 +69,7 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
     const OpToPrepare call = to_prepare(*plan, op);
     const Choice choice = choose(call, variant);
     entries[op] = choice.kernel == nullptr ? 0 : end + choice.variant;
-    if (choice.kernel != nullptr) choice.kernel->prepare(call, base + end);
+    if (choice.bytes != 0) choice.kernel->prepare(call, base + end);
     end += aligned(choice.bytes);
   }
   return INTRT_OK;

@@ -47,13 +47,13 @@ struct OpToPrepare {
   const intrt_tensor_record& output;
 };
 
-// A kernel in a variant that needs prepared memory: the operator's weights in its own order.
+// A kernel in a variant other than scalar, which may have the operator's weights in its own order.
 struct FastKernel {
+  bool (*takes)(const OpToPrepare& op);  // no: the operator is left to the next variant
   void (*run)(const OpToRun& op);
-  // How much; 0: the operator is left to the next variant.
+  // How much memory it prepares; null: none.
   size_t (*prepared_bytes)(const OpToPrepare& op);
-  // Fills so many bytes, aligned to INTRT_PREPARED_ALIGNMENT. The plan is not read for weights
-  // later.
+  // Fills so many bytes, aligned to INTRT_PREPARED_ALIGNMENT, which `run` then finds.
   void (*prepare)(const OpToPrepare& op, void* memory);
 };
 
@@ -249,7 +249,8 @@ struct intrt_kernel {
                                             __VA_ARGS__,                 \
                                             {&intrt_avx512vnni_##name}};
 
-extern const intrt::FastKernel intrt_avx512vnni_conv2d, intrt_avx512vnni_linear;
+extern const intrt::FastKernel intrt_avx512vnni_add, intrt_avx512vnni_avg_pool2d,
+    intrt_avx512vnni_conv2d, intrt_avx512vnni_linear, intrt_avx512vnni_max_pool2d;
 #else
 #define INTRT_DEFINE_FAST_KERNEL INTRT_DEFINE_KERNEL
 #endif

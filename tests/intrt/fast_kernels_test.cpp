@@ -26,11 +26,13 @@ class GuardedPlan {
     const GuardedBytes arena(intrt_arena_bytes(&plan_), at_end_);
     std::memset(arena.data(), 0x5A, arena.size());
     Random random(seed);
-    const std::uint32_t input = intrt_input(&plan_, 0), output = intrt_output(&plan_, 0);
-    const intrt_tensor from = intrt_tensor_info(&plan_, input);
-    auto* const codes = static_cast<std::int8_t*>(intrt_tensor_data(&plan_, arena.data(), input));
-    for (std::uint32_t i = 0; i < from.element_count; ++i)
-      codes[i] = static_cast<std::int8_t>(random.between(-128, 127));
+    for (std::uint32_t input = 0; input < intrt_input_count(&plan_); ++input) {
+      const std::uint32_t tensor = intrt_input(&plan_, input);
+      auto* const codes =
+          static_cast<std::int8_t*>(intrt_tensor_data(&plan_, arena.data(), tensor));
+      for (std::uint32_t i = 0; i < intrt_tensor_info(&plan_, tensor).element_count; ++i)
+        codes[i] = static_cast<std::int8_t>(random.between(-128, 127));
+    }
 
     const GuardedBytes memory(intrt_prepared_bytes(&plan_, variant), at_end_);
     REQUIRE(memory.size() % INTRT_PREPARED_ALIGNMENT == 0);
@@ -38,6 +40,7 @@ class GuardedPlan {
     REQUIRE(intrt_prepare(&plan_, variant, memory.data(), memory.size()) == INTRT_OK);
     Outcome outcome;
     outcome.status = intrt_run_prepared(&plan_, memory.data(), arena.data(), arena.size(), nullptr);
+    const std::uint32_t output = intrt_output(&plan_, 0);
     const intrt_tensor to = intrt_tensor_info(&plan_, output);
     const auto* const result =
         static_cast<const std::uint8_t*>(intrt_tensor_data(&plan_, arena.data(), output));
@@ -45,7 +48,7 @@ class GuardedPlan {
     return outcome;
   }
 
-  // Whether the variant prepares anything.
+  // Whether the variant prepares weights.
   bool is_taken_by(const char* variant) const {
     return intrt_prepared_bytes(&plan_, variant) > intrt_prepared_bytes(&plan_, "scalar");
   }
@@ -232,6 +235,77 @@ TEST_CASE("fast linear equals scalar for 1 to 130 outputs") {
     p.post = post_record(builder, random_post(random, out_format, outputs, 1, 1), expected);
     builder.op(k_linear, tensors.from, tensors.to, p);
     compare_variants(builder.finish(), seed, true);
+  }
+}
+
+// The kernels that prepare nothing: nothing to see from outside whether they take an operator, but
+// a fault of theirs shows.
+TEST_CASE("fast add equals scalar for 1 to 130 channels, in place, too") {
+  for (std::int64_t channels = 1; channels <= 130; ++channels)
+    for (const bool in_place : {false, true}) {
+      const auto seed = static_cast<std::uint64_t>(2 * channels + (in_place ? 1 : 0));
+      CAPTURE(seed);
+      Random random(seed);
+      const Format out_format = in_place ? Format{INTRT_INT8, 8} : random_format(random, true);
+      Logical expected(channels, random.between(1, 9), random.between(1, 9));
+      TensorSpec input = spec_of(expected, {INTRT_INT8, 8});
+      PlanBuilder builder;
+      const std::uint32_t a = builder.input(input), b = builder.input(input);
+      TensorSpec output = spec_of(expected, out_format);
+      if (in_place) output.arena_offset = 0;
+      const std::uint32_t to = builder.output(output);
+      const bool alike = random.one_in(2);
+      std::vector<std::int32_t> multipliers;
+      for (std::int64_t i = 0; i < 2 * channels; ++i)
+        multipliers.push_back(alike && i % channels != 0
+                                  ? multipliers.back()
+                                  : static_cast<std::int32_t>(random.between(-8000000, 8000000)));
+      intrt_add_params p{};
+      p.multipliers_offset = builder.array(multipliers);
+      Post post = random_post(random, out_format, channels, expected.height, expected.width);
+      p.post = post_record(builder, post, expected);
+      builder.op(k_add, std::vector<std::uint32_t>{a, b}, to, p);
+      compare_variants(builder.finish(), seed, false);
+    }
+}
+
+TEST_CASE("fast pools equal scalar for 1 to 130 channels") {
+  for (std::int64_t channels = 1; channels <= 130; ++channels) {
+    const auto seed = static_cast<std::uint64_t>(channels);
+    CAPTURE(seed);
+    Random random(seed);
+    const std::int64_t height = random.between(2, 9), width = random.between(2, 9);
+    const Logical image(channels, height, width), halves(channels, height / 2, width / 2);
+    {
+      PlanBuilder builder;
+      const Tensors tensors = add_tensors(builder, random, spec_of(image, {INTRT_INT8, 8}),
+                                          spec_of(halves, {INTRT_INT8, 8}));
+      intrt_max_pool2d_params p{};
+      p.kernel_h = p.kernel_w = p.stride_h = p.stride_w = 2;
+      p.dilation_h = p.dilation_w = 1;
+      builder.op(k_max_pool2d, tensors.from, tensors.to, p);
+      compare_variants(builder.finish(), seed, false);
+    }
+    const Format out_format = random_format(random, true);
+    PlanBuilder builder;
+    const Tensors tensors =
+        add_tensors(builder, random, spec_of(image, {INTRT_INT8, 8}), spec_of(halves, out_format));
+    const auto spans = [&](std::int64_t inputs) {
+      std::vector<intrt_pool_span> found;
+      for (std::int64_t i = 0; i < inputs / 2; ++i) {
+        const auto end = static_cast<std::uint32_t>(random.between(2 * i + 1, inputs));
+        found.push_back({static_cast<std::uint32_t>(2 * i), end,
+                         static_cast<std::uint32_t>(random.between(1, 400))});
+      }
+      return builder.array(found);
+    };
+    intrt_avg_pool2d_params p{};
+    p.rows_offset = spans(height);
+    p.columns_offset = spans(width);
+    p.post = post_record(
+        builder, random_post(random, out_format, channels, halves.height, halves.width), halves);
+    builder.op(k_avg_pool2d, tensors.from, tensors.to, p);
+    compare_variants(builder.finish(), seed, false);
   }
 }
 

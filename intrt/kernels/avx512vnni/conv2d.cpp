@@ -8,11 +8,16 @@ using namespace intrt;
 // Small groups would leave most of the 16 outputs of a block unused.
 constexpr size_t kFewOutputs = 8;
 
+bool takes(const OpToPrepare& op) {
+  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
+  if (is_depthwise(s)) return Columns(s).fits(s);
+  if (s.groups > 1 && s.group_outputs < kFewOutputs) return false;
+  return band_size(s, s.channels).columns != 0;
+}
+
 size_t prepared_bytes(const OpToPrepare& op) {
   const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
-  if (is_depthwise(s)) return depthwise_bytes(s);
-  if (s.groups > 1 && s.group_outputs < kFewOutputs) return 0;
-  return band_size(s, s.channels).columns == 0 ? 0 : dense_bytes(s);
+  return is_depthwise(s) ? depthwise_bytes(s) : dense_bytes(s);
 }
 
 void prepare(const OpToPrepare& op, void* to) {
@@ -37,4 +42,4 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-const FastKernel intrt_avx512vnni_conv2d = {run, prepared_bytes, prepare};
+const FastKernel intrt_avx512vnni_conv2d = {takes, run, prepared_bytes, prepare};

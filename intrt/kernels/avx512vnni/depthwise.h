@@ -30,7 +30,7 @@ struct Columns {
 // Biases, then for each output row of a set, each set and each tap of a row the weights.
 inline size_t depthwise_bytes(const Sizes& s) {
   const Columns c(s);
-  return c.fits(s) ? 4 * c.row_entries * (1 + c.output_rows * c.sets * s.kernel_w) : 0;
+  return 4 * c.row_entries * (1 + c.output_rows * c.sets * s.kernel_w);
 }
 
 // weights [C][kernel_h][kernel_w], bias may be null.
@@ -106,9 +106,6 @@ inline void stack_set(const Sizes& s, const int8_t* input, ptrdiff_t y0, size_t 
   stack_rows(to + before * quad_bytes, rows, inside * s.channels);
   fill_biased(to + (before + inside) * quad_bytes, (columns - before - inside) * quad_bytes);
 }
-
-// Sums are put aside for as many places before they are brought to codes.
-constexpr size_t kSumsAtOnce = 32;
 
 // One row of windows for up to 16 channels, of Rows output rows at once.
 struct DepthwiseRow {
@@ -224,9 +221,7 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
   const Columns c(s);
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const uint8_t* prepared = static_cast<const uint8_t*>(op.prepared);
-  const bool channels_alike =
-      post.kind == INTRT_POST_NONE || (post.kind == INTRT_POST_SHIFT && post.shift_count == 1);
-  const bool flat = channels_alike && s.stride_w == 1 && s.channels % kLanes != 0;
+  const bool flat = channels_alike(post) && s.stride_w == 1 && s.channels % kLanes != 0;
   const size_t most_windows = (c.most_columns - s.reach_w()) / s.stride_w + 1;
   for (size_t oy = 0; oy < s.output_height; oy += c.output_rows)
     for (size_t ox = 0; ox < s.output_width; ox += most_windows) {

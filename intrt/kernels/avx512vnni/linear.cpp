@@ -5,9 +5,13 @@ namespace {
 
 using namespace intrt;
 
-size_t prepared_bytes(const OpToPrepare& op) {
+bool takes(const OpToPrepare& op) {
   const Sizes s = sizes_of_linear(op.input, op.output);
-  return band_size(s, s.channels).columns == 0 ? 0 : dense_bytes(s);
+  return band_size(s, s.channels).columns != 0;
+}
+
+size_t prepared_bytes(const OpToPrepare& op) {
+  return dense_bytes(sizes_of_linear(op.input, op.output));
 }
 
 void prepare(const OpToPrepare& op, void* to) {
@@ -23,4 +27,4 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-const FastKernel intrt_avx512vnni_linear = {run, prepared_bytes, prepare};
+const FastKernel intrt_avx512vnni_linear = {takes, run, prepared_bytes, prepare};

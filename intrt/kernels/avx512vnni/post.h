@@ -9,6 +9,8 @@ namespace intrt {
 namespace {  // compiled for this variant's instructions, so nothing may be shared with other files
 
 constexpr uint32_t kLanes = 16;
+// Sums are put aside for as many places before they are brought to codes.
+constexpr size_t kSumsAtOnce = 32;
 
 inline __mmask16 first_lanes(uint32_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
 
@@ -28,8 +30,16 @@ class PostLanes {
     if (one_by_one_) {
       for (size_t i = 0; i < count; ++i) store_one_by_one(sums + i * kLanes, element + i * step);
     } else if (post_.kind == INTRT_POST_SHIFT && post_.rounding == INTRT_ROUND_TOWARD_ZERO &&
-               post_.mask_offset == 0 && op_.output.type == INTRT_INT8) {
-      store_usual(sums, count, element, step);
+               is_plain()) {
+      const __m512i left = _mm512_sub_epi32(_mm512_set1_epi32(32), shifts_);
+      store_bytes(sums, count, element, step, [shifts = shifts_, left](__m512i x) {
+        return shift_toward_zero(x, shifts, left);
+      });
+    } else if (has_high_scales_ && is_plain()) {
+      if (post_.rounding == INTRT_ROUND_TOWARD_ZERO)
+        store_bytes(sums, count, element, step, [this](__m512i x) { return scale_high<true>(x); });
+      else
+        store_bytes(sums, count, element, step, [this](__m512i x) { return scale_high<false>(x); });
     } else {
       for (size_t i = 0; i < count; ++i)
         store_any(_mm512_load_si512(sums + i * kLanes), element + i * step);
@@ -37,15 +47,16 @@ class PostLanes {
   }
 
  private:
-  // Shifts toward zero to 8 bits, without a mask.
-  void store_usual(const int32_t* sums, size_t count, size_t element, size_t step) const {
-    const __m512i shifts = shifts_, lo = lo_, hi = hi_;
-    const __m512i left = _mm512_sub_epi32(_mm512_set1_epi32(32), shifts);
+  // Bytes without a mask.
+  bool is_plain() const { return post_.mask_offset == 0 && op_.output.type == INTRT_INT8; }
+  template <typename F>
+  void store_bytes(const int32_t* sums, size_t count, size_t element, size_t step,
+                   const F& code_of) const {
+    const __m512i lo = lo_, hi = hi_;
     const __mmask16 lanes = lanes_;
     int8_t* to = static_cast<int8_t*>(op_.output_data) + element;
     for (size_t i = 0; i < count; ++i, to += step) {
-      const __m512i x = _mm512_load_si512(sums + i * kLanes);
-      const __m512i code = shift_toward_zero(x, shifts, left);
+      const __m512i code = code_of(_mm512_load_si512(sums + i * kLanes));
       _mm512_mask_cvtepi32_storeu_epi8(to, lanes, _mm512_min_epi32(_mm512_max_epi32(code, lo), hi));
     }
   }
@@ -135,6 +146,47 @@ class PostLanes {
     const __mmask8 low = static_cast<__mmask8>(lanes_), high = static_cast<__mmask8>(lanes_ >> 8);
     addends_[0] = _mm512_maskz_loadu_epi64(low, addends);
     addends_[1] = _mm512_maskz_loadu_epi64(high, addends + (count_ > 8 ? 8 : 0));
+    load_high_scales(multipliers, _mm512_cvtepi8_epi32(shifts));
+  }
+
+  // Where all shifts can be made 32 by multiplying multiplier and addend, the result is the upper
+  // half of the 64 bits.
+  void load_high_scales(__m512i multipliers, __m512i shifts) {
+    const __m512i more = _mm512_sub_epi32(_mm512_set1_epi32(32), shifts);
+    const __m512i scaled = _mm512_sllv_epi32(multipliers, more);
+    if (_mm512_mask_cmplt_epi32_mask(lanes_, more, _mm512_setzero_si512()) != 0 ||
+        _mm512_mask_cmpneq_epi32_mask(lanes_, _mm512_srav_epi32(scaled, more), multipliers) != 0)
+      return;
+    __m512i wide[2];
+    for (int half = 0; half < 2; ++half) {
+      const __m512i by = _mm512_sub_epi64(_mm512_set1_epi64(32), wide_shifts_[half]);
+      wide[half] = _mm512_sllv_epi64(addends_[half], by);
+      // Back again, and below 2^62 in magnitude.
+      if (_mm512_cmpneq_epi64_mask(_mm512_srav_epi64(wide[half], by), addends_[half]) != 0 ||
+          _mm512_cmpneq_epi64_mask(_mm512_srai_epi64(wide[half], 62),
+                                   _mm512_srai_epi64(wide[half], 63)) != 0)
+        return;
+    }
+    has_high_scales_ = true;
+    high_multipliers_[0] = scaled;
+    high_multipliers_[1] = _mm512_srli_epi64(scaled, 32);
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
+                  odd = _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15);
+    high_addends_[0] = _mm512_permutex2var_epi64(wide[0], even, wide[1]);
+    high_addends_[1] = _mm512_permutex2var_epi64(wide[0], odd, wide[1]);
+  }
+
+  // intrt_scale_high, without the clamp.
+  template <bool kTowardZero>
+  __m512i scale_high(__m512i x) const {
+    __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, high_multipliers_[0]), high_addends_[0]);
+    __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(x, 32), high_multipliers_[1]),
+                                   high_addends_[1]);
+    if (kTowardZero) {  // 2^32 - 1 where it is negative
+      even = _mm512_add_epi64(even, _mm512_srli_epi64(_mm512_srai_epi64(even, 63), 32));
+      odd = _mm512_add_epi64(odd, _mm512_srli_epi64(_mm512_srai_epi64(odd, 63), 32));
+    }
+    return _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xAAAA, odd);
   }
 
   // intrt_scale.
@@ -174,10 +226,21 @@ class PostLanes {
   const intrt_post_record& post_;
   uint32_t channel_, count_;
   __mmask16 lanes_;
-  bool one_by_one_ = false;
+  bool one_by_one_ = false, has_high_scales_ = false;
   __m512i shifts_{}, lo_{}, hi_{};
   __m512i multipliers_[2]{}, addends_[2]{}, wide_shifts_[2]{};
+  __m512i high_multipliers_[2]{}, high_addends_[2]{};  // of even and of odd channels
 };
+
+// All channels of an operator's output fare alike.
+inline bool channels_alike(const intrt_post_record& post) {
+  return post.kind == INTRT_POST_NONE || (post.kind == INTRT_POST_SHIFT && post.shift_count == 1);
+}
+
+// The codes of up to 16 channels in 32 bits.
+inline __m512i load_codes(const int8_t* codes, __mmask16 lanes) {
+  return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, codes));
+}
 
 }  // namespace
 }  // namespace intrt

@@ -46,4 +46,4 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-INTRT_DEFINE_KERNEL(add, add, run)
+INTRT_DEFINE_FAST_KERNEL(add, add, run)

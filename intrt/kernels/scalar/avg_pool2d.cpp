@@ -100,4 +100,4 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-INTRT_DEFINE_KERNEL(avg_pool2d, avg_pool2d, run)
+INTRT_DEFINE_FAST_KERNEL(avg_pool2d, avg_pool2d, run)

@@ -85,4 +85,4 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-INTRT_DEFINE_KERNEL(max_pool2d, max_pool2d, run)
+INTRT_DEFINE_FAST_KERNEL(max_pool2d, max_pool2d, run)
