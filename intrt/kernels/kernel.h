@@ -250,7 +250,8 @@ struct intrt_kernel {
                                             {&intrt_avx512vnni_##name}};
 
 extern const intrt::FastKernel intrt_avx512vnni_add, intrt_avx512vnni_avg_pool2d,
-    intrt_avx512vnni_conv2d, intrt_avx512vnni_linear, intrt_avx512vnni_max_pool2d;
+    intrt_avx512vnni_conv2d, intrt_avx512vnni_conv2d_sparse, intrt_avx512vnni_linear,
+    intrt_avx512vnni_linear_sparse, intrt_avx512vnni_max_pool2d;
 #else
 #define INTRT_DEFINE_FAST_KERNEL INTRT_DEFINE_KERNEL
 #endif

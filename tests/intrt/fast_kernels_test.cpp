@@ -92,6 +92,43 @@ std::vector<std::int32_t> random_bias(Random& random, std::int64_t count) {
   return values;
 }
 
+// Most blocks of a random height x 4 weights of rows [outputs][count] become 0.
+void clear_blocks(Random& random, std::vector<std::int64_t>& weights, std::int64_t outputs,
+                  std::int64_t count) {
+  const std::int64_t height = random.pick({1, 16, 64, 200});
+  for (std::int64_t o = 0; o < outputs; o += height)
+    for (std::int64_t i = 0; i < count; i += 4) {
+      if (random.one_in(3)) continue;
+      for (std::int64_t row = o; row < std::min(o + height, outputs); ++row)
+        for (std::int64_t k = i; k < std::min(i + 4, count); ++k)
+          weights[static_cast<std::size_t>(row * count + k)] = 0;
+    }
+}
+
+// Weights [rows][inputs] without their zeros; the same number of rows for each output.
+template <typename Params>
+void store_sparse(PlanBuilder& builder, const std::vector<std::int64_t>& weights, std::int64_t rows,
+                  std::int64_t inputs, std::int64_t outputs, Params& p) {
+  std::vector<std::uint8_t> bits;
+  std::vector<std::int64_t> kept;
+  std::vector<std::uint32_t> starts;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (row % (rows / outputs) == 0) starts.push_back(static_cast<std::uint32_t>(kept.size()));
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      if (i % 8 == 0) bits.push_back(0);
+      const std::int64_t weight = weights[static_cast<std::size_t>(row * inputs + i)];
+      if (weight == 0) continue;
+      bits.back() |= static_cast<std::uint8_t>(1u << i % 8);
+      kept.push_back(weight);
+    }
+  }
+  starts.push_back(static_cast<std::uint32_t>(kept.size()));
+  p.weights_offset =
+      builder.weights(kept.empty() ? std::vector<std::int64_t>{0} : kept, INTRT_INT8);
+  p.nonzero_offset = builder.array(bits);
+  p.starts_offset = builder.array(starts);
+}
+
 // Shapes of the tensors in the arena, the input behind or before the output.
 struct Tensors {
   std::uint32_t from, to;
@@ -138,8 +175,13 @@ std::vector<std::uint8_t> plan_of(Random& random, const Convolution& c) {
   p.pad_right = static_cast<std::uint32_t>(c.across.pad_after);
   p.groups = static_cast<std::uint32_t>(c.groups);
   p.weight_type = INTRT_INT8;
-  p.weights_offset = builder.weights(
-      random_bytes(random, outputs * c.down.kernel * c.across.kernel * c.group_inputs), INTRT_INT8);
+  const std::int64_t taps = c.down.kernel * c.across.kernel;
+  std::vector<std::int64_t> weights = random_bytes(random, outputs * taps * c.group_inputs);
+  if (random.one_in(2)) clear_blocks(random, weights, outputs, taps * c.group_inputs);
+  if (random.one_in(3))
+    store_sparse(builder, weights, outputs * taps, c.group_inputs, outputs, p);
+  else
+    p.weights_offset = builder.weights(weights, INTRT_INT8);
   if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, outputs), 16);
   p.post = post_record(
       builder, random_post(random, out_format, outputs, expected.height, expected.width), expected);
@@ -230,7 +272,12 @@ TEST_CASE("fast linear equals scalar for 1 to 130 outputs") {
     const Tensors tensors = add_tensors(builder, random, input, spec_of(expected, out_format));
     intrt_linear_params p{};
     p.weight_type = INTRT_INT8;
-    p.weights_offset = builder.weights(random_bytes(random, outputs * inputs), INTRT_INT8);
+    std::vector<std::int64_t> weights = random_bytes(random, outputs * inputs);
+    if (random.one_in(2)) clear_blocks(random, weights, outputs, inputs);
+    if (random.one_in(3))
+      store_sparse(builder, weights, outputs, inputs, outputs, p);
+    else
+      p.weights_offset = builder.weights(weights, INTRT_INT8);
     if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, outputs), 16);
     p.post = post_record(builder, random_post(random, out_format, outputs, 1, 1), expected);
     builder.op(k_linear, tensors.from, tensors.to, p);

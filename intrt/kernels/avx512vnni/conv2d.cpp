@@ -23,7 +23,7 @@ size_t prepared_bytes(const OpToPrepare& op) {
 void prepare(const OpToPrepare& op, void* to) {
   const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
   const Sizes s = sizes_of(p, op.input, op.output);
-  const int8_t* weights = object_at<int8_t>(op.plan, p.weights_offset);
+  const StoredWeights weights = stored_weights(op.plan, p, s.kernel_h * s.kernel_w, s.group_inputs);
   const int32_t* bias = p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset);
   if (is_depthwise(s))
     prepare_depthwise(s, weights, bias, to);
@@ -43,3 +43,5 @@ void run(const OpToRun& op) {
 }  // namespace
 
 const FastKernel intrt_avx512vnni_conv2d = {takes, run, prepared_bytes, prepare};
+// Prepared weights are the same however the plan stores them.
+const FastKernel intrt_avx512vnni_conv2d_sparse = {takes, run, prepared_bytes, prepare};

@@ -127,41 +127,153 @@ struct Pieces {
   size_t all_quads() const { return rows * taps * quads; }
 };
 
-// Prepared weights: for each group, for each 16 of its outputs (the last may have fewer), 16 biases
-// and then for each quad of the window 16 times 4 weights.
-inline size_t block_bytes(const Pieces& pieces) { return kVectorBytes * (1 + pieces.all_quads()); }
-inline size_t blocks_of(const Sizes& s) { return (s.group_outputs + kLanes - 1) / kLanes; }
-inline size_t dense_bytes(const Sizes& s) {
-  return s.groups * blocks_of(s) * block_bytes(Pieces(s, 0));
+// Blocks of 16 outputs that tiles multiply at the same time. With few windows beside each other,
+// four keep the multipliers busy.
+constexpr size_t kMostWindows = 14, kMostWindowsOf4 = 7;
+inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
+  const size_t blocks = (outputs_left + kLanes - 1) / kLanes;
+  return blocks >= 4 && s.output_width <= kMostWindowsOf4 ? 4 : blocks >= 2 ? 2 : 1;
 }
 
-// weights [O][kernel_h][kernel_w][I], bias may be null; `to` is aligned to 64.
-inline void prepare_dense(const Sizes& s, const int8_t* weights, const int32_t* bias, void* to) {
+// Prepared weights, for each group of channels, for each 1, 2 or 4 blocks of its outputs: this
+// header; 16 biases for each block; room for a list; for each quad of the window 16 times 4 weights
+// for each block. Quads that are 0 for all of these outputs may be left out. The list then says,
+// for each row of taps, the number of the quad behind its last; and, for each quad, where its codes
+// lie from the begin of their row.
+struct alignas(kVectorBytes) BlockHeader {
+  uint32_t bytes;  // of header and all
+  uint32_t list_bytes;
+  uint32_t quads;
+  uint32_t has_list;
+};
+constexpr size_t kListFrom = 8;  // a list is worth it as soon as one in so many quads is 0
+
+inline size_t aligned(size_t bytes) {
+  return (bytes + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
+}
+inline BlockHeader header_of_blocks(const Pieces& pieces, size_t v) {
+  const size_t list_bytes = aligned(4 * (pieces.rows + pieces.all_quads()));
+  const size_t bytes =
+      sizeof(BlockHeader) + list_bytes + v * kVectorBytes * (1 + pieces.all_quads());
+  return {static_cast<uint32_t>(bytes), static_cast<uint32_t>(list_bytes),
+          static_cast<uint32_t>(pieces.all_quads()), 0};
+}
+
+inline size_t dense_bytes(const Sizes& s) {
+  const Pieces pieces(s, 0);
+  size_t bytes = 0;
+  for (size_t left = s.group_outputs; left > 0;) {
+    const size_t v = blocks_at_once(s, left);
+    bytes += header_of_blocks(pieces, v).bytes;
+    left = left > v * kLanes ? left - v * kLanes : 0;
+  }
+  return s.groups * bytes;
+}
+
+// Weights of 8 bits as a plan stores them, [O][taps][I].
+struct StoredWeights {
+  const int8_t* weights;
+  const uint8_t* nonzero;  // null: dense
+  const uint32_t* starts;
+  size_t taps, inputs;
+
+  // Goes through those of one output.
+  class Row {
+   public:
+    Row(const StoredWeights& stored, size_t output)
+        : stored_(stored),
+          next_(stored.weights + (stored.nonzero == nullptr ? output * stored.taps * stored.inputs
+                                                            : stored.starts[output])),
+          bits_(stored.nonzero == nullptr
+                    ? nullptr
+                    : stored.nonzero + output * stored.taps * ((stored.inputs + 7) / 8)) {}
+
+    int8_t next() {
+      if (bits_ == nullptr) return *next_++;
+      const bool is_there = (bits_[input_ / 8] >> (input_ % 8) & 1) != 0;
+      if (++input_ == stored_.inputs) {
+        input_ = 0;
+        bits_ += (stored_.inputs + 7) / 8;
+      }
+      return is_there ? *next_++ : int8_t{0};
+    }
+
+   private:
+    const StoredWeights& stored_;
+    const int8_t* next_;
+    const uint8_t* bits_;
+    size_t input_ = 0;
+  };
+};
+
+template <typename Params>
+StoredWeights stored_weights(const intrt_plan& plan, const Params& p, size_t taps, size_t inputs) {
+  const bool is_dense = p.nonzero_offset == 0;
+  return {object_at<int8_t>(plan, p.weights_offset),
+          is_dense ? nullptr : object_at<uint8_t>(plan, p.nonzero_offset),
+          is_dense ? nullptr : object_at<uint32_t>(plan, p.starts_offset), taps, inputs};
+}
+
+inline bool all_zero(const int8_t* bytes, size_t count) {
+  for (size_t i = 0; i < count; ++i)
+    if (bytes[i] != 0) return false;
+  return true;
+}
+
+// Takes out quads that are 0 and lists the others, where that pays.
+inline void leave_out_zeros(const Pieces& pieces, size_t v, BlockHeader& header, uint32_t* list,
+                            int8_t* quads) {
+  const size_t quad_bytes = v * kVectorBytes, all = pieces.all_quads();
+  size_t zeros = 0;
+  for (size_t q = 0; q < all; ++q) zeros += all_zero(quads + q * quad_bytes, quad_bytes) ? 1 : 0;
+  if (zeros * kListFrom < all) return;
+  const int8_t* from = quads;
+  uint32_t kept = 0;
+  for (size_t row = 0; row < pieces.rows; ++row) {
+    for (size_t tap = 0; tap < pieces.taps; ++tap)
+      for (size_t quad = 0; quad < pieces.quads; ++quad, from += quad_bytes) {
+        if (all_zero(from, quad_bytes)) continue;
+        for (size_t i = 0; i < quad_bytes; ++i) quads[kept * quad_bytes + i] = from[i];
+        list[pieces.rows + kept++] = static_cast<uint32_t>(tap * pieces.tap_step + 4 * quad);
+      }
+    list[row] = kept;
+  }
+  header.quads = kept;
+  header.has_list = 1;
+}
+
+// bias may be null; `to` is aligned to 64.
+inline void prepare_dense(const Sizes& s, const StoredWeights& stored, const int32_t* bias,
+                          void* to) {
   const Pieces pieces(s, 0);
   uint8_t* out = static_cast<uint8_t*>(to);
-  const size_t piece_count = pieces.rows * pieces.taps;
   for (size_t g = 0; g < s.groups; ++g)
-    for (size_t first = 0; first < s.group_outputs; first += kLanes) {
-      int32_t* biases = static_cast<int32_t*>(static_cast<void*>(out));
-      int8_t* quads = static_cast<int8_t*>(static_cast<void*>(out + kVectorBytes));
-      for (size_t lane = 0; lane < kLanes; ++lane) {
+    for (size_t first = 0; first < s.group_outputs;) {
+      const size_t v = blocks_at_once(s, s.group_outputs - first);
+      BlockHeader& header = *static_cast<BlockHeader*>(static_cast<void*>(out));
+      header = header_of_blocks(pieces, v);
+      int32_t* biases = static_cast<int32_t*>(static_cast<void*>(&header + 1));
+      uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + v * kLanes));
+      int8_t* quads = static_cast<int8_t*>(static_cast<void*>(list)) + header.list_bytes;
+      for (size_t lane = 0; lane < v * kLanes; ++lane) {
         const bool is_there = first + lane < s.group_outputs;
-        const size_t o = g * s.group_outputs + first + lane;
-        const int8_t* w = weights + (is_there ? o * piece_count * pieces.length : 0);
+        const size_t o = g * s.group_outputs + (is_there ? first + lane : 0);
+        StoredWeights::Row row(stored, o);
         uint32_t sum = 0;
         int8_t* quad = quads + 4 * lane;
-        for (size_t piece = 0; piece < piece_count; ++piece)
-          for (size_t i = 0; i < 4 * pieces.quads; i += 4, quad += kVectorBytes)
+        for (size_t piece = 0; piece < pieces.rows * pieces.taps; ++piece)
+          for (size_t i = 0; i < 4 * pieces.quads; i += 4, quad += v * kVectorBytes)
             for (size_t k = 0; k < 4; ++k) {
-              const bool is_weight = is_there && i + k < pieces.length;
-              quad[k] = is_weight ? w[piece * pieces.length + i + k] : int8_t{0};
+              quad[k] = is_there && i + k < pieces.length ? row.next() : int8_t{0};
               sum += static_cast<uint32_t>(static_cast<int32_t>(quad[k]));
             }
         const uint32_t start =
             is_there && bias != nullptr ? static_cast<uint32_t>(bias[o]) : uint32_t{0};
         biases[lane] = static_cast<int32_t>(start - 128 * sum);
       }
-      out += block_bytes(pieces);
+      leave_out_zeros(pieces, v, header, list, quads);
+      out += header.bytes;
+      first += v * kLanes;
     }
 }
 
@@ -171,47 +283,56 @@ inline __m512i broadcast_quad(const uint8_t* bytes) {
   return _mm512_set1_epi32(quad);
 }
 
-// The sums of P windows, `step` bytes apart, for V blocks of 16 outputs.
-template <int P, int V>
-inline void sum_windows(const Pieces& pieces, const uint8_t* window, size_t step,
-                        const uint8_t* block, size_t block_step, __m512i (&acc)[P][V]) {
-  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
-    const __m512i bias = _mm512_load_si512(block + static_cast<size_t>(v) * block_step);
-    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
-  }
-  const uint8_t* w = block + kVectorBytes;
-  for (size_t row = 0; row < pieces.rows; ++row)
-    for (size_t tap = 0; tap < pieces.taps; ++tap) {
-      const uint8_t* codes = window + row * pieces.row_step + tap * pieces.tap_step;
-      for (size_t quad = 0; quad < pieces.quads; ++quad, codes += 4, w += kVectorBytes) {
-        __m512i weights[V];
-        _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) weights[v] =
-            _mm512_load_si512(w + static_cast<size_t>(v) * block_step);
-        _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
-          const __m512i code = broadcast_quad(codes + static_cast<size_t>(p) * step);
-          _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
-              _mm512_dpbusd_epi32(acc[p][v], code, weights[v]);
-        }
-      }
-    }
-}
-
 // One row of windows, as far as tiles go: where it reads, what it multiplies with, and where it
 // goes.
 struct Tile {
   const Pieces& pieces;
   const uint8_t* window;
   size_t window_step;
-  const uint8_t* block;
-  size_t block_step;
-  const PostLanes* posts;  // V
+  const BlockHeader* block;
+  const PostLanes* posts;  // of each block
   size_t element, element_step;
 };
 
 template <int P, int V>
+inline void add_quad(const uint8_t* codes, size_t step, const uint8_t* w, __m512i (&acc)[P][V]) {
+  __m512i weights[V];
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) weights[v] =
+      _mm512_load_si512(w + static_cast<size_t>(v) * kVectorBytes);
+  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
+    const __m512i code = broadcast_quad(codes + static_cast<size_t>(p) * step);
+    _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
+        _mm512_dpbusd_epi32(acc[p][v], code, weights[v]);
+  }
+}
+
+// The sums of P windows for V blocks of 16 outputs.
+template <int P, int V>
 void run_tile(const Tile& t) {
+  const uint8_t* const biases = static_cast<const uint8_t*>(static_cast<const void*>(t.block + 1));
   __m512i acc[P][V];
-  sum_windows<P, V>(t.pieces, t.window, t.window_step, t.block, t.block_step, acc);
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
+    const __m512i bias = _mm512_load_si512(biases + static_cast<size_t>(v) * kVectorBytes);
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
+  }
+  const uint32_t* list =
+      static_cast<const uint32_t*>(static_cast<const void*>(biases + V * kVectorBytes));
+  const uint8_t* w = biases + V * kVectorBytes + t.block->list_bytes;
+  const Pieces& pieces = t.pieces;
+  const uint8_t* row = t.window;
+  if (t.block->has_list != 0) {
+    uint32_t quad = 0;
+    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+      for (; quad < list[r]; ++quad, w += V * kVectorBytes)
+        add_quad<P, V>(row + list[pieces.rows + quad], t.window_step, w, acc);
+  } else {
+    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+      for (size_t tap = 0; tap < pieces.taps; ++tap) {
+        const uint8_t* codes = row + tap * pieces.tap_step;
+        for (size_t quad = 0; quad < pieces.quads; ++quad, codes += 4, w += V * kVectorBytes)
+          add_quad<P, V>(codes, t.window_step, w, acc);
+      }
+  }
   alignas(64) int32_t sums[V][P * kLanes];
   _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
       _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
@@ -233,7 +354,6 @@ constexpr TileFunction kTilesOf2[] = {
 constexpr TileFunction kTilesOf4[] = {run_tile<1, 4>, run_tile<2, 4>, run_tile<3, 4>,
                                       run_tile<4, 4>, run_tile<5, 4>, run_tile<6, 4>,
                                       run_tile<7, 4>};
-constexpr size_t kMostWindows = 14, kMostWindowsOf4 = 7;
 
 // A row of `windows` windows for V blocks, in tiles of about one size.
 inline void run_row(Tile tile, size_t v, size_t windows) {
@@ -256,15 +376,12 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
                      size_t rows, size_t ox, size_t columns) {
   const size_t row_bytes = band_columns * s.channels;
   const Pieces pieces(s, row_bytes);
-  const size_t block_step = block_bytes(pieces), outputs = s.groups * s.group_outputs;
+  const size_t outputs = s.groups * s.group_outputs;
   const uint8_t* block = prepared;
   for (size_t g = 0; g < s.groups; ++g) {
     size_t left = s.group_outputs;
     while (left > 0) {
-      const size_t blocks = (left + kLanes - 1) / kLanes;
-      // With few windows beside each other, four blocks keep the multipliers busy.
-      const size_t v = blocks >= 4 && columns <= kMostWindowsOf4 ? 4 : blocks >= 2 ? 2 : 1;
-      const size_t channel = (g + 1) * s.group_outputs - left;
+      const size_t v = blocks_at_once(s, left), channel = (g + 1) * s.group_outputs - left;
       const auto lanes = [&](size_t i) {  // of block i; there are v of them
         const size_t first = i < v ? i * kLanes : 0;
         const size_t count = left - first < kLanes ? left - first : kLanes;
@@ -272,12 +389,13 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
                          static_cast<uint32_t>(count));
       };
       const PostLanes posts[4] = {lanes(0), lanes(1), lanes(2), lanes(3)};
+      const BlockHeader* header = static_cast<const BlockHeader*>(static_cast<const void*>(block));
       for (size_t r = 0; r < rows; ++r)
         run_row({pieces, band + r * s.stride_h * row_bytes + g * s.group_inputs,
-                 s.stride_w * s.channels, block, block_step, posts,
+                 s.stride_w * s.channels, header, posts,
                  ((oy + r) * s.output_width + ox) * outputs + channel, outputs},
                 v, columns);
-      block += v * block_step;
+      block += header->bytes;
       left = left > v * kLanes ? left - v * kLanes : 0;
     }
   }

@@ -33,31 +33,31 @@ inline size_t depthwise_bytes(const Sizes& s) {
   return 4 * c.row_entries * (1 + c.output_rows * c.sets * s.kernel_w);
 }
 
-// weights [C][kernel_h][kernel_w], bias may be null.
-inline void prepare_depthwise(const Sizes& s, const int8_t* weights, const int32_t* bias,
+// bias may be null.
+inline void prepare_depthwise(const Sizes& s, const StoredWeights& stored, const int32_t* bias,
                               void* to) {
   const Columns c(s);
   int32_t* biases = static_cast<int32_t*>(to);
-  int8_t* quad = static_cast<int8_t*>(static_cast<void*>(biases + c.row_entries));
-  const size_t taps = s.kernel_h * s.kernel_w;
+  int8_t* quads = static_cast<int8_t*>(static_cast<void*>(biases + c.row_entries));
+  const size_t quads_bytes = 4 * c.row_entries * c.output_rows * c.sets * s.kernel_w;
+  for (size_t i = 0; i < quads_bytes; ++i) quads[i] = 0;
   for (size_t i = 0; i < c.row_entries; ++i) {
     const size_t channel = i % s.channels;
+    StoredWeights::Row weights(stored, channel);
     uint32_t sum = 0;
-    for (size_t k = 0; k < taps; ++k)
-      sum += static_cast<uint32_t>(static_cast<int32_t>(weights[channel * taps + k]));
+    for (size_t ky = 0; ky < s.kernel_h; ++ky)
+      for (size_t kx = 0; kx < s.kernel_w; ++kx) {
+        const int8_t weight = weights.next();
+        sum += static_cast<uint32_t>(static_cast<int32_t>(weight));
+        for (size_t row = 0; row < c.output_rows; ++row) {
+          const size_t place = ky + row * s.stride_h, set = place / 4;
+          quads[4 * (((row * c.sets + set) * s.kernel_w + kx) * c.row_entries + i) + place % 4] =
+              weight;
+        }
+      }
     const uint32_t start = bias == nullptr ? 0 : static_cast<uint32_t>(bias[channel]);
     biases[i] = static_cast<int32_t>(start - 128 * sum);
   }
-  for (size_t row = 0; row < c.output_rows; ++row)
-    for (size_t set = 0; set < c.sets; ++set)
-      for (size_t kx = 0; kx < s.kernel_w; ++kx)
-        for (size_t i = 0; i < c.row_entries; ++i, quad += 4)
-          for (size_t k = 0; k < 4; ++k) {
-            const size_t place = 4 * set + k, moved = row * s.stride_h;
-            const bool is_tap = place >= moved && place - moved < s.kernel_h;
-            const size_t ky = is_tap ? place - moved : 0;
-            quad[k] = is_tap ? weights[(i % s.channels) * taps + ky * s.kernel_w + kx] : int8_t{0};
-          }
 }
 
 // Lays four rows on top of each other: quad i of `to` holds byte i of each, plus 128. A null row is

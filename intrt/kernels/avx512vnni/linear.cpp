@@ -16,7 +16,8 @@ size_t prepared_bytes(const OpToPrepare& op) {
 
 void prepare(const OpToPrepare& op, void* to) {
   const intrt_linear_params& p = params_of<intrt_linear_params>(op.record);
-  prepare_dense(sizes_of_linear(op.input, op.output), object_at<int8_t>(op.plan, p.weights_offset),
+  const Sizes s = sizes_of_linear(op.input, op.output);
+  prepare_dense(s, stored_weights(op.plan, p, 1, s.channels),
                 p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset), to);
 }
 
@@ -28,3 +29,5 @@ void run(const OpToRun& op) {
 }  // namespace
 
 const FastKernel intrt_avx512vnni_linear = {takes, run, prepared_bytes, prepare};
+// Prepared weights are the same however the plan stores them.
+const FastKernel intrt_avx512vnni_linear_sparse = {takes, run, prepared_bytes, prepare};
