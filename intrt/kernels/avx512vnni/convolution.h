@@ -382,19 +382,29 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
     size_t left = s.group_outputs;
     while (left > 0) {
       const size_t v = blocks_at_once(s, left), channel = (g + 1) * s.group_outputs - left;
-      const auto lanes = [&](size_t i) {  // of block i; there are v of them
-        const size_t first = i < v ? i * kLanes : 0;
-        const size_t count = left - first < kLanes ? left - first : kLanes;
-        return PostLanes(op, post, static_cast<uint32_t>(channel + first),
-                         static_cast<uint32_t>(count));
-      };
-      const PostLanes posts[4] = {lanes(0), lanes(1), lanes(2), lanes(3)};
       const BlockHeader* header = static_cast<const BlockHeader*>(static_cast<const void*>(block));
-      for (size_t r = 0; r < rows; ++r)
-        run_row({pieces, band + r * s.stride_h * row_bytes + g * s.group_inputs,
-                 s.stride_w * s.channels, header, posts,
-                 ((oy + r) * s.output_width + ox) * outputs + channel, outputs},
-                v, columns);
+      const auto lanes = [&](size_t i) {  // of block i
+        const size_t rest = left - i * kLanes;
+        return PostLanes(op, post, static_cast<uint32_t>(channel + i * kLanes),
+                         static_cast<uint32_t>(rest < kLanes ? rest : kLanes));
+      };
+      const auto run_rows = [&](const PostLanes* posts) {
+        for (size_t r = 0; r < rows; ++r)
+          run_row({pieces, band + r * s.stride_h * row_bytes + g * s.group_inputs,
+                   s.stride_w * s.channels, header, posts,
+                   ((oy + r) * s.output_width + ox) * outputs + channel, outputs},
+                  v, columns);
+      };
+      if (v == 1) {
+        const PostLanes posts[] = {lanes(0)};
+        run_rows(posts);
+      } else if (v == 2) {
+        const PostLanes posts[] = {lanes(0), lanes(1)};
+        run_rows(posts);
+      } else {
+        const PostLanes posts[] = {lanes(0), lanes(1), lanes(2), lanes(3)};
+        run_rows(posts);
+      }
       block += header->bytes;
       left = left > v * kLanes ? left - v * kLanes : 0;
     }

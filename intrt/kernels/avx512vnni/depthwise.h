@@ -223,32 +223,46 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
   const uint8_t* prepared = static_cast<const uint8_t*>(op.prepared);
   const bool flat = channels_alike(post) && s.stride_w == 1 && s.channels % kLanes != 0;
   const size_t most_windows = (c.most_columns - s.reach_w()) / s.stride_w + 1;
-  for (size_t oy = 0; oy < s.output_height; oy += c.output_rows)
-    for (size_t ox = 0; ox < s.output_width; ox += most_windows) {
-      const size_t windows =
-          most_windows < s.output_width - ox ? most_windows : s.output_width - ox;
-      const size_t rows =
-          c.output_rows < s.output_height - oy ? c.output_rows : s.output_height - oy;
-      const size_t columns = s.columns_under(windows), set_bytes = 4 * columns * s.channels;
-      for (size_t set = 0; set < c.sets; ++set)
-        stack_set(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
-                  set, static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left),
-                  columns, band + set * set_bytes);
-      const size_t element = (oy * s.output_width + ox) * s.channels;
+  for (size_t ox = 0; ox < s.output_width; ox += most_windows) {
+    const size_t windows = most_windows < s.output_width - ox ? most_windows : s.output_width - ox;
+    const size_t columns = s.columns_under(windows), set_bytes = 4 * columns * s.channels;
+    const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left);
+    // As many output rows as fit, `output_rows` for each step.
+    const size_t step_bytes = c.sets * set_bytes;
+    const size_t most_rows = kBandBytes / step_bytes * c.output_rows;
+    for (size_t oy = 0; oy < s.output_height; oy += most_rows) {
+      const size_t end = most_rows < s.output_height - oy ? oy + most_rows : s.output_height;
+      uint8_t* quads = band;
+      for (size_t y = oy; y < end; y += c.output_rows)
+        for (size_t set = 0; set < c.sets; ++set, quads += set_bytes)
+          stack_set(s, input,
+                    static_cast<ptrdiff_t>(y * s.stride_h) - static_cast<ptrdiff_t>(s.top), set, x0,
+                    columns, quads);
+      const auto for_each_step = [&](const auto& run_step) {
+        const uint8_t* first_quad = band;
+        for (size_t y = oy; y < end; y += c.output_rows, first_quad += step_bytes)
+          run_step(first_quad, c.output_rows < end - y ? c.output_rows : end - y,
+                   (y * s.output_width + ox) * s.channels);
+      };
       if (flat) {
         const PostLanes none(op, post, 0, 1);
-        run_flat(op, post, {s, c, band, set_bytes, prepared, none, windows, element}, rows);
+        for_each_step([&](const uint8_t* first_quad, size_t rows, size_t element) {
+          run_flat(op, post, {s, c, first_quad, set_bytes, prepared, none, windows, element}, rows);
+        });
         continue;
       }
       for (size_t first = 0; first < s.channels; first += kLanes) {
         const size_t rest = s.channels - first;
         const PostLanes lanes(op, post, static_cast<uint32_t>(first),
                               static_cast<uint32_t>(rest < kLanes ? rest : kLanes));
-        run_windows({s, c, band + 4 * first, set_bytes, prepared + 4 * first, lanes, windows,
-                     element + first},
-                    rows);
+        for_each_step([&](const uint8_t* first_quad, size_t rows, size_t element) {
+          run_windows({s, c, first_quad + 4 * first, set_bytes, prepared + 4 * first, lanes,
+                       windows, element + first},
+                      rows);
+        });
       }
     }
+  }
 }
 
 }  // namespace
