@@ -5,11 +5,14 @@
 #include <string>
 #include <vector>
 
+#include "tests/tools/html.h"
 #include "tools/report/bar_chart.h"
 #include "tools/report/cost_page.h"
 
 namespace lockstep::cli {
 namespace {
+
+using test::is_balanced;
 
 std::vector<double> numbers(const std::string& text, const std::string& pattern) {
   std::vector<double> found;
@@ -17,23 +20,6 @@ std::vector<double> numbers(const std::string& text, const std::string& pattern)
   for (std::sregex_iterator it(text.begin(), text.end(), regex), end; it != end; ++it)
     found.push_back(std::stod((*it)[1]));
   return found;
-}
-
-// Every element that is opened is closed, in that order.
-bool is_balanced(const std::string& page) {
-  std::vector<std::string> open;
-  const std::regex tag(R"(<(/?)([a-z0-9]+)([^<>]*?)(/?)>)");
-  for (std::sregex_iterator it(page.begin(), page.end(), tag), end; it != end; ++it) {
-    const std::string name = (*it)[2];
-    if ((*it)[4] == "/" || name == "meta") continue;
-    if ((*it)[1] == "") {
-      open.push_back(name);
-    } else {
-      if (open.empty() || open.back() != name) return false;
-      open.pop_back();
-    }
-  }
-  return open.empty();
 }
 
 CoreCost core_with(const std::string& name) {
@@ -88,7 +74,8 @@ TEST_CASE("a page has the figures of each core, whatever its names are") {
   for (const std::string& name : {std::string("conv"), hostile, std::string(300, 'w'),
                                   std::string("ein sehr langer Name \xC3\xA4\xC3\xB6\xC3\xBC")}) {
     CAPTURE(name);
-    const std::string page = cost_page(name, "its generated C", {core_with(name), core_with("other")});
+    const std::string page =
+        cost_page(name, "its generated C", {core_with(name), core_with("other")});
     CHECK(is_balanced(page));
     CHECK(page.find("<script") == std::string::npos);
     CHECK(page.find("3,000 \u00b7 74.9 %") != std::string::npos);

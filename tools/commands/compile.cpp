@@ -13,6 +13,7 @@
 #include "tools/commands/storage_report.h"
 #include "tools/commands/strategy_report.h"
 #include "tools/project/project.h"
+#include "tools/report/compile_page.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
 #include "tools/support/options.h"
@@ -27,7 +28,7 @@ namespace fs = std::filesystem;
 constexpr const char* kPlainTarget = "generic";  // one way to write each operator
 
 struct CompileArguments {
-  fs::path graph, weights, out, c_folder, plan_c_folder, dot;
+  fs::path graph, weights, out, c_folder, plan_c_folder, dot, report;
   std::string prefix = "net", target = kPlainTarget, project;
   std::int64_t flash_budget = 0, ram_budget = 0;  // 0: none
   std::string print_after;
@@ -152,7 +153,8 @@ int compile(const CompileArguments& arguments) {
   check(arguments);
   Outputs outputs({arguments.graph, arguments.weights});
   outputs.claim(arguments.out);
-  if (!arguments.dot.empty()) outputs.claim(arguments.dot);
+  for (const fs::path& extra : {arguments.dot, arguments.report})
+    if (!extra.empty()) outputs.claim(extra);
   const fs::path c_folder =
       arguments.project.empty() ? arguments.c_folder : arguments.c_folder / "src";
   const std::vector<ProjectFile> project = missing_project_files(arguments);
@@ -207,6 +209,12 @@ int compile(const CompileArguments& arguments) {
     written.push_back(path.string());
   }
   if (!arguments.dot.empty()) write_file_atomically(arguments.dot, ir::to_dot(compiled.program));
+  const bool is_for_core = !c_files.empty() && arguments.target != kPlainTarget;
+  if (!arguments.report.empty())
+    write_file_atomically(arguments.report, compile_page({.plan = arguments.out.string(),
+                                                          .compiled = compiled,
+                                                          .c = is_for_core ? &sources : nullptr,
+                                                          .target = arguments.target}));
   write_file_atomically(arguments.out, compiled.plan);
 
   console.print(table_text(compiled));
@@ -217,13 +225,14 @@ int compile(const CompileArguments& arguments) {
       fmt::format("\narena  {} bytes, at least {} are needed at once\nplan   {} bytes  {}",
                   compiled.arena_bytes, compiled.passes.back().live_bytes, compiled.plan.size(),
                   arguments.out.string()));
-  if (!c_files.empty() && arguments.target != kPlainTarget) {
+  if (is_for_core) {
     console.print("\n" + strategy_text(sources, compiled.operators));
     console.print(fmt::format("\nC arena {} bytes, for {}", sources.arena_bytes, arguments.target));
   }
   for (const std::string& file : c_files) console.print(fmt::format("C      {}", file));
   for (const std::string& file : plan_c_files) console.print(fmt::format("plan   {}", file));
   for (const std::string& file : written) console.print(fmt::format("new    {}", file));
+  if (!arguments.report.empty()) console.print(fmt::format("report {}", arguments.report.string()));
 
   nlohmann::ordered_json operators = nlohmann::ordered_json::array();
   for (const OperatorReport& row : compiled.operators) {
@@ -233,17 +242,20 @@ int compile(const CompileArguments& arguments) {
   }
   nlohmann::ordered_json passes = nlohmann::ordered_json::array();
   for (const PassReport& row : compiled.passes) passes.push_back(to_json(row));
-  console.print_json({{"plan", arguments.out.string()},
-                      {"plan_bytes", compiled.plan.size()},
-                      {"arena_bytes", compiled.arena_bytes},
-                      {"c_files", c_files},
-                      {"plan_c_files", plan_c_files},
-                      {"project_files", written},
-                      {"c", c_files.empty() ? nlohmann::ordered_json() : strategy_json(sources)},
-                      {"operators", std::move(operators)},
-                      {"passes", std::move(passes)},
-                      {"storage", storage_json(compiled.storage)},
-                      {"total", to_json(total(compiled.operators))}});
+  console.print_json(
+      {{"plan", arguments.out.string()},
+       {"plan_bytes", compiled.plan.size()},
+       {"arena_bytes", compiled.arena_bytes},
+       {"c_files", c_files},
+       {"plan_c_files", plan_c_files},
+       {"project_files", written},
+       {"report", arguments.report.empty() ? nlohmann::ordered_json()
+                                           : nlohmann::ordered_json(arguments.report.string())},
+       {"c", c_files.empty() ? nlohmann::ordered_json() : strategy_json(sources)},
+       {"operators", std::move(operators)},
+       {"passes", std::move(passes)},
+       {"storage", storage_json(compiled.storage)},
+       {"total", to_json(total(compiled.operators))}});
   outputs.keep();
   return kExitOk;
 }
@@ -293,6 +305,8 @@ Action add_compile(CLI::App& verb) {
       ->type_name("PASS");
   add_path(verb, "--dot", arguments->dot, "Write a picture of the program for Graphviz, too",
            "graph.dot");
+  add_path(verb, "--report", arguments->report,
+           "Write the operators, passes and forms of the C as a page with charts, too", "R.html");
   add_output_options(verb, arguments->output);
   return [arguments] { return compile(*arguments); };
 }

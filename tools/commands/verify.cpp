@@ -15,7 +15,9 @@
 #include "tools/certify/certify.h"
 #include "tools/commands/command.h"
 #include "tools/commands/self_test.h"
+#include "tools/report/verify_page.h"
 #include "tools/report/verify_suite.h"
+#include "tools/report/verify_text.h"
 #include "tools/report/worst_cases.h"
 #include "tools/support/console.h"
 #include "tools/support/file_names.h"
@@ -36,7 +38,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 struct VerifyArguments {
-  fs::path graph, weights, plan, c_folder, junit;
+  fs::path graph, weights, plan, c_folder, junit, report;
   fs::path certificate, sign;
   std::string prefix = "net";
   std::string data, accept, explain;
@@ -106,86 +108,6 @@ std::string sha256_of(const TestImages& images) {
   return hash.hex();
 }
 
-// How often each network's prediction is the label, and how often the two networks differ.
-struct Accuracy {
-  std::int64_t images = 0, float_correct = 0, integer_correct = 0, differing = 0;
-  bool has_float = false;
-  double fraction(std::int64_t correct) const {
-    return static_cast<double>(correct) / static_cast<double>(images);
-  }
-};
-
-Accuracy accuracy_of(const verify::Report& report, std::span<const std::int32_t> labels) {
-  Accuracy accuracy{.images = std::ssize(labels), .has_float = !report.float_predictions.empty()};
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    const std::int64_t integer = report.plan_predictions.at(i);
-    accuracy.integer_correct += integer == labels[i];
-    if (!accuracy.has_float) continue;
-    accuracy.float_correct += report.float_predictions.at(i) == labels[i];
-    accuracy.differing += report.float_predictions[i] != integer;
-  }
-  return accuracy;
-}
-
-// What the C or the plan took on the emulated cores, per sample; empty when it ran on none.
-std::string costs_text(const verify::Report& report) {
-  using enum Table::Align;
-  Table table({{"per sample", kLeft},
-               {"instructions", kRight},
-               {"reads", kRight},
-               {"writes", kRight},
-               {"multiplications", kRight},
-               {"branches", kRight},
-               {"vector", kRight},
-               {"stack bytes", kRight},
-               {"code bytes", kRight},
-               {"constant bytes", kRight}});
-  bool any = false;
-  for (const verify::PathReport& path : report.paths) {
-    if (!path.cost) continue;
-    any = true;
-    const verify::ExecutionCounts& counts = path.cost->counts;
-    std::vector<std::string> row = {path.path};
-    for (const std::uint64_t figure :
-         {counts.instructions, counts.reads, counts.writes, counts.multiplications, counts.branches,
-          counts.vector_instructions, path.cost->stack_bytes, path.cost->code_bytes,
-          path.cost->constant_bytes})
-      row.push_back(fmt::to_string(figure));
-    table.add_row(row);
-  }
-  return any ? "\n\n" + table.to_text() : "";
-}
-
-std::string table_text(const verify::Report& report) {
-  using enum Table::Align;
-  Table table({{"path", kLeft},
-               {"samples", kRight},
-               {"tensors", kRight},
-               {"values", kRight},
-               {"differing", kRight}});
-  for (const verify::PathReport& path : report.paths)
-    table.add_row({path.path, fmt::to_string(path.samples), fmt::to_string(path.tensors),
-                   fmt::to_string(path.values), fmt::to_string(path.differing)});
-  std::string text = table.to_text() + costs_text(report);
-  if (report.c_probes)
-    text +=
-        fmt::format("\n\n{}: {} on every operator", report.c_probes->path, report.c_probes->probes);
-  return text;
-}
-
-std::string accuracy_text(const Accuracy& accuracy) {
-  const auto line = [&](const char* network, std::int64_t correct) {
-    return fmt::format("accuracy of the {} network  {:.2f} %  ({} of {} images)\n", network,
-                       100.0 * accuracy.fraction(correct), correct, accuracy.images);
-  };
-  std::string text;
-  if (accuracy.has_float) text += line("float  ", accuracy.float_correct);
-  text += line("integer", accuracy.integer_correct);
-  if (accuracy.has_float)
-    text += fmt::format("their predictions differ on   {} images\n", accuracy.differing);
-  return text;
-}
-
 // The verdict as a line, as an exit code, and as JSON.
 struct Outcome {
   std::string line;
@@ -217,45 +139,6 @@ Outcome outcome_of(const verify::Report& report, bool accept_tested) {
   }
   outcome.json["accepted_as_tested"] = accepted;
   return outcome;
-}
-
-Json paths_to_json(const verify::Report& report) {
-  Json paths = Json::array();
-  for (const verify::PathReport& path : report.paths) {
-    Json entry{{"path", path.path},
-               {"samples", path.samples},
-               {"tensors", path.tensors},
-               {"values", path.values},
-               {"differing", path.differing}};
-    if (path.cost) {
-      const verify::ExecutionCounts& counts = path.cost->counts;
-      entry["instructions_per_sample"] = counts.instructions;
-      entry["reads_per_sample"] = counts.reads;
-      entry["writes_per_sample"] = counts.writes;
-      entry["multiplications_per_sample"] = counts.multiplications;
-      entry["branches_per_sample"] = counts.branches;
-      entry["vector_instructions_per_sample"] = counts.vector_instructions;
-      entry["stack_bytes"] = path.cost->stack_bytes;
-      entry["stack_bound_bytes"] =
-          path.cost->stack_bound_bytes ? Json(*path.cost->stack_bound_bytes) : Json();
-      entry["code_bytes"] = path.cost->code_bytes;
-      entry["constant_bytes"] = path.cost->constant_bytes;
-    }
-    paths.push_back(std::move(entry));
-  }
-  return paths;
-}
-
-Json accuracy_to_json(const Accuracy& accuracy) {
-  Json json{{"images", accuracy.images},
-            {"integer_correct", accuracy.integer_correct},
-            {"integer", accuracy.fraction(accuracy.integer_correct)}};
-  if (accuracy.has_float) {
-    json["float_correct"] = accuracy.float_correct;
-    json["float"] = accuracy.fraction(accuracy.float_correct);
-    json["differing_predictions"] = accuracy.differing;
-  }
-  return json;
 }
 
 // Those of --targets, which without C are cores.
@@ -295,8 +178,16 @@ void write_junit(const VerifyArguments& arguments, const verify::Report& report,
   write_file_atomically(arguments.junit, junit_xml(suite));
 }
 
+// Claims the place of --report, which no other output may have.
+void claim_report(const VerifyArguments& arguments, Outputs& outputs) {
+  if (arguments.report.empty()) return;
+  for (const fs::path& other : {arguments.certificate, arguments.junit})
+    if (arguments.report == other)
+      throw InputError(fmt::format("{}: is named for two outputs", other.string()));
+  outputs.claim(arguments.report);
+}
+
 int verify_files(const VerifyArguments& arguments) {
-  const std::vector<std::string> targets = targets_of(arguments);
   // An older certificate goes, whatever happens now.
   Outputs outputs({arguments.graph, arguments.weights, arguments.plan, arguments.sign});
   if (!arguments.certificate.empty()) {
@@ -304,6 +195,9 @@ int verify_files(const VerifyArguments& arguments) {
     outputs.claim(signature_file(arguments.certificate));
     require_certificate_place(arguments.certificate, arguments.sign);
   }
+  Outputs report_outputs({arguments.graph, arguments.weights, arguments.plan, arguments.sign});
+  claim_report(arguments, report_outputs);
+  const std::vector<std::string> targets = targets_of(arguments);
   const Graph graph = read_graph(arguments.graph);
   const StateDict state = read_state_dict(arguments.weights);
   const PlanFile plan(arguments.plan);
@@ -367,7 +261,7 @@ int verify_files(const VerifyArguments& arguments) {
   json.update(outcome.json);
   json["samples"] = report.samples;
   json["constants_checked"] = report.constants_checked;
-  json["paths"] = paths_to_json(report);
+  json["paths"] = paths_json(report);
   json["worst_cases"] = worst_cases_json(report);
   json["proof"] = proof.json();
   if (!report.float32_witness.empty()) json["float32_witness"] = report.float32_witness;
@@ -375,20 +269,22 @@ int verify_files(const VerifyArguments& arguments) {
     json["c_probes"] = {{"path", report.c_probes->path}, {"probes", report.c_probes->probes}};
   if (c_proof) json["c_proof"] = c_proof->json();
 
-  console.print(table_text(report));
+  console.print(paths_text(report));
   console.print(fmt::format("\nconstants re-derived and compared  {}", report.constants_checked));
   console.print(worst_cases_text(report));
+  std::string remarks;
   // A refuted plan may have been given up before it saw every image.
   if (images.count > 0 && std::ssize(report.plan_predictions) == images.count) {
     const Accuracy accuracy = accuracy_of(report, images.labels());
-    console.print(accuracy_text(accuracy));
-    json["accuracy"] = accuracy_to_json(accuracy);
+    remarks += accuracy_text(accuracy) + "\n";
+    json["accuracy"] = accuracy_json(accuracy);
   }
-  console.print(proof.text());
-  if (c_proof) console.print(c_proof->text());
+  remarks += proof.text();
+  if (c_proof) remarks += "\n" + c_proof->text();
   if (!report.float32_witness.empty())
-    console.print(
-        fmt::format("float32 depends on the order, for example: {}", report.float32_witness));
+    remarks +=
+        fmt::format("\nfloat32 depends on the order, for example: {}", report.float32_witness);
+  console.print(remarks);
   console.print(outcome.line);
   std::optional<SelfTest> test;
   if (arguments.self_test > 0) {
@@ -399,6 +295,20 @@ int verify_files(const VerifyArguments& arguments) {
   }
   write_junit(arguments, report, graph, plan,
               c_proof && proof.proof ? c_proof->outcome : proof.outcome, outcome, test);
+  if (!arguments.report.empty()) {
+    write_file_atomically(arguments.report,
+                          verify_page({.network = graph.name,
+                                       .plan = arguments.plan.string(),
+                                       .verdict = outcome.json.at("verdict").get<std::string>(),
+                                       .line = outcome.line,
+                                       .remarks = remarks,
+                                       .report = report,
+                                       .proof = proof.proof ? &*proof.proof : nullptr,
+                                       .self_test = test ? &*test : nullptr}));
+    console.print(fmt::format("report  {}", arguments.report.string()));
+    json["report"] = arguments.report.string();
+  }
+  report_outputs.keep();
   console.print_json(json);
   return test && test->exit_code ? *test->exit_code : outcome.exit_code;
 }
@@ -470,11 +380,15 @@ Action add_verify(CLI::App& verb) {
   self_test->expected(0, 1)->default_str("200")->type_name("N");
   CLI::Option* const junit =
       add_path(verb, "--junit", arguments->junit, "Also write the result as JUnit XML", "FILE");
+  CLI::Option* const report =
+      add_path(verb, "--report", arguments->report,
+               "Also write the result as a page with charts: layers, headroom, runs", "R.html");
   CLI::Option* const explain =
       verb.add_option("--explain", arguments->explain,
                       "Verify nothing; show how one value comes about, term by term")
           ->excludes(c_folder)
           ->excludes(junit)
+          ->excludes(report)
           ->excludes(certificate)
           ->excludes(self_test)
           ->type_name("LAYER,CHANNEL,Y,X");

@@ -61,7 +61,7 @@ std::string bar_chart(const std::string& title, const std::string& name_title,
       svg += name_text(x + 14, 36, "kind", column.parts[p]);
       x += 24 + 7 * static_cast<double>(column.parts[p].size());
     }
-    std::uint64_t most = 1;
+    std::uint64_t most = std::max<std::uint64_t>(column.full, 1);
     for (const BarRow& row : rows) most = std::max(most, sum(row.bars[c]));
     for (std::size_t r = 0; r < rows.size(); ++r) {
       const Bar& bar = rows[r].bars[c];

@@ -12,6 +12,7 @@ struct BarColumn {
   double bar_width = 0, text_width = 0;  // at most
   std::vector<std::string> colours;      // of the parts of its bars: classes of the page's style
   std::vector<std::string> parts;        // what they are, for the legend; of one part: none
+  std::uint64_t full = 0;                // what fills the width; 0: the largest bar
 };
 
 struct Bar {
@@ -24,7 +25,8 @@ struct BarRow {
   std::vector<Bar> bars;  // one for each column
 };
 
-// Bars of a column share a scale, which begins at 0. `title` is for those who cannot see it.
+// Bars of a column share a scale, which begins at 0; none is longer than the width. `title` is for
+// those who cannot see it.
 std::string bar_chart(const std::string& title, const std::string& name_title,
                       const std::vector<BarColumn>& columns, const std::vector<BarRow>& rows);
 
