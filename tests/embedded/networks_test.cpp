@@ -113,7 +113,7 @@ TEST_CASE("C that is written for another core computes the same") {
   const Recorded net = zoo_network("ds_cnn");
   int checked = 0;
   // One with each kind of micro-kernels.
-  for (const char* const other : {"cortex-m3", "cortex-m4", "cortex-m55"}) {
+  for (const char* const other : {"cortex-m3", "cortex-m4", "cortex-m55", "aarch64"}) {
     if (!can_write_for(other) || other == core().name) continue;
     check_on_core(net, 1, other);
     ++checked;

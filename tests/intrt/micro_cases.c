@@ -494,6 +494,7 @@ int micro_cases(void) {
   if (failed == 0) failed = add_cases();
   if (failed == 0) failed = arithmetic_cases();
   if (failed == 0) failed = micro_mve_cases();
+  if (failed == 0) failed = micro_neon_cases();
   return failed;
 }
 

@@ -15,14 +15,15 @@ void* micro_memory(int array, uint32_t bytes);
 /* Whether nothing was written outside of any of these arrays. */
 int micro_memory_intact(void);
 
-/* 0, or the line of micro_cases.c that failed first, or of micro_mve_cases.c, which it runs, too.
- */
+/* 0, or the line of micro_cases.c that failed first, or of the files below, which it runs, too. */
 int micro_cases(void);
 int micro_mve_cases(void);
+int micro_neon_cases(void);
 
 /* Whether the functions are not the plain ones here. */
 int micro_has_dsp(void);
 int micro_has_mve(void);
+int micro_has_neon(void);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 # cmake -DBOARD=... -DFLAGS=a|b -DRAM=address -DRESULT=code -DROOT=... -DOUT=dir -P micro_emulated.cmake
 # Compiles the cases of the micro-kernels for an Arm core, or a RISC-V core of the board "virt", and runs them on an
-# emulated board.
+# emulated board; or as a program for 64-bit Arm under Linux, where BOARD is "aarch64".
 cmake_minimum_required(VERSION 3.25)
 string(REPLACE "|" ";" flags "${FLAGS}")
 if(BOARD STREQUAL "virt")
@@ -24,19 +24,23 @@ file(REMOVE_RECURSE "${OUT}")
 file(MAKE_DIRECTORY "${OUT}")
 set(harness ${ROOT}/verify/differential/harness)
 set(tests ${ROOT}/tests/intrt)
-execute_process(
-  COMMAND ${compiler} -std=c11 ${flags} -ffreestanding -nostdlib -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror
-          -isystem ${harness}/freestanding -I${harness} -I${tests} -I${ROOT}/intrt/include -T ${harness}/bare.ld
-          ${map} ${harness}/${startup} ${harness}/bare.c ${tests}/micro_firmware.c ${tests}/micro_cases.c ${tests}/micro_mve_cases.c -lgcc -o ${OUT}/cases.elf
-  RESULT_VARIABLE failed)
+set(cases ${tests}/micro_firmware.c ${tests}/micro_cases.c ${tests}/micro_mve_cases.c ${tests}/micro_neon_cases.c)
+set(warnings -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror)
+if(BOARD STREQUAL "aarch64")
+  set(build aarch64-linux-gnu-gcc -std=c11 ${flags} -static ${warnings} -I${tests} -I${ROOT}/intrt/include ${cases})
+  set(run qemu-aarch64 -cpu max ${OUT}/cases.elf)
+else()
+  set(build ${compiler} -std=c11 ${flags} -ffreestanding -nostdlib ${warnings} -isystem ${harness}/freestanding
+      -I${harness} -I${tests} -I${ROOT}/intrt/include -T ${harness}/bare.ld
+      ${map} ${harness}/${startup} ${harness}/bare.c ${cases} -lgcc)
+  set(run ${emulator} -M ${BOARD} -display none -monitor none -serial none
+      -semihosting-config enable=on,target=native -kernel ${OUT}/cases.elf)
+endif()
+execute_process(COMMAND ${build} -o ${OUT}/cases.elf RESULT_VARIABLE failed)
 if(failed)
   message(FATAL_ERROR "the cases do not compile: ${failed}")
 endif()
-execute_process(
-  COMMAND ${emulator} -M ${BOARD} -display none -monitor none -serial none
-          -semihosting-config enable=on,target=native -kernel ${OUT}/cases.elf
-  TIMEOUT 250
-  RESULT_VARIABLE result)
+execute_process(COMMAND ${run} TIMEOUT 250 RESULT_VARIABLE result)
 if(NOT result STREQUAL RESULT)
   message(FATAL_ERROR "the cases give ${result} on ${BOARD}, not ${RESULT}; 10 and more: twice the rest is the line of micro_cases.c; 5: a fault")
 endif()

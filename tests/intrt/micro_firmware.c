@@ -1,5 +1,11 @@
 /* The micro-kernels on an emulated core: runs micro_cases and gives its result to the emulator, as
  * its exit code. Each array in turn ends where memory ends: the core faults at the next byte. */
+#if defined(__linux__)
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+#include <stdlib.h>
+#include <sys/mman.h>
+#endif
+
 #include <string.h>
 
 #include "micro_cases.h"
@@ -11,6 +17,9 @@ enum { kArrays = 5, kGuard = 64, kMostBytes = 4096 };
 
 #ifndef MICRO_HAS_MVE
 #define MICRO_HAS_MVE 0
+#endif
+#ifndef MICRO_HAS_NEON
+#define MICRO_HAS_NEON 0
 #endif
 
 #if defined(__arm__) && __ARM_ARCH >= 8
@@ -40,6 +49,19 @@ static void forbid_what_follows(void) {
   __asm__ volatile("dsb\nisb" ::: "memory");
 }
 enum { kTurns = kArrays };
+#elif defined(__linux__)
+/* A program under an emulated kernel: 64 KiB that end at MICRO_END_OF_MEMORY, and 64 KiB behind
+ * them that are nobody's. */
+static void forbid_what_follows(void) {
+  const size_t bytes = 0x10000;
+  uint8_t* const begin = (uint8_t*)(uintptr_t)MICRO_END_OF_MEMORY - bytes;
+  if (mmap(begin, 2 * bytes, PROT_READ | PROT_WRITE,
+           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != begin ||
+      mprotect(begin + bytes, bytes, PROT_NONE) != 0)
+    exit(2);
+}
+enum { kTurns = kArrays };
+int main(void) { return harness_main(); }
 #else
 /* Writes beside arrays are seen all the same. */
 static void forbid_what_follows(void) {}
@@ -58,8 +80,8 @@ static uint8_t* before(int array) { return memory[array].data - kGuard; }
 void* micro_memory(int array, uint32_t bytes) {
   if (bytes > kMostBytes) return 0;
   memory[array].size = bytes;
-  memory[array].data =
-      array == at_end ? (uint8_t*)(MICRO_END_OF_MEMORY - bytes) : memory[array].bytes + kGuard;
+  memory[array].data = array == at_end ? (uint8_t*)(uintptr_t)(MICRO_END_OF_MEMORY - bytes)
+                                       : memory[array].bytes + kGuard;
   memset(before(array), UNTOUCHED, bytes + (array == at_end ? 1 : 2) * kGuard);
   return memory[array].data;
 }
@@ -73,9 +95,12 @@ int micro_memory_intact(void) {
   return 1;
 }
 
-/* 0; 5: a fault (the startup code's); 10 and more: 10 + half the line of micro_cases.c. */
+/* 0; 5: a fault (the startup code's; elsewhere the signal's); 10 and more: 10 + half the line of
+ * micro_cases.c. */
 int harness_main(void) {
-  if (micro_has_dsp() != MICRO_HAS_DSP || micro_has_mve() != MICRO_HAS_MVE) return 1;
+  if (micro_has_dsp() != MICRO_HAS_DSP || micro_has_mve() != MICRO_HAS_MVE ||
+      micro_has_neon() != MICRO_HAS_NEON)
+    return 1;
   forbid_what_follows();
   for (at_end = -1; at_end < kTurns; ++at_end) {
     memset(memory, 0, sizeof memory);
@@ -83,7 +108,7 @@ int harness_main(void) {
     if (failed != 0) return 10 + failed / 2;
   }
 #ifdef MICRO_READS_BEHIND
-  return *(volatile uint8_t*)MICRO_END_OF_MEMORY; /* must fault */
+  return *(volatile uint8_t*)(uintptr_t)MICRO_END_OF_MEMORY; /* must fault */
 #else
   return 0;
 #endif

@@ -18,6 +18,13 @@ Int dsp_weight(Int tap, Int channel) {
 }
 Int dsp_weight_in_order(Int tap, Int channel) { return 8 * (tap / 2) + 2 * channel + tap % 2; }
 Int packed_weight(Int tap, Int channel) { return 4 * tap + channel; }
+// Rows of `row` taps are filled up to units of 4.
+template <Int row>
+Int neon_weight(Int tap, Int channel) {
+  constexpr Int kUnits = (row + 3) / 4;
+  const Int column = tap % row;
+  return 16 * (tap / row * kUnits + column / 4) + 4 * channel + column % 4;
+}
 
 // Weights [O][taps] of a plan in blocks of four channels, with zeros where there is no channel.
 std::string blocks(const checker::PlanOp& op, Int taps, Int taps_there, Int (*place)(Int, Int)) {
@@ -111,6 +118,35 @@ static void net_op1_conv2d(const int8_t *in, int8_t *out, int32_t *panel) {
 }
 )";
 
+constexpr const char* kNeon = R"(
+static void net_op0_conv2d(const int8_t *in, int8_t *out, int8_t *strip) {
+  for (int32_t y = 0; y < 5; ++y) {
+    for (int32_t ky = 0; ky < 3; ++ky) {
+      const int32_t row = y - 1 + ky;
+      const int32_t here = row >= 0 && row < 5;
+      intrt_neon_row(strip + ky * 24, 24, here ? in + row * 15 : in, 3, here ? 18 : 0);
+    }
+    for (int32_t o = 0; o < 8; o += 4) {
+      int32_t sums[20];
+      intrt_neon_dot(sums, &c1_bias[o], strip, 3, 24, &c1_weight[o * 36], 3, 3, 5);
+      for (int32_t p = 0; p < 5; ++p)
+        for (int32_t c = 0; c < 4 && o + c < 6; ++c)
+          out[(y * 5 + p) * 6 + o + c] =
+              (int8_t)intrt_clamp(intrt_shift_right_toward_zero(sums[4 * p + c], 4), -32, 31);
+    }
+  }
+}
+static void net_op1_conv2d(const int8_t *in, int8_t *out, int8_t *strip) {
+  for (int32_t y = 0; y < 5; ++y) {
+    int32_t sums[20];
+    intrt_neon_row(strip, 32, in + y * 30, 0, 30);
+    intrt_neon_dot(sums, c2_bias, strip, 6, 0, c2_weight, 1, 2, 5);
+    for (int32_t i = 0; i < 20; ++i)
+      out[y * 20 + i] = (int8_t)intrt_clamp(intrt_shift_right_toward_zero(sums[i], 4), -32, 31);
+  }
+}
+)";
+
 // `tables` and these functions, which call kernels of this header.
 Made with_kernels(const std::string& header, const std::string& tables, const char* functions) {
   const std::string store6 = filled(kStore, {{"CHANNELS", "6"}});
@@ -143,6 +179,18 @@ Made with_packed() {
                    kPacked);
   c.header = replaced(c.header, "", "NET_ARENA_BYTES 400u", "NET_ARENA_BYTES 496u");
   return c;
+}
+
+Made with_neon() {
+  const Made c = network();
+  const checker::Plan plan = checker::read_plan(c.plan);
+  return with_kernels(
+      "micro/neon.h",
+      "static const int8_t c1_weight" + blocks(plan.ops[0], 36, 27, neon_weight<9>) +
+          "static const int8_t c2_weight" + blocks(plan.ops[1], 8, 6, neon_weight<6>) +
+          "static const int32_t c1_bias" + bias(plan.ops[0]) + "static const int32_t c2_bias" +
+          bias(plan.ops[1]),
+      kNeon);
 }
 
 TEST_CASE("C with kernels for two products at once is proved, and no other") {
@@ -284,6 +332,45 @@ static void net_op0_conv2d(const int8_t *in, int8_t *out) {{
                                    chunks));
   add_header(c, "micro/packed.h");
   return c;
+}
+
+TEST_CASE("C with rows of units of four taps is proved, and no other") {
+  const char *const op0 = "void net_op0_conv2d(", *const op1 = "void net_op1_conv2d(",
+                    *const run = "void net_run(";
+  try_changes(with_neon(),
+              {
+                  {op0, "strip", "strip", ""},
+                  {op0, "ky * 24, 24", "ky * 24, 23", "was not written"},
+                  {op0, "ky * 24, 24", "ky * 24, 25", ""},  // written again, or never read
+                  {op0, "ky * 24, 24", "ky * 24, -1", "out of range"},
+                  {op0, "ky < 3", "ky < 2", "was not written"},
+                  {op0, "in, 3, here", "in, 2, here", "another multiple"},
+                  {op0, "in, 3, here", "in, -3, here", "out of range"},
+                  {op0, "here ? 18", "here ? 17", "another multiple"},
+                  {op0, "here ? 18", "here ? 19", "another multiple"},
+                  {op0, "row * 15 : in", "row * 15 + 1 : in", "another multiple"},
+                  {op0, "row >= 0 &&", "row >= 1 &&", "another multiple"},
+                  {op0, "strip, 3, 24", "strip, 2, 24", "another multiple"},
+                  {op0, "strip, 3, 24", "strip, 3, 23", "another multiple"},
+                  {op0, "strip, 3, 24", "strip + 1, 3, 24", "was not written"},
+                  {op0, "3, 3, 5)", "2, 3, 5)", "another multiple"},
+                  {op0, "3, 3, 5)", "-1, 3, 5)", "out of range"},
+                  {op0, "3, 3, 5)", "3, 0, 5)", "out of range"},
+                  {op0, "3, 3, 5)", "3, 2, 5)", "another multiple"},
+                  {op0, "3, 3, 5)", "3, 3, 4)", "was not set"},
+                  {op0, "3, 3, 5)", "3, 3, 9)", "out of range"},
+                  {op0, "c1_weight[o * 36]", "c1_weight[o * 36 + 4]", "another multiple"},
+                  {op0, "c1_weight[o * 36]", "c1_weight[o * 37]", "behind an array"},
+                  {op0, "c1_bias[o]", "c1_bias[4 - o]", "another code"},
+                  {op0, "&c1_bias[o]", "sums", "that lie in what"},
+                  {op0, "sums[20]", "sums[19]", "a write behind an array"},
+                  {op0, "sums[4 * p + c]", "sums[4 * c + p]", "another multiple"},
+                  {op1, "strip, 32, in", "strip, 31, in", "was not written"},
+                  {op1, "strip, 6, 0, c2", "strip, 6, 1, c2", ""},  // there is one row
+                  {op1, "1, 2, 5)", "1, 1, 5)", "another multiple"},
+                  {run, "(void *)(base + 0u), (void *)(base + 272u)",
+                   "(void *)(base + 0u), (void *)(base + 152u)", "lie where they are put"},
+              });
 }
 
 TEST_CASE("a chunk of products must fit 16 bits, and a sum 32") {

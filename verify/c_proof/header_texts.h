@@ -7,5 +7,6 @@ extern const char* const kArithmeticText;
 extern const char* const kDspText;
 extern const char* const kPackedText;
 extern const char* const kMveText;
+extern const char* const kNeonText;
 
 }  // namespace lockstep::c_proof

@@ -142,8 +142,10 @@ void Machine::finish(const MicroKernel& kernel, const Finish& finish,
   if (!codes) refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
   spend(std::ssize(*codes), line);
   nodes_used_ += std::ssize(*codes);
-  require_inside(sums, 0, finish.sum_count, kInt32, line);
-  const Bytes read = bytes_at(sums, 0, finish.sum_count, kInt32);
+  Int sum_count = finish.sum_count;
+  for (const Finish::Code& code : *codes) sum_count = std::max(sum_count, code.sum + 1);
+  require_inside(sums, 0, sum_count, kInt32, line);
+  const Bytes read = bytes_at(sums, 0, sum_count, kInt32);
   for (const auto& [to, sum, step] : *codes) {
     if (read.overlaps(bytes_at(out, to, 1, element)))
       refuse("", line, "codes that lie in their sums");

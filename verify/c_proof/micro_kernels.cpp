@@ -1,5 +1,7 @@
 #include "verify/c_proof/micro_kernels.h"
 
+#include <algorithm>
+
 #include "verify/c_proof/header_texts.h"
 
 namespace lockstep::c_proof {
@@ -181,7 +183,7 @@ std::optional<Map::Form> dsp_add(const Arguments& arguments) {
 }
 bool is_code_range(Int lo, Int hi) { return lo >= -128 && lo <= hi && hi <= 127; }
 // (out, a, b, count, multiplier0, multiplier1, shift, rounding, lo, hi)
-std::optional<Map::Form> mve_add(const Arguments& arguments) {
+std::optional<Map::Form> vector_add(const Arguments& arguments) {
   const Int shift = arguments[6], rounding = arguments[7], lo = arguments[8], hi = arguments[9];
   if (shift < 0 || shift > 15 || rounding < 0 || rounding > 1 || !is_code_range(lo, hi))
     return std::nullopt;
@@ -213,14 +215,14 @@ Moves mve_panel(const Arguments& arguments) {
       arguments, [](Int tap, Int position) { return 32 * (tap / 16) + 16 * position + tap % 16; });
 }
 // (sums, start, codes, row_step, column_step, weights, weight_step, rows, columns, channels)
-std::optional<Dot::Shape> mve_channels(const Arguments& arguments, const Lengths& /*lengths*/) {
+std::optional<Dot::Shape> channels_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
   const Int rows = arguments[7], columns = arguments[8], channels = arguments[9];
   if (rows < 0 || rows > kMostTaps || columns < 0 || columns > kMostTaps || channels < 1 ||
       channels > 16 || arguments[6] < 0)
     return std::nullopt;
   return Dot::Shape{channels, rows * columns, {rows * columns}, 16};
 }
-Dot::Product mve_channels_product(const Arguments& arguments, Int tap, Int channel) {
+Dot::Product channels_product(const Arguments& arguments, Int tap, Int channel) {
   const Int row = tap / arguments[8], column = tap % arguments[8];
   return {arguments[3] * row + arguments[4] * column + channel,
           arguments[6] * row + 16 * column + channel};
@@ -250,15 +252,61 @@ Codes mve_store(const Arguments& arguments, const std::vector<Int>& constants) {
   return codes;
 }
 // (out, sums, constants, lo, hi, channels)
-template <Step (*step)(const std::vector<Int>&, Int, Int, Int, Int)>
-Codes mve_channels_store(const Arguments& arguments, const std::vector<Int>& constants) {
+template <Step (*step)(const std::vector<Int>&, Int, Int, Int, Int), Int (*number)(Int)>
+Codes channels_store(const Arguments& arguments, const std::vector<Int>& constants) {
   if (!is_code_range(arguments[3], arguments[4]) || arguments[5] < 1 || arguments[5] > 16)
     return std::nullopt;
   std::vector<Finish::Code> codes;
   for (Int c = 0; c < arguments[5]; ++c)
-    codes.push_back(
-        {c, channel_number(c), step(constants, channel_number(c), 16, arguments[3], arguments[4])});
+    codes.push_back({c, number(c), step(constants, number(c), 16, arguments[3], arguments[4])});
   return codes;
+}
+
+// ---- rows of units of 4 taps. Outputs are 4 * position + channel.
+
+// (sums, start, codes, apart, row_step, weights, rows, units, positions)
+std::optional<Dot::Shape> neon_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  const Int rows = arguments[6], units = arguments[7], positions = arguments[8];
+  if (rows < 0 || rows > kMostTaps || units < 1 || units > kMostTaps || positions < 1 ||
+      positions > 8)
+    return std::nullopt;
+  return Dot::Shape{4 * positions, rows * 4 * units, {}, 0};
+}
+Dot::Product neon_product(const Arguments& arguments, Int tap, Int output) {
+  const Int row = tap / (4 * arguments[7]), column = tap % (4 * arguments[7]);
+  return {arguments[3] * (output / 4) + arguments[4] * row + column,
+          16 * (tap / 4) + 4 * (output % 4) + tap % 4};
+}
+// (to, count, codes, begin, end)
+Moves neon_row(const Arguments& arguments) {
+  const Int count = arguments[1], begin = arguments[3], end = arguments[4];
+  if (count < 0 || count > kMostTaps || begin < 0) return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < count; ++i)
+    moves.push_back(i >= begin && i < end ? Move{i, 2, i - begin} : Move{i});
+  return moves;
+}
+bool are_multipliers(const std::vector<Int>& constants, Int count) {
+  return std::all_of(constants.begin(), constants.begin() + count,
+                     [](Int multiplier) { return multiplier > INT32_MIN; });
+}
+// (out, apart, sums, constants, lo, hi, positions)
+template <Step (*step)(const std::vector<Int>&, Int, Int, Int, Int)>
+Codes neon_store(const Arguments& arguments, const std::vector<Int>& constants) {
+  if (!is_code_range(arguments[4], arguments[5]) || arguments[6] < 1 || arguments[6] > 8 ||
+      !are_multipliers(constants, 4))
+    return std::nullopt;
+  std::vector<Finish::Code> codes;
+  for (Int p = 0; p < arguments[6]; ++p)
+    for (Int c = 0; c < 4; ++c)
+      codes.push_back(
+          {arguments[1] * p + c, 4 * p + c, step(constants, c, 4, arguments[4], arguments[5])});
+  return codes;
+}
+template <Step (*step)(const std::vector<Int>&, Int, Int, Int, Int)>
+Codes neon_channels_store(const Arguments& arguments, const std::vector<Int>& constants) {
+  if (!are_multipliers(constants, 16)) return std::nullopt;
+  return channels_store<step, itself>(arguments, constants);
 }
 
 }  // namespace
@@ -346,8 +394,8 @@ const std::vector<MicroHeader>& micro_headers() {
                 .constant_count = 16}},
         {"intrt_mve_channels_dot",
          {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32, kInt32},
-         Dot{.shape = mve_channels,
-             .product = mve_channels_product,
+         Dot{.shape = channels_dot,
+             .product = channels_product,
              .start = channel_number,
              .sum = channel_number,
              .codes = 2,
@@ -355,15 +403,57 @@ const std::vector<MicroHeader>& micro_headers() {
              .is_in_place = true}},
         {"intrt_mve_channels_store",
          {kInt8s, kInt32s, kInt32s, kInt32, kInt32, kInt32},
-         Finish{.codes = mve_channels_store<scale_top>, .sum_count = 16, .constant_count = 32}},
+         Finish{.codes = channels_store<scale_top, channel_number>,
+                .sum_count = 16,
+                .constant_count = 32}},
         {"intrt_mve_channels_store_toward_zero",
          {kInt8s, kInt32s, kInt32s, kInt32, kInt32, kInt32},
-         Finish{.codes = mve_channels_store<scale_toward_zero>,
+         Finish{.codes = channels_store<scale_toward_zero, channel_number>,
                 .sum_count = 16,
                 .constant_count = 64}},
         {"intrt_mve_add",
          {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32, kInt32, kInt32, kInt32, kInt32},
-         Map{.form = mve_add}}},
+         Map{.form = vector_add}}},
+       {}},
+      {kNeonText,
+       {{"intrt_neon_dot",
+         {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32},
+         Dot{.shape = neon_dot,
+             .product = neon_product,
+             .start = rest_of,
+             .sum = itself,
+             .codes = 2,
+             .weights = 5}},
+        {"intrt_neon_row", {kInt8s, kInt32, kInt8s, kInt32, kInt32}, Placing{.moves = neon_row}},
+        {"intrt_neon_store",
+         {kInt8s, kInt32, kInt32s, kInt32s, kInt32, kInt32, kInt32},
+         Finish{.codes = neon_store<scale_top>, .sums = 2, .constants = 3, .constant_count = 8}},
+        {"intrt_neon_store_toward_zero",
+         {kInt8s, kInt32, kInt32s, kInt32s, kInt32, kInt32, kInt32},
+         Finish{.codes = neon_store<scale_toward_zero>,
+                .sums = 2,
+                .constants = 3,
+                .constant_count = 16}},
+        {"intrt_neon_channels_dot",
+         {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32, kInt32},
+         Dot{.shape = channels_dot,
+             .product = channels_product,
+             .start = itself,
+             .sum = itself,
+             .codes = 2,
+             .weights = 5,
+             .is_in_place = true}},
+        {"intrt_neon_channels_store",
+         {kInt8s, kInt32s, kInt32s, kInt32, kInt32, kInt32},
+         Finish{.codes = neon_channels_store<scale_top>, .sum_count = 16, .constant_count = 32}},
+        {"intrt_neon_channels_store_toward_zero",
+         {kInt8s, kInt32s, kInt32s, kInt32, kInt32, kInt32},
+         Finish{.codes = neon_channels_store<scale_toward_zero>,
+                .sum_count = 16,
+                .constant_count = 64}},
+        {"intrt_neon_add",
+         {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32, kInt32, kInt32, kInt32, kInt32},
+         Map{.form = vector_add}}},
        {}}};
   return headers;
 }

@@ -91,7 +91,7 @@ struct Finish {
   std::optional<std::vector<Code>> (*codes)(const std::vector<Int>& arguments,
                                             const std::vector<Int>& constants) = nullptr;
   int sums = 1, constants = 2;            // parameters: the latter a constant array
-  Int sum_count = 0, constant_count = 0;  // so many are accessed
+  Int sum_count = 0, constant_count = 0;  // so many are accessed, and all sums of the codes
 };
 
 struct MicroKernel {

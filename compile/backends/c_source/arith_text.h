@@ -8,5 +8,6 @@ extern const char* const kArithText;
 extern const char* const kDspText;     // intrt/micro/dsp.h
 extern const char* const kPackedText;  // intrt/micro/packed.h
 extern const char* const kMveText;     // intrt/micro/mve.h
+extern const char* const kNeonText;    // intrt/micro/neon.h
 
 }  // namespace lockstep::backends

@@ -15,7 +15,7 @@ constexpr Target kTargets[] = {
     {"cortex-m3", MicroKernels::kPacked}, {"cortex-m4", MicroKernels::kDsp},
     {"cortex-m7", MicroKernels::kDsp},    {"cortex-m33", MicroKernels::kDsp},
     {"cortex-m55", MicroKernels::kMve},   {"rv32imc", MicroKernels::kPacked},
-    {"aarch64", MicroKernels::kNone}};
+    {"aarch64", MicroKernels::kNeon}};
 
 }  // namespace
 

@@ -13,7 +13,8 @@ enum class MicroKernels : std::uint8_t {
   kNone,    // plain C alone
   kPacked,  // two products with one multiplication: cores without instructions for several products
   kDsp,     // SMLAD: two products of 16-bit numbers
-  kMve      // VMLADAVA: sixteen products of 8-bit numbers, and vectors for all else
+  kMve,     // VMLADAVA: sixteen products of 8-bit numbers, and vectors for all else
+  kNeon     // SDOT: the same with sixteen products in four sums
 };
 
 struct Target {

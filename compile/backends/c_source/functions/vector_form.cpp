@@ -50,7 +50,7 @@ std::optional<VectorForm> vector_form(const Post& post,
     if (c.has_steps() || c.lo != first.lo || c.hi != first.hi) return std::nullopt;
     const std::optional<TopScale> down = top_form(c, accumulators[i]),
                                   up = top_form(rounded_up(c), accumulators[i]);
-    if (!down || !up) return std::nullopt;
+    if (!down || !up || down->scale.multiplier == INT32_MIN) return std::nullopt;
     result.channels.push_back({down->offset, down->scale.multiplier, down->scale.addend,
                                up->offset - down->offset, up->scale.addend});
   }

@@ -59,7 +59,10 @@ bool Blocks::vector_constants(const Post& post, const std::vector<std::int64_t>&
   lo_ = form->lo;
   hi_ = form->hi;
   row_ = form->toward_zero ? 20 : 12;
-  vector_store_ = form->toward_zero ? "intrt_mve_store_toward_zero_4x2" : "intrt_mve_store_4x2";
+  if (positions_)
+    vector_store_ = form->toward_zero ? "intrt_neon_store_toward_zero" : "intrt_neon_store";
+  else
+    vector_store_ = form->toward_zero ? "intrt_mve_store_toward_zero_4x2" : "intrt_mve_store_4x2";
   std::vector<std::int64_t> table;
   for (std::int64_t b = 0; b < block_count(); ++b) {
     const auto begin = static_cast<std::size_t>(first_output(b));
@@ -113,7 +116,8 @@ void Blocks::store_sums(const Post& post, std::int64_t step, const std::string& 
                         const std::string& o, const std::string& element) {
   if (!vector_store_.empty()) return store_vectors(fmt::format("{}", step), b, element);
   for (std::int64_t c = 0; c < std::min<std::int64_t>(outputs(), 4); ++c)
-    for (std::int64_t p = 0; p < 2; ++p) store_sum(post, c, p, b, o, plus(element, p * step + c));
+    for (std::int64_t p = 0; p < positions_.value_or(2); ++p)
+      store_sum(post, c, p, b, o, plus(element, p * step + c));
 }
 
 void Blocks::store_sums(const Post& post, const std::string& step) {
@@ -133,8 +137,9 @@ void Blocks::store_sum(const Post& post, std::int64_t c, std::int64_t p, const s
 
 void Blocks::store_vectors(const std::string& step, const std::string& b,
                            const std::string& element) {
-  text_.line("{}({}, {}, sums, {}, {}, {});", vector_store_, address("out", element), step,
-             address(table_, plus(times(b, row_), 4)), lo_, hi_);
+  text_.line("{}({}, {}, sums, {}, {}, {}{});", vector_store_, address("out", element), step,
+             address(table_, plus(times(b, row_), 4)), lo_, hi_,
+             positions_ ? fmt::format(", {}", *positions_) : "");
 }
 
 void Blocks::store_positions(const Post& post, std::int64_t positions, std::int64_t step) {

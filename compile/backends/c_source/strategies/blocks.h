@@ -1,8 +1,9 @@
-// Operators whose output channels are summed in blocks of four by a micro-kernel, for two positions
-// at a time.
+// Operators whose output channels are summed in blocks of four by a micro-kernel, for two or more
+// positions at a time.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,8 +46,9 @@ class Blocks : public Function {
   void store_positions(const ir::Post& post, std::int64_t positions, std::int64_t step);
 
   // Sums lie position by position, sums[4 * p + c], and vectors take four at a time:
-  // intrt/micro/mve.h.
+  // intrt/micro/mve.h, or where positions_ is set intrt/micro/neon.h.
   bool by_position_ = false;
+  std::optional<std::int64_t> positions_;  // else two
 
  private:
   bool vector_constants(const ir::Post& post, const std::vector<std::int64_t>& starts,

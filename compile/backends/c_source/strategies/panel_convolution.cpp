@@ -31,18 +31,32 @@ PanelShape::PanelShape(const Program& program, const Op& op, const Conv2d& conv)
   taps = rows.kernel * row_taps;
 }
 
+PanelShape::PanelShape(const Axis& of_rows, const Axis& of_columns, std::int64_t input_channels,
+                       std::int64_t output_channels)
+    : rows(of_rows),
+      columns(of_columns),
+      inputs(input_channels),
+      outputs(output_channels),
+      row_taps(columns.kernel * inputs),
+      taps(rows.kernel * row_taps) {}
+
 // One row of the output in twenty-five, at least, has a row of its window in the padding.
 bool PanelShape::leaves_rows_out(std::int64_t unit) const {
   return (rows.cut_before() || rows.cut_after()) && !rows.may_be_empty() && row_taps % unit == 0 &&
          rows.output <= 25;
 }
 
-const Conv2d* convolution_for_panels(const Program& program, const Op& op) {
+const Conv2d* sums_of_windows(const Program& program, const Op& op) {
   const auto* const conv = std::get_if<Conv2d>(&op.kind);
   const bool fits = conv != nullptr && program.values.at(op.input()).type() == ElementType::kInt8 &&
                     conv->groups == 1 && !conv->wide && conv->segments.empty() &&
-                    conv->window.dilation[1] == 1 && program.values.at(op.output).shape.w > 1;
+                    conv->window.dilation[1] == 1;
   return fits ? conv : nullptr;
+}
+
+const Conv2d* convolution_for_panels(const Program& program, const Op& op) {
+  const Conv2d* const conv = sums_of_windows(program, op);
+  return conv != nullptr && program.values.at(op.output).shape.w > 1 ? conv : nullptr;
 }
 
 FunctionCall PanelConvolution::emit() {

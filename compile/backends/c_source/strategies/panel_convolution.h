@@ -18,7 +18,8 @@ namespace lockstep::backends {
 // The sizes of such a convolution; `taps` of a window, in the order of memory: rows, columns,
 // channels.
 struct PanelShape {
-  explicit PanelShape(const ir::Program& program, const ir::Op& op, const ir::Conv2d& conv);
+  PanelShape(const ir::Program& program, const ir::Op& op, const ir::Conv2d& conv);
+  PanelShape(const Axis& rows, const Axis& columns, std::int64_t inputs, std::int64_t outputs);
 
   Axis rows, columns;  // a pointwise convolution is one row
   std::int64_t inputs = 0, outputs = 0;
@@ -31,6 +32,8 @@ struct PanelShape {
 
 // The operator, if it is a convolution whose codes are int8_t, in one group, with the taps of a row
 // of the window side by side; else null.
+const ir::Conv2d* sums_of_windows(const ir::Program& program, const ir::Op& op);
+// The same with two positions or more in each row of the output.
 const ir::Conv2d* convolution_for_panels(const ir::Program& program, const ir::Op& op);
 
 class PanelConvolution : public Blocks {

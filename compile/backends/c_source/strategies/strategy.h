@@ -64,5 +64,9 @@ const Strategy& mve_add_strategy();          // sums of two tensors: intrt/micro
 const Strategy& mve_convolution_strategy();  // convolutions in place
 const Strategy& mve_depthwise_strategy();    // those that keep channels apart
 const Strategy& mve_panel_strategy();        // convolutions by panels
+const Strategy& neon_add_strategy();         // the same for intrt/micro/neon.h
+const Strategy& neon_convolution_strategy();
+const Strategy& neon_depthwise_strategy();
+const Strategy& neon_linear_strategy();
 
 }  // namespace lockstep::backends

@@ -1,10 +1,10 @@
-// The sum of two tensors of codes on cores with MVE: intrt/micro/mve.h.
+// The sum of two tensors of codes on cores with vectors: intrt/micro/mve.h, intrt/micro/neon.h.
 #include <algorithm>
 #include <cstdlib>
 
-#include "compile/backends/c_source/arith_text.h"
 #include "compile/backends/c_source/functions/function.h"
 #include "compile/backends/c_source/strategies/strategy.h"
+#include "compile/backends/c_source/strategies/vector_family.h"
 
 namespace lockstep::backends {
 namespace {
@@ -34,16 +34,16 @@ bool fits(const Program& program, const Op& op, const Add& add) {
          (r->rounding != Rounding::kHalfEven || shift == 0);
 }
 
-class MveAdd : public Function {
+class VectorAdd : public Function {
  public:
-  explicit MveAdd(const FunctionPlace& place)
+  explicit VectorAdd(const FunctionPlace& place)
       : Function(place.text, place.program, place.op_index, place.prefix) {}
 
-  FunctionCall emit(const Add& add) {
+  FunctionCall emit(const Add& add, std::string_view prefix) {
     const Requantize& r = *add.post.requantize();
     const bool toward_zero = r.rounding == Rounding::kTowardZero && r.lo < 0 && r.shifts[0] > 0;
     open();
-    text_.line("intrt_mve_add(out, in0, in1, {}, {}, {}, {}, {}, {}, {});", out_.shape.count(),
+    text_.line("{}_add(out, in0, in1, {}, {}, {}, {}, {}, {}, {});", prefix, out_.shape.count(),
                add.multipliers[0].front(), add.multipliers[1].front(), r.shifts[0],
                toward_zero ? "INTRT_ROUND_TOWARD_ZERO" : "INTRT_ROUND_FLOOR", r.lo, r.hi);
     text_.line("}}");
@@ -51,15 +51,18 @@ class MveAdd : public Function {
   }
 };
 
-class MveAddStrategy : public Strategy {
+class VectorAddStrategy : public Strategy {
  public:
-  std::string_view name() const override { return "vectors, MVE"; }
-  const char* micro_kernels() const override { return kMveText; }
+  VectorAddStrategy(std::string_view name, const VectorFamily& family)
+      : name_(name), family_(family) {}
+
+  std::string_view name() const override { return name_; }
+  const char* micro_kernels() const override { return *family_.text; }
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
     const auto* const add = std::get_if<Add>(&op.kind);
-    if (target.kernels != MicroKernels::kMve || add == nullptr || !fits(program, op, *add))
+    if (target.kernels != family_.kernels || add == nullptr || !fits(program, op, *add))
       return std::nullopt;
     return StrategyCost{.instructions = program.values.at(op.output).shape.count(),
                         .code_bytes = 100};
@@ -67,14 +70,23 @@ class MveAddStrategy : public Strategy {
 
   FunctionCalls emit(const FunctionPlace& place) const override {
     const Op& op = place.program.ops.at(place.op_index);
-    return {MveAdd(place).emit(std::get<Add>(op.kind))};
+    return {VectorAdd(place).emit(std::get<Add>(op.kind), family_.prefix)};
   }
+
+ private:
+  std::string_view name_;
+  const VectorFamily& family_;
 };
 
 }  // namespace
 
 const Strategy& mve_add_strategy() {
-  static const MveAddStrategy strategy;
+  static const VectorAddStrategy strategy("vectors, MVE", kMveFamily);
+  return strategy;
+}
+
+const Strategy& neon_add_strategy() {
+  static const VectorAddStrategy strategy("vectors, NEON", kNeonFamily);
   return strategy;
 }
 

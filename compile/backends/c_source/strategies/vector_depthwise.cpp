@@ -1,13 +1,13 @@
-// Convolutions that keep channels apart, on cores with MVE: intrt/micro/mve.h. Sixteen channels of
-// a position are summed at a time, in 16 bits as long as no sum can leave them.
+// Convolutions that keep channels apart, on cores with vectors: intrt/micro/mve.h,
+// intrt/micro/neon.h. Sixteen channels of a position are summed at a time, in 16 bits as long as no
+// sum can leave them.
 #include <algorithm>
 
-#include "compile/backends/c_source/arith_text.h"
 #include "compile/backends/c_source/functions/function.h"
 #include "compile/backends/c_source/functions/vector_form.h"
 #include "compile/backends/c_source/strategies/mve_columns.h"
-#include "compile/backends/c_source/strategies/mve_weights.h"
 #include "compile/backends/c_source/strategies/strategy.h"
+#include "compile/backends/c_source/strategies/vector_family.h"
 #include "compile/backends/weights.h"
 
 namespace lockstep::backends {
@@ -16,9 +16,6 @@ namespace {
 using namespace ir;
 
 constexpr std::int64_t kLanes = 16;
-
-// Where the numbers of channel c of a block lie.
-std::int64_t place_of(std::int64_t c) { return 4 * (c % 4) + c / 4; }
 
 struct DepthwiseShape {
   DepthwiseShape(const Program& program, const Op& op, const Conv2d& conv)
@@ -78,10 +75,11 @@ struct DepthwiseShape {
   }
 };
 
-class MveDepthwise : public Function {
+class VectorDepthwise : public Function {
  public:
-  MveDepthwise(const FunctionPlace& place, const Conv2d& conv)
+  VectorDepthwise(const FunctionPlace& place, const Conv2d& conv, const VectorFamily& family)
       : Function(place.text, place.program, place.op_index, place.prefix),
+        family_(family),
         conv_(conv),
         shape_(place.program, op_, conv),
         parts_(shape_.parts()) {}
@@ -147,7 +145,7 @@ class MveDepthwise : public Function {
         const std::int64_t begin = std::ssize(table);
         table.resize(static_cast<std::size_t>(begin + kLanes));
         for (std::int64_t c = 0; c < shape_.lanes(); ++c)
-          table[static_cast<std::size_t>(begin + place_of(c))] =
+          table[static_cast<std::size_t>(begin + family_.place_of(c))] =
               of_channels[static_cast<std::size_t>(shape_.first(b) + c)];
       }
     text_.array("int32_t", name_ + "_block", table);
@@ -201,16 +199,20 @@ class MveDepthwise : public Function {
       first = rows.first_tap("y");
       number = first == "0" ? rows.end_tap("y") : fmt::format("{} - {}", rows.end_tap("y"), first);
     } else if (rows.cut_before() || rows.cut_after()) {
+      // A part without rows takes its pointers from the first row of the window that is there.
       const std::string row = fmt::format("{}_row", sums), rest = fmt::format("{}_end", sums);
-      text_.line("const int32_t {0} = {1} > {2} ? {1} : {2};", row, rows.first_tap("y"), ky);
+      text_.line("const int32_t {0}_from = {1} > {2} ? {1} : {2};", sums, rows.first_tap("y"), ky);
       text_.line("const int32_t {0} = {1} < {2} ? {1} : {2};", rest, rows.end_tap("y"), ky + count);
+      text_.line("const int32_t {0} = {1}_from < {2} ? {1}_from : {3};", row, sums, rest,
+                 rows.first_tap("y"));
       first = row;
-      number = fmt::format("{0} < {1} ? {1} - {0} : 0", row, rest);
+      number = fmt::format("{0}_from < {1} ? {1} - {0}_from : 0", sums, rest);
     }
     const std::int64_t row = columns.input * shape_.channels;
     const std::string column = plus_number(x0, from * columns.dilation);
     const std::string top = plus("y0", times(first, rows.dilation));
-    text_.line("intrt_mve_channels_dot({}, {}, {}, {}, {}, {}, {}, {}, {}, {});", sums, start,
+    text_.line("{}_channels_dot({}, {}, {}, {}, {}, {}, {}, {}, {}, {});", family_.prefix, sums,
+               start,
                address("in", plus(plus(times(top, row), times(column, shape_.channels)), "o")),
                rows.dilation * row, columns.dilation * shape_.channels,
                address(name_ + "_weight", plus(plus(block(rows.kernel * columns.kernel * kLanes),
@@ -223,7 +225,7 @@ class MveDepthwise : public Function {
     text_.line("const int32_t element = {};",
                plus(times(plus(times("y", shape_.columns.output), x), shape_.channels), "o"));
     if (form_) {
-      text_.line("intrt_mve_channels_store{}({}, {}, {}, {}, {}, {});",
+      text_.line("{}_channels_store{}({}, {}, {}, {}, {}, {});", family_.prefix,
                  form_->toward_zero ? "_toward_zero" : "", address("out", "element"), sums,
                  address(name_ + "_block", plus(block(row_), kLanes)), form_->lo, form_->hi,
                  shape_.lanes());
@@ -231,7 +233,7 @@ class MveDepthwise : public Function {
     }
     text_.line("for (int32_t c = 0; c < {}; ++c) {{", shape_.lanes());
     text_.line("out[element + c] = {};",
-               post_value(conv_.post, fmt::format("{}[4 * (c & 3) + (c >> 2)]", sums), "o + c",
+               post_value(conv_.post, fmt::format("{}[{}]", sums, family_.place_text), "o + c",
                           "element + c"));
     text_.line("}}");
   }
@@ -246,6 +248,7 @@ class MveDepthwise : public Function {
     return is_number ? fmt::format("{}", std::stoll(x0) + n) : plus(x0, n);
   }
 
+  const VectorFamily& family_;
   const Conv2d& conv_;
   const DepthwiseShape shape_;
   const DepthwiseShape::Parts parts_;
@@ -253,15 +256,18 @@ class MveDepthwise : public Function {
   std::int64_t row_ = 0;  // numbers of a block in the table
 };
 
-class MveDepthwiseStrategy : public Strategy {
+class VectorDepthwiseStrategy : public Strategy {
  public:
-  std::string_view name() const override { return "sixteen channels, MVE"; }
-  const char* micro_kernels() const override { return kMveText; }
+  VectorDepthwiseStrategy(std::string_view name, const VectorFamily& family)
+      : name_(name), family_(family) {}
+
+  std::string_view name() const override { return name_; }
+  const char* micro_kernels() const override { return *family_.text; }
 
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
     const auto* const conv = std::get_if<Conv2d>(&op.kind);
-    if (target.kernels != MicroKernels::kMve || conv == nullptr) return std::nullopt;
+    if (target.kernels != family_.kernels || conv == nullptr) return std::nullopt;
     const Value &in = program.values.at(op.input()), &out = program.values.at(op.output);
     if (in.type() != ElementType::kInt8 || conv->groups < 2 || conv->groups != in.shape.c ||
         conv->groups != out.shape.c || conv->wide || !conv->segments.empty() ||
@@ -281,14 +287,23 @@ class MveDepthwiseStrategy : public Strategy {
 
   FunctionCalls emit(const FunctionPlace& place) const override {
     const Op& op = place.program.ops.at(place.op_index);
-    return {MveDepthwise(place, std::get<Conv2d>(op.kind)).emit()};
+    return {VectorDepthwise(place, std::get<Conv2d>(op.kind), family_).emit()};
   }
+
+ private:
+  std::string_view name_;
+  const VectorFamily& family_;
 };
 
 }  // namespace
 
 const Strategy& mve_depthwise_strategy() {
-  static const MveDepthwiseStrategy strategy;
+  static const VectorDepthwiseStrategy strategy("sixteen channels, MVE", kMveFamily);
+  return strategy;
+}
+
+const Strategy& neon_depthwise_strategy() {
+  static const VectorDepthwiseStrategy strategy("sixteen channels, NEON", kNeonFamily);
   return strategy;
 }
 

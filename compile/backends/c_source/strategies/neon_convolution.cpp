@@ -1,0 +1,262 @@
+// Convolutions and linear layers on 64-bit Arm cores: intrt/micro/neon.h. Up to eight positions
+// that lie side by side in a row of the output share each weight. Their windows are read in place
+// where all rows of them lie inside the input and are made of units of 4 taps; else those rows of
+// the input are copied first, with zeros around them. A window's row that is no multiple of 4 taps
+// ends with weights of 0.
+#include <algorithm>
+
+#include "compile/backends/c_source/arith_text.h"
+#include "compile/backends/c_source/strategies/panel_convolution.h"
+#include "compile/backends/c_source/strategies/strategy.h"
+#include "compile/backends/weights.h"
+
+namespace lockstep::backends {
+namespace {
+
+using namespace ir;
+
+constexpr std::int64_t kUnit = 4, kMostPositions = 8;
+
+struct NeonShape : PanelShape {
+  explicit NeonShape(const PanelShape& shape)
+      : PanelShape(shape), units((row_taps + kUnit - 1) / kUnit) {
+    at_once = std::min(kMostPositions, columns.output);
+    for (std::int64_t p = at_once; p > 1; --p)
+      if (instructions(p) < instructions(at_once)) at_once = p;
+    for (std::int64_t first = 0; first < columns.output; first += at_once) {
+      const std::int64_t begin =
+          std::min(first, columns.output - at_once) * columns.stride - columns.pad;
+      const bool is_inside = row_taps % kUnit == 0 && begin >= 0 && begin <= last_inside();
+      (is_inside ? some_in_place : some_copied) = true;
+    }
+  }
+
+  std::int64_t groups(std::int64_t of) const { return (columns.output + of - 1) / of; }
+  // Where the window of the first position may begin at most for all to lie inside the input.
+  std::int64_t last_inside() const {
+    return columns.input - columns.kernel - (at_once - 1) * columns.stride;
+  }
+  std::int64_t apart() const { return columns.stride * inputs; }
+  // Of a copied row of the windows.
+  std::int64_t strip() const { return (at_once - 1) * apart() + units * kUnit; }
+  std::int64_t strip_bytes() const { return some_copied ? rows.kernel * strip() : 0; }
+  std::int64_t block_weights() const { return rows.kernel * units * 16; }
+  // Estimated, with so many positions at a time.
+  std::int64_t instructions(std::int64_t of) const {
+    const std::int64_t row = units / 4 * (5 * of + 4) + units % 4 * (3 * of + 4) + 5;
+    const std::int64_t copy = some_copied ? rows.kernel * (30 + strip() / 8) : 0;
+    return rows.output * groups(of) * (blocks() * (rows.kernel * row + 7 * of + 15) + copy + 10);
+  }
+
+  std::int64_t units;        // of 4 taps, in a row of a window
+  std::int64_t at_once = 1;  // positions
+  bool some_in_place = false, some_copied = false;
+};
+
+// A linear layer is a convolution with one position.
+PanelShape linear_shape(const Linear& linear) {
+  const Axis one{1, 1, 1, 1, 1, 0};
+  const auto outputs = static_cast<std::int64_t>(linear.weights.shape(0));
+  const auto inputs = static_cast<std::int64_t>(linear.weights.shape(1));
+  return PanelShape{one, one, inputs, outputs};
+}
+
+class NeonConvolution : public Blocks {
+ public:
+  template <typename Kind>  // Conv2d or Linear
+  NeonConvolution(const FunctionPlace& place, const Kind& kind, const PanelShape& shape)
+      : Blocks(place.text, place.program, place.op_index, place.prefix),
+        post_(kind.post),
+        bias_(kind.bias),
+        accumulators_(kind.accumulators),
+        weights_(kind.weights.data()),
+        shape_(shape) {
+    by_position_ = true;
+    positions_ = shape_.at_once;
+  }
+
+  FunctionCall emit() {
+    weight_constants();
+    block_constants(post_, bias_, accumulators_);
+    if (shape_.some_copied)
+      text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, int8_t *strip) {{",
+                 name_, out_type());
+    else
+      open();
+    const Axis& rows = shape_.rows;
+    if (rows.output == 1)
+      text_.line("const int32_t y = 0;");
+    else
+      text_.line("for (int32_t y = 0; y < {}; ++y) {{", rows.output);
+    rows.clip(text_, "y");
+    groups();
+    if (rows.output > 1) text_.line("}}");
+    text_.line("}}");
+    FunctionCall result = call();
+    result.scratch_bytes = shape_.strip_bytes();
+    return result;
+  }
+
+ private:
+  void weight_constants() {
+    std::vector<std::int64_t> ordered;
+    for (std::int64_t b = 0; b < shape_.blocks(); ++b)
+      for (std::int64_t ky = 0; ky < shape_.rows.kernel; ++ky)
+        for (std::int64_t unit = 0; unit < shape_.units; ++unit)
+          for (std::int64_t c = 0; c < 4; ++c)
+            for (std::int64_t tap = unit * kUnit; tap < (unit + 1) * kUnit; ++tap)
+              ordered.push_back(
+                  c < outputs() && tap < shape_.row_taps
+                      ? weights_[(first_output(b) + c) * shape_.taps + ky * shape_.row_taps + tap]
+                      : 0);
+    text_.array("int8_t", name_ + "_weight", ordered);
+  }
+
+  void groups() {
+    const Axis& columns = shape_.columns;
+    const std::int64_t at_once = shape_.at_once;
+    const bool one_group = columns.output == at_once;
+    if (one_group) {
+      text_.line("const int32_t x = 0;");
+    } else if (columns.output % at_once == 0) {
+      text_.line("for (int32_t x = 0; x < {}; x += {}) {{", columns.output, at_once);
+    } else {
+      text_.line("for (int32_t u = 0; u < {}; u += {}) {{", columns.output, at_once);
+      text_.line("const int32_t x = u < {0} ? u : {0};", columns.output - at_once);
+    }
+    text_.line("const int32_t x0 = {}{};", times("x", columns.stride),
+               columns.pad > 0 ? fmt::format(" - {}", columns.pad) : "");
+    const bool both = shape_.some_in_place && shape_.some_copied;
+    if (both) text_.line("if (x0 >= 0 && x0 <= {}) {{", shape_.last_inside());
+    if (shape_.some_in_place) {
+      const std::int64_t row = columns.input * shape_.inputs;
+      sum_blocks(address("in", plus(times(first_row(), row), times("x0", shape_.inputs))),
+                 shape_.rows.dilation * row);
+    }
+    if (both) text_.line("}} else {{");
+    if (shape_.some_copied) {
+      copy_rows();
+      sum_blocks("strip", shape_.strip());
+    }
+    if (both) text_.line("}}");
+    if (!one_group) text_.line("}}");
+  }
+
+  // The row of the input under the first row of the window that lies inside it.
+  std::string first_row() const {
+    return plus("y0", times(shape_.rows.first_tap("y"), shape_.rows.dilation));
+  }
+
+  void copy_rows() {
+    const Axis &rows = shape_.rows, &columns = shape_.columns;
+    const bool cut = columns.cut_before();
+    std::string to = "strip";
+    std::string row = "y0";
+    if (rows.kernel > 1) {
+      const std::string first = rows.first_tap("y");
+      text_.line("for (int32_t ky = {}; ky < {}; ++ky) {{", first, rows.end_tap("y"));
+      to = address("strip",
+                   times(first == "0" ? "ky" : fmt::format("ky - {}", first), shape_.strip()));
+      row = plus("y0", times("ky", rows.dilation));
+    } else if (rows.cut_before() || rows.cut_after()) {
+      row = first_row();
+    }
+    text_.line(
+        "intrt_neon_row({}, {}, {}, {}, {});", to, shape_.strip(),
+        address("in", times(plus(times(row, columns.input), cut ? "(x0 < 0 ? 0 : x0)" : "x0"),
+                            shape_.inputs)),
+        cut ? times("(x0 < 0 ? -x0 : 0)", shape_.inputs) : "0",
+        times(fmt::format("{} - x0", columns.input), shape_.inputs));
+    if (rows.kernel > 1) text_.line("}}");
+  }
+
+  // Sums and stores all output channels of the positions, whose windows are at `codes`.
+  void sum_blocks(const std::string& codes, std::int64_t row_step) {
+    const Axis& rows = shape_.rows;
+    const std::string first = rows.first_tap("y"), end = rows.end_tap("y");
+    const std::int64_t weight_row = shape_.units * 16;
+    open_blocks();
+    text_.line("int32_t sums[{}];", 4 * shape_.at_once);
+    const std::string block = shape_.blocks() == 1 ? "0" : times("b", shape_.block_weights());
+    text_.line(
+        "intrt_neon_dot(sums, {}, {}, {}, {}, {}, {}, {}, {});", start(), codes, shape_.apart(),
+        row_step, address(name_ + "_weight", plus(block, times(first, weight_row))),
+        first == "0" ? end : fmt::format("{} - {}", end, first), shape_.units, shape_.at_once);
+    text_.line("const int32_t element = {};",
+               plus(times(plus(times("y", shape_.columns.output), "x"), outputs()), "o"));
+    store_sums(post_, outputs());
+    close_blocks();
+  }
+
+  const Post& post_;
+  const std::vector<std::int64_t>& bias_;
+  const std::vector<Accumulator>& accumulators_;
+  const std::int32_t* weights_;
+  const NeonShape shape_;
+};
+
+StrategyCost cost_of(const NeonShape& shape) {
+  StrategyCost cost;
+  cost.instructions = shape.instructions(shape.at_once);
+  cost.constant_bytes = shape.blocks() * (shape.block_weights() + 48);
+  cost.code_bytes = (shape.some_in_place && shape.some_copied ? 2 : 1) * 100 * shape.at_once + 300;
+  cost.scratch_bytes = shape.strip_bytes();
+  return cost;
+}
+
+class NeonConvolutionStrategy : public Strategy {
+ public:
+  std::string_view name() const override { return "positions side by side, SDOT"; }
+  const char* micro_kernels() const override { return kNeonText; }
+
+  std::optional<StrategyCost> cost(const Program& program, const Op& op,
+                                   const Target& target) const override {
+    if (target.kernels != MicroKernels::kNeon) return std::nullopt;
+    const Conv2d* const conv = sums_of_windows(program, op);
+    if (conv == nullptr || !fits_bytes(conv->weights)) return std::nullopt;
+    const PanelShape shape(program, op, *conv);
+    if (shape.rows.may_be_empty() || shape.columns.may_be_empty()) return std::nullopt;
+    return cost_of(NeonShape(shape));
+  }
+
+  FunctionCalls emit(const FunctionPlace& place) const override {
+    const Op& op = place.program.ops.at(place.op_index);
+    const auto& conv = std::get<Conv2d>(op.kind);
+    return {NeonConvolution(place, conv, PanelShape(place.program, op, conv)).emit()};
+  }
+};
+
+class NeonLinearStrategy : public Strategy {
+ public:
+  std::string_view name() const override { return "four outputs, SDOT"; }
+  const char* micro_kernels() const override { return kNeonText; }
+
+  std::optional<StrategyCost> cost(const Program& program, const Op& op,
+                                   const Target& target) const override {
+    const auto* const linear = std::get_if<Linear>(&op.kind);
+    if (target.kernels != MicroKernels::kNeon || linear == nullptr || linear->wide ||
+        !linear->segments.empty() || !fits_bytes(linear->weights) ||
+        program.values.at(op.input()).type() != ElementType::kInt8)
+      return std::nullopt;
+    return cost_of(NeonShape(linear_shape(*linear)));
+  }
+
+  FunctionCalls emit(const FunctionPlace& place) const override {
+    const auto& linear = std::get<Linear>(place.program.ops.at(place.op_index).kind);
+    return {NeonConvolution(place, linear, linear_shape(linear)).emit()};
+  }
+};
+
+}  // namespace
+
+const Strategy& neon_convolution_strategy() {
+  static const NeonConvolutionStrategy strategy;
+  return strategy;
+}
+
+const Strategy& neon_linear_strategy() {
+  static const NeonLinearStrategy strategy;
+  return strategy;
+}
+
+}  // namespace lockstep::backends
