@@ -104,6 +104,66 @@ static int dot_cases(void) {
   return 0;
 }
 
+/* The same with weights of 16 bits. */
+static void draw_wide_dot(struct dot* dot) {
+  const int32_t count = (dot->rows - 1) * dot->weight_step + 64 * dot->groups;
+  draw_dot(dot);
+  int16_t* const weights = micro_memory(kWeights, 2u * (uint32_t)count);
+  for (int32_t i = 0; i < count; ++i)
+    weights[i] = (int16_t)(between(0, 3) == 0 ? -20000 : between(-20000, 20000));
+  dot->weights = (const int8_t*)weights;
+  dot->start = numbers_of(kStart, 4, 1000);
+}
+static int is_wide_dot(const struct dot* dot) {
+  const int16_t* const weights = (const int16_t*)(const void*)dot->weights;
+  for (int32_t p = 0; p < 2; ++p)
+    for (int32_t c = 0; c < 4; ++c) {
+      int32_t sum = dot->start[c];
+      for (int32_t r = 0; r < dot->rows; ++r)
+        for (int32_t t = 0; t < 16 * dot->groups; ++t)
+          sum += dot->codes[dot->apart * p + dot->row_step * r + t] *
+                 weights[dot->weight_step * r + 32 * (t / 8) + 8 * c + t % 8];
+      if (dot->sums[4 * p + c] != sum) return 0;
+    }
+  return micro_memory_intact();
+}
+#define WIDE_WEIGHTS ((const int16_t*)(const void*)d.weights)
+#define WIDE_DOT(a, r, w, n, g)                                                               \
+  {                                                                                           \
+    struct dot d = {a + zero, r + zero, w + zero, n + zero, g + zero, 0, 0, 0, 0};            \
+    draw_wide_dot(&d);                                                                        \
+    intrt_mve_wide_dot_4x2(d.sums, d.start, d.codes, a, r, WIDE_WEIGHTS, w, n, g);            \
+    REQUIRE(is_wide_dot(&d));                                                                 \
+    draw_wide_dot(&d);                                                                        \
+    intrt_mve_wide_dot_4x2(d.sums, d.start, d.codes, d.apart, r, WIDE_WEIGHTS, w, d.rows, g); \
+    REQUIRE(is_wide_dot(&d));                                                                 \
+    draw_wide_dot(&d);                                                                        \
+    intrt_mve_wide_dot_4x2(d.sums, d.start, d.codes, d.apart, d.row_step, WIDE_WEIGHTS,       \
+                           d.weight_step, d.rows, d.groups);                                  \
+    REQUIRE(is_wide_dot(&d));                                                                 \
+  }
+#define WIDE_DOTS(g)                  \
+  WIDE_DOT(0, 16 * g, 64 * g, 1, g)   \
+  WIDE_DOT(5, 400, 64 * g, 2, g)      \
+  WIDE_DOT(0, 400, 64 * g + 64, 2, g) \
+  WIDE_DOT(48, 7, 64 * g, 3, g)       \
+  WIDE_DOT(16, 32, 64, g, 1)
+
+static int wide_dot_cases(void) {
+  for (int again = 0; again < 3; ++again) {
+    WIDE_DOTS(1)
+    WIDE_DOTS(2)
+    WIDE_DOTS(3)
+    WIDE_DOTS(4)
+    WIDE_DOTS(5)
+    WIDE_DOTS(6)
+    WIDE_DOTS(8)
+    WIDE_DOT(16, 64, 192, 3, 3)
+    WIDE_DOT(32, 128, 400, 2, 6)
+  }
+  return 0;
+}
+
 static int panel_case(int32_t first, int32_t count, const int32_t* begin, const int32_t* end) {
   const int32_t numbers = 32 * ((first + count + 15) / 16);
   int8_t expected[128];
@@ -263,6 +323,7 @@ static int add_cases(void) {
 
 int micro_mve_cases(void) {
   int failed = dot_cases();
+  if (failed == 0) failed = wide_dot_cases();
   if (failed == 0) failed = panel_cases();
   if (failed == 0) failed = channels_dot_cases();
   if (failed == 0) failed = store_cases();

@@ -209,6 +209,11 @@ Dot::Product mve_product(const Arguments& arguments, Int tap, Int output) {
   return {arguments[3] * (output / 4) + arguments[4] * row + column,
           arguments[6] * row + 64 * (column / 16) + 16 * (output % 4) + column % 16};
 }
+Dot::Product mve_wide_product(const Arguments& arguments, Int tap, Int output) {
+  const Int row = tap / (16 * arguments[8]), column = tap % (16 * arguments[8]);
+  return {arguments[3] * (output / 4) + arguments[4] * row + column,
+          arguments[6] * row + 32 * (column / 8) + 8 * (output % 4) + column % 8};
+}
 Int rest_of(Int output) { return output % 4; }
 Moves mve_panel(const Arguments& arguments) {
   return panel_moves(
@@ -372,6 +377,15 @@ const std::vector<MicroHeader>& micro_headers() {
          {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32},
          Dot{.shape = mve_dot,
              .product = mve_product,
+             .start = rest_of,
+             .sum = itself,
+             .codes = 2,
+             .weights = 5,
+             .reads_around = true}},
+        {"intrt_mve_wide_dot_4x2",
+         {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt16s, kInt32, kInt32, kInt32},
+         Dot{.shape = mve_dot,
+             .product = mve_wide_product,
              .start = rest_of,
              .sum = itself,
              .codes = 2,

@@ -33,6 +33,7 @@ class MveConvolution : public Blocks {
   MveConvolution(const FunctionPlace& place, const Conv2d& conv)
       : Blocks(place.text, place.program, place.op_index, place.prefix),
         conv_(conv),
+        kernel_(conv.weights),
         shape_(place.program, op_, conv),
         pairs_(Columns(shape_.columns, shape_.rows.output == 1).pairs) {
     by_position_ = true;
@@ -53,11 +54,11 @@ class MveConvolution : public Blocks {
   void weight_constants() {
     std::vector<std::int64_t> ordered;
     for (std::int64_t b = 0; b < shape_.blocks(); ++b)
-      append_mve_block(ordered, std::min<std::int64_t>(4, outputs()), shape_.taps,
-                       [&](std::int64_t c, std::int64_t tap) {
-                         return conv_.weights.data()[(first_output(b) + c) * shape_.taps + tap];
-                       });
-    text_.array("int8_t", name_ + "_weight", ordered);
+      kernel_.append(ordered, std::min<std::int64_t>(4, outputs()), shape_.taps,
+                     [&](std::int64_t c, std::int64_t tap) {
+                       return conv_.weights.data()[(first_output(b) + c) * shape_.taps + tap];
+                     });
+    text_.array(kernel_.type(), name_ + "_weight", ordered);
   }
 
   void pairs_in_rows() {
@@ -115,7 +116,7 @@ class MveConvolution : public Blocks {
     open_blocks();
     text_.line("int32_t sums[8];");
     const std::string block = shape_.blocks() == 1 ? "0" : times("b", weight_row * rows.kernel);
-    text_.line("intrt_mve_dot_4x2(sums, {}, {}, {}, {}, {}, {}, {}, {});", start(),
+    text_.line("{}(sums, {}, {}, {}, {}, {}, {}, {}, {});", kernel_.dot(), start(),
                address("in", plus(times(top, row), times(left, inputs()))), apart,
                rows.dilation * row,
                address(name_ + "_weight",
@@ -131,6 +132,7 @@ class MveConvolution : public Blocks {
   std::int64_t inputs() const { return shape_.inputs; }
 
   const Conv2d& conv_;
+  const MveWeights kernel_;
   const PanelShape shape_;
   const Inside pairs_;
 };
@@ -143,18 +145,18 @@ class MveConvolutionStrategy : public Strategy {
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
     const Conv2d* const conv = convolution_for_panels(program, op);
-    if (target.kernels != MicroKernels::kMve || conv == nullptr || !fits_bytes(conv->weights))
-      return std::nullopt;
+    if (target.kernels != MicroKernels::kMve || conv == nullptr) return std::nullopt;
     const PanelShape shape(program, op, *conv);
     const Columns columns(shape.columns, shape.rows.output == 1);
     if (shape.inputs % kGroup != 0 || shape.rows.may_be_empty() || shape.columns.may_be_empty() ||
         shape.columns.output - columns.pairs.count() > kMostBorders)
       return std::nullopt;
     const std::int64_t pairs = (shape.positions() + 1) / 2;
+    const std::int64_t factor = MveWeights(conv->weights).factor();
     StrategyCost cost;
     cost.instructions =
-        pairs * shape.blocks() * (shape.taps * 15 / kGroup + 8 * shape.rows.kernel + 40);
-    cost.constant_bytes = shape.blocks() * (shape.taps * 4 + 48);
+        pairs * shape.blocks() * (shape.taps * factor * 15 / kGroup + 8 * shape.rows.kernel + 40);
+    cost.constant_bytes = shape.blocks() * (shape.taps * factor * 4 + 48);
     cost.code_bytes = 1000;
     return cost;
   }

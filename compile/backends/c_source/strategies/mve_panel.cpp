@@ -19,7 +19,8 @@ std::int64_t groups(const PanelShape& shape) { return (shape.taps + kGroup - 1) 
 
 class MvePanel : public PanelConvolution {
  public:
-  MvePanel(const FunctionPlace& place, const Conv2d& conv) : PanelConvolution(place, conv) {
+  MvePanel(const FunctionPlace& place, const Conv2d& conv)
+      : PanelConvolution(place, conv), kernel_(conv.weights) {
     by_position_ = true;
   }
 
@@ -32,19 +33,22 @@ class MvePanel : public PanelConvolution {
   void weight_constants() override {
     std::vector<std::int64_t> ordered;
     for (std::int64_t b = 0; b < shape_.blocks(); ++b)
-      append_mve_block(
+      kernel_.append(
           ordered, std::min<std::int64_t>(4, shape_.outputs), shape_.taps,
           [&](std::int64_t c, std::int64_t tap) { return weight(first_output(b) + c, tap); });
-    text_.array("int8_t", name_ + "_weight", ordered);
+    text_.array(kernel_.type(), name_ + "_weight", ordered);
   }
 
   void sum(const std::string& first_tap, const std::string& count) override {
     const std::string block = shape_.blocks() == 1 ? "0" : times("b", groups(shape_) * 64);
     const bool is_number = count.find_first_not_of("0123456789") == std::string::npos;
-    text_.line("intrt_mve_dot_4x2(sums, {}, panel, 16, 32, {}, 64, {}, 1);", start(),
+    text_.line("{}(sums, {}, panel, 16, 32, {}, 64, {}, 1);", kernel_.dot(), start(),
                address(name_ + "_weight", plus(block, times(first_tap, 4))),
                is_number ? fmt::format("{}", std::stoll(count) / kGroup) : count + " / 16");
   }
+
+ private:
+  const MveWeights kernel_;
 };
 
 class MvePanelStrategy : public Strategy {
@@ -55,13 +59,14 @@ class MvePanelStrategy : public Strategy {
   std::optional<StrategyCost> cost(const Program& program, const Op& op,
                                    const Target& target) const override {
     const Conv2d* const conv = convolution_for_panels(program, op);
-    if (target.kernels != MicroKernels::kMve || conv == nullptr || !fits_bytes(conv->weights))
-      return std::nullopt;
+    if (target.kernels != MicroKernels::kMve || conv == nullptr) return std::nullopt;
     const PanelShape shape(program, op, *conv);
     const std::int64_t pairs = shape.rows.output * ((shape.columns.output + 1) / 2);
+    const std::int64_t factor = MveWeights(conv->weights).factor();
     StrategyCost cost;
-    cost.instructions = pairs * (shape.taps * 12 + shape.blocks() * (groups(shape) * 16 + 40));
-    cost.constant_bytes = shape.blocks() * (groups(shape) * 64 + 48);
+    cost.instructions =
+        pairs * (shape.taps * 12 + shape.blocks() * (groups(shape) * factor * 16 + 40));
+    cost.constant_bytes = shape.blocks() * (groups(shape) * factor * 64 + 48);
     cost.code_bytes = 800;
     cost.scratch_bytes = groups(shape) * 32;
     return cost;

@@ -212,6 +212,78 @@ INTRT_ALWAYS_INLINE void intrt_mve_dot_4x2(int32_t* sums, const int32_t* start, 
 }
 
 #if INTRT_HAS_MVE
+/* With weights of 16 bits: half as many products at a time. */
+#define INTRT_MVE_WIDE_PAIR(s, t) \
+  "vldrh.16 %q[f], [%[w]], #16\n" \
+  "vmladava.s16 " #s ", %q[a], %q[f]\nvmladava.s16 " #t ", %q[b], %q[f]\n"
+#define INTRT_MVE_WIDE_HALF(step)                                                            \
+  "vldrb.s16 %q[a], [%[x0]], #" #step "\nvldrb.s16 %q[b], [%[x1]], #" #step                  \
+  "\n" INTRT_MVE_WIDE_PAIR(r0, r8) INTRT_MVE_WIDE_PAIR(r2, r10) INTRT_MVE_WIDE_PAIR(r4, r12) \
+      INTRT_MVE_WIDE_PAIR(r6, lr)
+#define INTRT_MVE_WIDE1 INTRT_MVE_WIDE_HALF(8) INTRT_MVE_WIDE_HALF(8)
+#define INTRT_MVE_WIDE2 INTRT_MVE_WIDE1 INTRT_MVE_WIDE1
+#define INTRT_MVE_WIDE3 INTRT_MVE_WIDE2 INTRT_MVE_WIDE1
+#define INTRT_MVE_WIDE4 INTRT_MVE_WIDE2 INTRT_MVE_WIDE2
+#define INTRT_MVE_WIDE_PANEL INTRT_MVE_WIDE_HALF(8) INTRT_MVE_WIDE_HALF(24)
+#endif
+
+/* The same with weights of 16 bits; tap t of channel c is number 32 * (t / 8) + 8 * c + t % 8 of a
+ * block. Codes are where they are for intrt_mve_dot_4x2, and there are 16 * groups taps in a row,
+ * too. */
+INTRT_ALWAYS_INLINE void intrt_mve_wide_dot_4x2(int32_t* sums, const int32_t* start,
+                                                const int8_t* codes, int32_t apart,
+                                                int32_t row_step, const int16_t* wide_weights,
+                                                int32_t weight_step, int32_t rows, int32_t groups) {
+#if INTRT_HAS_MVE
+  const int8_t* weights = (const int8_t*)wide_weights;
+  const int32_t code_gap = row_step - 16 * groups, weight_gap = 2 * (weight_step - 64 * groups);
+  int32x4_t v0, v1, t0, t1, t2, t3;
+  const int is_panel = groups == 1 && code_gap == 16 && weight_gap == 0;
+  const int are_small =
+      groups < 256 && code_gap >= 0 && code_gap < 4096 && weight_gap >= 0 && weight_gap < 4096;
+  if (__builtin_constant_p(is_panel) && is_panel) {
+    INTRT_MVE_REPEAT(INTRT_MVE_WIDE_PANEL, rows);
+  } else if (__builtin_constant_p(are_small) && are_small) {
+    if (groups == 1)
+      INTRT_MVE_ROWS(INTRT_MVE_WIDE1, code_gap);
+    else if (groups == 2)
+      INTRT_MVE_ROWS(INTRT_MVE_WIDE2, code_gap);
+    else if (groups % 3 == 0)
+      INTRT_MVE_ROWS(INTRT_MVE_LOOP(INTRT_MVE_WIDE3, 3), code_gap);
+    else if (groups % 4 == 0)
+      INTRT_MVE_ROWS(INTRT_MVE_LOOP(INTRT_MVE_WIDE4, 4), code_gap);
+    else
+      INTRT_MVE_ROWS(INTRT_MVE_LOOP(INTRT_MVE_WIDE1, 1), code_gap);
+  } else {
+    static const int32_t zeros[4] = {0, 0, 0, 0};
+    int32x4_t total0 = vdupq_n_s32(0), total1 = total0;
+    for (; rows > 0; --rows) {
+      INTRT_MVE_REPEAT(INTRT_MVE_WIDE1, groups);
+      total0 = vaddq_s32(total0, v0);
+      total1 = vaddq_s32(total1, v1);
+      start = zeros;
+      codes += row_step;
+      weights += 2 * weight_step;
+    }
+    v0 = total0;
+    v1 = total1;
+  }
+  memcpy(sums, &v0, 16);
+  memcpy(sums + 4, &v1, 16);
+#else
+  for (int32_t p = 0; p < 2; ++p)
+    for (int32_t c = 0; c < 4; ++c) {
+      int32_t sum = start[c];
+      for (int32_t r = 0; r < rows; ++r)
+        for (int32_t t = 0; t < 16 * groups; ++t)
+          sum += (int32_t)codes[apart * p + row_step * r + t] *
+                 wide_weights[weight_step * r + 32 * (t >> 3) + 8 * c + (t & 7)];
+      sums[4 * p + c] = sum;
+    }
+#endif
+}
+
+#if INTRT_HAS_MVE
 /* The lanes begin .. end - 1 of 16. */
 INTRT_INLINE mve_pred16_t intrt_mve_lanes(int32_t begin, int32_t end) {
   const uint32_t from = begin <= 0 ? 0xffffu : (begin < 16 ? 0xffffu << begin : 0u);
