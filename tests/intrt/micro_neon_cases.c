@@ -251,6 +251,20 @@ static int store_cases(void) {
   return store_ends();
 }
 
+static int keep_cases(void) {
+  for (int32_t count = 0; count <= 70; ++count) {
+    int8_t expected[80];
+    int8_t* const out = codes_of(kWritten, count, 128);
+    const uint8_t* const mask = (const uint8_t*)codes_of(kCodes0, (count + 7) / 8, 128);
+    for (int32_t i = 0; i < count; ++i)
+      expected[i] = (int8_t)(mask[i / 8] >> i % 8 & 1 ? out[i] : 0);
+    intrt_neon_keep(out, mask, count);
+    REQUIRE(memcmp(out, expected, (uint32_t)count) == 0);
+    REQUIRE(micro_memory_intact());
+  }
+  return 0;
+}
+
 static int add_case(int32_t count, int32_t multiplier0, int32_t multiplier1, int32_t shift,
                     int32_t rounding, int32_t lo, int in_place) {
   int8_t expected[64];
@@ -289,6 +303,7 @@ int micro_neon_cases(void) {
   if (failed == 0) failed = row_cases();
   if (failed == 0) failed = channels_dot_cases();
   if (failed == 0) failed = store_cases();
+  if (failed == 0) failed = keep_cases();
   if (failed == 0) failed = add_cases();
   return failed;
 }

@@ -297,6 +297,23 @@ TEST_CASE("C that is written in another way is proved") {
               });
 }
 
+TEST_CASE("what a mask removes becomes 0, and nothing else") {
+  const Recorded net = read_recorded("bias12");
+  const Compiled compiled = compile_network(net.graph, net.state, {});
+  const std::vector<CSourceFile> files = emit_c(compiled, {.prefix = "net", .target = "aarch64"});
+  const char* const c2 = "void net_op2_conv2d(";
+  try_changes({compiled.plan, files[0].text, files[1].text},
+              {
+                  {c2, "intrt_neon_keep(out, net_op2_conv2d_mask, 72);", "", "it is not written"},
+                  {c2, "net_op2_conv2d_mask, 72)", "net_op2_conv2d_mask, 64)", "not written"},
+                  {c2, "net_op2_conv2d_mask, 72)", "net_op2_conv2d_mask, 80)", "behind an array"},
+                  {c2, "net_op2_conv2d_mask, 72)", "net_op2_conv2d_mask, -1)", "out of range"},
+                  {c2, "net_op2_conv2d_mask, 72)", "(const uint8_t *)in, 72)", "constant"},
+                  {"net_op2_conv2d_mask[", "185, 129", "184, 129", "'c2'"},
+                  {"net_op2_conv2d_mask[", "185, 129", "187, 129", "'c2'"},
+              });
+}
+
 TEST_CASE("the C of every recorded network is the plan") {
   for (const std::string& name : kRecordedNetworks)
     for (const bool keep_layers : {false, true})

@@ -131,7 +131,8 @@ class Judge : public Arena {
       set_cell(tensor_, p);
       return;
     }
-    fill(offset, type.size(), {.atom = kNumber, .number = value.number});
+    fill(offset, type.size(),
+         value.is_number() ? Cell{.atom = kNumber, .number = value.number} : Cell{});
   }
 
   void observe(Int tensor, Int offset, int line) override {
@@ -277,12 +278,13 @@ class Judge : public Arena {
                        pixel % tensor.width);
   }
 
-  // Whether `value` is element p of the tensor. Another number may be replaced later; anything else
-  // fails.
+  // Whether `value` is element p of the tensor. Another number, and what a mask removes, may be
+  // replaced later; anything else fails.
   bool judge(Int p, const Value& value, int line) {
     const Meaning& meaning = *meaning_;
     const Int channel = p % plan_.tensors[at(tensor_)].channels;
     const bool is_kept = meaning.keeps(p);
+    if (!is_kept && !value.is_number()) return false;
     const Interval sum = argument(p);
     if (is_kept && !meaning.is_defined(sum)) fail(line, "its table has no entry for some code");
     const Interval codes = is_kept ? meaning.image(channel, sum) : Interval{0, 0};
@@ -291,7 +293,7 @@ class Judge : public Arena {
     } else {
       const Int difference = meaning.is_sum() ? sum_difference(p, value, line) : 0;
       if (!meaning.is_sum()) compare_elements(p, value, line);
-      if (!is_same_function(channel, is_kept, sum, value, difference, line))
+      if (!is_same_function(channel, sum, value, difference, line))
         fail(line, place(p) + ": another code for some accumulator");
     }
     set_range(tensor_, p, codes);
@@ -409,14 +411,14 @@ class Judge : public Arena {
   }
 
   // Whether chain(x + difference) is the plan's code for every x of the interval.
-  bool is_same_function(Int channel, bool is_kept, const Interval& range, const Value& value,
-                        Int difference, int line) {
+  bool is_same_function(Int channel, const Interval& range, const Value& value, Int difference,
+                        int line) {
     const int chain = value.kind == Value::Kind::kFunction ? value.chain : 0;
     const auto [entry, is_new] =
-        compared_.try_emplace({channel, is_kept, range.lo, range.hi, chain, difference}, false);
+        compared_.try_emplace({channel, range.lo, range.hi, chain, difference}, false);
     if (!is_new) return entry->second;
     ++facts_.functions;
-    const Made made{*meaning_, *op(), channel, is_kept};
+    const Made made{*meaning_, *op(), channel};
     const std::optional<bool> result = gives(made, range, chains_, chain, difference);
     if (!result) fail(line, fmt::format("channel {}: a function of too many sums", channel));
     return entry->second = *result;
@@ -437,7 +439,7 @@ class Judge : public Arena {
   std::vector<Term> terms_;
   Int tensor_ = -1;
   std::optional<Meaning> meaning_;
-  std::map<std::tuple<Int, bool, Int, Int, int, Int>, bool> compared_;  // of the operator at hand
+  std::map<std::tuple<Int, Int, Int, int, Int>, bool> compared_;  // of the operator at hand
 };
 
 }  // namespace

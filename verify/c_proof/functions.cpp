@@ -71,7 +71,7 @@ bool is_written_alike(const Made& made, const Chains& chains, int chain) {
 
 std::optional<bool> gives(const Made& made, const plan_meaning::Interval& interval,
                           const Chains& chains, int chain, Int difference) {
-  if (made.is_kept && difference == 0 && is_written_alike(made, chains, chain)) return true;
+  if (difference == 0 && is_written_alike(made, chains, chain)) return true;
   const auto f = [&](Int x) { return made.apply(x); };
   const auto g = [&](Int x) { return chains.apply(chain, x + difference); };
   const auto [lo, hi] = interval;

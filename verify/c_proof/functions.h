@@ -8,15 +8,14 @@
 
 namespace lockstep::c_proof {
 
-// What an operator of the plan makes of an argument, for a channel; 0 where its mask removes it.
+// What an operator of the plan makes of an argument, for a channel, where no mask removes it.
 struct Made {
   const plan_meaning::Meaning& meaning;
   const checker::PlanOp& op;
   Int channel = 0;
-  bool is_kept = true;
 
-  Int apply(Int x) const { return is_kept ? meaning.apply(channel, x) : 0; }
-  bool is_monotone() const { return !is_kept || meaning.is_monotone(channel); }
+  Int apply(Int x) const { return meaning.apply(channel, x); }
+  bool is_monotone() const { return meaning.is_monotone(channel); }
 };
 
 // Whether chain(x + difference) == made.apply(x) for every x of the interval: where both are

@@ -75,6 +75,7 @@ class Machine {
   void add_products(const MicroKernel& kernel, const Dot& dot, const std::vector<Value>& arguments,
                     int line);
   Code code_of(const Value& value, int line) const;
+  void keep(const MicroKernel& kernel, const std::vector<Value>& arguments, int line);
   void finish(const MicroKernel& kernel, const Finish& finish, const std::vector<Value>& arguments,
               int line);
   void require_inside(const Value& pointer, Int first, Int count, const Type& type, int line) const;

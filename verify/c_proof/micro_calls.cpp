@@ -40,6 +40,8 @@ void Machine::micro_call(const MicroKernel& kernel, const std::vector<Value>& ar
     add_lanes(kernel, *products, arguments, line);
   else if (const auto* const map = std::get_if<Map>(&kernel.meaning))
     add_pairs(kernel, *map, arguments, line);
+  else if (std::holds_alternative<Keep>(kernel.meaning))
+    keep(kernel, arguments, line);
   else
     finish(kernel, std::get<Finish>(kernel.meaning), arguments, line);
 }
@@ -130,6 +132,20 @@ void Machine::add_pairs(const MicroKernel& kernel, const Map& map,
     store(advanced(out, Value::of(i), element(0), line), element(0),
           converted(value, element(0), line), line);
   }
+}
+
+void Machine::keep(const MicroKernel& kernel, const std::vector<Value>& arguments, int line) {
+  const Int count = numbers_of(kernel, arguments, line)[2];
+  if (count < 0 || count > kMostCounted)
+    refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
+  const Type code = kernel.parameters[0].pointee();
+  const std::vector<Int> mask =
+      first_numbers(arguments[1], kernel.parameters[1].pointee(), (count + 7) / 8, line);
+  spend(count, line);
+  require_inside(arguments[0], 0, count, code, line);
+  for (Int i = 0; i < count; ++i)
+    if ((mask[at(i / 8)] >> i % 8 & 1) == 0)
+      store(advanced(arguments[0], Value::of(i), code, line), code, Value::of(0), line);
 }
 
 void Machine::finish(const MicroKernel& kernel, const Finish& finish,

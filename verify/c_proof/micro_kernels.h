@@ -94,10 +94,14 @@ struct Finish {
   Int sum_count = 0, constant_count = 0;  // so many are accessed, and all sums of the codes
 };
 
+// out[i] = 0 where bit i % 8 of mask[i / 8] is 0, for i < count. Parameters: out, mask, count.
+// Obligations: the mask is a constant array; count >= 0.
+struct Keep {};
+
 struct MicroKernel {
   std::string_view name;
   std::vector<Type> parameters;
-  std::variant<Placing, Dot, LaneProducts, Map, Finish> meaning;
+  std::variant<Placing, Dot, LaneProducts, Map, Finish, Keep> meaning;
 };
 
 struct MicroHeader {

@@ -53,8 +53,7 @@ void Blocks::block_constants(const Post& post, const std::vector<std::int64_t>& 
 bool Blocks::vector_constants(const Post& post, const std::vector<std::int64_t>& starts,
                               const std::vector<Accumulator>& accumulators) {
   const std::optional<VectorForm> form = vector_form(post, accumulators);
-  if (!form || !post.mask.empty() || outputs() < 4 || out_.type() != ElementType::kInt8)
-    return false;
+  if (!form || outputs() < 4 || out_.type() != ElementType::kInt8) return false;
   in_one_table_ = true;
   lo_ = form->lo;
   hi_ = form->hi;
@@ -79,6 +78,7 @@ bool Blocks::vector_constants(const Post& post, const std::vector<std::int64_t>&
   }
   table_ = name_ + "_block";
   text_.array("int32_t", table_, table);
+  mask_constants(post.mask);
   return true;
 }
 
@@ -140,6 +140,12 @@ void Blocks::store_vectors(const std::string& step, const std::string& b,
   text_.line("{}({}, {}, sums, {}, {}, {}{});", vector_store_, address("out", element), step,
              address(table_, plus(times(b, row_), 4)), lo_, hi_,
              positions_ ? fmt::format(", {}", *positions_) : "");
+}
+
+void Blocks::finish_output(const Post& post) {
+  if (vector_store_.empty() || post.mask.empty()) return;
+  text_.line("{}_keep(out, {}_mask, {});", positions_ ? "intrt_neon" : "intrt_mve", name_,
+             out_.shape.count());
 }
 
 void Blocks::store_positions(const Post& post, std::int64_t positions, std::int64_t step) {

@@ -45,6 +45,9 @@ class Blocks : public Function {
   // channels c.
   void store_positions(const ir::Post& post, std::int64_t positions, std::int64_t step);
 
+  // Behind all sums: what vectors did not do to the output.
+  void finish_output(const ir::Post& post);
+
   // Sums lie position by position, sums[4 * p + c], and vectors take four at a time:
   // intrt/micro/mve.h, or where positions_ is set intrt/micro/neon.h.
   bool by_position_ = false;

@@ -46,6 +46,7 @@ class MveConvolution : public Blocks {
     if (pairs_.count() > 0) pairs_in_rows();
     for (std::int64_t x = 0; x < shape_.columns.output; ++x)
       if (x < pairs_.begin || x >= pairs_.end) pairs_in_column(x);
+    finish_output(conv_.post);
     text_.line("}}");
     return call();
   }

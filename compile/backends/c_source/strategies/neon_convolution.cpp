@@ -91,6 +91,7 @@ class NeonConvolution : public Blocks {
     rows.clip(text_, "y");
     groups();
     if (rows.output > 1) text_.line("}}");
+    finish_output(post_);
     text_.line("}}");
     FunctionCall result = call();
     result.scratch_bytes = shape_.strip_bytes();

@@ -83,6 +83,7 @@ FunctionCall PanelConvolution::emit() {
   sum_blocks();
   text_.line("}}");
   if (!one_row) text_.line("}}");
+  finish_output(conv_.post);
   text_.line("}}");
   FunctionCall result = call();
   result.scratch_bytes = panel_bytes();

@@ -103,6 +103,8 @@ class VectorDepthwise : public Function {
     columns();
     if (shape_.blocks() > 1) text_.line("}}");
     text_.line("}}");
+    if (form_ && !conv_.post.mask.empty())
+      text_.line("{}_keep(out, {}_mask, {});", family_.prefix, name_, out_.shape.count());
     text_.line("}}");
     return call();
   }
@@ -120,8 +122,11 @@ class VectorDepthwise : public Function {
     std::vector<std::int64_t> starts = conv_.bias;
     starts.resize(static_cast<std::size_t>(shape_.channels));
     form_ = vector_form(conv_.post, conv_.accumulators);
-    if (!conv_.post.mask.empty() || out_.type() != ElementType::kInt8) form_.reset();
-    if (!form_) post_constants(conv_.post, conv_.accumulators, &starts);
+    if (out_.type() != ElementType::kInt8) form_.reset();
+    if (form_)
+      mask_constants(conv_.post.mask);
+    else
+      post_constants(conv_.post, conv_.accumulators, &starts);
     std::vector<std::vector<std::int64_t>> numbers{starts};
     if (form_) {
       const auto each = [&](auto member) {

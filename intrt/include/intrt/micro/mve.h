@@ -503,6 +503,23 @@ INTRT_ALWAYS_INLINE void intrt_mve_channels_store_toward_zero(int8_t* out, const
 #endif
 }
 
+/* ---- masks ---- */
+
+/* out[i] = 0 for each i < count whose bit, i % 8 of mask[i / 8], is 0. */
+INTRT_INLINE void intrt_mve_keep(int8_t* out, const uint8_t* mask, int32_t count) {
+#if INTRT_HAS_MVE
+  for (; count > 0; count -= 16) {
+    const uint32_t bits = mask[0] | (count > 8 ? (uint32_t)mask[1] << 8 : 0u);
+    vstrbq_p_s8(out, vdupq_n_s8(0), (mve_pred16_t)(vctp8q((uint32_t)count) & ~bits));
+    out += 16;
+    mask += 2;
+  }
+#else
+  for (int32_t i = 0; i < count; ++i)
+    if (((mask[i >> 3] >> (i & 7)) & 1) == 0) out[i] = 0;
+#endif
+}
+
 /* ---- sums of two tensors ---- */
 
 #if INTRT_HAS_MVE

@@ -325,6 +325,23 @@ INTRT_ALWAYS_INLINE void intrt_neon_channels_store_toward_zero(int8_t* out, cons
 #endif
 }
 
+/* ---- masks ---- */
+
+/* out[i] = 0 for each i < count whose bit, i % 8 of mask[i / 8], is 0. */
+INTRT_INLINE void intrt_neon_keep(int8_t* out, const uint8_t* mask, int32_t count) {
+  int32_t i = 0;
+#if INTRT_HAS_NEON
+  static const uint8_t bit_of[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  const uint8x16_t bit = vld1q_u8(bit_of);
+  for (; i < count - 15; i += 16) {
+    const uint8x16_t bits = vcombine_u8(vdup_n_u8(mask[i >> 3]), vdup_n_u8(mask[(i >> 3) + 1]));
+    vst1q_s8(out + i, vandq_s8(vld1q_s8(out + i), vreinterpretq_s8_u8(vtstq_u8(bits, bit))));
+  }
+#endif
+  for (; i < count; ++i)
+    if (((mask[i >> 3] >> (i & 7)) & 1) == 0) out[i] = 0;
+}
+
 /* ---- sums of two tensors ---- */
 
 #if INTRT_HAS_NEON
