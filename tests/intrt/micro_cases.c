@@ -495,6 +495,7 @@ int micro_cases(void) {
   if (failed == 0) failed = arithmetic_cases();
   if (failed == 0) failed = micro_mve_cases();
   if (failed == 0) failed = micro_neon_cases();
+  if (failed == 0) failed = micro_wide_cases();
   return failed;
 }
 

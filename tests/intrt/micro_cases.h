@@ -19,11 +19,13 @@ int micro_memory_intact(void);
 int micro_cases(void);
 int micro_mve_cases(void);
 int micro_neon_cases(void);
+int micro_wide_cases(void);
 
 /* Whether the functions are not the plain ones here. */
 int micro_has_dsp(void);
 int micro_has_mve(void);
 int micro_has_neon(void);
+int micro_has_wide(void);
 
 #ifdef __cplusplus
 }

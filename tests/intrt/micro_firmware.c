@@ -21,6 +21,9 @@ enum { kArrays = 5, kGuard = 64, kMostBytes = 4096 };
 #ifndef MICRO_HAS_NEON
 #define MICRO_HAS_NEON 0
 #endif
+#ifndef MICRO_HAS_WIDE
+#define MICRO_HAS_WIDE 0
+#endif
 
 #if defined(__arm__) && __ARM_ARCH >= 8
 /* MICRO_END_OF_MEMORY is in the middle of the RAM, far from data and stack; the protection unit
@@ -99,7 +102,7 @@ int micro_memory_intact(void) {
  * micro_cases.c. */
 int harness_main(void) {
   if (micro_has_dsp() != MICRO_HAS_DSP || micro_has_mve() != MICRO_HAS_MVE ||
-      micro_has_neon() != MICRO_HAS_NEON)
+      micro_has_neon() != MICRO_HAS_NEON || micro_has_wide() != MICRO_HAS_WIDE)
     return 1;
   forbid_what_follows();
   for (at_end = -1; at_end < kTurns; ++at_end) {

@@ -8,5 +8,6 @@ extern const char* const kDspText;
 extern const char* const kPackedText;
 extern const char* const kMveText;
 extern const char* const kNeonText;
+extern const char* const kWideText;
 
 }  // namespace lockstep::c_proof

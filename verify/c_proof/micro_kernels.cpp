@@ -282,8 +282,18 @@ Dot::Product neon_product(const Arguments& arguments, Int tap, Int output) {
   return {arguments[3] * (output / 4) + arguments[4] * row + column,
           16 * (tap / 4) + 4 * (output % 4) + tap % 4};
 }
+// (sums, start, codes, apart, row_step, weights, rows, taps); outputs are 2 * channel + position.
+std::optional<Dot::Shape> wide_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  const Int rows = arguments[6], taps = arguments[7];
+  if (rows < 0 || rows > kMostTaps || taps < 1 || taps > kMostTaps) return std::nullopt;
+  return Dot::Shape{8, rows * taps, {}, 0};
+}
+Dot::Product wide_product(const Arguments& arguments, Int tap, Int output) {
+  const Int row = tap / arguments[7], column = tap % arguments[7];
+  return {arguments[3] * (output % 2) + arguments[4] * row + column, 4 * tap + output / 2};
+}
 // (to, count, codes, begin, end)
-Moves neon_row(const Arguments& arguments) {
+Moves copied_row(const Arguments& arguments) {
   const Int count = arguments[1], begin = arguments[3], end = arguments[4];
   if (count < 0 || count > kMostTaps || begin < 0) return std::nullopt;
   std::vector<Move> moves;
@@ -439,7 +449,7 @@ const std::vector<MicroHeader>& micro_headers() {
              .sum = itself,
              .codes = 2,
              .weights = 5}},
-        {"intrt_neon_row", {kInt8s, kInt32, kInt8s, kInt32, kInt32}, Placing{.moves = neon_row}},
+        {"intrt_neon_row", {kInt8s, kInt32, kInt8s, kInt32, kInt32}, Placing{.moves = copied_row}},
         {"intrt_neon_store",
          {kInt8s, kInt32, kInt32s, kInt32s, kInt32, kInt32, kInt32},
          Finish{.codes = neon_store<scale_top>, .sums = 2, .constants = 3, .constant_count = 8}},
@@ -470,6 +480,17 @@ const std::vector<MicroHeader>& micro_headers() {
         {"intrt_neon_add",
          {kInt8s, kInt8s, kInt8s, kInt32, kInt32, kInt32, kInt32, kInt32, kInt32, kInt32},
          Map{.form = vector_add}}},
+       {}},
+      {kWideText,
+       {{"intrt_wide_dot_4x2",
+         {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt16s, kInt32, kInt32},
+         Dot{.shape = wide_dot,
+             .product = wide_product,
+             .start = half_of,
+             .sum = itself,
+             .codes = 2,
+             .weights = 5}},
+        {"intrt_wide_row", {kInt8s, kInt32, kInt8s, kInt32, kInt32}, Placing{.moves = copied_row}}},
        {}}};
   return headers;
 }

@@ -9,5 +9,6 @@ extern const char* const kDspText;     // intrt/micro/dsp.h
 extern const char* const kPackedText;  // intrt/micro/packed.h
 extern const char* const kMveText;     // intrt/micro/mve.h
 extern const char* const kNeonText;    // intrt/micro/neon.h
+extern const char* const kWideText;    // intrt/micro/wide.h
 
 }  // namespace lockstep::backends

@@ -39,7 +39,8 @@ StrategyChoice choose(const ir::Program& program, std::size_t index, const Targe
                                  &neon_add_strategy(),
                                  &neon_convolution_strategy(),
                                  &neon_depthwise_strategy(),
-                                 &neon_linear_strategy()};
+                                 &neon_linear_strategy(),
+                                 &wide_convolution_strategy()};
   StrategyChoice choice;
   for (const Strategy* strategy : all) {
     const std::optional<StrategyCost> cost = strategy->cost(program, program.ops[index], target);

@@ -68,5 +68,6 @@ const Strategy& neon_add_strategy();         // the same for intrt/micro/neon.h
 const Strategy& neon_convolution_strategy();
 const Strategy& neon_depthwise_strategy();
 const Strategy& neon_linear_strategy();
+const Strategy& wide_convolution_strategy();  // weights of 16 bits: intrt/micro/wide.h
 
 }  // namespace lockstep::backends

@@ -1,8 +1,9 @@
-// Convolutions and linear layers on 64-bit Arm cores: intrt/micro/neon.h. Up to eight positions
-// that lie side by side in a row of the output share each weight. Their windows are read in place
-// where all rows of them lie inside the input and are made of units of 4 taps; else those rows of
-// the input are copied first, with zeros around them. A window's row that is no multiple of 4 taps
-// ends with weights of 0.
+// Convolutions and linear layers on 64-bit Arm cores, intrt/micro/neon.h; and convolutions with
+// weights of 16 bits on cores that multiply two numbers at a time, intrt/micro/wide.h. Positions
+// that lie side by side in a row of the output, up to eight or two, share each weight. Their
+// windows are read in place where all rows of them lie inside the input and are made of whole units
+// of taps, of 4 or 1; else those rows of the input are copied first, with zeros around them. A
+// window's row that is no multiple of a unit ends with weights of 0.
 #include <algorithm>
 
 #include "compile/backends/c_source/arith_text.h"
@@ -15,18 +16,46 @@ namespace {
 
 using namespace ir;
 
-constexpr std::int64_t kUnit = 4, kMostPositions = 8;
+struct RowKernels {
+  std::string_view prefix;  // of its functions
+  std::string_view dot, weight_type;
+  std::int64_t unit = 1, most_positions = 2;
+  // Instructions of a row of a window, of a block's sums and of each position's, estimated.
+  std::int64_t (*row)(std::int64_t units, std::int64_t positions) = nullptr;
+  std::int64_t block = 0, position = 0;
+};
+const RowKernels kNeonRows = {"intrt_neon",
+                              "intrt_neon_dot",
+                              "int8_t",
+                              4,
+                              8,
+                              [](std::int64_t units, std::int64_t positions) {
+                                return units / 4 * (5 * positions + 4) +
+                                       units % 4 * (3 * positions + 4) + 5;
+                              },
+                              15,
+                              7};
+const RowKernels kWideRows = {"intrt_wide",
+                              "intrt_wide_dot_4x2",
+                              "int16_t",
+                              1,
+                              2,
+                              [](std::int64_t units, std::int64_t) { return units * 15 + 10; },
+                              25,
+                              30};
 
-struct NeonShape : PanelShape {
-  explicit NeonShape(const PanelShape& shape)
-      : PanelShape(shape), units((row_taps + kUnit - 1) / kUnit) {
-    at_once = std::min(kMostPositions, columns.output);
-    for (std::int64_t p = at_once; p > 1; --p)
+struct RowShape : PanelShape {
+  RowShape(const PanelShape& shape, const RowKernels& of_kernels)
+      : PanelShape(shape),
+        kernels(of_kernels),
+        units((row_taps + kernels.unit - 1) / kernels.unit) {
+    at_once = std::min(kernels.most_positions, columns.output);
+    for (std::int64_t p = at_once; p > 2; --p)
       if (instructions(p) < instructions(at_once)) at_once = p;
     for (std::int64_t first = 0; first < columns.output; first += at_once) {
       const std::int64_t begin =
           std::min(first, columns.output - at_once) * columns.stride - columns.pad;
-      const bool is_inside = row_taps % kUnit == 0 && begin >= 0 && begin <= last_inside();
+      const bool is_inside = row_taps % kernels.unit == 0 && begin >= 0 && begin <= last_inside();
       (is_inside ? some_in_place : some_copied) = true;
     }
   }
@@ -38,17 +67,19 @@ struct NeonShape : PanelShape {
   }
   std::int64_t apart() const { return columns.stride * inputs; }
   // Of a copied row of the windows.
-  std::int64_t strip() const { return (at_once - 1) * apart() + units * kUnit; }
+  std::int64_t strip() const { return (at_once - 1) * apart() + units * kernels.unit; }
   std::int64_t strip_bytes() const { return some_copied ? rows.kernel * strip() : 0; }
-  std::int64_t block_weights() const { return rows.kernel * units * 16; }
+  std::int64_t block_weights() const { return rows.kernel * units * 4 * kernels.unit; }
   // Estimated, with so many positions at a time.
   std::int64_t instructions(std::int64_t of) const {
-    const std::int64_t row = units / 4 * (5 * of + 4) + units % 4 * (3 * of + 4) + 5;
+    const std::int64_t row = kernels.row(units, of);
     const std::int64_t copy = some_copied ? rows.kernel * (30 + strip() / 8) : 0;
-    return rows.output * groups(of) * (blocks() * (rows.kernel * row + 7 * of + 15) + copy + 10);
+    return rows.output * groups(of) *
+           (blocks() * (rows.kernel * row + kernels.position * of + kernels.block) + copy + 10);
   }
 
-  std::int64_t units;        // of 4 taps, in a row of a window
+  const RowKernels& kernels;
+  std::int64_t units;        // of taps, in a row of a window
   std::int64_t at_once = 1;  // positions
   bool some_in_place = false, some_copied = false;
 };
@@ -61,18 +92,20 @@ PanelShape linear_shape(const Linear& linear) {
   return PanelShape{one, one, inputs, outputs};
 }
 
-class NeonConvolution : public Blocks {
+class RowConvolution : public Blocks {
  public:
   template <typename Kind>  // Conv2d or Linear
-  NeonConvolution(const FunctionPlace& place, const Kind& kind, const PanelShape& shape)
+  RowConvolution(const FunctionPlace& place, const Kind& kind, const PanelShape& shape,
+                 const RowKernels& kernels)
       : Blocks(place.text, place.program, place.op_index, place.prefix),
         post_(kind.post),
         bias_(kind.bias),
         accumulators_(kind.accumulators),
         weights_(kind.weights.data()),
-        shape_(shape) {
-    by_position_ = true;
-    positions_ = shape_.at_once;
+        kernels_(kernels),
+        shape_(shape, kernels) {
+    by_position_ = has_vectors();
+    if (has_vectors()) positions_ = shape_.at_once;
   }
 
   FunctionCall emit() {
@@ -105,12 +138,12 @@ class NeonConvolution : public Blocks {
       for (std::int64_t ky = 0; ky < shape_.rows.kernel; ++ky)
         for (std::int64_t unit = 0; unit < shape_.units; ++unit)
           for (std::int64_t c = 0; c < 4; ++c)
-            for (std::int64_t tap = unit * kUnit; tap < (unit + 1) * kUnit; ++tap)
+            for (std::int64_t tap = unit * kernels_.unit; tap < (unit + 1) * kernels_.unit; ++tap)
               ordered.push_back(
                   c < outputs() && tap < shape_.row_taps
                       ? weights_[(first_output(b) + c) * shape_.taps + ky * shape_.row_taps + tap]
                       : 0);
-    text_.array("int8_t", name_ + "_weight", ordered);
+    text_.array(kernels_.weight_type, name_ + "_weight", ordered);
   }
 
   void groups() {
@@ -163,7 +196,7 @@ class NeonConvolution : public Blocks {
       row = first_row();
     }
     text_.line(
-        "intrt_neon_row({}, {}, {}, {}, {});", to, shape_.strip(),
+        "{}_row({}, {}, {}, {}, {});", kernels_.prefix, to, shape_.strip(),
         address("in", times(plus(times(row, columns.input), cut ? "(x0 < 0 ? 0 : x0)" : "x0"),
                             shape_.inputs)),
         cut ? times("(x0 < 0 ? -x0 : 0)", shape_.inputs) : "0",
@@ -175,31 +208,37 @@ class NeonConvolution : public Blocks {
   void sum_blocks(const std::string& codes, std::int64_t row_step) {
     const Axis& rows = shape_.rows;
     const std::string first = rows.first_tap("y"), end = rows.end_tap("y");
-    const std::int64_t weight_row = shape_.units * 16;
+    const std::int64_t weight_row = shape_.units * 4 * kernels_.unit;
     open_blocks();
     text_.line("int32_t sums[{}];", 4 * shape_.at_once);
     const std::string block = shape_.blocks() == 1 ? "0" : times("b", shape_.block_weights());
-    text_.line(
-        "intrt_neon_dot(sums, {}, {}, {}, {}, {}, {}, {}, {});", start(), codes, shape_.apart(),
-        row_step, address(name_ + "_weight", plus(block, times(first, weight_row))),
-        first == "0" ? end : fmt::format("{} - {}", end, first), shape_.units, shape_.at_once);
+    text_.line("{}(sums, {}, {}, {}, {}, {}, {}, {}{});", kernels_.dot, start(), codes,
+               shape_.apart(), row_step,
+               address(name_ + "_weight", plus(block, times(first, weight_row))),
+               first == "0" ? end : fmt::format("{} - {}", end, first), shape_.units,
+               has_vectors() ? fmt::format(", {}", shape_.at_once) : "");
     text_.line("const int32_t element = {};",
                plus(times(plus(times("y", shape_.columns.output), "x"), outputs()), "o"));
     store_sums(post_, outputs());
     close_blocks();
   }
 
+  // And so any number of positions.
+  bool has_vectors() const { return kernels_.most_positions > 2; }
+
   const Post& post_;
   const std::vector<std::int64_t>& bias_;
   const std::vector<Accumulator>& accumulators_;
   const std::int32_t* weights_;
-  const NeonShape shape_;
+  const RowKernels& kernels_;
+  const RowShape shape_;
 };
 
-StrategyCost cost_of(const NeonShape& shape) {
+StrategyCost cost_of(const RowShape& shape) {
   StrategyCost cost;
   cost.instructions = shape.instructions(shape.at_once);
-  cost.constant_bytes = shape.blocks() * (shape.block_weights() + 48);
+  const std::int64_t weight_bytes = shape.kernels.weight_type == "int16_t" ? 2 : 1;
+  cost.constant_bytes = shape.blocks() * (shape.block_weights() * weight_bytes + 48);
   cost.code_bytes = (shape.some_in_place && shape.some_copied ? 2 : 1) * 100 * shape.at_once + 300;
   cost.scratch_bytes = shape.strip_bytes();
   return cost;
@@ -217,13 +256,13 @@ class NeonConvolutionStrategy : public Strategy {
     if (conv == nullptr || !fits_bytes(conv->weights)) return std::nullopt;
     const PanelShape shape(program, op, *conv);
     if (shape.rows.may_be_empty() || shape.columns.may_be_empty()) return std::nullopt;
-    return cost_of(NeonShape(shape));
+    return cost_of(RowShape(shape, kNeonRows));
   }
 
   FunctionCalls emit(const FunctionPlace& place) const override {
     const Op& op = place.program.ops.at(place.op_index);
     const auto& conv = std::get<Conv2d>(op.kind);
-    return {NeonConvolution(place, conv, PanelShape(place.program, op, conv)).emit()};
+    return {RowConvolution(place, conv, PanelShape(place.program, op, conv), kNeonRows).emit()};
   }
 };
 
@@ -239,12 +278,37 @@ class NeonLinearStrategy : public Strategy {
         !linear->segments.empty() || !fits_bytes(linear->weights) ||
         program.values.at(op.input()).type() != ElementType::kInt8)
       return std::nullopt;
-    return cost_of(NeonShape(linear_shape(*linear)));
+    return cost_of(RowShape(linear_shape(*linear), kNeonRows));
   }
 
   FunctionCalls emit(const FunctionPlace& place) const override {
     const auto& linear = std::get<Linear>(place.program.ops.at(place.op_index).kind);
-    return {NeonConvolution(place, linear, linear_shape(linear)).emit()};
+    return {RowConvolution(place, linear, linear_shape(linear), kNeonRows).emit()};
+  }
+};
+
+// For weights that have more than 8 bits: packed kernels are faster for the others.
+class WideConvolutionStrategy : public Strategy {
+ public:
+  std::string_view name() const override { return "four channels, two positions"; }
+  const char* micro_kernels() const override { return kWideText; }
+
+  std::optional<StrategyCost> cost(const Program& program, const Op& op,
+                                   const Target& target) const override {
+    // Eight sums are more than the registers of a Cortex-M0 hold.
+    if (target.kernels != MicroKernels::kPacked || target.name == "cortex-m0") return std::nullopt;
+    const Conv2d* const conv = convolution_for_panels(program, op);
+    if (conv == nullptr || fits_bytes(conv->weights)) return std::nullopt;
+    const PanelShape shape(program, op, *conv);
+    if (shape.rows.may_be_empty() || shape.columns.may_be_empty() || shape.columns.output < 2)
+      return std::nullopt;
+    return cost_of(RowShape(shape, kWideRows));
+  }
+
+  FunctionCalls emit(const FunctionPlace& place) const override {
+    const Op& op = place.program.ops.at(place.op_index);
+    const auto& conv = std::get<Conv2d>(op.kind);
+    return {RowConvolution(place, conv, PanelShape(place.program, op, conv), kWideRows).emit()};
   }
 };
 
@@ -257,6 +321,11 @@ const Strategy& neon_convolution_strategy() {
 
 const Strategy& neon_linear_strategy() {
   static const NeonLinearStrategy strategy;
+  return strategy;
+}
+
+const Strategy& wide_convolution_strategy() {
+  static const WideConvolutionStrategy strategy;
   return strategy;
 }
 
