@@ -55,11 +55,18 @@ INTRT_INLINE int32_t intrt_clamp(int32_t x, int32_t lo, int32_t hi) {
   if (__builtin_constant_p(lo == 0 && hi == 127) && lo == 0 && hi == 127)
     return (int32_t)__builtin_arm_usat(x, 7);
 #endif
-#if defined(__thumb__) && !defined(__thumb2__)
-  /* One comparison for what needs no clamp. */
-  if ((uint32_t)x - (uint32_t)lo <= (uint32_t)hi - (uint32_t)lo) return x;
+#if defined(__GNUC__) && ((defined(__thumb__) && !defined(__thumb2__)) || defined(__riscv))
+  /* One comparison for what needs no clamp. Compilers that see the result convert it in both cases,
+   * for nothing where it is stored; Thumb has few registers for what x was made of. */
+#if defined(__thumb__)
+  INTRT_HIDE(x);
 #endif
+  if ((uint32_t)x - (uint32_t)lo > (uint32_t)hi - (uint32_t)lo) x = x < lo ? lo : hi;
+  INTRT_HIDE(x);
+  return x;
+#else
   return x < lo ? lo : (x > hi ? hi : x);
+#endif
 }
 
 /* x / 2^shift rounded toward zero. 0 <= shift <= 30; any x.
