@@ -487,15 +487,11 @@ static int arithmetic_cases(void) {
 }
 
 int micro_cases(void) {
-  int failed = panel_cases();
-  if (failed == 0) failed = dot_cases();
-  if (failed == 0) failed = single_cases();
-  if (failed == 0) failed = strip_cases();
-  if (failed == 0) failed = add_cases();
-  if (failed == 0) failed = arithmetic_cases();
-  if (failed == 0) failed = micro_mve_cases();
-  if (failed == 0) failed = micro_neon_cases();
-  if (failed == 0) failed = micro_wide_cases();
+  static int (*const kCases[])(void) = {
+      panel_cases,      dot_cases,       single_cases,       strip_cases,      add_cases,
+      arithmetic_cases, micro_mve_cases, micro_sparse_cases, micro_neon_cases, micro_wide_cases};
+  int failed = 0;
+  for (unsigned i = 0; i < sizeof kCases / sizeof *kCases && failed == 0; ++i) failed = kCases[i]();
   return failed;
 }
 

@@ -19,6 +19,7 @@ int micro_memory_intact(void);
 int micro_cases(void);
 int micro_mve_cases(void);
 int micro_neon_cases(void);
+int micro_sparse_cases(void);
 int micro_wide_cases(void);
 
 /* Whether the functions are not the plain ones here. */

@@ -74,6 +74,8 @@ class Machine {
                  int line);
   void add_products(const MicroKernel& kernel, const Dot& dot, const std::vector<Value>& arguments,
                     int line);
+  void add_listed(const MicroKernel& kernel, const ListedProducts& listed,
+                  const std::vector<Value>& arguments, int line);
   Code code_of(const Value& value, int line) const;
   void keep(const MicroKernel& kernel, const std::vector<Value>& arguments, int line);
   void finish(const MicroKernel& kernel, const Finish& finish, const std::vector<Value>& arguments,

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "verify/c_proof/machine.h"
@@ -38,6 +39,8 @@ void Machine::micro_call(const MicroKernel& kernel, const std::vector<Value>& ar
     add_products(kernel, *dot, arguments, line);
   else if (const auto* const products = std::get_if<LaneProducts>(&kernel.meaning))
     add_lanes(kernel, *products, arguments, line);
+  else if (const auto* const listed = std::get_if<ListedProducts>(&kernel.meaning))
+    add_listed(kernel, *listed, arguments, line);
   else if (const auto* const map = std::get_if<Map>(&kernel.meaning))
     add_pairs(kernel, *map, arguments, line);
   else if (std::holds_alternative<Keep>(kernel.meaning))
@@ -257,6 +260,82 @@ void Machine::add_lanes(const MicroKernel& kernel, const LaneProducts& products,
     if (to.index < Value::kArena) store(to, kInt32, Value::of(0), line);
     store(to, kInt32, sum_of(std::move(start), codes, factors, {}, line), line);
   }
+}
+
+namespace {
+
+// The weights of a channel, the words that their codes are in, and where chunks end.
+struct ListedChannel {
+  std::vector<Int> weights, words, chunk_ends;
+};
+
+// What a channel's list says; `at` moves behind it. Nothing where it is not as the header says.
+std::optional<ListedChannel> listed_channel(const std::vector<Int>& numbers, std::size_t& at) {
+  ListedChannel channel;
+  while (at < numbers.size()) {
+    const Int number = numbers[at++], place = number & 0xffff, count = std::ssize(channel.words);
+    if (number >> 16 != 0) {
+      if (place % 4 != 0) return std::nullopt;
+      channel.weights.push_back(number >> 16);
+      channel.words.push_back(place / 4);
+      continue;
+    }
+    const bool is_empty = count == (channel.chunk_ends.empty() ? 0 : channel.chunk_ends.back());
+    if (is_empty) return number == 0 && count == 0 ? std::optional(channel) : std::nullopt;
+    channel.chunk_ends.push_back(count);
+    if (number == 0) continue;
+    return number == std::ssize(channel.chunk_ends) ? std::optional(channel) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void Machine::add_listed(const MicroKernel& kernel, const ListedProducts& listed,
+                         const std::vector<Value>& arguments, int line) {
+  const Value &sums = arguments[0], &start = arguments[1], &panel = arguments[3],
+              &list = arguments[4];
+  const Int channels = numbers_of(kernel, arguments, line)[2], positions = listed.positions;
+  const Table& all = table(list, line);
+  if (all.element != kernel.parameters[4].pointee() || list.number % all.element.size() != 0)
+    refuse("", line, "an array of another type");
+  if (channels < 1 || channels > kMostCounted)
+    refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
+  const Bytes written = bytes_at(sums, 0, channels * positions, kInt32);
+  if (written.overlaps(bytes_at(start, 0, channels, kInt32)))
+    refuse("", line, "sums that lie in what they are made of");
+
+  auto next = static_cast<std::size_t>(list.number / all.element.size());
+  std::vector<std::array<std::optional<Code>, 2>> known;  // the codes of the panel's words
+  const auto code_at = [&](Int word, Int lane) -> const Code& {
+    if (word >= std::ssize(known)) known.resize(at(2 * word + 1));
+    std::optional<Code>& code = known[at(word)][at(lane)];
+    if (!code) {
+      if (written.overlaps(bytes_at(panel, word, 1, kInt32)))
+        refuse("", line, "sums that lie in what they are made of");
+      const Value value = load(advanced(panel, Value::of(word), kInt32, line), kInt32, line);
+      if (value.kind != Kind::kPacked || value.root->sides.size() != 2)
+        refuse("", line, "a packed number is needed here");
+      code = code_of(value.root->sides[at(lane)], line);
+    }
+    return *code;
+  };
+  std::vector<Value> made;
+  for (Int c = 0; c < channels; ++c) {
+    const auto channel = listed_channel(all.numbers, next);
+    if (!channel) refuse("", line, "a list of weights that is none");
+    const Int count = std::ssize(channel->words);
+    spend((count + 1) * positions, line);
+    nodes_used_ += (count + 1) * positions;
+    const Value begin = load(advanced(start, Value::of(c), kInt32, line), kInt32, line);
+    std::vector<Code> codes(at(count));
+    for (Int p = 0; p < positions; ++p) {
+      for (Int t = 0; t < count; ++t) codes[at(t)] = code_at(channel->words[at(t)] + p / 2, p % 2);
+      made.push_back(sum_of(begin, codes, channel->weights, channel->chunk_ends, line));
+    }
+  }
+  for (Int i = 0; i < channels * positions; ++i)
+    store(advanced(sums, Value::of(i), kInt32, line), kInt32, made[at(i)], line);
 }
 
 // The first numbers of a constant array.

@@ -132,6 +132,38 @@ Dot::Product packed_product(const Arguments& /*arguments*/, Int tap, Int output)
 }
 Int quarter_of(Int output) { return output / 4; }
 
+// (panel, words, count, codes0, begin0, end0, codes1, begin1, end1)
+Moves sparse_pair(const Arguments& arguments) {
+  const Int words = arguments[1], count = arguments[2];
+  if (words < 1 || words > kMostTaps || count < 0 || count > kMostTaps || arguments[4] < 0 ||
+      arguments[7] < 0)
+    return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < count; ++i)
+    for (const int codes : {3, 6}) {
+      const Int begin = arguments[at(codes + 1)], end = arguments[at(codes + 2)];
+      moves.push_back(i >= begin && i < end ? Move{words * i, codes, i - begin} : Move{words * i});
+    }
+  return moves;
+}
+// (panel, even, channels, codes, step, begin, end)
+Moves sparse_columns(const Arguments& arguments) {
+  const Int even = arguments[1], channels = arguments[2], step = arguments[4], begin = arguments[5],
+            end = arguments[6];
+  if (even < 1 || even > kMostTaps || channels < 0 || channels > kMostTaps || begin < 0)
+    return std::nullopt;
+  std::vector<Move> moves;
+  for (Int i = 0; i < channels; ++i)
+    for (Int word = 0; word < 2 * even - 1; ++word)
+      for (Int p = 0; p < 2; ++p) {
+        const Int column = (word < even ? 2 * word : 2 * (word - even) + 1) + p,
+                  to = (2 * even - 1) * i + word;
+        moves.push_back(column >= begin && column < end ? Move{to, 3, (column - begin) * step + i}
+                                                        : Move{to});
+      }
+  return moves;
+}
+
 // (pairs, numbers, at): two words of two numbers each.
 Moves dsp_take(const Arguments& arguments) {
   const Int first = arguments[2];
@@ -381,6 +413,20 @@ const std::vector<MicroHeader>& micro_headers() {
              .sum = itself,
              .lengths = 4,
              .lanes = 2}}},
+       {}},
+      {kSparseText,
+       {{"intrt_sparse_pair",
+         {kInt32s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32},
+         Placing{.moves = sparse_pair, .lanes = 2}},
+        {"intrt_sparse_columns",
+         {kInt32s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32},
+         Placing{.moves = sparse_columns, .lanes = 2}},
+        {"intrt_sparse_dot_8",
+         {kInt32s, kInt32s, kInt32, kInt32s, kInt32s},
+         ListedProducts{.positions = 8}},
+        {"intrt_sparse_dot_16",
+         {kInt32s, kInt32s, kInt32, kInt32s, kInt32s},
+         ListedProducts{.positions = 16}}},
        {}},
       {kMveText,
        {{"intrt_mve_dot_4x2",

@@ -98,10 +98,20 @@ struct Finish {
 // Obligations: the mask is a constant array; count >= 0.
 struct Keep {};
 
+// sums[positions * c + p] = start[c] + the products of channel c and position p, whose weights are
+// listed in a constant array: weight * 65536 + 4 * word, whose codes are `positions` lanes of two
+// each from panel[word] on; behind each chunk a 0, behind the last one of a channel the number of
+// its chunks; a channel without weights is a 0. Parameters: sums, start, channels, panel, the list.
+// Obligations: the list is such a one; a chunk's sums fit 16 bits; no sum leaves 32 bits, in any
+// order; the codes are codes; sums lie in nothing that is read.
+struct ListedProducts {
+  Int positions = 0;
+};
+
 struct MicroKernel {
   std::string_view name;
   std::vector<Type> parameters;
-  std::variant<Placing, Dot, LaneProducts, Map, Finish, Keep> meaning;
+  std::variant<Placing, Dot, LaneProducts, ListedProducts, Map, Finish, Keep> meaning;
 };
 
 struct MicroHeader {

@@ -14,7 +14,7 @@ constexpr Target kTargets[] = {
     {"generic", MicroKernels::kNone},     {"cortex-m0", MicroKernels::kPacked},
     {"cortex-m3", MicroKernels::kPacked}, {"cortex-m4", MicroKernels::kDsp},
     {"cortex-m7", MicroKernels::kDsp},    {"cortex-m33", MicroKernels::kDsp},
-    {"cortex-m55", MicroKernels::kMve},   {"rv32imc", MicroKernels::kPacked},
+    {"cortex-m55", MicroKernels::kMve},   {"rv32imc", MicroKernels::kPacked, 16},
     {"aarch64", MicroKernels::kNeon}};
 
 }  // namespace

@@ -20,6 +20,7 @@ enum class MicroKernels : std::uint8_t {
 struct Target {
   std::string_view name;
   MicroKernels kernels = MicroKernels::kNone;
+  int sparse_positions = 8;  // that the registers hold sums of: intrt/micro/sparse.h
 };
 
 // InputError, which lists the names, for any other name.

@@ -1,13 +1,15 @@
 // Convolutions with two positions in a word (strategies/packed_panel.cpp): the chunks of their
 // taps, and that generated C computes the codes of ir::evaluate at every shape, for the lowest and
-// highest codes too.
+// highest codes too; and the same with lists of weights (strategies/packed_sparse.cpp).
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <numeric>
 
 #include "compile/backends/c_source/emit.h"
 #include "compile/backends/c_source/strategies/packed_chunks.h"
+#include "compile/backends/c_source/strategies/sparse_entries.h"
 #include "tests/compile/backends/run_c.h"
 #include "tests/compile/backends/small_programs.h"
 
@@ -21,6 +23,7 @@ struct Layer {
   std::int64_t row_dilation = 1;
   enum class End : std::uint8_t { kShift, kShifts, kScale, kSums, kMask } end = End::kShift;
   std::int64_t most = 127, usual = 20;  // one weight in 25, and the magnitude of the others
+  int zeros = 0;                        // percent; all weights of output 1 where there are some
 };
 
 ir::PostFunction function_of(const Layer& layer) {
@@ -70,6 +73,9 @@ ir::Program program_of(const std::vector<Layer>& layers) {
     for (std::int32_t& weight : conv.weights)
       weight = static_cast<std::int32_t>(dice.chance(4) ? layer.most
                                                         : dice.between(-layer.usual, layer.usual));
+    const std::size_t taps = conv.weights.size() / size(out.c);
+    for (std::size_t i = 0; layer.zeros > 0 && i < conv.weights.size(); ++i)
+      if (dice.chance(layer.zeros) || i / taps == 1) conv.weights.data()[i] = 0;
     for (std::int64_t o = 0; o < out.c; ++o) conv.bias.push_back(dice.between(-9000, 9000));
     conv.post.function = function_of(layer);
     if (layer.end == Layer::End::kMask)
@@ -176,6 +182,153 @@ TEST_CASE("packed convolutions of every shape compute the codes of the IR") {
   for (const int corner : {0, 1, 2, 0})
     samples.push_back(test::random_codes(program, samples.size(), corner));
   test::check_c(program, network.files, "net", samples);
+}
+
+TEST_CASE("convolutions with many weights of 0 compute the codes of the IR") {
+  using enum Layer::End;
+  std::vector<Layer> layers = {
+      // Pairs of columns that several taps share.
+      {.channels = 24,
+       .height = 6,
+       .width = 17,
+       .outputs = 8,
+       .kernel = {3, 3},
+       .pad = {1, 1, 1, 1},
+       .zeros = 80},
+      {.channels = 5,
+       .height = 9,
+       .width = 19,
+       .outputs = 7,
+       .kernel = {3, 2},
+       .pad = {2, 0, 2, 1},
+       .row_dilation = 2,
+       .end = kScale,
+       .zeros = 85},
+      {.channels = 7,
+       .height = 5,
+       .width = 16,
+       .outputs = 5,
+       .kernel = {1, 5},
+       .pad = {0, 2, 0, 2},
+       .end = kShifts,
+       .zeros = 70},
+      {.channels = 6,
+       .height = 4,
+       .width = 24,
+       .outputs = 4,
+       .kernel = {2, 4},
+       .end = kMask,
+       .zeros = 75},
+      // Through the rows.
+      {.channels = 12,
+       .height = 8,
+       .width = 7,
+       .outputs = 6,
+       .kernel = {5, 5},
+       .pad = {2, 2, 2, 2},
+       .zeros = 85},
+      {.channels = 9,
+       .height = 13,
+       .width = 11,
+       .outputs = 3,
+       .kernel = {3, 3},
+       .stride = {2, 2},
+       .pad = {1, 1, 1, 1},
+       .zeros = 60},
+      {.channels = 33,
+       .height = 6,
+       .width = 2,
+       .outputs = 8,
+       .kernel = {3, 1},
+       .pad = {2, 0, 2, 0},
+       .zeros = 80},
+      {.channels = 8,
+       .height = 5,
+       .width = 6,
+       .outputs = 8,
+       .kernel = {3, 3},
+       .pad = {4, 4, 4, 4},
+       .zeros = 80},
+      // Pointwise; several chunks, and none.
+      {.channels = 64,
+       .height = 5,
+       .width = 5,
+       .outputs = 16,
+       .end = kScale,
+       .usual = 127,
+       .zeros = 50},
+      {.channels = 21, .height = 3, .width = 6, .outputs = 2, .end = kSums, .zeros = 80},
+      {.channels = 40, .height = 4, .width = 5, .outputs = 9, .zeros = 100},
+  };
+  for (std::int64_t n = 1; n <= 9; ++n)
+    for (const std::int64_t kernel : {2, 3, 5})
+      layers.push_back({.channels = n,
+                        .height = n < 7 ? 9 : 19,
+                        .width = 2 + n % 6,
+                        .outputs = 10 - n,
+                        .kernel = {kernel, kernel},
+                        .stride = {n < 7 ? 1 : 2, 1},
+                        .pad = {kernel / 2, kernel / 2, kernel / 2, kernel / 2},
+                        .zeros = 80 + static_cast<int>(n) * 2});
+  const ir::Program program = program_of(layers);
+  std::vector<std::vector<std::vector<std::int64_t>>> samples;
+  for (const int corner : {0, 1, 2})
+    samples.push_back(test::random_codes(program, samples.size(), corner));
+  for (const std::string target : {"cortex-m0", "rv32imc"}) {
+    CAPTURE(target);
+    const backends::CNetwork network = backends::emit_c_source(program, {}, "net", target, {});
+    const auto sparse = std::ranges::count(network.operators, std::string("sparse, packed"),
+                                           &backends::CStrategy::strategy);
+    CHECK(sparse >= 25);
+    test::check_c(program, network.files, "net", samples);
+  }
+}
+
+TEST_CASE("the weights of a list are all there, and no sum of a chunk leaves 16 bits") {
+  test::Dice dice(6);
+  for (const ir::Range codes : {ir::Range{-128, 127}, ir::Range{0, 127}, ir::Range{-128, -128},
+                                ir::Range{3, 9}, ir::Range{0, 0}})
+    for (const std::int64_t most : {1, 20, 128}) {
+      backends::SparseEntries entries;
+      std::vector<std::int64_t> given, found;
+      std::vector<backends::SparseEntries::Entry> channel;
+      entries.open_block();
+      for (std::int64_t i = 0; i < 300; ++i) {
+        std::int64_t weight = dice.between(-most, most);
+        if (weight == 0 || weight == 128) weight = 1;
+        channel.push_back({weight, 3 * i, codes});
+        given.push_back(weight * 65536 + 12 * i);
+      }
+      entries.add_channel(channel);
+      entries.open_block();
+      entries.add_channel({});
+      REQUIRE(entries.fits());
+      std::int64_t lo = 0, hi = 0, chunks = 0;
+      for (const std::int64_t number : entries.numbers()) {
+        if (const std::int64_t weight = number >> 16; weight != 0) {
+          found.push_back(number);
+          lo += std::min<std::int64_t>({0, weight * codes.lo, weight * codes.hi});
+          hi += std::max<std::int64_t>({0, weight * codes.lo, weight * codes.hi});
+          continue;
+        }
+        CHECK((lo >= -32768 && hi <= 32767));
+        lo = hi = 0;
+        ++chunks;
+        CHECK((number == 0 || number == chunks));
+      }
+      CHECK(entries.chunks() == chunks);
+      CHECK(entries.numbers().back() == 0);  // of the channel without weights
+      CHECK(entries.numbers().at(entries.numbers().size() - 2) == chunks - 1);
+      CHECK(entries.firsts() == std::vector<std::int64_t>{0, std::ssize(entries.numbers()) - 1});
+      std::ranges::sort(given);
+      std::ranges::sort(found);
+      CHECK(found == given);
+    }
+  for (const auto& [weight, word] : {std::pair{128, 0}, std::pair{-129, 0}, std::pair{1, 16384}}) {
+    backends::SparseEntries entries;
+    entries.add_channel({{weight, word, {0, 1}}});
+    CHECK_FALSE(entries.fits());
+  }
 }
 
 TEST_CASE("no sum of a chunk leaves 16 bits, and no chunk could be longer") {

@@ -1,13 +1,10 @@
 // Convolutions on cores without instructions for several products: intrt/micro/packed.h. As with
 // other panels (panel_convolution.h), but for four positions at a time.
-#include <fmt/ranges.h>
-
 #include <algorithm>
 
 #include "compile/backends/c_source/arith_text.h"
-#include "compile/backends/c_source/strategies/blocks.h"
 #include "compile/backends/c_source/strategies/packed_chunks.h"
-#include "compile/backends/c_source/strategies/panel_convolution.h"
+#include "compile/backends/c_source/strategies/packed_positions.h"
 #include "compile/backends/c_source/strategies/strategy.h"
 
 namespace lockstep::backends {
@@ -64,12 +61,10 @@ struct PackedPlan {
   PackedWeights weights;
 };
 
-class PackedConvolution : public Blocks {
+class PackedConvolution : public PackedPositions {
  public:
-  PackedConvolution(const FunctionPlace& place, const Conv2d& conv)
-      : Blocks(place.text, place.program, place.op_index, place.prefix),
-        conv_(conv),
-        plan_(place.program, op_, conv) {}
+  PackedConvolution(const FunctionPlace& place, const Conv2d& conv, const PackedPlan& plan)
+      : PackedPositions(place, plan.shape, kPositions), conv_(conv), plan_(plan) {}
 
   FunctionCall emit() {
     constants();
@@ -115,55 +110,15 @@ class PackedConvolution : public Blocks {
 
   // Four positions in a row of memory, two of them for each word.
   void through_rows() {
-    const Axis &rows = shape_.rows, &columns = shape_.columns;
     open_positions("i", shape_.positions());
-    text_.line("for (int32_t p = 0; p < 2; ++p) {{");
-    text_.line("const int32_t j = i + 2 * p;");
-    text_.line("const int32_t y = j / {0}, x = j % {0};", columns.output);
-    text_.line("const int32_t t = (j + 1) / {0}, v = (j + 1) % {0};", columns.output);
-    for (const std::string_view row : {"y", "t"}) rows.clip(text_, row);
-    for (const std::string_view column : {"x", "v"}) columns.clip(text_, column);
-    text_.line("for (int32_t ky = 0; ky < {}; ++ky) {{", rows.kernel);
-    std::string arguments;
-    for (const auto& [row, column] : {std::pair{"y", "x"}, std::pair{"t", "v"}})
-      arguments += position_arguments(row, column);
+    open_pairs();
+    const std::string arguments = pair_arguments();
     text_.line("intrt_packed_pair(panel + p, {}, {}{});", times("ky", shape_.row_taps),
                shape_.row_taps, arguments);
-    text_.line("}}");
-    text_.line("}}");
+    close_pairs();
     fill_rest();
     sum_blocks("i");
     text_.line("}}");
-  }
-
-  // Of intrt_packed_pair: where row ky of the window at a position lies, and what of it.
-  std::string position_arguments(const std::string& row, const std::string& column) {
-    const Axis &rows = shape_.rows, &columns = shape_.columns;
-    const std::string first = columns.first_tap(column), end = columns.end_tap(column);
-    std::vector<std::string> conditions;  // for any tap to lie inside the input
-    if (rows.cut_before()) conditions.push_back("ky >= " + rows.first_tap(row));
-    if (rows.cut_after()) conditions.push_back("ky < " + rows.end_tap(row));
-    if (columns.may_be_empty()) conditions.push_back(fmt::format("{} < {}", first, end));
-    const std::string place =
-        plus(times(plus(row + "0", times("ky", rows.dilation)), columns.input),
-             plus(column + "0", first));
-    const std::string codes = address("in", times(place, shape_.inputs));
-    const std::string begin = times(first, shape_.inputs);
-    if (conditions.empty())
-      return fmt::format(", {}, {}, {}", codes, begin, times(end, shape_.inputs));
-    text_.line("const int {}_inside = {};", row, fmt::join(conditions, " && "));
-    return fmt::format(", {0}_inside ? {1} : in, {2}, {0}_inside ? {3} : 0", row, codes, begin,
-                       times(end, shape_.inputs));
-  }
-
-  // A loop over all `count` positions, four at a time; the last may overlap the ones before.
-  void open_positions(std::string_view name, std::int64_t count) {
-    if (count % kPositions == 0) {
-      text_.line("for (int32_t {0} = 0; {0} < {1}; {0} += {2}) {{", name, count, kPositions);
-    } else {
-      text_.line("for (int32_t u = 0; u < {}; u += {}) {{", count, kPositions);
-      text_.line("const int32_t {0} = u < {1} ? u : {1};", name, count - kPositions);
-    }
   }
 
   // Row ky of the window, from tap `tap` on. It lies side by side in the input, as do the rows of
@@ -225,8 +180,7 @@ class PackedConvolution : public Blocks {
   }
 
   const Conv2d& conv_;
-  const PackedPlan plan_;
-  const PanelShape& shape_ = plan_.shape;
+  const PackedPlan& plan_;
 };
 
 class PackedPanelStrategy : public Strategy {
@@ -255,7 +209,8 @@ class PackedPanelStrategy : public Strategy {
 
   FunctionCalls emit(const FunctionPlace& place) const override {
     const Op& op = place.program.ops.at(place.op_index);
-    return {PackedConvolution(place, std::get<Conv2d>(op.kind)).emit()};
+    const auto& conv = std::get<Conv2d>(op.kind);
+    return {PackedConvolution(place, conv, PackedPlan(place.program, op, conv)).emit()};
   }
 };
 

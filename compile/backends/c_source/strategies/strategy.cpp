@@ -32,6 +32,8 @@ StrategyChoice choose(const ir::Program& program, std::size_t index, const Targe
                                  &dsp_depthwise_strategy(),
                                  &dsp_add_strategy(),
                                  &packed_panel_strategy(),
+                                 &packed_sparse8_strategy(),
+                                 &packed_sparse16_strategy(),
                                  &mve_add_strategy(),
                                  &mve_convolution_strategy(),
                                  &mve_depthwise_strategy(),

@@ -59,6 +59,8 @@ const Strategy& dsp_compact_strategy();  // the same with half the bytes of weig
 const Strategy& dsp_sparse_strategy();   // those with many weights of 0
 const Strategy& dsp_add_strategy();
 const Strategy& packed_panel_strategy();     // convolutions: intrt/micro/packed.h
+const Strategy& packed_sparse8_strategy();   // those with many weights of 0: intrt/micro/sparse.h
+const Strategy& packed_sparse16_strategy();  // the same, 16 positions at a time
 const Strategy& dsp_depthwise_strategy();    // those of three rows, each channel by itself
 const Strategy& mve_add_strategy();          // sums of two tensors: intrt/micro/mve.h
 const Strategy& mve_convolution_strategy();  // convolutions in place
