@@ -270,16 +270,19 @@ TEST_CASE("convolutions with many weights of 0 compute the codes of the IR") {
                         .stride = {n < 7 ? 1 : 2, 1},
                         .pad = {kernel / 2, kernel / 2, kernel / 2, kernel / 2},
                         .zeros = 80 + static_cast<int>(n) * 2});
-  const ir::Program program = program_of(layers);
-  std::vector<std::vector<std::vector<std::int64_t>>> samples;
-  for (const int corner : {0, 1, 2})
-    samples.push_back(test::random_codes(program, samples.size(), corner));
-  for (const std::string target : {"cortex-m0", "rv32imc"}) {
+  for (const std::string target : {"cortex-m0", "rv32imc", "cortex-m4"}) {
     CAPTURE(target);
+    const bool in_line = target == "cortex-m4";  // the weights are instructions: long to compile
+    if (in_line) layers.resize(11);
+    const ir::Program program = program_of(layers);
+    std::vector<std::vector<std::vector<std::int64_t>>> samples;
+    for (const int corner : {0, 1, 2})
+      samples.push_back(test::random_codes(program, samples.size(), corner));
     const backends::CNetwork network = backends::emit_c_source(program, {}, "net", target, {});
-    const auto sparse = std::ranges::count(network.operators, std::string("sparse, packed"),
-                                           &backends::CStrategy::strategy);
-    CHECK(sparse >= 25);
+    const auto sparse = std::ranges::count_if(network.operators, [](const backends::CStrategy& op) {
+      return op.strategy.starts_with("sparse, ");
+    });
+    CHECK(sparse >= (in_line ? 5 : 25));
     test::check_c(program, network.files, "net", samples);
   }
 }

@@ -58,18 +58,24 @@ class DspSparse : public DspPanels {
       Block block{.columns = columns_of(shape_, pairing_, conv_, first_output(b)),
                   .begin = std::ssize(numbers),
                   .steps = 0};
-      for (const Column& column : block.columns)
-        for (const auto& [channel, weights] : column.weights) {
+      for (std::size_t i = 0; i < block.columns.size(); ++i) {
+        if (i == 0 || row_of(block.columns[i]) != row_of(block.columns[i - 1]))
+          while (numbers.size() % 4 != 0) numbers.push_back(0);
+        for (const auto& [channel, weights] : block.columns[i].weights) {
           numbers.insert(numbers.end(), {weights[0], weights[1]});
           ++block.steps;
         }
+      }
       while (numbers.size() % 4 != 0) numbers.push_back(0);
       blocks_.push_back(std::move(block));
     }
     if (numbers.empty()) numbers.resize(4);
     text_.array("INTRT_ALIGNED int16_t", name_ + "_weight", numbers);
   }
-  bool leaves_rows_out() const override { return false; }
+  bool leaves_rows_out() const override {
+    return !pairing_.is_3x3 && shape_.leaves_rows_out(4) && shape_.rows.kernel > 1;
+  }
+  bool rows_keep_places() const override { return true; }
   void functions_of_blocks() override {
     for (std::size_t b = 0; b < blocks_.size();) {
       std::size_t end = b;
@@ -85,8 +91,11 @@ class DspSparse : public DspPanels {
     text_.line("const int32_t element = {};",
                times(plus(times("y", shape_.columns.output), "x"), outputs()));
     for (const std::size_t b : calls_)
-      text_.line("{}_from{}(panel, {}, {}, {});", name_, b, address("out", "element"),
-                 start("0", "0"), address(name_ + "_weight", fmt::format("{}", blocks_[b].begin)));
+      text_.line("{}_from{}(panel, {}, {}, {}{});", name_, b, address("out", "element"),
+                 start("0", "0"), address(name_ + "_weight", fmt::format("{}", blocks_[b].begin)),
+                 leaves_rows_out()
+                     ? fmt::format(", {}, {}", shape_.rows.first_tap("y"), shape_.rows.end_tap("y"))
+                     : "");
   }
 
  private:
@@ -96,12 +105,26 @@ class DspSparse : public DspPanels {
     std::int64_t steps = 0;
   };
 
+  // Of the window, where rows may be left out.
+  std::int64_t row_of(const Column& column) const {
+    return leaves_rows_out() ? 2 * column.pair / shape_.row_taps : 0;
+  }
+
   void function(std::size_t begin, std::size_t end) {
     text_.line("static INTRT_NOINLINE void {}_from{}(const int16_t *panel, {} *out,", name_, begin,
                out_type());
-    text_.line("    const int32_t *from, const int16_t *weight) {{");
+    text_.line("    const int32_t *from, const int16_t *weight{}) {{",
+               leaves_rows_out() ? ", int32_t first_row, int32_t end_row" : "");
     text_.line("const int32_t *table = intrt_hidden32(from);");
-    text_.line("const int16_t *w = intrt_hidden16(weight);");
+    const bool has_weights = std::any_of(blocks_.begin() + static_cast<std::ptrdiff_t>(begin),
+                                         blocks_.begin() + static_cast<std::ptrdiff_t>(end),
+                                         [](const Block& block) { return !block.columns.empty(); });
+    if (!has_weights) {
+      for (const std::string_view unused : {"panel", "weight", "first_row", "end_row"})
+        if (leaves_rows_out() || !unused.ends_with("_row")) text_.line("(void){};", unused);
+    } else if (!leaves_rows_out()) {
+      text_.line("const int16_t *w = intrt_hidden16(weight);");
+    }
     std::int64_t at = blocks_[begin].begin;  // what w points to
     for (std::size_t b = begin; b < end; ++b) {
       text_.line("{{");
@@ -118,17 +141,11 @@ class DspSparse : public DspPanels {
     at = next;
   }
 
-  void block(std::int64_t b, const Block& block, std::int64_t& weights_at) {
-    const std::int64_t first = first_output(b);
-    const std::string table_row = fmt::format("{}", b), channel = fmt::format("{}", first);
-    text_.line("int32_t sums[8];");
-    text_.line("uint32_t x[2];");
-    text_.line("uint32_t v[2];");
-    text_.line("const int16_t *p = panel;");
-    for (std::int64_t i = 0; i < 8; ++i)
-      text_.line("sums[{}] = {};", i, start_number(table_row, channel, i / 2));
-    std::int64_t taken = block.begin, panel_at = 0;
-    for (const Column& column : block.columns) {
+  // Of columns whose weights begin at number `taken` of the table, which is returned behind them;
+  // p and w point to the numbers `panel_at` and `weights_at`.
+  std::int64_t products(std::span<const Column> columns, std::int64_t taken, std::int64_t panel_at,
+                        std::int64_t& weights_at) {
+    for (const Column& column : columns) {
       reach("p", panel_at, column.pair * 4);
       text_.line("intrt_dsp_take(x, p, {});", column.pair * 4 - panel_at);
       for (const auto& [output, weights] : column.weights) {
@@ -140,6 +157,35 @@ class DspSparse : public DspPanels {
                    address("sums", fmt::format("{}", 2 * output)), taken % 4 / 2);
         taken += 2;
       }
+    }
+    return taken + taken % 4;
+  }
+
+  void block(std::int64_t b, const Block& block, std::int64_t& weights_at) {
+    const std::int64_t first = first_output(b);
+    const std::string table_row = fmt::format("{}", b), channel = fmt::format("{}", first);
+    text_.line("int32_t sums[8];");
+    if (!block.columns.empty()) {
+      text_.line("uint32_t x[2];");
+      text_.line("uint32_t v[2];");
+    }
+    for (std::int64_t i = 0; i < 8; ++i)
+      text_.line("sums[{}] = {};", i, start_number(table_row, channel, i / 2));
+    if (!leaves_rows_out() && !block.columns.empty()) {
+      text_.line("const int16_t *p = panel;");
+      products(block.columns, block.begin, 0, weights_at);
+    }
+    std::int64_t taken = block.begin;
+    for (std::size_t i = 0, end = 0; leaves_rows_out() && i < block.columns.size(); i = end) {
+      const std::int64_t row = row_of(block.columns[i]);
+      while (end < block.columns.size() && row_of(block.columns[end]) == row) ++end;
+      const std::int64_t panel_at = row * shape_.row_taps * 2;
+      text_.line("if (first_row <= {0} && {0} < end_row) {{", row);
+      text_.line("const int16_t *p = {};", plus("panel", panel_at));
+      text_.line("const int16_t *w = intrt_hidden16({});", plus("weight", taken - weights_at));
+      std::int64_t w_at = taken;
+      taken = products(std::span(block.columns).subspan(i, end - i), taken, panel_at, w_at);
+      text_.line("}}");
     }
     store_sums(conv_.post, outputs(), table_row, channel, channel);
   }

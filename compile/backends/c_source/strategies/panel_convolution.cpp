@@ -121,7 +121,8 @@ void PanelConvolution::fill_panel() {
   } else if (leaves_rows_out() || (!rows.cut_before() && !rows.cut_after())) {
     const std::string first = rows.first_tap("y");
     text_.line("for (int32_t ky = {}; ky < {}; ++ky) {{", first, rows.end_tap("y"));
-    fill_row(times(first == "0" ? "ky" : fmt::format("ky - {}", first), shape_.row_taps));
+    fill_row(times(first == "0" || rows_keep_places() ? "ky" : fmt::format("ky - {}", first),
+                   shape_.row_taps));
     text_.line("}}");
   } else if (shape_.row_taps % unit() != 0 && rows.kernel <= 8) {
     for (std::int64_t ky = 0; ky < rows.kernel; ++ky) {

@@ -61,6 +61,8 @@ class PanelConvolution : public Blocks {
   virtual void functions_of_blocks() {}
   // Whether rows of the window in the padding are neither gathered nor summed.
   virtual bool leaves_rows_out() const { return shape_.leaves_rows_out(unit()); }
+  // Whether the others are gathered where they would be with those.
+  virtual bool rows_keep_places() const { return false; }
   // Sums and stores all output channels of the two positions.
   virtual void sum_blocks();
   // The call that sums a block: `first_tap` and `count` are C expressions of taps, in multiples of
