@@ -56,8 +56,8 @@ INTRT_INLINE int32_t intrt_clamp(int32_t x, int32_t lo, int32_t hi) {
     return (int32_t)__builtin_arm_usat(x, 7);
 #endif
 #if defined(__GNUC__) && ((defined(__thumb__) && !defined(__thumb2__)) || defined(__riscv))
-  /* One comparison for what needs no clamp. Compilers that see the result convert it in both cases,
-   * for nothing where it is stored; Thumb has few registers for what x was made of. */
+    /* One comparison for what needs no clamp. Compilers that see the result convert it in both
+     * cases, for nothing where it is stored; Thumb has few registers for what x was made of. */
 #if defined(__thumb__)
   INTRT_HIDE(x);
 #endif
