@@ -30,7 +30,7 @@ void check_page(const std::string& page) {
   CHECK(page.starts_with("<!doctype html>"));
   CHECK(test::is_balanced(page));
   CHECK(!contains(page, "<script"));
-  CHECK(!contains(page, "http"));
+  CHECK(!contains(page, "://"));
 }
 
 }  // namespace
@@ -58,30 +58,35 @@ TEST_CASE("the page of compile has every operator and pass, and how the C is wri
 TEST_CASE("the page of verify has the verdict, the headroom of each layer and what ran") {
   verify::Report report;
   report.samples = 1234;
-  report.paths = {{.path = "plan (scalar)", .samples = 1234, .tensors = 5, .values = 6789},
-                  {.path = "C cortex-m4 (qemu)", .samples = 2, .failure = "the core faulted"}};
-  report.paths[1].cost = verify::EmulatedCost{.stack_bytes = 168, .stack_bound_bytes = 312};
+  report.paths.resize(2);
+  report.paths[0].path = "plan (scalar)";
+  report.paths[0].samples = 1234;
+  report.paths[0].values = 6789;
+  report.paths[1].path = "C cortex-m4 (qemu)";
+  report.paths[1].failure = "the core faulted";
+  report.paths[1].cost.emplace();
+  report.paths[1].cost->stack_bytes = 168;
+  report.paths[1].cost->stack_bound_bytes = 312;
   report.worst_cases = {{.layer = "fc", .largest = true, .bound = 5000, .attained = 4321}};
   report.channels = 1;
   checker::Proof proof;
-  proof.layers = {{.layer = "conv",
-                   .op = "conv2d",
-                   .output = "conv",
-                   .channels = {{.first = 0,
-                                 .last = 3,
-                                 .lo = -100,
-                                 .hi = 90,
-                                 .bound = 1000,
-                                 .accumulator_bits = 32,
-                                 .float_bound = 2000},
-                                {.first = 4,
-                                 .last = 7,
-                                 .lo = -7,
-                                 .hi = 4000,
-                                 .bound = 4000,
-                                 .accumulator_bits = 32,
-                                 .float_bound = (1 << 24) + 5,
-                                 .is_float32_exact = false}}}};
+  checker::LayerFacts& layer = proof.layers.emplace_back();
+  layer.layer = layer.output = "conv";
+  layer.op = "conv2d";
+  checker::ChannelFacts channels;
+  channels.last = 3;
+  channels.lo = -100;
+  channels.hi = 90;
+  channels.bound = 1000;
+  channels.accumulator_bits = 32;
+  channels.float_bound = 2000;
+  layer.channels.push_back(channels);
+  channels.first = 4;
+  channels.last = 7;
+  channels.bound = 4000;
+  channels.float_bound = (1 << 24) + 5;
+  channels.is_float32_exact = false;
+  layer.channels.push_back(channels);
   const VerifyPage contents{.network = "net",
                             .plan = "net.plan",
                             .verdict = "refuted",

@@ -11,7 +11,7 @@ struct CompilePage {
   std::string plan;  // its file
   const Compiled& compiled;
   const CSources* c = nullptr;  // null: none
-  std::string target;           // of the C
+  std::string target = {};      // of the C
 };
 
 // A document as html_page.h says. Equal contents give equal bytes. Any names are allowed.
