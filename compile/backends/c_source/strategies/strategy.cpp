@@ -25,24 +25,13 @@ std::int64_t arena_with_scratch(const ir::Program& program, std::size_t op, std:
 
 StrategyChoice choose(const ir::Program& program, std::size_t index, const Target& target,
                       const Budget& budget) {
-  const Strategy* const all[] = {&loops_strategy(),
-                                 &dsp_panel_strategy(),
-                                 &dsp_compact_strategy(),
-                                 &dsp_sparse_strategy(),
-                                 &dsp_depthwise_strategy(),
-                                 &dsp_add_strategy(),
-                                 &packed_panel_strategy(),
-                                 &packed_sparse8_strategy(),
-                                 &packed_sparse16_strategy(),
-                                 &mve_add_strategy(),
-                                 &mve_convolution_strategy(),
-                                 &mve_depthwise_strategy(),
-                                 &mve_panel_strategy(),
-                                 &neon_add_strategy(),
-                                 &neon_convolution_strategy(),
-                                 &neon_depthwise_strategy(),
-                                 &neon_linear_strategy(),
-                                 &wide_convolution_strategy()};
+  const Strategy* const all[] = {
+      &loops_strategy(),          &dsp_panel_strategy(),       &dsp_compact_strategy(),
+      &dsp_sparse_strategy(),     &dsp_depthwise_strategy(),   &dsp_add_strategy(),
+      &packed_panel_strategy(),   &packed_sparse8_strategy(),  &packed_sparse16_strategy(),
+      &mve_add_strategy(),        &mve_convolution_strategy(), &mve_depthwise_strategy(),
+      &mve_panel_strategy(),      &neon_add_strategy(),        &neon_convolution_strategy(),
+      &neon_depthwise_strategy(), &neon_linear_strategy(),     &wide_convolution_strategy()};
   StrategyChoice choice;
   for (const Strategy* strategy : all) {
     const std::optional<StrategyCost> cost = strategy->cost(program, program.ops[index], target);
