@@ -52,13 +52,15 @@ std::vector<Int> list_of(const Made& c) {
   }
   return numbers;
 }
-// The same with this list in place of its own.
+// The same with this list in place of its own. The header says that the constants may be more.
 Made with_list(Made c, const std::vector<Int>& numbers) {
   const std::size_t begin = list_at(c);
   c.source.replace(begin, c.source.find('}', begin) - begin,
                    fmt::format("{}", fmt::join(numbers, ", ")));
   const std::size_t name = c.source.find(kList) + std::string(kList).size();
   c.source.replace(name, c.source.find(']', name) - name, fmt::format("{}", numbers.size()));
+  const std::string_view bytes = "NET_CONSTANT_BYTES ";
+  c.header.replace(c.header.find(bytes) + bytes.size(), 0, "1000");  // in front of its digits
   return c;
 }
 

@@ -150,7 +150,7 @@ TEST_CASE("plan and generated C of a raw input agree, probes included") {
     const TemporaryFolder folder;
     for (const CSourceFile& file : emit_c(network, {.prefix = "net"}))
       write_file_atomically(folder / file.name, file.text);
-    CHECK(contains(read_text_file(folder / "net.h"), "input   image: uint8_t [6][5][3]"));
+    CHECK(contains(read_text_file(folder / "net.h"), "input 0 'image': uint8_t [6][5][3]"));
     verify::Options options;
     options.plan = network.plan;
     options.c_folder = folder.path();

@@ -184,7 +184,7 @@ TEST_CASE("generated C tells which tensors are exact and gives the offsets of an
   for (const auto& file : backends::emit_c_source(program, {}, "net", "generic", {}).files) {
     write_file_atomically(folder.path() / file.name, file.text);
     if (file.name == "net.c") CHECK(file.text.find("0x3dcccccdu, /* 0.1 */") != std::string::npos);
-    CHECK(file.text.find("float ") == std::string::npos);
+    if (file.name != "net_io.h") CHECK(file.text.find("float ") == std::string::npos);
   }
   write_file_atomically(folder.path() / "main.c", R"(#include <stdio.h>
 #include <string.h>
