@@ -1,6 +1,6 @@
 // lockstep verify: holds a plan, and the C made from it, against the graph and its state dict. The
-// work is verify/verify.h's; here its report becomes tables, predictions become accuracies, and the
-// verdict becomes an exit code.
+// work is verify/verify.h's, and tools/report has the tables and pages; here the verdict becomes an
+// exit code.
 #include "verify/verify.h"
 
 #include <fmt/format.h>
@@ -25,7 +25,6 @@
 #include "tools/support/options.h"
 #include "tools/support/outputs.h"
 #include "tools/support/place_option.h"
-#include "tools/support/table.h"
 #include "tools/verbs/verbs.h"
 #include "train/datasets/dataset.h"
 #include "verify/differential/targets.h"

@@ -9,7 +9,7 @@
 namespace lockstep::verify {
 namespace {
 
-// What the assembly of intrt_packed_dot_4x4 pushes on RV32; no other micro-kernel pushes more.
+// What micro-kernels push on RV32 (intrt/micro/packed.h and sparse.h); no other pushes more.
 constexpr std::uint64_t kAssemblyBytes = 80;
 // memcpy, memset and the 64-bit arithmetic of libgcc: 40 at most on the cores of targets.cpp.
 constexpr std::uint64_t kLibraryBytes = 64;
