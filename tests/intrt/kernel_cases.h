@@ -113,6 +113,28 @@ inline PlanBuilder::ScaleChannel random_scale(Random& random, int bits) {
   return channel;
 }
 
+// Scales as compiled networks have them, which vector code turns into bytes in a few steps: shifts
+// up to 32, no thresholds, the same limits for all channels.
+inline std::vector<PlanBuilder::ScaleChannel> usual_scales(Random& random, int bits,
+                                                           std::int64_t channels) {
+  const int code_bits = std::min(bits, 16);
+  const auto lo = static_cast<std::int16_t>(random.one_in(2) ? 0 : code_min(code_bits));
+  const auto hi = static_cast<std::int16_t>(random.between(lo, code_max(code_bits)));
+  std::vector<PlanBuilder::ScaleChannel> scales;
+  for (std::int64_t i = 0; i < channels; ++i) {
+    PlanBuilder::ScaleChannel channel;
+    channel.lo = lo;
+    channel.hi = hi;
+    channel.shift = static_cast<std::int8_t>(random.between(12, 32));
+    const std::int64_t most = std::int64_t{1} << (channel.shift - random.between(2, 12));
+    channel.multiplier = static_cast<std::int32_t>(random.between(-most, most));
+    const std::int64_t code = std::int64_t{1} << channel.shift;
+    channel.addend = random.one_in(5) ? 0 : random.between(-100 * code, 100 * code);
+    scales.push_back(channel);
+  }
+  return scales;
+}
+
 inline Post random_post(Random& random, const Format& format, std::int64_t c, std::int64_t h,
                         std::int64_t w) {
   Post post;
@@ -132,7 +154,10 @@ inline Post random_post(Random& random, const Format& format, std::int64_t c, st
   }
   if (post.kind == INTRT_POST_SCALE) {
     post.rounding = static_cast<Rounding>(random.between(0, 1));
-    for (std::int64_t i = 0; i < c; ++i) post.scales.push_back(random_scale(random, format.bits));
+    if (random.one_in(2))
+      post.scales = usual_scales(random, format.bits, c);
+    else
+      for (std::int64_t i = 0; i < c; ++i) post.scales.push_back(random_scale(random, format.bits));
   }
   if (random.one_in(2))
     for (std::int64_t i = 0; i < c * h * w; ++i) post.mask.push_back(random.one_in(2));

@@ -25,7 +25,7 @@ void run(const OpToRun& op) {
   const intrt_pool_span* columns = object_at<intrt_pool_span>(op.plan, p.columns_offset);
   const uint32_t channels = op.output.channels;
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
-  alignas(64) int32_t sums[kLanes];
+  alignas(64) int32_t sums[4 * kLanes];
   for (uint32_t first = 0; first < channels; first += kLanes) {
     const uint32_t count = channels - first < kLanes ? channels - first : kLanes;
     const PostLanes post(op, p.post, first, count);

@@ -283,15 +283,17 @@ inline __m512i broadcast_quad(const uint8_t* bytes) {
   return _mm512_set1_epi32(quad);
 }
 
-// One row of windows, as far as tiles go: where it reads, what it multiplies with, and where it
-// goes.
+// Windows side by side: where they are read, what they are multiplied with, and where the codes of
+// the first go, or, where there is no packer, the sums: of all blocks for it, then for the next.
 struct Tile {
   const Pieces& pieces;
   const uint8_t* window;
   size_t window_step;
   const BlockHeader* block;
-  const PostLanes* posts;  // of each block
-  size_t element, element_step;
+  const void* packer;
+  int8_t* codes;
+  size_t step;  // from window to window
+  int32_t* sums;
 };
 
 template <int P, int V>
@@ -306,8 +308,14 @@ inline void add_quad(const uint8_t* codes, size_t step, const uint8_t* w, __m512
   }
 }
 
-// The sums of P windows for V blocks of 16 outputs.
-template <int P, int V>
+struct ToSums {};  // in place of a packer's function
+template <typename F>
+constexpr bool kHasPacker = true;
+template <>
+constexpr bool kHasPacker<ToSums> = false;
+
+// The sums of P windows for V blocks of 16 outputs; codes at once, where F is a packer's function.
+template <int P, int V, typename F = ToSums>
 void run_tile(const Tile& t) {
   const uint8_t* const biases = static_cast<const uint8_t*>(static_cast<const void*>(t.block + 1));
   __m512i acc[P][V];
@@ -333,12 +341,21 @@ void run_tile(const Tile& t) {
           add_quad<P, V>(codes, t.window_step, w, acc);
       }
   }
-  alignas(64) int32_t sums[V][P * kLanes];
-  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
-      _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
-          _mm512_store_si512(sums[v] + p * static_cast<int>(kLanes), acc[p][v]);
-  for (size_t v = 0; v < V; ++v)
-    t.posts[v].store(sums[v], P, t.element + v * kLanes, t.element_step);
+  if constexpr (kHasPacker<F>) {
+    const auto& packer = *static_cast<const PostLanes::Packer<V, F>*>(t.packer);
+    static_assert(V == 1, "there is none for more");
+    constexpr int kPlaces = 4;
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; p += kPlaces) {
+      const int places = P - p < kPlaces ? P - p : kPlaces;
+      packer.store(t.codes + static_cast<size_t>(p) * t.step, t.step, static_cast<size_t>(places),
+                   acc[p][0], acc[places > 1 ? p + 1 : p][0], acc[places > 2 ? p + 2 : p][0],
+                   acc[places > 3 ? p + 3 : p][0]);
+    }
+  } else {
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+        _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
+            _mm512_store_si512(t.sums + (p * V + v) * static_cast<int>(kLanes), acc[p][v]);
+  }
 }
 
 using TileFunction = void (*)(const Tile& tile);
@@ -355,19 +372,59 @@ constexpr TileFunction kTilesOf4[] = {run_tile<1, 4>, run_tile<2, 4>, run_tile<3
                                       run_tile<4, 4>, run_tile<5, 4>, run_tile<6, 4>,
                                       run_tile<7, 4>};
 
-// A row of `windows` windows for V blocks, in tiles of about one size.
-inline void run_row(Tile tile, size_t v, size_t windows) {
-  const TileFunction* tiles = v == 1 ? kTilesOf1 : v == 2 ? kTilesOf2 : kTilesOf4;
-  const size_t most = v == 4 ? kMostWindowsOf4 : kMostWindows;
-  size_t parts = (windows + most - 1) / most;
-  while (windows > 0) {
-    const size_t now = (windows + parts - 1) / parts;
-    tiles[now - 1](tile);
-    tile.window += now * tile.window_step;
-    tile.element += now * tile.element_step;
-    windows -= now;
-    --parts;
+// Tiles with packers, of the numbers of windows that rows of usual networks fall into; null for
+// others, and for more blocks than one: their sums and what a packer needs do not fit the
+// registers.
+template <int V, typename F>
+TileFunction packing_tile(const PostLanes::Packer<V, F>&, size_t windows) {
+  if constexpr (V == 1) {
+    if (windows == 8) return run_tile<8, V, F>;
+    if (windows == 11) return run_tile<11, V, F>;
+    if (windows == 12) return run_tile<12, V, F>;
+    if (windows == 14) return run_tile<14, V, F>;
   }
+  return nullptr;
+}
+
+// Windows of a band: the first of each row lies row_bytes behind that of the row before, and its
+// codes go row_elements behind.
+struct Rows {
+  size_t count, windows, row_bytes, element, row_elements;
+};
+
+// Tiles of about one size in each row.
+template <int V>
+void run_rows(Tile tile, const PostLanes* posts, const Rows& rows) {
+  const TileFunction* const tiles = V == 1 ? kTilesOf1 : V == 2 ? kTilesOf2 : kTilesOf4;
+  constexpr size_t kMost = V == 4 ? kMostWindowsOf4 : kMostWindows;
+  alignas(64) int32_t sums[(kMost * V + 3) / 4 * 4 * kLanes];
+  tile.sums = sums;
+  // packing(windows) is a tile that packs, or null.
+  const auto run_all = [&](const auto& packing) {
+    const uint8_t* const first_window = tile.window;
+    for (size_t row = 0; row < rows.count; ++row) {
+      tile.window = first_window + row * rows.row_bytes;
+      size_t element = rows.element + row * rows.row_elements, left = rows.windows;
+      for (size_t parts = (left + kMost - 1) / kMost; parts > 0; --parts) {
+        const size_t now = (left + parts - 1) / parts;
+        if (const TileFunction pack = packing(now)) {
+          tile.codes = posts->bytes() + element;
+          pack(tile);
+        } else {
+          tiles[now - 1](tile);
+          PostLanes::store_blocks<V>(posts, sums, now, element, tile.step);
+        }
+        tile.window += now * tile.window_step;
+        element += now * tile.step;
+        left -= now;
+      }
+    }
+  };
+  const bool is_packed = PostLanes::with_packer<V>(posts, [&](const auto& packer) {
+    tile.packer = &packer;
+    run_all([&](size_t now) { return packing_tile(packer, now); });
+  });
+  if (!is_packed) run_all([](size_t) { return TileFunction{}; });
 }
 
 // All outputs of the windows of one band: rows x columns windows that begin at output (oy, ox).
@@ -388,22 +445,26 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
         return PostLanes(op, post, static_cast<uint32_t>(channel + i * kLanes),
                          static_cast<uint32_t>(rest < kLanes ? rest : kLanes));
       };
-      const auto run_rows = [&](const PostLanes* posts) {
-        for (size_t r = 0; r < rows; ++r)
-          run_row({pieces, band + r * s.stride_h * row_bytes + g * s.group_inputs,
-                   s.stride_w * s.channels, header, posts,
-                   ((oy + r) * s.output_width + ox) * outputs + channel, outputs},
-                  v, columns);
-      };
+      const Tile tile = {pieces,
+                         band + g * s.group_inputs,
+                         s.stride_w * s.channels,
+                         header,
+                         nullptr,
+                         nullptr,
+                         outputs,
+                         nullptr};
+      const Rows of_band = {rows, columns, s.stride_h * row_bytes,
+                            (oy * s.output_width + ox) * outputs + channel,
+                            s.output_width * outputs};
       if (v == 1) {
         const PostLanes posts[] = {lanes(0)};
-        run_rows(posts);
+        run_rows<1>(tile, posts, of_band);
       } else if (v == 2) {
         const PostLanes posts[] = {lanes(0), lanes(1)};
-        run_rows(posts);
+        run_rows<2>(tile, posts, of_band);
       } else {
         const PostLanes posts[] = {lanes(0), lanes(1), lanes(2), lanes(3)};
-        run_rows(posts);
+        run_rows<4>(tile, posts, of_band);
       }
       block += header->bytes;
       left = left > v * kLanes ? left - v * kLanes : 0;

@@ -107,113 +107,141 @@ inline void stack_set(const Sizes& s, const int8_t* input, ptrdiff_t y0, size_t 
   fill_biased(to + (before + inside) * quad_bytes, (columns - before - inside) * quad_bytes);
 }
 
-// One row of windows for up to 16 channels, of Rows output rows at once.
-struct DepthwiseRow {
+// Windows beside each other, of each up to 16 outputs, in steps of several rows.
+struct DepthwiseRows {
   const Sizes& s;
   const Columns& c;
   const uint8_t* quads;  // of the first window and channel
-  size_t set_bytes;
+  size_t set_bytes, steps;
   const uint8_t* biases;  // prepared; of the first channel
   const PostLanes& post;
-  size_t windows, element;
+  size_t windows, step;  // elements from window to window
+  size_t element;
+
+  const uint8_t* weights(size_t row, size_t set, size_t kx) const {
+    return biases + 4 * c.row_entries * (1 + (row * c.sets + set) * s.kernel_w + kx);
+  }
+  size_t row_elements() const { return s.output_width * s.channels; }
+  size_t step_bytes() const { return c.sets * set_bytes; }
 };
 
-inline const uint8_t* weights_of(const DepthwiseRow& r, size_t row, size_t set, size_t kx) {
-  return r.biases + 4 * r.c.row_entries * (1 + (row * r.c.sets + set) * r.s.kernel_w + kx);
-}
+constexpr size_t kWindowsAtOnce = 4;
 
-// Weights stay in registers: one set of rows of Taps taps.
+// One set of rows of Taps taps. Weights stay in registers.
 template <int Rows, int Taps>
-inline void run_short_windows(const DepthwiseRow& r) {
-  __m512i weights[Rows][Taps];
-  _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row)
-      _Pragma("GCC unroll 8") for (int kx = 0; kx < Taps; ++kx) weights[row][kx] =
-          _mm512_loadu_si512(weights_of(r, static_cast<size_t>(row), 0, static_cast<size_t>(kx)));
-  const __m512i bias = _mm512_loadu_si512(r.biases);
-  const size_t window_step = 4 * r.s.stride_w * r.s.channels;
-  const size_t tap_step = 4 * r.s.dilation_w * r.s.channels;
-  const size_t row_elements = r.s.output_width * r.s.channels;
-  alignas(64) int32_t sums[Rows][kSumsAtOnce * kLanes];
-  for (size_t first = 0; first < r.windows; first += kSumsAtOnce) {
-    const size_t rest = r.windows - first, count = rest < kSumsAtOnce ? rest : kSumsAtOnce;
-    const uint8_t* window = r.quads + first * window_step;
-    for (size_t x = 0; x < count; ++x, window += window_step) {
-      __m512i acc[Rows];
-      _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row) acc[row] = bias;
-      _Pragma("GCC unroll 8") for (int kx = 0; kx < Taps; ++kx) {
-        const __m512i codes = _mm512_loadu_si512(window + static_cast<size_t>(kx) * tap_step);
-        _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row) acc[row] =
-            _mm512_dpbusd_epi32(acc[row], codes, weights[row][kx]);
-      }
-      _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row)
-          _mm512_store_si512(sums[row] + x * kLanes, acc[row]);
-    }
-    for (size_t row = 0; row < Rows; ++row)
-      r.post.store(sums[row], count, r.element + row * row_elements + first * r.s.channels,
-                   r.s.channels);
+struct ShortWindows {
+  __m512i bias, weights[Rows][Taps];
+  size_t window_step, tap_step;  // bytes
+
+  explicit ShortWindows(const DepthwiseRows& r)
+      : bias(_mm512_loadu_si512(r.biases)),
+        window_step(4 * r.s.stride_w * r.step),
+        tap_step(4 * r.s.dilation_w * r.s.channels) {
+    _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row)
+        _Pragma("GCC unroll 8") for (int kx = 0; kx < Taps; ++kx) weights[row][kx] =
+            _mm512_loadu_si512(r.weights(static_cast<size_t>(row), 0, static_cast<size_t>(kx)));
   }
-}
 
-inline void run_any_windows(const DepthwiseRow& r, size_t rows) {
-  const size_t row_elements = r.s.output_width * r.s.channels;
-  for (size_t x = 0; x < r.windows; ++x)
-    for (size_t row = 0; row < rows; ++row) {
-      __m512i acc = _mm512_loadu_si512(r.biases);
-      for (size_t set = 0; set < r.c.sets; ++set)
-        for (size_t kx = 0; kx < r.s.kernel_w; ++kx) {
-          const size_t column = x * r.s.stride_w + kx * r.s.dilation_w;
-          const uint8_t* codes = r.quads + set * r.set_bytes + 4 * column * r.s.channels;
-          acc = _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(codes),
-                                    _mm512_loadu_si512(weights_of(r, row, set, kx)));
-        }
-      alignas(64) int32_t sums[kLanes];
-      _mm512_store_si512(sums, acc);
-      r.post.store(sums, 1, r.element + row * row_elements + x * r.s.channels, 0);
+  // The sums of Count windows from the quads on.
+  template <size_t Count>
+  __attribute__((always_inline)) void add_up(const uint8_t* quads,
+                                             __m512i (&acc)[Rows][kWindowsAtOnce]) const {
+    _Pragma("GCC unroll 4") for (size_t x = 0; x < kWindowsAtOnce; ++x)
+        _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row) acc[row][x] = bias;
+    _Pragma("GCC unroll 4") for (size_t x = 0; x < Count; ++x)
+        _Pragma("GCC unroll 8") for (int kx = 0; kx < Taps; ++kx) {
+      const __m512i codes =
+          _mm512_loadu_si512(quads + x * window_step + static_cast<size_t>(kx) * tap_step);
+      _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row) acc[row][x] =
+          _mm512_dpbusd_epi32(acc[row][x], codes, weights[row][kx]);
     }
+  }
+};
+
+template <int Rows, int Taps>
+inline void run_short_windows(const DepthwiseRows& r) {
+  using Sums = __m512i[Rows][kWindowsAtOnce];
+  const ShortWindows<Rows, Taps> windows(r);
+  // Calls store(sums, element, count) for up to four windows, of all rows.
+  const auto run_all = [&](const auto& store) __attribute__((always_inline)) {
+    Sums acc;
+    const uint8_t* first_quad = r.quads;
+    size_t first_element = r.element;
+    for (size_t step = 0; step < r.steps; ++step) {
+      size_t x = 0;
+      for (; x + kWindowsAtOnce <= r.windows; x += kWindowsAtOnce) {
+        windows.template add_up<kWindowsAtOnce>(first_quad + x * windows.window_step, acc);
+        store(acc, first_element + x * r.step, kWindowsAtOnce);
+      }
+      for (; x < r.windows; ++x) {
+        windows.template add_up<1>(first_quad + x * windows.window_step, acc);
+        store(acc, first_element + x * r.step, 1);
+      }
+      first_quad += r.step_bytes();
+      first_element += Rows * r.row_elements();
+    }
+  };
+  const bool stored = PostLanes::with_packer<1>(&r.post, [&](const auto packer) {
+    run_all([&](const Sums& acc, size_t element, size_t count) __attribute__((always_inline)) {
+      int8_t* to = r.post.bytes() + element;
+      _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row, to += r.row_elements())
+          packer.store(to, r.step, count, acc[row][0], acc[row][1], acc[row][2], acc[row][3]);
+    });
+  });
+  if (stored) return;
+  run_all([&](const Sums& acc, size_t element, size_t count) {
+    alignas(64) int32_t sums[kWindowsAtOnce * kLanes];
+    for (size_t row = 0; row < Rows; ++row, element += r.row_elements()) {
+      for (size_t i = 0; i < kWindowsAtOnce; ++i)
+        _mm512_store_si512(sums + i * kLanes, acc[row][i]);
+      r.post.store(sums, count, element, r.step);
+    }
+  });
 }
 
-inline void run_windows(const DepthwiseRow& r, size_t rows) {
+inline void run_any_windows(const DepthwiseRows& r, size_t rows) {
+  alignas(64) int32_t sums[kWindowsAtOnce * kLanes] = {};
+  for (size_t step = 0; step < r.steps; ++step)
+    for (size_t row = 0; row < rows; ++row)
+      for (size_t x = 0; x < r.windows; ++x) {
+        __m512i acc = _mm512_loadu_si512(r.biases);
+        for (size_t set = 0; set < r.c.sets; ++set)
+          for (size_t kx = 0; kx < r.s.kernel_w; ++kx) {
+            const size_t place = x * r.s.stride_w * r.step + kx * r.s.dilation_w * r.s.channels;
+            const uint8_t* codes = r.quads + step * r.step_bytes() + set * r.set_bytes + 4 * place;
+            acc = _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(codes),
+                                      _mm512_loadu_si512(r.weights(row, set, kx)));
+          }
+        _mm512_store_si512(sums, acc);
+        r.post.store(sums, 1, r.element + (step * rows + row) * r.row_elements() + x * r.step, 0);
+      }
+}
+
+inline void run_windows(const DepthwiseRows& r, size_t rows) {
+  if (r.windows == 0) return;
   if (r.c.sets == 1 && r.s.kernel_w == 3 && rows == 1) return run_short_windows<1, 3>(r);
   if (r.c.sets == 1 && r.s.kernel_w == 3 && rows == 2) return run_short_windows<2, 3>(r);
   run_any_windows(r, rows);
 }
 
-// Windows side by side whose channels all fare alike: 16 accumulators at a time, whatever channels
-// they belong to. Rows of one element after the other, so stride 1 only.
-inline void run_flat(const OpToRun& op, const intrt_post_record& post, const DepthwiseRow& r,
+// 16 outputs side by side at a time, whatever channels they belong to; after a common multiple of
+// 16 and the channels, they are the same channels again. Rows of one element after the other, so
+// stride 1 only.
+inline void run_flat(const OpToRun& op, const intrt_post_record& post, const DepthwiseRows& r,
                      size_t rows) {
-  const size_t count = r.windows * r.s.channels;
-  const size_t row_elements = r.s.output_width * r.s.channels;
-  const PostLanes all(op, post, 0, kLanes);
-  const PostLanes last(op, post, 0, static_cast<uint32_t>((count - 1) % kLanes + 1));
-  alignas(64) int32_t sums[kSumsAtOnce * kLanes];
-  for (size_t row = 0; row < rows; ++row) {
-    size_t channel = 0, put_aside = 0;
-    const size_t element = r.element + row * row_elements;
-    for (size_t f = 0; f < count; f += kLanes, channel = (channel + kLanes) % r.s.channels) {
-      __m512i acc = _mm512_loadu_si512(r.biases + 4 * channel);
-      for (size_t set = 0; set < r.c.sets; ++set)
-        for (size_t kx = 0; kx < r.s.kernel_w; ++kx) {
-          const size_t place = f + kx * r.s.dilation_w * r.s.channels;
-          acc =
-              _mm512_dpbusd_epi32(acc, _mm512_loadu_si512(r.quads + set * r.set_bytes + 4 * place),
-                                  _mm512_loadu_si512(weights_of(r, row, set, kx) + 4 * channel));
-        }
-      if (f + kLanes > count) {  // fewer than 16 are left
-        all.store(sums, put_aside, element + f - put_aside * kLanes, kLanes);
-        _mm512_store_si512(sums, acc);
-        last.store(sums, 1, element + f, 0);
-        put_aside = 0;
-        break;
-      }
-      _mm512_store_si512(sums + put_aside * kLanes, acc);
-      if (++put_aside == kSumsAtOnce) {
-        all.store(sums, put_aside, element + f + kLanes - put_aside * kLanes, kLanes);
-        put_aside = 0;
-      }
-    }
-    all.store(sums, put_aside, element + count - put_aside * kLanes, kLanes);
-  }
+  const size_t count = r.windows * r.s.channels, whole = count / kLanes;
+  size_t period = 1;  // times 16
+  while (period * kLanes % r.s.channels != 0) ++period;
+  const auto run_from = [&](size_t vector, size_t vectors, uint32_t lanes) {
+    const size_t first = vector * kLanes, channel = first % r.s.channels;
+    const PostLanes post_lanes(op, post, static_cast<uint32_t>(channel), lanes);
+    run_windows({r.s, r.c, r.quads + 4 * first, r.set_bytes, r.steps, r.biases + 4 * channel,
+                 post_lanes, vectors, period * kLanes, r.element + first},
+                rows);
+  };
+  for (size_t vector = 0; vector < period && vector < whole; ++vector)
+    run_from(vector, (whole - vector + period - 1) / period, kLanes);
+  if (count % kLanes != 0) run_from(whole, 1, static_cast<uint32_t>(count % kLanes));
 }
 
 inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
@@ -221,46 +249,44 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
   const Columns c(s);
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const uint8_t* prepared = static_cast<const uint8_t*>(op.prepared);
-  const bool flat = channels_alike(post) && s.stride_w == 1 && s.channels % kLanes != 0;
+  const bool flat = s.stride_w == 1 && s.channels % kLanes != 0;
   const size_t most_windows = (c.most_columns - s.reach_w()) / s.stride_w + 1;
   for (size_t ox = 0; ox < s.output_width; ox += most_windows) {
     const size_t windows = most_windows < s.output_width - ox ? most_windows : s.output_width - ox;
     const size_t columns = s.columns_under(windows), set_bytes = 4 * columns * s.channels;
     const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left);
-    // As many output rows as fit, `output_rows` for each step.
-    const size_t step_bytes = c.sets * set_bytes;
-    const size_t most_rows = kBandBytes / step_bytes * c.output_rows;
-    for (size_t oy = 0; oy < s.output_height; oy += most_rows) {
-      const size_t end = most_rows < s.output_height - oy ? oy + most_rows : s.output_height;
+    const size_t most_steps = kBandBytes / (c.sets * set_bytes);
+    for (size_t oy = 0; oy < s.output_height; oy += most_steps * c.output_rows) {
+      const size_t left = s.output_height - oy;
+      const size_t steps = most_steps < left / c.output_rows ? most_steps : left / c.output_rows;
+      // The last step may have fewer rows.
+      const size_t rest = steps < most_steps ? left % c.output_rows : 0;
+      const ptrdiff_t y0 = static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top);
       uint8_t* quads = band;
-      for (size_t y = oy; y < end; y += c.output_rows)
+      for (size_t step = 0; step < steps + (rest > 0 ? 1 : 0); ++step)
         for (size_t set = 0; set < c.sets; ++set, quads += set_bytes)
-          stack_set(s, input,
-                    static_cast<ptrdiff_t>(y * s.stride_h) - static_cast<ptrdiff_t>(s.top), set, x0,
-                    columns, quads);
-      const auto for_each_step = [&](const auto& run_step) {
-        const uint8_t* first_quad = band;
-        for (size_t y = oy; y < end; y += c.output_rows, first_quad += step_bytes)
-          run_step(first_quad, c.output_rows < end - y ? c.output_rows : end - y,
-                   (y * s.output_width + ox) * s.channels);
-      };
-      if (flat) {
-        const PostLanes none(op, post, 0, 1);
-        for_each_step([&](const uint8_t* first_quad, size_t rows, size_t element) {
-          run_flat(op, post, {s, c, first_quad, set_bytes, prepared, none, windows, element}, rows);
-        });
-        continue;
-      }
-      for (size_t first = 0; first < s.channels; first += kLanes) {
-        const size_t rest = s.channels - first;
-        const PostLanes lanes(op, post, static_cast<uint32_t>(first),
-                              static_cast<uint32_t>(rest < kLanes ? rest : kLanes));
-        for_each_step([&](const uint8_t* first_quad, size_t rows, size_t element) {
-          run_windows({s, c, first_quad + 4 * first, set_bytes, prepared + 4 * first, lanes,
-                       windows, element + first},
+          stack_set(s, input, y0 + static_cast<ptrdiff_t>(step * c.output_rows * s.stride_h), set,
+                    x0, columns, quads);
+      const auto run_steps = [&](size_t first, size_t count, size_t rows) {
+        if (count == 0) return;
+        const uint8_t* from = band + first * c.sets * set_bytes;
+        const size_t element = ((oy + first * c.output_rows) * s.output_width + ox) * s.channels;
+        if (flat) {
+          const PostLanes none(op, post, 0, 1);
+          return run_flat(
+              op, post, {s, c, from, set_bytes, count, prepared, none, windows, 0, element}, rows);
+        }
+        for (size_t channel = 0; channel < s.channels; channel += kLanes) {
+          const size_t others = s.channels - channel;
+          const PostLanes lanes(op, post, static_cast<uint32_t>(channel),
+                                static_cast<uint32_t>(others < kLanes ? others : kLanes));
+          run_windows({s, c, from + 4 * channel, set_bytes, count, prepared + 4 * channel, lanes,
+                       windows, s.channels, element + channel},
                       rows);
-        });
-      }
+        }
+      };
+      run_steps(0, steps, c.output_rows);
+      run_steps(steps, rest > 0 ? 1 : 0, rest);
     }
   }
 }
