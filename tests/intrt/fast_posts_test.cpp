@@ -1,0 +1,104 @@
+// What the variants make of accumulators, against the scalar kernels, which the lemmas hold against
+// what rounding means: at both sides of each place where a code changes. The accumulators are the
+// biases of a linear layer whose weights are 0.
+#include <string>
+
+#include "tests/intrt/guarded_bytes.h"
+#include "tests/intrt/kernel_cases.h"
+
+using namespace lockstep::testing;
+
+namespace {
+
+constexpr std::int64_t kMax = INT32_MAX, kMin = -kMax;  // as plans have them
+
+std::vector<std::int8_t> codes_of(const intrt_plan& plan, const char* variant) {
+  const GuardedBytes arena(intrt_arena_bytes(&plan), false),
+      memory(intrt_prepared_bytes(&plan, variant), false);
+  REQUIRE(intrt_prepare(&plan, variant, memory.data(), memory.size()) == INTRT_OK);
+  REQUIRE(intrt_run_prepared(&plan, memory.data(), arena.data(), arena.size(), nullptr) ==
+          INTRT_OK);
+  const std::uint32_t output = intrt_output(&plan, 0);
+  const auto* codes =
+      static_cast<const std::int8_t*>(intrt_tensor_data(&plan, arena.data(), output));
+  return {codes, codes + intrt_tensor_info(&plan, output).element_count};
+}
+
+void compare(const std::vector<std::int64_t>& accumulators, const Post& post) {
+  PlanBuilder builder;
+  TensorSpec input, output;
+  input.channels = 1;
+  output.channels = static_cast<std::uint32_t>(accumulators.size());
+  const std::uint32_t from = builder.input(input), to = builder.output(output);
+  intrt_linear_params p{};
+  p.weight_type = INTRT_INT8;
+  p.weights_offset = builder.weights(std::vector<std::int64_t>(accumulators.size(), 0), INTRT_INT8);
+  p.bias_offset =
+      builder.array(std::vector<std::int32_t>(accumulators.begin(), accumulators.end()), 16);
+  p.post =
+      post_record(builder, post, Logical(static_cast<std::int64_t>(accumulators.size()), 1, 1));
+  builder.op(k_linear, from, to, p);
+  const AlignedBytes bytes(builder.finish());
+  intrt_plan plan;
+  REQUIRE(intrt_open(&plan, bytes.data(), bytes.size(), nullptr) == INTRT_OK);
+  const std::vector<std::int8_t> expected = codes_of(plan, "scalar");
+  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
+    if (intrt_kernel_variant_runs_here(v) == 0) continue;
+    const std::vector<std::int8_t> found = codes_of(plan, intrt_kernel_variant(v));
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      INFO(std::string(intrt_kernel_variant(v)), ", accumulator ", accumulators[i]);
+      REQUIRE(int{found[i]} == int{expected[i]});
+    }
+  }
+}
+
+void add_around(std::vector<std::int64_t>& accumulators, std::int64_t x) {
+  for (const std::int64_t near : {x - 1, x, x + 1})
+    accumulators.push_back(std::clamp(near, kMin, kMax));
+}
+
+}  // namespace
+
+TEST_CASE("shifts of all variants equal scalar at the steps of their codes") {
+  for (const Rounding rounding : {Rounding::kTowardZero, Rounding::kFloor, Rounding::kHalfEven})
+    for (int shift = 0; shift <= 30; ++shift)
+      for (const std::int64_t lo : {-128, -3, 0, 5})
+        for (const bool of_channels : {false, true}) {
+          std::vector<std::int64_t> accumulators = {kMin, kMin + 1, kMax - 1, kMax};
+          for (std::int64_t code = -131; code <= 131; ++code)
+            for (const std::int64_t half : {0, 1})
+              add_around(accumulators, ((2 * code + half) << shift) / 2);
+          Post post;
+          post.kind = INTRT_POST_SHIFT;
+          post.rounding = rounding;
+          post.shifts.assign(of_channels ? accumulators.size() : 1,
+                             static_cast<std::int8_t>(shift));
+          post.lo = lo;
+          post.hi = 127;
+          CAPTURE(shift);
+          CAPTURE(lo);
+          compare(accumulators, post);
+        }
+}
+
+TEST_CASE("scales of all variants equal scalar at the steps of their codes") {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Post post;
+    post.kind = INTRT_POST_SCALE;
+    post.rounding = random.one_in(2) ? Rounding::kTowardZero : Rounding::kFloor;
+    std::vector<std::int64_t> accumulators;
+    for (const PlanBuilder::ScaleChannel& channel : usual_scales(random, 8, 100)) {
+      const std::int64_t step = std::int64_t{1} << channel.shift;
+      const std::int64_t code = random.between(-130, 130);
+      const std::int64_t x = channel.multiplier == 0
+                                 ? random.between(kMin, kMax)
+                                 : (code * step - channel.addend) / channel.multiplier;
+      add_around(accumulators, x);
+      accumulators.push_back(random.pick({kMin, kMax}));
+      post.scales.insert(post.scales.end(), 4, channel);
+    }
+    compare(accumulators, post);
+  }
+}
