@@ -1,4 +1,4 @@
-// QSPARSE's two pruning callbacks: which elements are large enough to stay.
+// Which elements are large enough to stay: QSPARSE's two pruning callbacks, and one for blocks.
 #pragma once
 
 #include <torch/types.h>
@@ -18,5 +18,11 @@ torch::Tensor unstructured_mask(std::span<const torch::Tensor> window, double sp
 // size 1 there.
 torch::Tensor structured_mask(std::span<const torch::Tensor> window,
                               std::span<const std::int64_t> dims, double sparsity);
+
+// The same on the mean of |entry| over blocks of these extents along the first dimensions, 1 along
+// the others; a block at an end has the elements that there are. The mask has the data's shape.
+// InputError when the data has fewer dimensions than `extents`, or none is given.
+torch::Tensor block_mask(std::span<const torch::Tensor> window,
+                         std::span<const std::int64_t> extents, double sparsity);
 
 }  // namespace lockstep::train

@@ -33,6 +33,9 @@ using PruneCallback =
 
 PruneCallback unstructured_prune();                              // single elements; the default
 PruneCallback structured_prune(std::vector<std::int64_t> dims);  // whole slices along `dims`
+// Blocks of these extents along the first axes, 1 along all others; those at an end may be smaller.
+// {32, 4} on a weight is what the vector kernels leave out.
+PruneCallback block_prune(std::vector<std::int64_t> extents);
 
 class QuantizeOptions {
  public:
@@ -78,6 +81,7 @@ class PruneOptions {
   explicit PruneOptions(const PruneSpec& spec)
       : spec_(spec),
         callback_(spec.structured_dims ? structured_prune(*spec.structured_dims)
+                  : spec.block         ? block_prune(*spec.block)
                                        : unstructured_prune()) {}
 
   PruneOptions& sparsity(double share) { return set(spec_.sparsity, share); }

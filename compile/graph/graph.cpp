@@ -78,6 +78,7 @@ void add_spec(ordered_json& json, const PruneSpec& spec, bool /*is_wrap*/) {
   json["strict"] = spec.strict;
   json["collapse"] = spec.collapse ? ordered_json(*spec.collapse) : ordered_json("auto");
   json["callback"] = spec.structured_dims ? ordered_json{{"structured", *spec.structured_dims}}
+                     : spec.block         ? ordered_json{{"block", *spec.block}}
                                           : ordered_json("unstructured");
 }
 

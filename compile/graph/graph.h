@@ -44,7 +44,10 @@ struct PruneSpec {
   std::int64_t window_size = 1;
   bool strict = true;
   std::optional<std::int64_t> collapse = {};  // empty: "auto" (0 activations, -1 weights)
-  std::optional<std::vector<std::int64_t>> structured_dims = {};  // empty: unstructured
+  // What goes as one: whole slices along these axes; or blocks of these extents, from axis 0 on.
+  // At most one of the two is given; neither: single elements.
+  std::optional<std::vector<std::int64_t>> structured_dims = {};
+  std::optional<std::vector<std::int64_t>> block = {};
   bool operator==(const PruneSpec&) const = default;
 };
 

@@ -9,6 +9,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::int64_t kMaxExtent = 65536;     // of anything along one axis
 constexpr std::int64_t kMaxAxis = 3;           // a tensor has at most four axes, batch included
 constexpr std::int64_t kMaxSteps = INT32_MAX;  // QSPARSE's counters are int32
 
@@ -63,9 +64,17 @@ QuantizeSpec parse_quantize(Fields& fields, bool is_wrap) {
 
 namespace {
 
-std::vector<std::int64_t> parse_structured_dims(const Fields& fields, const json& callback) {
+// {"structured": [axes]} or {"block": [extents]}.
+void parse_prune_callback(const Fields& fields, const json& callback, PruneSpec& spec) {
   Fields members(callback, fields.owner(), "callback");
-  std::vector<std::int64_t> dims;
+  if (const json* const block = members.find("block")) {
+    std::vector<std::int64_t>& extents = spec.block.emplace();
+    for (const json& extent : members.to_list(*block, "block", 1, kMaxAxis + 1))
+      extents.push_back(members.to_integer(extent, "block", 1, kMaxExtent));
+    members.refuse_unknown_members();
+    return;
+  }
+  std::vector<std::int64_t>& dims = spec.structured_dims.emplace();
   const json& list = members.to_list(members.require("structured"), "structured", 0, kMaxAxis + 1);
   for (const json& dim : list) {
     dims.push_back(members.to_integer(dim, "structured", 0, kMaxAxis));
@@ -73,7 +82,6 @@ std::vector<std::int64_t> parse_structured_dims(const Fields& fields, const json
       members.refuse("structured", list, "each axis may be named once");
   }
   members.refuse_unknown_members();
-  return dims;
 }
 
 }  // namespace
@@ -94,9 +102,10 @@ PruneSpec parse_prune(Fields& fields) {
   if (const json* const callback = fields.find("callback");
       callback && *callback != "unstructured") {
     if (!callback->is_object())
-      fields.refuse("callback", *callback,
-                    "it must be \"unstructured\" or {\"structured\": [axes]}");
-    spec.structured_dims = parse_structured_dims(fields, *callback);
+      fields.refuse(
+          "callback", *callback,
+          "it must be \"unstructured\", {\"structured\": [axes]} or {\"block\": [extents]}");
+    parse_prune_callback(fields, *callback, spec);
   }
   return spec;
 }

@@ -75,6 +75,42 @@ TEST_CASE("a mask has the data's shape, or 1 along what is not pruned") {
         Shape{10, 20, 1, 1});
   CHECK(mask(PruneOptions()) == Shape{20, 6, 4});
   CHECK(mask(PruneOptions().callback(structured_prune({0}))) == Shape{20, 1, 1});
+  CHECK(mask(PruneOptions().callback(block_prune({4, 4}))) == Shape{20, 6, 4});
+}
+
+TEST_CASE("blocks go by the mean magnitude of the elements that they have") {
+  // 3 x 5 times 2 taps in blocks of 2 x 3: those at the ends are smaller.
+  torch::Tensor x = torch::ones({3, 5, 2});
+  const auto block = [&](std::int64_t row, std::int64_t column, std::int64_t tap) {
+    using torch::indexing::Slice;
+    return x.index({Slice(2 * row, 2 * row + 2), Slice(3 * column, 3 * column + 3), tap});
+  };
+  block(0, 0, 0).mul_(-0.1);
+  block(0, 1, 1).mul_(0.2);
+  block(1, 1, 0).mul_(0.3);
+  x[2][0][1] = 2.5;  // the mean of its block of three is 1.5
+  const torch::Tensor expected = torch::ones({3, 5, 2}, torch::kBool);
+  for (const auto& [rows, columns, tap] :
+       {std::tuple(std::pair(0, 2), std::pair(0, 3), 0), {{0, 2}, {3, 5}, 1}, {{2, 3}, {3, 5}, 0}})
+    for (int row = rows.first; row < rows.second; ++row)
+      for (int column = columns.first; column < columns.second; ++column)
+        expected[row][column][tap] = false;
+  // int(8 * sparsity - 1) blocks of 8 go.
+  CHECK(torch::equal(block_prune({2, 3})({x}, 0.5), expected));
+  CHECK(block_prune({2, 3})({x}, 0).all().item<bool>());
+  CHECK(torch::equal(block_prune({1, 1, 1})({x}, 0.5), unstructured_prune()({x}, 0.5)));
+  CHECK(input_error_of([&] {
+          block_prune({2, 3, 1, 1})({x}, 0.5);
+        }) == "blocks have 4 extents, the data 3 dimensions");
+  CHECK(input_error_of([&] { block_prune({})({x}, 0.5); }) ==
+        "blocks have 0 extents, the data 3 dimensions");
+}
+
+TEST_CASE("a graph asks for blocks") {
+  PruneSpec spec;
+  spec.block = {{2, 3}};
+  const torch::Tensor x = torch::rand({4, 6});
+  CHECK(torch::equal(PruneOptions(spec).callback()({x}, 0.5), block_prune({2, 3})({x}, 0.5)));
 }
 
 TEST_CASE("another size in eval mode fails, and with strict = false the mask is tiled") {

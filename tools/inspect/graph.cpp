@@ -24,7 +24,9 @@ std::string text_of(const QuantizeSpec& quantize) {
 
 std::string text_of(const PruneSpec& prune) {
   return fmt::format("prune {:g} %{}", 100.0 * prune.sparsity,
-                     prune.structured_dims ? " structured" : "");
+                     prune.structured_dims ? " structured"
+                     : prune.block ? fmt::format(" in blocks of {}", fmt::join(*prune.block, "x"))
+                                   : "");
 }
 
 std::string text_of(const AttributeValue& value) {

@@ -97,6 +97,7 @@ struct Mask {
 // Mean magnitudes along the axes that are not pruned decide, as in QSPARSE.
 Mask make_mask(const PruneSpec& spec, const std::vector<std::int64_t>& shape,
                const std::vector<float>& magnitudes) {
+  LOCKSTEP_ASSERT(!spec.block);  // the zoo has none
   Mask mask{.shape = shape, .keep = {}, .spread = {}};
   if (spec.structured_dims)
     for (std::size_t axis = 0; axis < shape.size(); ++axis)

@@ -57,6 +57,10 @@ void structured() {
   auto slices = prune(PruneOptions().sparsity(0.5).collapse(-1).callback(structured_prune({0, 1})));
   slices->forward(tensor);
   print_shape(slices->mask);
+
+  auto blocks = prune(PruneOptions().sparsity(0.75).collapse(-1).callback(block_prune({32, 4})));
+  blocks->forward(torch::rand({64, 64, 3, 3}));
+  print_shape(blocks->mask);
 }
 
 void window() {

@@ -142,6 +142,7 @@ TEST_CASE("every field survives: parse_graph(to_json(g)) equals g, and the text 
         with_node(R"("op": "dropout", "attrs": {"p": 0.1})"),
         with_node(R"("op": "quantize", "attrs": {"rounding": "floor"})"),
         with_node(R"("op": "prune", "attrs": {"callback": {"structured": []}})"),
+        with_node(R"("op": "prune", "attrs": {"callback": {"block": [32, 4]}})"),
         with_node(
             R"("op": "max_pool2d", "attrs": {"kernel_size": 3, "padding": 1, "ceil_mode": true})"),
         with_node(R"("op": "max_pool1d", "attrs": {"kernel_size": 3, "stride": [2]})"),
@@ -393,6 +394,11 @@ TEST_CASE("prune fields are checked") {
   CHECK(contains(prune_error(R"("callback": {"structured": [-1]})"), "structured = -1"));
   CHECK(contains(prune_error(R"("callback": {"structured": [1, 1]})"), "named once"));
   CHECK(contains(prune_error(R"("callback": {})"), "'structured' is missing"));
+  CHECK(contains(prune_error(R"("callback": {"block": [0, 4]})"), "block = 0"));
+  CHECK(contains(prune_error(R"("callback": {"block": []})"), "block = []"));
+  CHECK(contains(prune_error(R"("callback": {"block": [1, 1, 1, 1, 1]})"), "block = "));
+  CHECK(contains(prune_error(R"("callback": {"block": [4], "structured": [0]})"),
+                 "unknown \"structured\""));
 }
 
 TEST_CASE("wraps are checked") {
