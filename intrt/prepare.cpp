@@ -88,5 +88,6 @@ intrt_status intrt_run_prepared(const intrt_plan* plan, const void* prepared, vo
       (options != nullptr && options->kernels != nullptr &&
        choose_variant(options->kernels) != header.variant))
     return INTRT_ERROR_KERNELS;
-  return run_operators(plan, &header, arena, arena_bytes, options);
+  const Prepared run = {header, run_divided};
+  return run_operators(plan, &run, arena, arena_bytes, options);
 }

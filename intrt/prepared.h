@@ -30,8 +30,20 @@ struct PreparedHeader {
 };
 static_assert(kVariants <= INTRT_PREPARED_ALIGNMENT, "variants fit beside an offset");
 
+struct Prepared {
+  const PreparedHeader& header;
+  // Runs operator number `op` with its prepared kernel. A pointer, so that programs that prepare
+  // nothing link none of it.
+  void (*run)(const FastKernel& kernel, OpToRun& call, uint32_t op,
+              const intrt_run_options* options);
+};
+
 // intrt_run, with the kernels that were prepared; null: none.
-intrt_status run_operators(const intrt_plan* plan, const PreparedHeader* prepared, void* arena,
+intrt_status run_operators(const intrt_plan* plan, const Prepared* prepared, void* arena,
                            size_t arena_bytes, const intrt_run_options* options);
+
+// Prepared::run: divided among the options' threads where that is worth it.
+void run_divided(const FastKernel& kernel, OpToRun& call, uint32_t op,
+                 const intrt_run_options* options);
 
 }  // namespace intrt

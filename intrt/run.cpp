@@ -19,9 +19,8 @@ bool codes_in_range(const intrt_tensor_record& tensor, const void* data) {
 
 }  // namespace
 
-intrt_status intrt::run_operators(const intrt_plan* plan, const PreparedHeader* prepared,
-                                  void* arena, size_t arena_bytes,
-                                  const intrt_run_options* options) {
+intrt_status intrt::run_operators(const intrt_plan* plan, const Prepared* prepared, void* arena,
+                                  size_t arena_bytes, const intrt_run_options* options) {
   if (plan == nullptr || plan->bytes == nullptr || arena == nullptr) return INTRT_ERROR_NULL;
   if (reinterpret_cast<uintptr_t>(arena) % INTRT_ARENA_ALIGNMENT != 0) return INTRT_ERROR_ALIGNMENT;
   if (arena_bytes < intrt_arena_bytes(plan)) return INTRT_ERROR_ARENA;
@@ -43,11 +42,12 @@ intrt_status intrt::run_operators(const intrt_plan* plan, const PreparedHeader* 
                     tensor_record(*plan, record.output),
                     intrt_tensor_data(plan, arena, input_index(*plan, record, 0)),
                     intrt_tensor_data(plan, arena, record.output),
-                    arena};
+                    arena,
+                    {0, 1}};
     const intrt_kernel& kernel = *find_kernel(*plan, kernel_of(*plan, record));
-    if (prepared != nullptr && prepared->is_prepared(op)) {
-      call.prepared = prepared->memory_of(op);
-      kernel.fast[prepared->variant_of(op)]->run(call);
+    if (prepared != nullptr && prepared->header.is_prepared(op)) {
+      call.prepared = prepared->header.memory_of(op);
+      prepared->run(*kernel.fast[prepared->header.variant_of(op)], call, op, options);
     } else {
       kernel.run(call);
     }

@@ -14,6 +14,13 @@
 
 namespace intrt {
 
+// What of an operator's output to compute: its slices number begin to end - 1. Slices are rows, or
+// whatever else of the output a kernel can compute on its own; those of one operator may be
+// computed at the same time, so computing one writes no byte of another.
+struct Slices {
+  uint32_t begin, end;
+};
+
 struct OpToRun {
   const intrt_plan& plan;
   const intrt_op_record& record;
@@ -22,6 +29,7 @@ struct OpToRun {
   const void* input_data;  // of the first
   void* output_data;
   void* arena;
+  Slices slices;
   const void* prepared = nullptr;  // what FastKernel::prepare wrote for this operator
 
   const intrt_tensor_record& input_at(uint32_t i) const { return input_record(plan, record, i); }
@@ -55,6 +63,8 @@ struct FastKernel {
   size_t (*prepared_bytes)(const OpToPrepare& op);
   // Fills so many bytes, aligned to INTRT_PREPARED_ALIGNMENT, which `run` then finds.
   void (*prepare)(const OpToPrepare& op, void* memory);
+  // How many slices the output has; null: `run` computes all of it, whatever slices it is given.
+  uint32_t (*slices)(const OpToPrepare& op);
 };
 
 inline int32_t load_code(const void* data, uint32_t type, size_t i) {

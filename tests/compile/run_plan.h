@@ -91,7 +91,7 @@ inline PlanRun run_plan(const std::vector<std::byte>& bytes,
                                     const intrt_tensor info = intrt_tensor_info(c->plan, tensor);
                                     c->run[info.name] = logical_codes(info, data);
                                   },
-                                  &context};
+                                  &context, nullptr};
   REQUIRE(intrt_run(&plan, arena.data(), arena.size(), &options) == INTRT_OK);
   // The outputs are still there at the end.
   for (std::uint32_t i = 0; i < intrt_output_count(&plan); ++i) {

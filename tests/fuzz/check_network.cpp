@@ -204,7 +204,7 @@ class Checker {
           if ((intrt_tensor_info(s->plan, tensor).flags & INTRT_TENSOR_NAMED) != 0)
             s->tensors.push_back(tensor_of(*s->plan, tensor, data));
         },
-        &seen};
+        &seen, nullptr};
     const intrt_status status = testing::run_variant(plan, arena.data(), arena.size(), options);
     if (status != INTRT_OK) throw Failure{place, intrt_status_text(status)};
     std::set<std::string> names;

@@ -53,7 +53,7 @@ bool open_and_run(const AlignedBytes& bytes, std::mt19937& random) {
     write_tensor(codes, info.type, intrt_tensor_data(&plan, arena.data(), intrt_input(&plan, i)));
   }
   Observation seen{.plan = &plan};
-  const intrt_run_options options = {nullptr, check_range, &seen};
+  const intrt_run_options options = {nullptr, check_range, &seen, nullptr};
   REQUIRE(intrt_run(&plan, arena.data(), arena.size(), &options) == INTRT_OK);
   REQUIRE(seen.in_range);
   REQUIRE(seen.tensors == intrt_input_count(&plan) + intrt_op_count(&plan));

@@ -1,12 +1,26 @@
 // The variants that need prepared memory against the scalar kernels, which kernels_test.cpp holds
 // against the definition: every channel count from 1 to 130, and memory that ends where it ends. A
 // failure prints the seed.
+#include "intrt/prepared.h"
 #include "tests/intrt/guarded_bytes.h"
 #include "tests/intrt/kernel_cases.h"
 
 using namespace lockstep::testing;
 
 namespace {
+
+// Each slice on its own, the last one first: a slice that wrote what is another's would spoil it.
+void run_by_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call, std::uint32_t,
+                   const intrt_run_options*) {
+  const std::uint32_t slices =
+      kernel.slices == nullptr ? 1
+                               : kernel.slices({call.plan, call.record, call.input, call.output});
+  REQUIRE(slices >= 1);
+  for (std::uint32_t slice = slices; slice-- > 0;) {
+    call.slices = {slice, slice + 1};
+    kernel.run(call);
+  }
+}
 
 struct Outcome {
   intrt_status status = INTRT_OK;
@@ -22,7 +36,7 @@ class GuardedPlan {
     REQUIRE(intrt_open(&plan_, bytes_.data(), size_, nullptr) == INTRT_OK);
   }
 
-  Outcome run(const char* variant, std::uint64_t seed) const {
+  Outcome run(const char* variant, std::uint64_t seed, bool by_slices) const {
     const GuardedBytes arena(intrt_arena_bytes(&plan_), at_end_);
     std::memset(arena.data(), 0x5A, arena.size());
     Random random(seed);
@@ -39,7 +53,15 @@ class GuardedPlan {
     std::memset(memory.data(), 0x3C, memory.size());
     REQUIRE(intrt_prepare(&plan_, variant, memory.data(), memory.size()) == INTRT_OK);
     Outcome outcome;
-    outcome.status = intrt_run_prepared(&plan_, memory.data(), arena.data(), arena.size(), nullptr);
+    if (by_slices) {
+      const intrt::Prepared prepared{
+          *static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data())),
+          run_by_slices};
+      outcome.status = intrt::run_operators(&plan_, &prepared, arena.data(), arena.size(), nullptr);
+    } else {
+      outcome.status =
+          intrt_run_prepared(&plan_, memory.data(), arena.data(), arena.size(), nullptr);
+    }
     const std::uint32_t output = intrt_output(&plan_, 0);
     const intrt_tensor to = intrt_tensor_info(&plan_, output);
     const auto* const result =
@@ -64,17 +86,20 @@ void compare_variants(const std::vector<std::uint8_t>& bytes, std::uint64_t seed
                       bool must_be_taken) {
   for (const bool at_end : {true, false}) {
     const GuardedPlan plan(bytes, at_end);
-    const Outcome expected = plan.run("scalar", seed);
+    const Outcome expected = plan.run("scalar", seed, false);
     REQUIRE(expected.status == INTRT_OK);
     for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
       if (intrt_kernel_variant_runs_here(v) == 0) continue;
       const char* const variant = intrt_kernel_variant(v);
       if (std::string(variant) == "scalar") continue;
       if (must_be_taken) REQUIRE(plan.is_taken_by(variant));
-      const Outcome found = plan.run(variant, seed);
-      INFO("variant ", std::string(variant), at_end ? ", at the end" : ", at the begin");
-      REQUIRE(found.status == INTRT_OK);
-      REQUIRE(found.output == expected.output);
+      for (const bool by_slices : {false, true}) {
+        const Outcome found = plan.run(variant, seed, by_slices);
+        INFO("variant ", std::string(variant), at_end ? ", at the end" : ", at the begin",
+             by_slices ? ", slice by slice" : "");
+        REQUIRE(found.status == INTRT_OK);
+        REQUIRE(found.output == expected.output);
+      }
     }
   }
 }
@@ -374,7 +399,8 @@ TEST_CASE("extreme codes and weights: no sum of a quad saturates") {
     const GuardedPlan plan(builder.finish(), true);
     for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
       if (intrt_kernel_variant_runs_here(v) != 0)
-        CHECK(plan.run(intrt_kernel_variant(v), 3).output == plan.run("scalar", 3).output);
+        CHECK(plan.run(intrt_kernel_variant(v), 3, false).output ==
+              plan.run("scalar", 3, false).output);
   }
 }
 
@@ -408,8 +434,8 @@ TEST_CASE("prepared memory is refused where it does not belong") {
     CHECK(run(other, memory.data()) == INTRT_ERROR_PREPARED);
     CHECK(run(plan, nullptr) == INTRT_ERROR_NULL);
     CHECK(run(plan, memory.data() + 16) == INTRT_ERROR_ALIGNMENT);
-    const intrt_run_options same = {variant, nullptr, nullptr},
-                            unknown = {"sclar", nullptr, nullptr};
+    const intrt_run_options same = {variant, nullptr, nullptr, nullptr},
+                            unknown = {"sclar", nullptr, nullptr, nullptr};
     CHECK(run(plan, memory.data(), &same) == INTRT_OK);
     CHECK(run(plan, memory.data(), &unknown) == INTRT_ERROR_KERNELS);
     // Without the memory a program gets what it asked for, or is told.

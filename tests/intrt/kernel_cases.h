@@ -241,7 +241,7 @@ inline void check_plan(const std::vector<std::uint8_t>& bytes, const std::vector
       write_tensor(inputs[i], intrt_tensor_info(&plan, input).type,
                    intrt_tensor_data(&plan, arena.data(), input));
     }
-    const intrt_run_options options = {intrt_kernel_variant(v), nullptr, nullptr};
+    const intrt_run_options options = {intrt_kernel_variant(v), nullptr, nullptr, nullptr};
     REQUIRE(run_variant(plan, arena.data(), arena.size(), options) == INTRT_OK);
     const std::uint32_t output = intrt_output(&plan, 0);
     const Logical got = read_tensor(intrt_tensor_info(&plan, output),

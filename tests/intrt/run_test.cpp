@@ -94,7 +94,7 @@ TEST_CASE("every byte is a value of a raw input, and every input of a network is
 TEST_CASE("the observer sees the inputs and then each operator's output, in order") {
   Network net;
   Seen seen;
-  const intrt_run_options options = {nullptr, note, &seen};
+  const intrt_run_options options = {nullptr, note, &seen, nullptr};
   REQUIRE(intrt_run(&net.plan, net.arena.data(), net.arena.size(), &options) == INTRT_OK);
   CHECK(seen.tensors == std::vector<std::uint32_t>{kTensorInput, kTensorConv, kTensorRelu,
                                                    kTensorPool, kTensorFlat, kTensorAcc,
@@ -125,9 +125,9 @@ TEST_CASE("a run that fails says why and leaves the arena as it was") {
   for (int i = 0; i < 50; ++i) net.input()[i] = 7;
   const std::vector<std::uint8_t> before = net.contents();
   const intrt_plan closed = {};
-  const intrt_run_options unknown = {"sclar", nullptr, nullptr},
-                          prefix = {"scala", nullptr, nullptr},
-                          longer = {"scalar2", nullptr, nullptr};
+  const intrt_run_options unknown = {"sclar", nullptr, nullptr, nullptr},
+                          prefix = {"scala", nullptr, nullptr, nullptr},
+                          longer = {"scalar2", nullptr, nullptr, nullptr};
   std::uint8_t* arena = net.arena.data();
   const std::size_t size = net.arena.size();
   CHECK(intrt_run(nullptr, arena, size, nullptr) == INTRT_ERROR_NULL);
@@ -147,7 +147,7 @@ TEST_CASE("an input code outside its declared bits is refused wherever it stands
       net.input()[position] = static_cast<std::int8_t>(code);
       const std::vector<std::uint8_t> before = net.contents();
       Seen seen;
-      const intrt_run_options options = {nullptr, note, &seen};
+      const intrt_run_options options = {nullptr, note, &seen, nullptr};
       CHECK(intrt_run(&net.plan, net.arena.data(), net.arena.size(), &options) ==
             INTRT_ERROR_INPUT);
       CHECK(seen.tensors.empty());

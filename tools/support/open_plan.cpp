@@ -95,8 +95,10 @@ void OpenPlan::prepare(const std::string& kernels) {
 
 void OpenPlan::run(intrt_observer observer, void* observer_context) {
   LOCKSTEP_ASSERT(!prepared_.empty());
-  const intrt_run_options options{
-      .kernels = nullptr, .observer = observer, .observer_context = observer_context};
+  const intrt_run_options options{.kernels = nullptr,
+                                  .observer = observer,
+                                  .observer_context = observer_context,
+                                  .parallel = nullptr};
   require(intrt_run_prepared(plan(), prepared_.data(), arena_.data(), arena_.size() * sizeof(Block),
                              &options));
 }

@@ -53,7 +53,7 @@ std::string run_range(const OpenPlan& plan, const std::vector<PreparedBlock>& pr
     }
     ObserverContext context = {&seen, std::vector<int>(seen.tensors.size(), 0),
                                static_cast<std::size_t>(s)};
-    const intrt_run_options options = {nullptr, observe, &context};
+    const intrt_run_options options = {nullptr, observe, &context, nullptr};
     const intrt_status status =
         intrt_run_prepared(plan.get(), prepared.data(), arena.data(), arena_bytes, &options);
     if (status != INTRT_OK)

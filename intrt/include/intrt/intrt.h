@@ -78,10 +78,21 @@ typedef struct {
  * reported first. */
 typedef void (*intrt_observer)(void* context, uint32_t tensor, const void* data);
 
+/* Threads of the caller's. `run` calls part(work, i) once for each i below `parts`, on any threads,
+ * in any order and at the same time, and returns when all have returned. What they wrote is then to
+ * be seen by its caller, and what its caller wrote before by them. A part takes up to 64 KB of
+ * stack and never calls `run` itself. */
+typedef struct {
+  void (*run)(void* pool, uint32_t parts, void (*part)(void* work, uint32_t index), void* work);
+  void* pool;
+  uint32_t threads; /* an operator is divided into at most so many parts; at least 1 */
+} intrt_parallel;
+
 typedef struct {
   const char* kernels;     /* a variant's name; null: the best that is possible */
   intrt_observer observer; /* null: none */
   void* observer_context;
+  const intrt_parallel* parallel; /* for intrt_run_prepared; null: the calling thread alone */
 } intrt_run_options;
 
 /* On failure `plan` is unusable and, where `failed_op` is not null, *failed_op is the index of the
@@ -104,6 +115,9 @@ uint32_t intrt_output(const intrt_plan* plan, uint32_t i); /* tensor index; i < 
 intrt_tensor intrt_tensor_info(const intrt_plan* plan, uint32_t tensor);
 const intrt_op_record* intrt_op(const intrt_plan* plan, uint32_t op);
 const char* intrt_op_kernel(const intrt_plan* plan, uint32_t op); /* its name in kernel_list.def */
+/* Multiplications by stored weights for one sample, those with padding included; 0 for an operator
+ * without weights. */
+uint64_t intrt_op_macs(const intrt_plan* plan, uint32_t op);
 void* intrt_tensor_data(const intrt_plan* plan, void* arena, uint32_t tensor);
 
 /* Runs the network once (one sample) with kernels that read the plan where it lies, which only
@@ -128,7 +142,8 @@ size_t intrt_prepared_bytes(const intrt_plan* plan, const char* kernels);
 intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* memory, size_t bytes);
 /* intrt_run with the kernels of the variant that `prepared` is for. INTRT_ERROR_PREPARED when it is
  * for another plan than this one or does not begin like prepared memory; INTRT_ERROR_KERNELS when
- * the options name another variant. */
+ * the options name another variant. Operators with enough work are divided among the threads of the
+ * options; the codes are the same however many there are. */
 intrt_status intrt_run_prepared(const intrt_plan* plan, const void* prepared, void* arena,
                                 size_t arena_bytes, const intrt_run_options* options);
 

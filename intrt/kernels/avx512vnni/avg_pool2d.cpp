@@ -7,6 +7,9 @@ using namespace intrt;
 
 bool takes(const OpToPrepare& op) { return op.input.type == INTRT_INT8; }
 
+// One for each 16 channels: most means are of the whole input.
+uint32_t slices(const OpToPrepare& op) { return (op.output.channels + kLanes - 1) / kLanes; }
+
 __m512i sum_of(const int8_t* codes, const OpToRun& op, const intrt_pool_span& rows,
                const intrt_pool_span& columns, __mmask16 lanes) {
   const size_t channels = op.input.channels;
@@ -26,7 +29,8 @@ void run(const OpToRun& op) {
   const uint32_t channels = op.output.channels;
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   alignas(64) int32_t sums[4 * kLanes];
-  for (uint32_t first = 0; first < channels; first += kLanes) {
+  for (uint32_t slice = op.slices.begin; slice < op.slices.end; ++slice) {
+    const uint32_t first = slice * kLanes;
     const uint32_t count = channels - first < kLanes ? channels - first : kLanes;
     const PostLanes post(op, p.post, first, count);
     size_t element = first;
@@ -43,4 +47,4 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-const FastKernel intrt_avx512vnni_avg_pool2d = {takes, run, nullptr, nullptr};
+const FastKernel intrt_avx512vnni_avg_pool2d = {takes, run, nullptr, nullptr, slices};

@@ -31,6 +31,11 @@ void prepare(const OpToPrepare& op, void* to) {
     prepare_dense(s, weights, bias, to);
 }
 
+uint32_t slices(const OpToPrepare& op) {
+  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
+  return is_depthwise(s) ? depthwise_slices(s) : dense_slices(s);
+}
+
 void run(const OpToRun& op) {
   const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
   const Sizes s = sizes_of(p, op.input, op.output);
@@ -42,6 +47,6 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-const FastKernel intrt_avx512vnni_conv2d = {takes, run, prepared_bytes, prepare};
+const FastKernel intrt_avx512vnni_conv2d = {takes, run, prepared_bytes, prepare, slices};
 // Prepared weights are the same however the plan stores them.
-const FastKernel intrt_avx512vnni_conv2d_sparse = {takes, run, prepared_bytes, prepare};
+const FastKernel intrt_avx512vnni_conv2d_sparse = {takes, run, prepared_bytes, prepare, slices};

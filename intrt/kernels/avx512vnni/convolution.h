@@ -427,17 +427,56 @@ void run_rows(Tile tile, const PostLanes* posts, const Rows& rows) {
   if (!is_packed) run_all([](size_t) { return TileFunction{}; });
 }
 
-// All outputs of the windows of one band: rows x columns windows that begin at output (oy, ox).
+// How a convolution is sliced: where its weights are more than what goes in and out, by outputs, in
+// the sets of blocks that are multiplied at the same time; else by rows or, of one row, by columns,
+// so that most of what a core reads is what it wrote in the operator before.
+inline size_t sets_of_blocks(const Sizes& s) {
+  size_t sets = 0;
+  for (size_t left = s.group_outputs; left > 0; ++sets) {
+    const size_t v = blocks_at_once(s, left);
+    left = left > v * kLanes ? left - v * kLanes : 0;
+  }
+  return s.groups * sets;
+}
+inline bool sliced_by_outputs(const Sizes& s) {
+  const size_t outputs = s.groups * s.group_outputs;
+  const size_t weights = outputs * s.kernel_h * s.kernel_w * s.group_inputs;
+  return weights > s.height * s.width * s.channels + s.output_height * s.output_width * outputs;
+}
+inline uint32_t dense_slices(const Sizes& s) {
+  return static_cast<uint32_t>(sliced_by_outputs(s)  ? sets_of_blocks(s)
+                               : s.output_height > 1 ? s.output_height
+                                                     : s.output_width);
+}
+
+// A part of the output: rows, columns, sets of blocks.
+struct Extent {
+  size_t begin, end;
+};
+struct Part {
+  Extent rows, columns, sets;
+
+  Part(const Sizes& s, const Slices& slices)
+      : rows{0, s.output_height}, columns{0, s.output_width}, sets{0, SIZE_MAX} {
+    (sliced_by_outputs(s)  ? sets
+     : s.output_height > 1 ? rows
+                           : columns) = {slices.begin, slices.end};
+  }
+};
+
+// The outputs of `sets` of the windows of one band: rows x columns windows that begin at output
+// (oy, ox).
 inline void run_band(const OpToRun& op, const intrt_post_record& post, const Sizes& s,
                      const uint8_t* prepared, const uint8_t* band, size_t band_columns, size_t oy,
-                     size_t rows, size_t ox, size_t columns) {
+                     size_t rows, size_t ox, size_t columns, const Extent& sets) {
   const size_t row_bytes = band_columns * s.channels;
   const Pieces pieces(s, row_bytes);
   const size_t outputs = s.groups * s.group_outputs;
   const uint8_t* block = prepared;
+  size_t set = 0;
   for (size_t g = 0; g < s.groups; ++g) {
     size_t left = s.group_outputs;
-    while (left > 0) {
+    for (; left > 0 && set < sets.end; ++set) {
       const size_t v = blocks_at_once(s, left), channel = (g + 1) * s.group_outputs - left;
       const BlockHeader* header = static_cast<const BlockHeader*>(static_cast<const void*>(block));
       const auto lanes = [&](size_t i) {  // of block i
@@ -456,7 +495,9 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
       const Rows of_band = {rows, columns, s.stride_h * row_bytes,
                             (oy * s.output_width + ox) * outputs + channel,
                             s.output_width * outputs};
-      if (v == 1) {
+      if (set < sets.begin) {
+        // Another part's.
+      } else if (v == 1) {
         const PostLanes posts[] = {lanes(0)};
         run_rows<1>(tile, posts, of_band);
       } else if (v == 2) {
@@ -487,13 +528,13 @@ inline BandSize band_size(const Sizes& s, size_t bytes_per_column) {
   return {wide, high};
 }
 
-// Calls f(oy, rows, ox, columns) for each band.
+// Calls f(oy, rows, ox, columns) for each band of a part.
 template <typename F>
-inline void for_each_band(const Sizes& s, const BandSize& size, const F& f) {
-  for (size_t oy = 0; oy < s.output_height; oy += size.rows) {
-    const size_t rows = size.rows < s.output_height - oy ? size.rows : s.output_height - oy;
-    for (size_t ox = 0; ox < s.output_width; ox += size.columns) {
-      const size_t rest = s.output_width - ox;
+inline void for_each_band(const Part& part, const BandSize& size, const F& f) {
+  for (size_t oy = part.rows.begin; oy < part.rows.end; oy += size.rows) {
+    const size_t rows = size.rows < part.rows.end - oy ? size.rows : part.rows.end - oy;
+    for (size_t ox = part.columns.begin; ox < part.columns.end; ox += size.columns) {
+      const size_t rest = part.columns.end - ox;
       f(oy, rows, ox, size.columns < rest ? size.columns : rest);
     }
   }
@@ -502,8 +543,9 @@ inline void for_each_band(const Sizes& s, const BandSize& size, const F& f) {
 inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
   alignas(64) uint8_t band[kBandBytes + kVectorBytes];
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
+  const Part part(s, op.slices);
   for_each_band(
-      s, band_size(s, s.channels), [&](size_t oy, size_t rows, size_t ox, size_t columns) {
+      part, band_size(s, s.channels), [&](size_t oy, size_t rows, size_t ox, size_t columns) {
         const size_t band_columns = s.columns_under(columns), band_rows = s.rows_under(rows);
         copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
                   band_rows,
@@ -512,7 +554,7 @@ inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Si
         // A last piece is read in whole quads.
         fill_biased(band + band_rows * band_columns * s.channels, 4);
         run_band(op, post, s, static_cast<const uint8_t*>(op.prepared), band, band_columns, oy,
-                 rows, ox, columns);
+                 rows, ox, columns, part.sets);
       });
 }
 

@@ -27,6 +27,12 @@ struct Columns {
   bool fits(const Sizes& s) const { return most_columns >= s.reach_w(); }
 };
 
+// A slice is the output rows that one set of quads serves.
+inline uint32_t depthwise_slices(const Sizes& s) {
+  const size_t rows = Columns(s).output_rows;
+  return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
+}
+
 // Biases, then for each output row of a set, each set and each tap of a row the weights.
 inline size_t depthwise_bytes(const Sizes& s) {
   const Columns c(s);
@@ -250,14 +256,16 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const uint8_t* prepared = static_cast<const uint8_t*>(op.prepared);
   const bool flat = s.stride_w == 1 && s.channels % kLanes != 0;
+  const size_t begin_row = op.slices.begin * c.output_rows, last = op.slices.end * c.output_rows;
+  const size_t end_row = last < s.output_height ? last : s.output_height;
   const size_t most_windows = (c.most_columns - s.reach_w()) / s.stride_w + 1;
   for (size_t ox = 0; ox < s.output_width; ox += most_windows) {
     const size_t windows = most_windows < s.output_width - ox ? most_windows : s.output_width - ox;
     const size_t columns = s.columns_under(windows), set_bytes = 4 * columns * s.channels;
     const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left);
     const size_t most_steps = kBandBytes / (c.sets * set_bytes);
-    for (size_t oy = 0; oy < s.output_height; oy += most_steps * c.output_rows) {
-      const size_t left = s.output_height - oy;
+    for (size_t oy = begin_row; oy < end_row; oy += most_steps * c.output_rows) {
+      const size_t left = end_row - oy;
       const size_t steps = most_steps < left / c.output_rows ? most_steps : left / c.output_rows;
       // The last step may have fewer rows.
       const size_t rest = steps < most_steps ? left % c.output_rows : 0;

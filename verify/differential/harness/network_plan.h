@@ -40,7 +40,7 @@ static void network_observe(void* context, uint32_t tensor, const void* data) {
   (void)context;
   LOCKSTEP_OBSERVE(tensor, (void*)(uintptr_t)data);
 }
-static const intrt_run_options network_options = {0, network_observe, 0};
+static const intrt_run_options network_options = {0, network_observe, 0, 0};
 #define NETWORK_OPTIONS &network_options
 #else
 #define NETWORK_OPTIONS 0
