@@ -9,9 +9,7 @@
 #include "compile/support/error.h"
 
 namespace lockstep {
-namespace {
 
-// "(1, 0, 3, 5)"
 std::string position_text(const std::vector<std::int64_t>& shape, std::size_t index) {
   std::vector<std::size_t> position(shape.size());
   for (std::size_t axis = shape.size(); axis-- > 0;) {
@@ -22,45 +20,38 @@ std::string position_text(const std::vector<std::int64_t>& shape, std::size_t in
   return fmt::format("({}{})", fmt::join(position, ", "), position.size() == 1 ? "," : "");
 }
 
-struct Limits {
-  std::int64_t lo, hi;
-};
-
-Limits limits_of(const InputFormat& format) {
+CodeRange range_of(const InputFormat& format) {
   if (format.bytes) return {0, 255};
-  const std::int64_t hi = (std::int64_t{1} << (format.bits - 1)) - 1;
+  const auto hi = static_cast<std::int32_t>((std::int64_t{1} << (format.bits - 1)) - 1);
   return {-hi - 1, hi};
 }
 
-// Why `value` is no input, or nothing.
-std::string quantize(float value, int decimal, Limits limits, std::int32_t& code) {
-  if (!std::isfinite(value)) return "which is no finite number";
-  // Exact: a double holds every float32, and scaling by a power of two changes the exponent only.
-  const double scaled = std::trunc(std::ldexp(static_cast<double>(value), decimal));
-  if (std::abs(scaled) >= 0x1p31)
-    return fmt::format("which is {:g} steps of 2^{} and does not fit 32 bits", scaled, -decimal);
-  code = static_cast<std::int32_t>(
-      std::clamp(scaled, static_cast<double>(limits.lo), static_cast<double>(limits.hi)));
-  return "";
+std::string refusal_of(float value, int decimal) {
+  if (!std::isfinite(value)) return fmt::format("{}, which is no finite number", value);
+  return fmt::format("{}, which is {:g} steps of 2^{} and does not fit 32 bits", value,
+                     std::trunc(std::ldexp(static_cast<double>(value), decimal)), -decimal);
 }
 
-}  // namespace
+std::string refusal_of(std::int64_t code, const InputFormat& format) {
+  const CodeRange range = range_of(format);
+  return fmt::format("{}, but input '{}' takes {} from {} to {}{}", code, format.name,
+                     format.bytes ? "bytes" : "codes", range.lo, range.hi,
+                     format.bits == 8 && !format.bytes && code > 0 && code < 256
+                         ? " (for unsigned pixels declare \"raw\" in graph.json, or subtract 128)"
+                         : "");
+}
 
 std::vector<std::int32_t> input_codes(const std::string& file, const AnyNpyArray& array,
                                       const InputFormat& format) {
-  const Limits limits = limits_of(format);
+  const CodeRange range = range_of(format);
   std::vector<std::int32_t> codes;
   if (const auto* const integers = std::get_if<NpyArray<std::int64_t>>(&array)) {
     codes.reserve(integers->values.size());
     for (const std::int64_t code : integers->values) {
-      if (code < limits.lo || code > limits.hi)
-        throw InputError(fmt::format(
-            "{}: element {} is {}, but input '{}' takes {} from {} to {}{}", file,
-            position_text(integers->shape, codes.size()), code, format.name,
-            format.bytes ? "bytes" : "codes", limits.lo, limits.hi,
-            format.bits == 8 && !format.bytes && code > 0 && code < 256
-                ? " (for unsigned pixels declare \"raw\" in graph.json, or subtract 128)"
-                : ""));
+      if (code < range.lo || code > range.hi)
+        throw InputError(fmt::format("{}: element {} is {}", file,
+                                     position_text(integers->shape, codes.size()),
+                                     refusal_of(code, format)));
       codes.push_back(static_cast<std::int32_t>(code));
     }
     return codes;
@@ -72,13 +63,14 @@ std::vector<std::int32_t> input_codes(const std::string& file, const AnyNpyArray
         file, format.name));
   const auto& numbers = std::get<NpyArray<float>>(array);
   codes.reserve(numbers.values.size());
+  std::vector<double> scales;
+  for (const int decimal : format.decimals) scales.push_back(std::ldexp(1.0, decimal));
   for (std::size_t i = 0; i < numbers.values.size(); ++i) {
     const std::size_t channel = i / format.elements_per_channel % format.decimals.size();
     std::int32_t code = 0;
-    const std::string fault = quantize(numbers.values[i], format.decimals[channel], limits, code);
-    if (!fault.empty())
-      throw InputError(fmt::format("{}: element {} is {}, {}", file,
-                                   position_text(numbers.shape, i), numbers.values[i], fault));
+    if (!quantize_number(numbers.values[i], scales[channel], range, code))
+      throw InputError(fmt::format("{}: element {} is {}", file, position_text(numbers.shape, i),
+                                   refusal_of(numbers.values[i], format.decimals[channel])));
     codes.push_back(code);
   }
   return codes;

@@ -41,6 +41,13 @@ TEST_CASE("every relative link of README and docs leads to a file") {
   CHECK(checked > 10);
 }
 
+TEST_CASE("the C++ guide shows the program that the test of the package compiles and runs") {
+  const std::string program = text_of(kRoot / "tests/install/consumer/model_example.cpp");
+  CHECK(program.size() > 500);
+  CHECK(text_of(kRoot / "docs/guide/cpp.md").find("```cpp\n" + program + "```") !=
+        std::string::npos);
+}
+
 TEST_CASE("every operator of op_list.def has its page in docs/ops") {
   const std::string list = text_of(kRoot / "intrt/include/intrt/op_list.def");
   const std::regex row(R"(INTRT_OP\(\d+, (\w+)\))");

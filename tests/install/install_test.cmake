@@ -22,4 +22,8 @@ if(WITH_TORCH)
   run(${WORK_DIR}/build/trainer)
 endif()
 run(${WORK_DIR}/prefix/bin/lockstep --version)
+run(${WORK_DIR}/prefix/bin/lockstep zoo write lenet --out ${WORK_DIR}/lenet --state ${WORK_DIR}/lenet/state.safetensors)
+run(${WORK_DIR}/prefix/bin/lockstep compile --graph ${WORK_DIR}/lenet/graph.json
+  --weights ${WORK_DIR}/lenet/state.safetensors --out ${WORK_DIR}/lenet/net.plan)
+run(${WORK_DIR}/build/model_example ${WORK_DIR}/lenet/net.plan)
 file(REMOVE_RECURSE ${WORK_DIR})

@@ -1,4 +1,5 @@
-// Which kernels `run` and `bench` use: --kernels, else LOCKSTEP_KERNELS, else the best here.
+// Which kernels `run` and `bench` use: --kernels, else LOCKSTEP_KERNELS, else the best here; how
+// many threads; and where `bench --profile` says that the time goes.
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>
@@ -89,6 +90,28 @@ TEST_CASE("all kernels that run here give the same codes") {
     CHECK(codes == *first);
   }
   CHECK(first.has_value());
+}
+
+TEST_CASE("any number of threads gives the same codes, and none is refused") {
+  const Plan plan;
+  const auto codes = [&](const std::string& threads) {
+    const Finished finished = run_process(
+        {kLockstep, "run", "--plan", plan.path(), "--input", (plan.folder / "x.npy").string(),
+         "--output", (plan.folder / "y.npy").string(), "--quiet", "--threads", threads});
+    INFO(finished.err);
+    REQUIRE(finished.exit_code == 0);
+    return std::get<NpyArray<std::int64_t>>(read_npy(plan.folder / "y.npy")).values;
+  };
+  const std::vector<std::int64_t> expected = plan.codes("scalar");
+  for (const char* threads : {"1", "2", "3", "7"}) CHECK(codes(threads) == expected);
+  for (const char* threads : {"0", "-1", "1025", "two"}) {
+    const Finished refused = plan.bench("", {"--threads", threads});
+    CHECK(refused.exit_code == 2);
+    CHECK(refused.err.find("--threads") != std::string::npos);
+  }
+  const Finished finished = plan.bench("", {"--threads", "3"});
+  REQUIRE(finished.exit_code == 0);
+  CHECK(Json::parse(finished.out).at("threads") == 3);
 }
 
 }  // namespace lockstep::test

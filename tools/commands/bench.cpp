@@ -8,10 +8,11 @@
 #include <memory>
 #include <random>
 
+#include "lockstep/model.h"
 #include "tools/commands/bench_target.h"
 #include "tools/commands/command.h"
 #include "tools/support/console.h"
-#include "tools/support/open_plan.h"
+#include "tools/support/model_options.h"
 #include "tools/support/options.h"
 
 namespace lockstep::cli {
@@ -20,67 +21,51 @@ namespace {
 struct BenchOptions {
   std::filesystem::path plan;
   TargetBenchOptions on_targets;  // when it names any
-  std::string kernels;
+  ModelOptions model;
   double seconds = 2.0;
   OutputOptions output;
 };
 
 using Clock = std::chrono::steady_clock;
 
-// Inputs may share memory with later tensors, so they are written anew before each run; that is not
-// part of the measured time.
-struct Input {
-  std::uint32_t tensor;
-  std::vector<std::int32_t> codes;
-};
-
-std::vector<Input> random_inputs(const OpenPlan& plan) {
+std::vector<std::vector<std::int32_t>> random_inputs(const Model& model) {
   std::mt19937 random(1);  // its sequence is fixed by the C++ standard
-  std::vector<Input> inputs;
-  for (std::uint32_t i = 0; i < intrt_input_count(plan.plan()); ++i) {
-    const std::uint32_t index = intrt_input(plan.plan(), i);
-    const intrt_tensor tensor = plan.tensor(index);
-    Input input{index, std::vector<std::int32_t>(tensor.element_count)};
-    const auto codes = std::uint64_t{1} << tensor.bits;
-    const std::int64_t lowest =
-        tensor.type == INTRT_UINT8 ? 0 : -static_cast<std::int64_t>(codes / 2);
-    for (std::int32_t& code : input.codes)
+  std::vector<std::vector<std::int32_t>> inputs;
+  for (const TensorInfo& input : model.inputs()) {
+    const auto codes = std::uint64_t{1} << input.bits;
+    const std::int64_t lowest = input.is_bytes ? 0 : -static_cast<std::int64_t>(codes / 2);
+    inputs.emplace_back(input.elements);
+    for (std::int32_t& code : inputs.back())
       code = static_cast<std::int32_t>(static_cast<std::int64_t>(random() % codes) + lowest);
-    inputs.push_back(std::move(input));
   }
   return inputs;
 }
 
 int bench_here(const BenchOptions& options) {
-  const std::string kernels = kernel_variant(options.kernels);
-  OpenPlan plan(options.plan);
-  plan.prepare(kernels);
-
-  const std::vector<Input> inputs = random_inputs(plan);
-  const auto run_once = [&]() -> double {
-    for (const Input& input : inputs)
-      store_codes(plan.tensor(input.tensor), input.codes, plan.data(input.tensor));
-    const Clock::time_point start = Clock::now();
-    plan.run();
-    return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-  };
+  Model model(options.plan, options.model);
+  const std::vector<std::vector<std::int32_t>> codes = random_inputs(model);
+  const std::vector<ModelInput> inputs(codes.begin(), codes.end());
 
   // A tenth of the time warms caches and the CPU's clock up.
   const Clock::time_point begin = Clock::now();
   const auto elapsed = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
-  do run_once();
+  do model.time(inputs);
   while (elapsed() < 0.1 * options.seconds);
   std::vector<double> microseconds;
-  do microseconds.push_back(run_once());
+  do microseconds.push_back(1e6 * model.time(inputs));
   while (elapsed() < options.seconds && microseconds.size() < 10'000'000);
 
   std::ranges::sort(microseconds);
   const double minimum = microseconds.front(), median = microseconds[microseconds.size() / 2];
   Console console(options.output);
-  console.print(fmt::format("{}: {} kernels, {} inferences\nmedian   {:.1f} us\nminimum  {:.1f} us",
-                            plan.path(), kernels, microseconds.size(), median, minimum));
-  console.print_json({{"plan", plan.path()},
-                      {"kernels", kernels},
+  const std::string plan = options.plan.string();
+  console.print(fmt::format(
+      "{}: {} kernels, {} thread{}, {} inferences\nmedian   {:.1f} us\nminimum  {:.1f} us", plan,
+      model.kernels(), model.threads(), model.threads() == 1 ? "" : "s", microseconds.size(),
+      median, minimum));
+  console.print_json({{"plan", plan},
+                      {"kernels", model.kernels()},
+                      {"threads", model.threads()},
                       {"inferences", microseconds.size()},
                       {"median_us", median},
                       {"minimum_us", minimum}});
@@ -99,10 +84,7 @@ int bench(BenchOptions& options) {
 Action add_bench(CLI::App& verb) {
   auto options = std::make_shared<BenchOptions>();
   add_path(verb, "--plan", options->plan, "The plan", "FILE")->required();
-  CLI::Option* const kernels =
-      verb.add_option("--kernels", options->kernels,
-                      "Kernel variant to use (default: the best this CPU can run)")
-          ->type_name("NAME");
+  CLI::Option* const kernels = add_model_options(verb, options->model);
   add_positive_real(verb, "--seconds", options->seconds, 3600.0, "How long to measure", "S");
   CLI::Option* const c_folder =
       add_path(verb, "--c", options->on_targets.c_folder,
@@ -118,6 +100,7 @@ Action add_bench(CLI::App& verb) {
               "cores, comma-separated: cortex-m0, -m3, -m4, -m7, -m33 and -m55, rv32imc, aarch64, "
               "or all")
           ->excludes(kernels)
+          ->excludes(verb.get_option("--threads"))
           ->excludes(verb.get_option("--seconds"))
           ->delimiter(',')
           ->check(CLI::IsMember(bench_target_names()))

@@ -9,9 +9,12 @@
 #include "compile/support/error.h"
 #include "compile/support/input_codes.h"
 #include "compile/support/npy.h"
+#include "lockstep/model.h"
 #include "tools/commands/command.h"
+#include "tools/model/plan_tensors.h"
 #include "tools/run/named_files.h"
 #include "tools/support/console.h"
+#include "tools/support/model_options.h"
 #include "tools/support/open_plan.h"
 #include "tools/support/options.h"
 #include "tools/support/outputs.h"
@@ -25,151 +28,113 @@ struct RunOptions {
   fs::path plan;
   std::vector<std::string> inputs, outputs;
   fs::path dump_folder;
-  std::string kernels;
+  ModelOptions model;
   OutputOptions output;
 };
 
-struct Samples {
-  std::int64_t count = 0;
-  std::vector<std::int32_t> codes;
-};
-
-// What the .npy holds, as codes of `tensor`.
-Samples read_samples(const fs::path& file, const intrt_tensor& tensor) {
+// What the .npy holds, as codes of the input: one sample or more.
+std::vector<std::int32_t> read_samples(const fs::path& file, const TensorInfo& input) {
   const AnyNpyArray array = read_npy(file);
   const std::vector<std::int64_t> shape =
       std::visit([](const auto& any) { return any.shape; }, array);
-
-  std::vector<std::int64_t> expected = logical_shape(tensor);
-  Samples samples;
-  if (shape == expected) {
-    samples.count = 1;
-  } else {
-    std::vector<std::int64_t> with_batch = expected;
+  if (shape != input.shape) {
+    std::vector<std::int64_t> with_batch = input.shape;
     with_batch.insert(with_batch.begin(), shape.empty() ? 0 : shape.front());
     if (shape != with_batch)
       throw InputError(
           fmt::format("{}: shape {}, but input '{}' takes {} with or without a batch "
                       "dimension in front",
-                      file.string(), shape_text(shape), tensor.name, shape_text(expected)));
-    samples.count = shape.front();
+                      file.string(), shape_text(shape), input.name, shape_text(input.shape)));
   }
-
-  const std::vector<int> decimals(tensor.decimals, tensor.decimals + tensor.decimal_count);
-  samples.codes = input_codes(file.string(), array,
-                              {.name = tensor.name,
-                               .bits = static_cast<int>(tensor.bits),
-                               .bytes = tensor.type == INTRT_UINT8,
-                               .decimals = decimals,
-                               .elements_per_channel = std::size_t{tensor.height} * tensor.width});
-  return samples;
+  const std::size_t channels = static_cast<std::size_t>(input.shape.front());
+  return input_codes(file.string(), array,
+                     {.name = input.name,
+                      .bits = input.bits,
+                      .bytes = input.is_bytes,
+                      .decimals = input.decimals,
+                      .elements_per_channel = input.elements / channels});
 }
 
-// One per file, all with the same number of samples.
-std::vector<Samples> read_inputs(const OpenPlan& plan, const std::vector<Binding>& inputs) {
-  std::vector<Samples> samples;
-  for (const Binding& input : inputs) {
-    samples.push_back(read_samples(input.file, plan.tensor(input.tensor)));
-    if (samples.back().count != samples.front().count)
-      throw InputError(fmt::format("{}: {} samples, but {} holds {}", input.file.string(),
-                                   samples.back().count, inputs.front().file.string(),
-                                   samples.front().count));
+// In the order of the model's inputs; all hold the same number of samples.
+std::vector<std::vector<std::int32_t>> read_inputs(const Model& model,
+                                                   const std::vector<Binding>& files) {
+  std::vector<std::vector<std::int32_t>> inputs(model.inputs().size());
+  std::size_t samples = 0;
+  for (const Binding& file : files) {
+    const TensorInfo& input = model.inputs()[file.tensor];
+    inputs[file.tensor] = read_samples(file.file, input);
+    const std::size_t count = inputs[file.tensor].size() / input.elements;
+    if (&file == &files.front()) samples = count;
+    if (count != samples)
+      throw InputError(fmt::format("{}: {} samples, but {} holds {}", file.file.string(), count,
+                                   files.front().file.string(), samples));
   }
-  return samples;
+  return inputs;
+}
+
+// Every input of the model with its file.
+std::vector<Binding> bind_inputs(const Model& model, const std::vector<NamedFile>& files) {
+  std::vector<Binding> inputs = bind_files("--input", files, model.inputs());
+  for (std::size_t i = 0; i < model.inputs().size(); ++i)
+    if (std::ranges::find(inputs, i, &Binding::tensor) == inputs.end())
+      throw InputError(fmt::format("--input {}=FILE is missing", model.inputs()[i].name));
+  return inputs;
 }
 
 // Codes of one tensor over all samples, to be written to `file`.
 struct Recording {
-  std::uint32_t tensor;
+  TensorInfo tensor;
   fs::path file;
   std::vector<std::int32_t> codes;
 };
 
-struct Observation {
-  OpenPlan* plan;
-  std::vector<Recording>* recordings;
-  std::int64_t sample;
-};
-
-void record(void* context, std::uint32_t tensor, const void* data) {
-  auto* observation = static_cast<Observation*>(context);
-  for (Recording& recording : *observation->recordings) {
-    if (recording.tensor != tensor) continue;
-    const intrt_tensor info = observation->plan->tensor(tensor);
-    load_codes(info, data,
-               std::span(recording.codes)
-                   .subspan(static_cast<std::size_t>(observation->sample) * info.element_count,
-                            info.element_count));
+// Runs all samples. Returns what belongs into the files of outputs and layers.
+std::vector<Recording> run_samples(Model& model,
+                                   const std::vector<std::vector<std::int32_t>>& inputs,
+                                   std::size_t samples, const std::vector<Binding>& output_files,
+                                   const std::vector<Binding>& layer_files) {
+  std::vector<std::vector<std::int32_t>> outputs;
+  for (const TensorInfo& output : model.outputs()) outputs.emplace_back(samples * output.elements);
+  std::vector<std::vector<std::int32_t>> layers;
+  if (!layer_files.empty()) {
+    for (const TensorInfo& layer : model.layers()) layers.emplace_back(samples * layer.elements);
+    model.observe([&](std::size_t sample, std::size_t layer, std::span<const std::int32_t> codes) {
+      std::ranges::copy(codes,
+                        layers[layer].begin() + static_cast<std::ptrdiff_t>(sample * codes.size()));
+    });
   }
-}
+  model.run(std::vector<ModelInput>(inputs.begin(), inputs.end()),
+            std::vector<ModelOutput>(outputs.begin(), outputs.end()));
 
-std::vector<std::uint32_t> input_tensors(const OpenPlan& plan) {
-  std::vector<std::uint32_t> tensors;
-  for (std::uint32_t i = 0; i < intrt_input_count(plan.plan()); ++i)
-    tensors.push_back(intrt_input(plan.plan(), i));
-  return tensors;
-}
-
-std::vector<std::uint32_t> output_tensors(const OpenPlan& plan) {
-  std::vector<std::uint32_t> tensors;
-  for (std::uint32_t i = 0; i < intrt_output_count(plan.plan()); ++i)
-    tensors.push_back(intrt_output(plan.plan(), i));
-  return tensors;
-}
-
-// Every input of the plan with its file.
-std::vector<Binding> bind_inputs(const OpenPlan& plan, const std::vector<NamedFile>& files) {
-  const std::vector<std::uint32_t> tensors = input_tensors(plan);
-  std::vector<Binding> inputs = bind_files(plan, "--input", files, tensors);
-  for (const std::uint32_t tensor : tensors)
-    if (std::ranges::find(inputs, tensor, &Binding::tensor) == inputs.end())
-      throw InputError(fmt::format("--input {}=FILE is missing", plan.tensor(tensor).name));
-  return inputs;
-}
-
-// Runs all samples; `recordings` then hold the codes of all of them.
-void run_samples(OpenPlan& plan, const std::vector<Binding>& inputs,
-                 const std::vector<Samples>& samples, std::vector<Recording>& recordings) {
-  const std::int64_t count = samples.front().count;
-  for (Recording& recording : recordings)
-    recording.codes.resize(static_cast<std::size_t>(count) *
-                           plan.tensor(recording.tensor).element_count);
-  for (std::int64_t sample = 0; sample < count; ++sample) {
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const intrt_tensor tensor = plan.tensor(inputs[i].tensor);
-      store_codes(tensor,
-                  std::span(samples[i].codes)
-                      .subspan(static_cast<std::size_t>(sample) * tensor.element_count,
-                               tensor.element_count),
-                  plan.data(inputs[i].tensor));
-    }
-    Observation observation{&plan, &recordings, sample};
-    plan.run(record, &observation);
-  }
+  std::vector<Recording> recordings;
+  for (const Binding& file : output_files)
+    recordings.push_back({model.outputs()[file.tensor], file.file, outputs[file.tensor]});
+  for (const Binding& file : layer_files)
+    recordings.push_back({model.layers()[file.tensor], file.file, std::move(layers[file.tensor])});
+  return recordings;
 }
 
 // Writes the files and tells of them; returns what --json says.
-nlohmann::ordered_json write_recordings(const OpenPlan& plan, std::int64_t samples,
-                                        std::vector<Recording>& recordings, Console& console) {
+nlohmann::ordered_json write_recordings(std::size_t samples, std::vector<Recording> recordings,
+                                        Console& console) {
   nlohmann::ordered_json files = nlohmann::ordered_json::array();
   for (Recording& recording : recordings) {
-    const intrt_tensor tensor = plan.tensor(recording.tensor);
-    NpyArray<std::int32_t> array{.shape = logical_shape(tensor),
-                                 .values = std::move(recording.codes)};
-    array.shape.insert(array.shape.begin(), samples);
+    const TensorInfo& tensor = recording.tensor;
+    NpyArray<std::int32_t> array{.shape = tensor.shape, .values = std::move(recording.codes)};
+    array.shape.insert(array.shape.begin(), static_cast<std::int64_t>(samples));
     write_npy(recording.file, array);
-    const std::vector<float> offsets = offsets_of(tensor);
-    const std::vector<int> channels = channel_map_of(tensor);
     console.print(fmt::format(
         "{}: '{}' {} int32{}{}", recording.file.string(), tensor.name, shape_text(array.shape),
-        offsets.empty() ? "" : ", values need their offsets (--json)",
-        channels.empty() ? "" : fmt::format(", channels {} of it", fmt::join(channels, ", "))));
+        tensor.offsets.empty() ? "" : ", values need their offsets (--json)",
+        tensor.channel_map.empty()
+            ? ""
+            : fmt::format(", channels {} of it", fmt::join(tensor.channel_map, ", "))));
     files.push_back({{"file", recording.file.string()},
                      {"tensor", tensor.name},
                      {"shape", array.shape},
-                     {"decimals", axis_decimals(tensor)},
-                     {"offsets", offsets},
-                     {"channel_map", channels}});
+                     {"decimals", tensor.decimals},
+                     {"offsets", tensor.offsets},
+                     {"channel_map", tensor.channel_map}});
   }
   return files;
 }
@@ -177,8 +142,8 @@ nlohmann::ordered_json write_recordings(const OpenPlan& plan, std::int64_t sampl
 int run(const RunOptions& options) {
   if (options.outputs.empty() && options.dump_folder.empty())
     throw InputError("run: give --output, --dump-layers or both, or nothing would be kept");
-  const std::string kernels = kernel_variant(options.kernels);
-
+  ModelOptions model_options = options.model;
+  model_options.kernels = kernel_variant(options.model.kernels);  // before old outputs go
   const std::vector<NamedFile> input_files = split_names("--input", options.inputs);
   const std::vector<NamedFile> output_files = split_names("--output", options.outputs);
   std::vector<fs::path> read_files{options.plan};
@@ -186,28 +151,24 @@ int run(const RunOptions& options) {
   Outputs outputs(read_files);
   for (const NamedFile& output : output_files) outputs.claim(output.file);
 
-  OpenPlan plan(options.plan);
-  const std::vector<Binding> inputs = bind_inputs(plan, input_files);
-  std::vector<Recording> recordings;
-  for (const Binding& result : bind_files(plan, "--output", output_files, output_tensors(plan)))
-    recordings.push_back({result.tensor, result.file, {}});
+  Model model(options.plan, model_options);
+  const std::vector<Binding> bound_inputs = bind_inputs(model, input_files);
+  const std::vector<Binding> bound_outputs = bind_files("--output", output_files, model.outputs());
+  std::vector<Binding> bound_layers;
   if (!options.dump_folder.empty()) {
     outputs.make_folder(options.dump_folder);
-    const std::vector<Binding> dumps = dump_files(plan, options.dump_folder);
-    require_no_other_arrays(options.dump_folder, dumps, inputs);
-    for (const Binding& dump : dumps) {
-      outputs.claim(dump.file);
-      recordings.push_back({dump.tensor, dump.file, {}});
-    }
+    bound_layers = dump_files(model.layers(), options.dump_folder);
+    require_no_other_arrays(options.dump_folder, bound_layers, bound_inputs);
+    for (const Binding& layer : bound_layers) outputs.claim(layer.file);
   }
 
-  const std::vector<Samples> samples = read_inputs(plan, inputs);
-  plan.prepare(kernels);
-  run_samples(plan, inputs, samples, recordings);
+  const std::vector<std::vector<std::int32_t>> inputs = read_inputs(model, bound_inputs);
+  const std::size_t samples = inputs.front().size() / model.inputs().front().elements;
+  std::vector<Recording> recordings =
+      run_samples(model, inputs, samples, bound_outputs, bound_layers);
   Console console(options.output);
-  const std::int64_t count = samples.front().count;
-  const nlohmann::ordered_json files = write_recordings(plan, count, recordings, console);
-  console.print_json({{"plan", plan.path()}, {"samples", count}, {"files", files}});
+  const nlohmann::ordered_json files = write_recordings(samples, std::move(recordings), console);
+  console.print_json({{"plan", options.plan.string()}, {"samples", samples}, {"files", files}});
   outputs.keep();
   return kExitOk;
 }
@@ -233,9 +194,7 @@ Action add_run(CLI::App& verb) {
   add_path(verb, "--dump-layers", options->dump_folder,
            "Write NODE.npy for every visible tensor into this folder, which may hold no other .npy",
            "DIR");
-  verb.add_option("--kernels", options->kernels,
-                  "Kernel variant to use (default: the best this CPU can run)")
-      ->type_name("NAME");
+  add_model_options(verb, options->model);
   add_output_options(verb, options->output);
   return [options] { return run(*options); };
 }

@@ -25,14 +25,13 @@ std::vector<NamedFile> split_names(const char* option, const std::vector<std::st
   return files;
 }
 
-std::vector<Binding> bind_files(const PlanFile& plan, const char* option,
-                                const std::vector<NamedFile>& files,
-                                const std::vector<std::uint32_t>& tensors) {
-  std::map<std::string, std::uint32_t> by_name;
+std::vector<Binding> bind_files(const char* option, const std::vector<NamedFile>& files,
+                                std::span<const TensorInfo> tensors) {
+  std::map<std::string, std::size_t> by_name;
   std::string names;
-  for (const std::uint32_t tensor : tensors) {
-    by_name.emplace(plan.tensor(tensor).name, tensor);
-    names += (names.empty() ? "" : ", ") + std::string(plan.tensor(tensor).name);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    by_name.emplace(tensors[i].name, i);
+    names += (names.empty() ? "" : ", ") + tensors[i].name;
   }
   std::vector<Binding> bindings;
   for (const NamedFile& given : files) {
@@ -43,25 +42,22 @@ std::vector<Binding> bind_files(const PlanFile& plan, const char* option,
                                          given.file.string(), names)
                            : fmt::format("{} {}={}: the plan's names are {}", option, given.name,
                                          given.file.string(), names));
-    const Binding binding{named == by_name.end() ? tensors.front() : named->second, given.file};
+    const Binding binding{named == by_name.end() ? 0 : named->second, given.file};
     for (const Binding& earlier : bindings)
       if (earlier.tensor == binding.tensor)
         throw InputError(fmt::format("{} {}: '{}' is given twice", option, given.file.string(),
-                                     plan.tensor(binding.tensor).name));
+                                     tensors[binding.tensor].name));
     bindings.push_back(binding);
   }
   return bindings;
 }
 
-std::vector<Binding> dump_files(const PlanFile& plan, const fs::path& folder) {
+std::vector<Binding> dump_files(std::span<const TensorInfo> layers, const fs::path& folder) {
   std::vector<Binding> files;
-  for (std::uint32_t i = 0; i < intrt_tensor_count(plan.plan()); ++i) {
-    const intrt_tensor tensor = plan.tensor(i);
-    if ((tensor.flags & INTRT_TENSOR_NAMED) == 0) continue;
-    const std::string name = tensor.name;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string& name = layers[i].name;
     if (name.empty() || name.find('/') != std::string::npos)
-      throw InputError(
-          fmt::format("{}: tensor name '{}' cannot be a file name", plan.path(), name));
+      throw InputError(fmt::format("--dump-layers: layer '{}' cannot be a file name", name));
     files.push_back({i, folder / (name + ".npy")});
   }
   return files;

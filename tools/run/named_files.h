@@ -1,12 +1,13 @@
-// The files of --input and --output, and the tensors of the plan that they stand for.
+// The files of --input and --output, and the tensors of the network that they stand for.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "tools/support/open_plan.h"
+#include "lockstep/model.h"
 
 namespace lockstep::cli {
 
@@ -21,19 +22,18 @@ struct NamedFile {
 std::vector<NamedFile> split_names(const char* option, const std::vector<std::string>& arguments);
 
 struct Binding {
-  std::uint32_t tensor;
+  std::size_t tensor;  // which of those that files were bound to
   std::filesystem::path file;
 };
 
-// `files` of `option` bound to `tensors`, the plan's inputs or outputs. InputError for a name that
+// `files` of `option` bound to `tensors`, the model's inputs or outputs. InputError for a name that
 // none of them has, that is missing where there are several, or that is given twice.
-std::vector<Binding> bind_files(const PlanFile& plan, const char* option,
-                                const std::vector<NamedFile>& files,
-                                const std::vector<std::uint32_t>& tensors);
+std::vector<Binding> bind_files(const char* option, const std::vector<NamedFile>& files,
+                                std::span<const TensorInfo> tensors);
 
-// FOLDER/NODE.npy for every visible tensor of the plan. InputError for a name that can be no
-// file's.
-std::vector<Binding> dump_files(const PlanFile& plan, const std::filesystem::path& folder);
+// FOLDER/NODE.npy for every one of the layers. InputError for a name that can be no file's.
+std::vector<Binding> dump_files(std::span<const TensorInfo> layers,
+                                const std::filesystem::path& folder);
 
 // InputError when `folder` holds a .npy file that is neither one of `dumps` nor of `inputs`: it may
 // be a layer of another network, and whoever reads the folder could not tell.
