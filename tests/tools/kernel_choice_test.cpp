@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "compile/support/files.h"
 #include "compile/support/npy.h"
 #include "intrt/intrt.h"
 #include "tests/end_to_end/process.h"
+#include "tests/tools/html.h"
 
 namespace lockstep::test {
 namespace {
@@ -112,6 +114,28 @@ TEST_CASE("any number of threads gives the same codes, and none is refused") {
   const Finished finished = plan.bench("", {"--threads", "3"});
   REQUIRE(finished.exit_code == 0);
   CHECK(Json::parse(finished.out).at("threads") == 3);
+}
+
+TEST_CASE("a profile has a time for each operator, and its page stands alone") {
+  const Plan plan;
+  const fs::path page = plan.folder / "profile.html";
+  const Finished finished = plan.bench("", {"--profile", "--report", page.string()});
+  INFO(finished.err);
+  REQUIRE(finished.exit_code == 0);
+  const Json profile = Json::parse(finished.out);
+  CHECK(profile.at("kernels") == best_here());
+  CHECK(profile.at("peak_macs_per_second") > 1e8);
+  CHECK(profile.at("memory_bytes_per_second") > 1e7);
+  std::uint64_t macs = 0;
+  for (const Json& op : profile.at("operators")) {
+    CHECK(op.at("median_us") > 0);
+    macs += op.at("macs").get<std::uint64_t>();
+  }
+  CHECK(macs > 0);
+  CHECK(is_balanced(read_text_file(page)));
+  const Finished refused = plan.bench("", {"--report", page.string()});
+  CHECK(refused.exit_code == 2);
+  CHECK(refused.err.find("--profile") != std::string::npos);
 }
 
 }  // namespace lockstep::test

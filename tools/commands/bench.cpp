@@ -8,12 +8,18 @@
 #include <memory>
 #include <random>
 
+#include "compile/support/error.h"
+#include "compile/support/files.h"
 #include "lockstep/model.h"
 #include "tools/commands/bench_target.h"
 #include "tools/commands/command.h"
+#include "tools/model/plan_tensors.h"
+#include "tools/profile/profile.h"
+#include "tools/report/profile_page.h"
 #include "tools/support/console.h"
 #include "tools/support/model_options.h"
 #include "tools/support/options.h"
+#include "tools/support/outputs.h"
 
 namespace lockstep::cli {
 namespace {
@@ -22,6 +28,8 @@ struct BenchOptions {
   std::filesystem::path plan;
   TargetBenchOptions on_targets;  // when it names any
   ModelOptions model;
+  bool profile = false;
+  std::filesystem::path report;  // empty: none
   double seconds = 2.0;
   OutputOptions output;
 };
@@ -72,9 +80,38 @@ int bench_here(const BenchOptions& options) {
   return kExitOk;
 }
 
+int profile_here(const BenchOptions& options) {
+  ModelOptions model_options = options.model;
+  model_options.kernels = kernel_variant(options.model.kernels);  // before an old report goes
+  Outputs outputs({options.plan});
+  if (!options.report.empty()) outputs.claim(options.report);
+  Model model(options.plan, model_options);
+  const std::vector<std::vector<std::int32_t>> codes = random_inputs(model);
+  const std::vector<ModelInput> inputs(codes.begin(), codes.end());
+  const Profile profile = profile_of(model, inputs, options.seconds);
+
+  Console console(options.output);
+  console.print(profile_text(profile));
+  nlohmann::ordered_json json = profile_json(profile);
+  json["plan"] = options.plan.string();
+  if (!options.report.empty()) {
+    write_file_atomically(options.report, profile_page(profile));
+    console.print(fmt::format("\nreport  {}", options.report.string()));
+    json["report"] = options.report.string();
+  }
+  console.print_json(json);
+  outputs.keep();
+  return kExitOk;
+}
+
 int bench(BenchOptions& options) {
-  if (options.on_targets.targets.empty()) return bench_here(options);
+  if (options.on_targets.targets.empty()) {
+    if (!options.report.empty() && !options.profile)
+      throw InputError("bench: --report needs --profile or --target, which measure what it shows");
+    return options.profile ? profile_here(options) : bench_here(options);
+  }
   options.on_targets.plan = options.plan;
+  options.on_targets.report = options.report;
   Console console(options.output);
   return bench_targets(options.on_targets, console);
 }
@@ -106,9 +143,11 @@ Action add_bench(CLI::App& verb) {
           ->check(CLI::IsMember(bench_target_names()))
           ->type_name("LIST");
   c_folder->needs(targets);
-  add_path(verb, "--report", options->on_targets.report,
-           "With --target: write the same as a page with charts", "FILE.html")
-      ->needs(targets);
+  verb.add_flag("--profile", options->profile,
+                "Also the time of each operator, next to what this machine can multiply and read")
+      ->excludes(targets);
+  add_path(verb, "--report", options->report,
+           "With --profile or --target: write the same as a page with charts", "FILE.html");
   add_output_options(verb, options->output);
   return [options] { return bench(*options); };
 }

@@ -35,6 +35,8 @@ svg .head { font-weight: 600; }
 svg .kind { fill: var(--soft); }
 svg .stripe { fill: var(--stripe); }
 svg .axis { stroke: var(--line); }
+svg .roof { stroke: var(--soft); stroke-width: 1.5; fill: none; }
+svg .dot { fill-opacity: 0.75; }
 .work { fill: var(--work); } .code { fill: var(--code); } .data { fill: var(--data); }
 .line { fill: var(--line); } .ram { fill: var(--ram); } .stack { fill: var(--stack); }
 .verdict { font-size: 17px; font-weight: 600; border-left: 5px solid; padding: 4px 0 4px 12px; overflow-wrap: anywhere; }
