@@ -21,7 +21,8 @@ OpToPrepare to_prepare(const intrt_plan& plan, uint32_t op) {
   return {plan, record, input_record(plan, record, 0), tensor_record(plan, record.output)};
 }
 
-// How the first of the variants from `variant` on that takes the operator does.
+// How the first of the variants from `variant` on that this CPU runs and that takes the operator
+// does.
 struct Choice {
   const FastKernel* kernel;  // null: none
   uint32_t variant;
@@ -31,7 +32,7 @@ Choice choose(const OpToPrepare& op, uint32_t variant) {
   const intrt_kernel& kernel = *find_kernel(op.plan, kernel_of(op.plan, op.record));
   for (; variant < kScalar; ++variant) {
     const FastKernel* fast = kernel.fast[variant];
-    if (fast != nullptr && fast->takes(op))
+    if (fast != nullptr && intrt_kernel_variant_runs_here(variant) != 0 && fast->takes(op))
       return {fast, variant, fast->prepared_bytes == nullptr ? 0 : fast->prepared_bytes(op)};
   }
   return {nullptr, kScalar, 0};

@@ -1,5 +1,7 @@
 #include "intrt/variants.h"
 
+#include "intrt/cpu_features.h"
+
 namespace {
 
 using namespace intrt;
@@ -9,20 +11,12 @@ struct VariantInfo {
   bool (*runs_here)();
 };
 
-#ifdef INTRT_WITH_AVX512VNNI
-bool has_avx512vnni() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
-}
-#endif
-
 // In the order of Variant.
 constexpr VariantInfo kVariantInfos[] = {
-#ifdef INTRT_WITH_AVX512VNNI
-    {"avx512vnni", has_avx512vnni},
-#endif
-    {"scalar", [] { return true; }},
+#define INTRT_VARIANT_INFO(variant, name) {#variant, has_##variant},
+    INTRT_FAST_VARIANTS(INTRT_VARIANT_INFO, )
+#undef INTRT_VARIANT_INFO
+        {"scalar", [] { return true; }},
 };
 static_assert(sizeof kVariantInfos / sizeof kVariantInfos[0] == kVariants, "one for each variant");
 

@@ -38,13 +38,38 @@ struct OpToRun {
   }
 };
 
-// What kernels come in, best first; run.cpp says which of them this CPU can run. Variants differ in
-// speed alone.
-enum Variant : uint32_t {
+// What kernels come in, best first; cpu_features.h says which of them this CPU can run. Variants
+// differ in speed alone. INTRT_FAST_VARIANTS(F, name) is F(variant, name) for those that the
+// compiler builds, without the last, scalar, which every kernel has.
 #ifdef INTRT_WITH_AVX512VNNI
-  kAvx512Vnni,
+#define INTRT_IF_AVX512VNNI(F, name) F(avx512vnni, name)
+#else
+#define INTRT_IF_AVX512VNNI(F, name)
 #endif
-  kScalar,  // what every kernel has
+#ifdef INTRT_WITH_AVXVNNI
+#define INTRT_IF_AVXVNNI(F, name) F(avxvnni, name)
+#else
+#define INTRT_IF_AVXVNNI(F, name)
+#endif
+#ifdef INTRT_WITH_AVX2
+#define INTRT_IF_AVX2(F, name) F(avx2, name)
+#else
+#define INTRT_IF_AVX2(F, name)
+#endif
+#ifdef INTRT_WITH_NEONDOT
+#define INTRT_IF_NEONDOT(F, name) F(neondot, name)
+#else
+#define INTRT_IF_NEONDOT(F, name)
+#endif
+#define INTRT_FAST_VARIANTS(F, name) \
+  INTRT_IF_AVX512VNNI(F, name)       \
+  INTRT_IF_AVXVNNI(F, name) INTRT_IF_AVX2(F, name) INTRT_IF_NEONDOT(F, name)
+
+enum Variant : uint32_t {
+#define INTRT_VARIANT_NUMBER(variant, name) kVariant_##variant,
+  INTRT_FAST_VARIANTS(INTRT_VARIANT_NUMBER, )
+#undef INTRT_VARIANT_NUMBER
+      kScalar,
   kVariants
 };
 
@@ -252,16 +277,19 @@ struct intrt_kernel {
 #define INTRT_DEFINE_KERNEL(operator_name, name, ...) \
   const intrt_kernel intrt_kernel_##name = {          \
       intrt::kKernel_##name, intrt_check_##operator_name, __VA_ARGS__, {}};
-#ifdef INTRT_WITH_AVX512VNNI
+#define INTRT_FAST_POINTER(variant, name) &intrt_##variant##_##name,
 #define INTRT_DEFINE_FAST_KERNEL(operator_name, name, ...)               \
   const intrt_kernel intrt_kernel_##name = {intrt::kKernel_##name,       \
                                             intrt_check_##operator_name, \
                                             __VA_ARGS__,                 \
-                                            {&intrt_avx512vnni_##name}};
+                                            {INTRT_FAST_VARIANTS(INTRT_FAST_POINTER, name)}};
 
-extern const intrt::FastKernel intrt_avx512vnni_add, intrt_avx512vnni_avg_pool2d,
-    intrt_avx512vnni_conv2d, intrt_avx512vnni_conv2d_sparse, intrt_avx512vnni_linear,
-    intrt_avx512vnni_linear_sparse, intrt_avx512vnni_max_pool2d;
-#else
-#define INTRT_DEFINE_FAST_KERNEL INTRT_DEFINE_KERNEL
-#endif
+#define INTRT_DECLARE_FAST(variant, name) extern const intrt::FastKernel intrt_##variant##_##name;
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, add)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, avg_pool2d)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, conv2d)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, conv2d_sparse)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, linear)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, linear_sparse)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, max_pool2d)
+#undef INTRT_DECLARE_FAST

@@ -20,7 +20,7 @@ foreach(line IN LISTS lines)
     # Mapping symbols of Arm ($d) and local labels of RISC-V are no objects; .data.rel.ro is 'd' but constant.
     if(kind MATCHES "^[bBCGgSs]$" OR
        (kind MATCHES "^[dD]$" AND
-        NOT symbol MATCHES "^(\\$d|\\.L|DW\\.ref|_ZN?.*(kVariantInfos|kAllKernels|kTilesOf)|intrt_(kernel|avx512vnni)_)"))
+        NOT symbol MATCHES "^(\\$d|\\.L|DW\\.ref|_ZN?.*(kVariantInfos|kAllKernels|kTilesOf)|intrt_(kernel|avx512vnni|avxvnni|avx2|neondot)_)"))
       message(FATAL_ERROR "mutable data: ${line}")
     endif()
     if(symbol MATCHES "^_GLOBAL__")

@@ -1,0 +1,5 @@
+#include "intrt/kernels/avx2/vector.h"
+
+#include "intrt/kernels/vector/avg_pool2d.h"
+
+const intrt::FastKernel intrt_avx2_avg_pool2d = {intrt::takes, intrt::run, nullptr, nullptr};

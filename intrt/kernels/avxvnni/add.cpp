@@ -1,0 +1,5 @@
+#include "intrt/kernels/avxvnni/vector.h"
+
+#include "intrt/kernels/vector/add.h"
+
+const intrt::FastKernel intrt_avxvnni_add = {intrt::takes, intrt::run, nullptr, nullptr};

@@ -1,0 +1,9 @@
+#include "intrt/kernels/avxvnni/vector.h"
+
+#include "intrt/kernels/vector/linear.h"
+
+const intrt::FastKernel intrt_avxvnni_linear = {intrt::takes, intrt::run, intrt::prepared_bytes,
+                                                intrt::prepare};
+// Prepared weights are the same however the plan stores them.
+const intrt::FastKernel intrt_avxvnni_linear_sparse = {intrt::takes, intrt::run,
+                                                       intrt::prepared_bytes, intrt::prepare};

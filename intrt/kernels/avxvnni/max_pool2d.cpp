@@ -1,0 +1,5 @@
+#include "intrt/kernels/avxvnni/vector.h"
+
+#include "intrt/kernels/vector/max_pool2d.h"
+
+const intrt::FastKernel intrt_avxvnni_max_pool2d = {intrt::takes, intrt::run, nullptr, nullptr};

@@ -1,0 +1,9 @@
+#include "intrt/kernels/neondot/vector.h"
+
+#include "intrt/kernels/vector/conv2d.h"
+
+const intrt::FastKernel intrt_neondot_conv2d = {intrt::takes, intrt::run, intrt::prepared_bytes,
+                                                intrt::prepare};
+// Prepared weights are the same however the plan stores them.
+const intrt::FastKernel intrt_neondot_conv2d_sparse = {intrt::takes, intrt::run,
+                                                       intrt::prepared_bytes, intrt::prepare};

@@ -1,0 +1,73 @@
+// Weighted sums of two values of one shape. Each element is read before the one in its place is
+// written, so the output may lie exactly on an input. Include the variant's vector.h before.
+#pragma once
+
+#include "intrt/kernels/vector/post.h"
+
+namespace intrt {
+namespace {
+
+bool takes(const OpToPrepare& op) {
+  const intrt_tensor_record &a = op.input, &b = input_record(op.plan, op.record, 1);
+  return a.type == INTRT_INT8 && b.type == INTRT_INT8 && same_shape(a, op.output) &&
+         same_shape(b, op.output);
+}
+
+bool all_equal(const int32_t* values, uint32_t count) {
+  for (uint32_t i = 1; i < count; ++i)
+    if (values[i] != values[0]) return false;
+  return true;
+}
+
+// `places` times `count` channels from `first` on, `step` elements apart.
+void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multipliers,
+                  uint32_t first, uint32_t count, size_t start, size_t places, size_t step) {
+  const int8_t* a = static_cast<const int8_t*>(op.input_data_at(0)) + start;
+  const int8_t* b = static_cast<const int8_t*>(op.input_data_at(1)) + start;
+  const Vector of_a = load_some(multipliers + first, count);
+  const Vector of_b = load_some(multipliers + op.output.channels + first, count);
+  int32_t sums[kSumsAtOnce * kLanes];
+  while (places > 0) {
+    const size_t now = places < kSumsAtOnce ? places : kSumsAtOnce;
+    const auto add_all = [&](size_t lanes) {
+      for (size_t i = 0; i < now; ++i)
+        store(sums + i * kLanes, add(multiply(load_widened(a + i * step, lanes), of_a),
+                                     multiply(load_widened(b + i * step, lanes), of_b)));
+    };
+    if (count == kLanes)
+      add_all(kLanes);
+    else
+      add_all(count);
+    post.store(sums, now, start, step);
+    a += now * step;
+    b += now * step;
+    start += now * step;
+    places -= now;
+  }
+}
+
+void run(const OpToRun& op) {
+  const intrt_add_params& p = params_of<intrt_add_params>(op.record);
+  const int32_t* multipliers = object_at<int32_t>(op.plan, p.multipliers_offset);
+  const uint32_t channels = op.output.channels;
+  const size_t elements = static_cast<size_t>(element_count(op.output));
+  if (channels >= kLanes && channels_alike(p.post) && all_equal(multipliers, channels) &&
+      all_equal(multipliers + channels, channels)) {
+    // Whatever channels they are, kLanes elements at a time.
+    const size_t whole = elements / kLanes * kLanes;
+    add_channels(op, PostLanes(op, p.post, 0, kLanes), multipliers, 0, kLanes, 0, elements / kLanes,
+                 kLanes);
+    const uint32_t rest = static_cast<uint32_t>(elements - whole);
+    if (rest > 0)
+      add_channels(op, PostLanes(op, p.post, 0, rest), multipliers, 0, rest, whole, 1, 0);
+    return;
+  }
+  for (uint32_t first = 0; first < channels; first += kLanes) {
+    const uint32_t count = lanes_from(first, channels);
+    add_channels(op, PostLanes(op, p.post, first, count), multipliers, first, count, first,
+                 elements / channels, channels);
+  }
+}
+
+}  // namespace
+}  // namespace intrt

@@ -1,0 +1,45 @@
+// Convolutions with any window, stride, dilation and groups. Include the variant's vector.h before.
+#pragma once
+
+#include "intrt/kernels/vector/depthwise.h"
+
+namespace intrt {
+namespace {
+
+// Groups with fewer outputs than half a register leave most of it unused.
+constexpr size_t kFewOutputs = kLanes / 2;
+
+bool takes(const OpToPrepare& op) {
+  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
+  if (is_depthwise(s)) return Columns(s).fits(s);
+  if (s.groups > 1 && s.group_outputs < kFewOutputs) return false;
+  return dense_fits(s);
+}
+
+size_t prepared_bytes(const OpToPrepare& op) {
+  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
+  return is_depthwise(s) ? depthwise_bytes(s) : dense_bytes(s);
+}
+
+void prepare(const OpToPrepare& op, void* to) {
+  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
+  const Sizes s = sizes_of(p, op.input, op.output);
+  const StoredWeights weights = stored_weights(op.plan, p, s.kernel_h * s.kernel_w, s.group_inputs);
+  const int32_t* bias = p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset);
+  if (is_depthwise(s))
+    prepare_depthwise(s, weights, bias, to);
+  else
+    prepare_dense(s, weights, bias, to);
+}
+
+void run(const OpToRun& op) {
+  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
+  const Sizes s = sizes_of(p, op.input, op.output);
+  if (is_depthwise(s))
+    run_depthwise(op, p.post, s);
+  else
+    run_dense(op, p.post, s);
+}
+
+}  // namespace
+}  // namespace intrt

@@ -1,0 +1,319 @@
+// What convolutions and linear layers share. Include the variant's vector.h before.
+//
+// A band of input rows is copied with its padding to the stack, in the form in which the variant
+// multiplies. Weights are prepared: for kLanes outputs at a time, kDepth weights of each, which one
+// instruction multiplies with as many codes.
+#pragma once
+
+#include "intrt/kernels/vector/geometry.h"
+#include "intrt/kernels/vector/post.h"
+
+namespace intrt {
+namespace {
+
+constexpr size_t kVectorCodes = kLanes * kDepth;
+// Of the copied rows; a convolution of which not even one window fits is left to other kernels.
+constexpr size_t kBandCodes = 48 * 1024 / sizeof(Code);
+constexpr size_t kBandAlignment = 64;
+
+inline void copy_codes(Code* to, const int8_t* from, size_t count) {
+  for (size_t i = 0; i < count; ++i) to[i] = static_cast<Code>(from[i] + kCodeOffset);
+}
+// Codes 0.
+inline void fill_codes(Code* to, size_t count) {
+  for (size_t i = 0; i < count; ++i) to[i] = static_cast<Code>(kCodeOffset);
+}
+
+// Input rows y0 .. and columns x0 .. under a number of windows, those outside the input 0.
+// `to` holds rows * columns * channels codes.
+inline void copy_band(const Sizes& s, const int8_t* input, ptrdiff_t y0, size_t rows, ptrdiff_t x0,
+                      size_t columns, Code* to) {
+  const ColumnParts parts(x0, columns, s.width);
+  const size_t before = parts.before * s.channels, inside = parts.inside * s.channels;
+  for (size_t r = 0; r < rows; ++r, to += columns * s.channels) {
+    const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(r);
+    if (y < 0 || y >= static_cast<ptrdiff_t>(s.height) || inside == 0) {
+      fill_codes(to, columns * s.channels);
+      continue;
+    }
+    fill_codes(to, before);
+    copy_codes(to + before, input + (static_cast<size_t>(y) * s.width + parts.first) * s.channels,
+               inside);
+    fill_codes(to + before + inside, parts.after * s.channels);
+  }
+}
+
+// Where a window's codes lie, in pieces of codes side by side: for each row of taps one, or, with a
+// dilation or groups, one for each tap. A piece is taken in whole steps of kDepth codes; weights
+// behind its end are 0.
+struct Pieces {
+  size_t rows, row_step, taps, tap_step, length, steps;
+
+  Pieces(const Sizes& s, size_t row_codes) : rows(s.kernel_h), row_step(s.dilation_h * row_codes) {
+    const bool side_by_side = s.groups == 1 && s.dilation_w == 1;
+    taps = side_by_side ? 1 : s.kernel_w;
+    tap_step = s.dilation_w * s.channels;
+    length = side_by_side ? s.kernel_w * s.channels : s.group_inputs;
+    steps = (length + kDepth - 1) / kDepth;
+  }
+
+  size_t all_steps() const { return rows * taps * steps; }
+};
+
+// Blocks of kLanes outputs that tiles multiply at the same time.
+inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
+  const size_t blocks = (outputs_left + kLanes - 1) / kLanes;
+  return blocks >= 4 && s.output_width <= kFourBlocksUpTo ? 4 : blocks >= 2 ? 2 : 1;
+}
+
+// Prepared weights, for each group of channels, for each 1, 2 or 4 blocks of its outputs: this
+// header; kLanes biases for each block; room for a list; for each step of the window kVectorCodes
+// weights for each block. Steps whose weights are 0 for all of these outputs may be left out. The
+// list then says, for each row of taps, the number of the step behind its last; and, for each step,
+// where its codes lie from the begin of their row.
+struct alignas(kBandAlignment) BlockHeader {
+  uint32_t bytes;  // of header and all
+  uint32_t list_bytes;
+  uint32_t has_list;
+};
+constexpr size_t kListFrom = 8;  // a list is worth it as soon as one in so many steps is 0
+
+inline size_t aligned(size_t bytes) {
+  return (bytes + kBandAlignment - 1) / kBandAlignment * kBandAlignment;
+}
+inline BlockHeader header_of_blocks(const Pieces& pieces, size_t v) {
+  const size_t list_bytes = aligned(4 * (pieces.rows + pieces.all_steps()));
+  const size_t bytes = sizeof(BlockHeader) + list_bytes +
+                       aligned(v * (4 * kLanes + kVectorCodes * pieces.all_steps()));
+  return {static_cast<uint32_t>(bytes), static_cast<uint32_t>(list_bytes), 0};
+}
+
+inline size_t dense_bytes(const Sizes& s) {
+  const Pieces pieces(s, 0);
+  size_t bytes = 0;
+  for (size_t left = s.group_outputs; left > 0;) {
+    const size_t v = blocks_at_once(s, left);
+    bytes += header_of_blocks(pieces, v).bytes;
+    left = left > v * kLanes ? left - v * kLanes : 0;
+  }
+  return s.groups * bytes;
+}
+
+// Takes out steps that are 0 and lists the others, where that pays.
+inline void leave_out_zeros(const Pieces& pieces, size_t v, BlockHeader& header, uint32_t* list,
+                            int8_t* weights) {
+  const size_t step_bytes = v * kVectorCodes, all_steps = pieces.all_steps();
+  size_t zeros = 0;
+  for (size_t i = 0; i < all_steps; ++i)
+    zeros += all_zero(weights + i * step_bytes, step_bytes) ? 1 : 0;
+  if (zeros * kListFrom < all_steps) return;
+  const int8_t* from = weights;
+  uint32_t kept = 0;
+  for (size_t row = 0; row < pieces.rows; ++row) {
+    for (size_t tap = 0; tap < pieces.taps; ++tap)
+      for (size_t step = 0; step < pieces.steps; ++step, from += step_bytes) {
+        if (all_zero(from, step_bytes)) continue;
+        for (size_t i = 0; i < step_bytes; ++i) weights[kept * step_bytes + i] = from[i];
+        list[pieces.rows + kept++] = static_cast<uint32_t>(tap * pieces.tap_step + kDepth * step);
+      }
+    list[row] = kept;
+  }
+  header.has_list = 1;
+}
+
+// A bias, less what the offset of codes adds to the sum.
+inline int32_t start_of(int32_t bias, uint32_t weight_sum) {
+  return static_cast<int32_t>(static_cast<uint32_t>(bias) - kCodeOffset * weight_sum);
+}
+
+// bias may be null; `to` is aligned to kBandAlignment.
+inline void prepare_dense(const Sizes& s, const StoredWeights& stored, const int32_t* bias,
+                          void* to) {
+  const Pieces pieces(s, 0);
+  uint8_t* out = static_cast<uint8_t*>(to);
+  for (size_t g = 0; g < s.groups; ++g)
+    for (size_t first = 0; first < s.group_outputs;) {
+      const size_t v = blocks_at_once(s, s.group_outputs - first);
+      BlockHeader& header = *static_cast<BlockHeader*>(static_cast<void*>(out));
+      header = header_of_blocks(pieces, v);
+      int32_t* biases = static_cast<int32_t*>(static_cast<void*>(&header + 1));
+      uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + v * kLanes));
+      int8_t* weights = static_cast<int8_t*>(static_cast<void*>(list)) + header.list_bytes;
+      for (size_t lane = 0; lane < v * kLanes; ++lane) {
+        const bool is_there = first + lane < s.group_outputs;
+        const size_t o = g * s.group_outputs + (is_there ? first + lane : 0);
+        StoredWeights::Row row(stored, o);
+        uint32_t sum = 0;
+        int8_t* step = weights + kDepth * lane;
+        for (size_t piece = 0; piece < pieces.rows * pieces.taps; ++piece)
+          for (size_t i = 0; i < kDepth * pieces.steps; i += kDepth, step += v * kVectorCodes)
+            for (size_t k = 0; k < kDepth; ++k) {
+              step[k] = is_there && i + k < pieces.length ? row.next() : int8_t{0};
+              sum += static_cast<uint32_t>(static_cast<int32_t>(step[k]));
+            }
+        biases[lane] = start_of(is_there && bias != nullptr ? bias[o] : 0, sum);
+      }
+      leave_out_zeros(pieces, v, header, list, weights);
+      out += header.bytes;
+      first += v * kLanes;
+    }
+}
+
+// One row of windows, as far as tiles go: where it reads, what it multiplies with, and where it
+// goes.
+struct Tile {
+  const Pieces& pieces;
+  const Code* window;
+  size_t window_step;
+  const BlockHeader* block;
+  const PostLanes* posts;  // of each block
+  size_t element, element_step;
+};
+
+template <int P, int V>
+inline void add_step(const Code* codes, size_t window_step, const int8_t* w, Vector (&acc)[P][V]) {
+  Vector weights[V];
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) weights[v] =
+      load_weights(w + static_cast<size_t>(v) * kVectorCodes);
+  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
+    const Vector code = broadcast_codes(codes + static_cast<size_t>(p) * window_step);
+    _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
+        dot(acc[p][v], code, weights[v]);
+  }
+}
+
+// The sums of P windows for V blocks of outputs.
+template <int P, int V>
+void run_tile(const Tile& t) {
+  const int32_t* const biases = static_cast<const int32_t*>(static_cast<const void*>(t.block + 1));
+  Vector acc[P][V];
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
+    const Vector bias = load(biases + static_cast<size_t>(v) * kLanes);
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
+  }
+  const void* const behind_biases = biases + V * kLanes;
+  const uint32_t* list = static_cast<const uint32_t*>(behind_biases);
+  const int8_t* w = static_cast<const int8_t*>(behind_biases) + t.block->list_bytes;
+  const Pieces& pieces = t.pieces;
+  const Code* row = t.window;
+  if (t.block->has_list != 0) {
+    uint32_t step = 0;
+    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+      for (; step < list[r]; ++step, w += V * kVectorCodes)
+        add_step<P, V>(row + list[pieces.rows + step], t.window_step, w, acc);
+  } else {
+    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+      for (size_t tap = 0; tap < pieces.taps; ++tap) {
+        const Code* codes = row + tap * pieces.tap_step;
+        for (size_t step = 0; step < pieces.steps; ++step, codes += kDepth, w += V * kVectorCodes)
+          add_step<P, V>(codes, t.window_step, w, acc);
+      }
+  }
+  int32_t sums[V][P * kLanes];
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
+      _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+          store(sums[v] + static_cast<size_t>(p) * kLanes, acc[p][v]);
+  for (size_t v = 0; v < V; ++v)
+    t.posts[v].store(sums[v], P, t.element + v * kLanes, t.element_step);
+}
+
+using TileFunction = void (*)(const Tile& tile);
+// For 1 .. P windows.
+template <int P, int V>
+inline TileFunction tile_of(size_t windows) {
+  if constexpr (P == 1)
+    return run_tile<1, V>;
+  else
+    return windows == P ? run_tile<P, V> : tile_of<P - 1, V>(windows);
+}
+
+// A row of `windows` windows for V blocks, in tiles of about one size.
+template <size_t V, size_t kMostWindows>
+inline void run_row(Tile tile, size_t windows) {
+  size_t parts = (windows + kMostWindows - 1) / kMostWindows;
+  while (windows > 0) {
+    const size_t now = (windows + parts - 1) / parts;
+    tile_of<static_cast<int>(kMostWindows), static_cast<int>(V)>(now)(tile);
+    tile.window += now * tile.window_step;
+    tile.element += now * tile.element_step;
+    windows -= now;
+    --parts;
+  }
+}
+
+// rows x columns windows that begin at output (oy, ox), with the input under them.
+struct Band {
+  const Code* codes;
+  size_t row_codes;
+  size_t oy, rows, ox, columns;
+};
+
+// Outputs of the windows of one band: those of V blocks from `channel` on, `left` of them in the
+// group g.
+template <size_t V, size_t kMostWindows>
+inline void run_blocks(const OpToRun& op, const intrt_post_record& post, const Sizes& s,
+                       const Band& band, size_t g, size_t left, const BlockHeader* header) {
+  const Pieces pieces(s, band.row_codes);
+  const size_t outputs = s.groups * s.group_outputs, channel = (g + 1) * s.group_outputs - left;
+  const auto lanes = [&](size_t i) {  // of block i
+    return PostLanes(op, post, static_cast<uint32_t>(channel + i * kLanes),
+                     lanes_from(i * kLanes, left));
+  };
+  const auto run_rows = [&](const PostLanes* posts) {
+    for (size_t r = 0; r < band.rows; ++r)
+      run_row<V, kMostWindows>(
+          {pieces, band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
+           s.stride_w * s.channels, header, posts,
+           ((band.oy + r) * s.output_width + band.ox) * outputs + channel, outputs},
+          band.columns);
+  };
+  if constexpr (V == 1) {
+    const PostLanes posts[] = {lanes(0)};
+    run_rows(posts);
+  } else if constexpr (V == 2) {
+    const PostLanes posts[] = {lanes(0), lanes(1)};
+    run_rows(posts);
+  } else {
+    const PostLanes posts[] = {lanes(0), lanes(1), lanes(2), lanes(3)};
+    run_rows(posts);
+  }
+}
+
+inline void run_band(const OpToRun& op, const intrt_post_record& post, const Sizes& s,
+                     const Band& band) {
+  const uint8_t* block = static_cast<const uint8_t*>(op.prepared);
+  for (size_t g = 0; g < s.groups; ++g)
+    for (size_t left = s.group_outputs; left > 0;) {
+      const BlockHeader* header = static_cast<const BlockHeader*>(static_cast<const void*>(block));
+      const size_t v = blocks_at_once(s, left);
+      (v == 1   ? run_blocks<1, kMostWindowsOf1>
+       : v == 2 ? run_blocks<2, kMostWindowsOf2>
+                : run_blocks<4, kMostWindowsOf4>)(op, post, s, band, g, left, header);
+      block += header->bytes;
+      left = left > v * kLanes ? left - v * kLanes : 0;
+    }
+}
+
+// Whether the bands of a dense convolution hold a window.
+inline bool dense_fits(const Sizes& s) { return band_size(s, kBandCodes, s.channels).columns != 0; }
+
+inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
+  // A last piece is read in whole steps.
+  alignas(kBandAlignment) Code codes[kBandCodes + kDepth];
+  const int8_t* input = static_cast<const int8_t*>(op.input_data);
+  for_each_band(
+      s, band_size(s, kBandCodes, s.channels),
+      [&](size_t oy, size_t rows, size_t ox, size_t columns) {
+        const size_t band_columns = s.columns_under(columns), band_rows = s.rows_under(rows);
+        copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
+                  band_rows,
+                  static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left),
+                  band_columns, codes);
+        const size_t row_codes = band_columns * s.channels;
+        fill_codes(codes + band_rows * row_codes, kDepth);
+        run_band(op, post, s, {codes, row_codes, oy, rows, ox, columns});
+      });
+}
+
+}  // namespace
+}  // namespace intrt

@@ -1,0 +1,205 @@
+// A post record at work on kLanes accumulators at a time. Include the variant's vector.h before.
+#pragma once
+
+#include "intrt/kernels/kernel.h"
+
+namespace intrt {
+namespace {
+
+// Sums are put aside for as many places before they are brought to codes.
+constexpr size_t kSumsAtOnce = 32;
+
+// `count` <= kLanes bytes.
+inline Packed load_packed(const int8_t* from, size_t count) {
+  Packed packed = 0;
+  if (count == kLanes) {
+    __builtin_memcpy(&packed, from, kLanes);
+  } else {
+    for (size_t i = 0; i < count; ++i)
+      packed |= static_cast<Packed>(static_cast<uint8_t>(from[i])) << (8 * i);
+  }
+  return packed;
+}
+inline void store_packed(int8_t* to, Packed packed, size_t count) {
+  if (count == kLanes) {
+    __builtin_memcpy(to, &packed, kLanes);
+  } else {
+    for (size_t i = 0; i < count; ++i, packed >>= 8)
+      to[i] = static_cast<int8_t>(static_cast<uint8_t>(packed));
+  }
+}
+
+// The codes of `count` <= kLanes channels in 32 bits.
+inline Vector load_widened(const int8_t* codes, size_t count) {
+  return widen(load_packed(codes, count));
+}
+
+// `count` <= kLanes numbers; 0 for the others.
+inline Vector load_some(const int32_t* from, size_t count) {
+  int32_t numbers[kLanes] = {};
+  for (size_t i = 0; i < count; ++i) numbers[i] = from[i];
+  return load(numbers);
+}
+
+// Of `count` channels beginning with `channel`: what becomes of their accumulators.
+class PostLanes {
+ public:
+  PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
+      : op_(op),
+        post_(post),
+        channel_(channel),
+        count_(count),
+        is_plain_(post.mask_offset == 0 && op.output.type == INTRT_INT8) {
+    if (post.kind == INTRT_POST_SHIFT) load_shifts();
+    if (post.kind == INTRT_POST_SCALE) load_scales();
+  }
+
+  // Sums of the channels at `count` places, kLanes numbers for each: to the elements from `element`
+  // on, `step` apart.
+  __attribute__((noinline)) void store(const int32_t* sums, size_t count, size_t element,
+                                       size_t step) const {
+    const auto store_all = [&](const auto& code_of) {
+      if (is_plain_)
+        store_bytes(sums, count, element, step, code_of);
+      else
+        store_any(sums, count, element, step, code_of);
+    };
+    if (one_by_one_)
+      store_one_by_one(sums, count, element, step);
+    else if (post_.kind == INTRT_POST_NONE)
+      store_all([](Vector x) { return x; });
+    else if (post_.kind == INTRT_POST_SCALE && post_.rounding == INTRT_ROUND_TOWARD_ZERO)
+      store_all([this](Vector x) { return clamped(scale_.of<true>(x)); });
+    else if (post_.kind == INTRT_POST_SCALE)
+      store_all([this](Vector x) { return clamped(scale_.of<false>(x)); });
+    else if (post_.rounding == INTRT_ROUND_TOWARD_ZERO)
+      store_all([this](Vector x) { return clamped(shift_toward_zero(x)); });
+    else if (post_.rounding == INTRT_ROUND_FLOOR)
+      store_all([this](Vector x) { return clamped(shift_right(x, shifts_)); });
+    else
+      store_all([this](Vector x) { return clamped(shift_half_even(x)); });
+  }
+
+ private:
+  template <typename F>
+  void store_bytes(const int32_t* sums, size_t count, size_t element, size_t step,
+                   const F& code_of) const {
+    int8_t* to = static_cast<int8_t*>(op_.output_data) + element;
+    if (count_ == kLanes) {
+      for (size_t i = 0; i < count; ++i, to += step)
+        store_packed(to, pack(code_of(load(sums + i * kLanes))), kLanes);
+    } else {
+      for (size_t i = 0; i < count; ++i, to += step)
+        store_packed(to, pack(code_of(load(sums + i * kLanes))), count_);
+    }
+  }
+
+  template <typename F>
+  void store_any(const int32_t* sums, size_t count, size_t element, size_t step,
+                 const F& code_of) const {
+    const Mask mask(op_.plan, post_.mask_offset);
+    for (size_t i = 0; i < count; ++i, element += step) {
+      int32_t codes[kLanes];
+      intrt::store(codes, code_of(load(sums + i * kLanes)));
+      for (size_t lane = 0; lane < count_; ++lane)
+        store_code(op_.output_data, op_.output.type, element + lane,
+                   mask.keeps(element + lane) ? codes[lane] : 0);
+    }
+  }
+
+  void store_one_by_one(const int32_t* sums, size_t count, size_t element, size_t step) const {
+    const PostOp post(op_, post_);
+    for (size_t i = 0; i < count; ++i, sums += kLanes, element += step)
+      for (uint32_t lane = 0; lane < count_; ++lane)
+        post.store(element + lane, channel_ + lane, sums[lane]);
+  }
+
+  template <typename T>
+  const T* array(uint32_t offset) const {
+    return object_at<T>(op_.plan, offset);
+  }
+
+  void load_shifts() {
+    const int8_t* from = array<int8_t>(post_.shifts_offset);
+    int32_t shifts[kLanes] = {}, left[kLanes], below[kLanes], half[kLanes];
+    for (size_t i = 0; i < count_; ++i) {
+      shifts[i] = from[post_.shift_count == 1 ? 0 : channel_ + i];
+      if (shifts[i] < 0) one_by_one_ = true;  // shifts to the left need 64 bits
+    }
+    if (one_by_one_) return;
+    for (size_t i = 0; i < kLanes; ++i) {
+      left[i] = 32 - shifts[i];
+      below[i] = (int32_t{1} << shifts[i]) - 1;
+      half[i] = shifts[i] == 0 ? 1 : int32_t{1} << (shifts[i] - 1);
+    }
+    shifts_ = load(shifts);
+    left_ = load(left);
+    below_ = load(below);
+    half_ = load(half);
+    lo_ = all(post_.lo);
+    hi_ = all(post_.hi);
+  }
+
+  void load_scales() {
+    if (post_.starts_offset != 0) {
+      const uint32_t* starts = array<uint32_t>(post_.starts_offset) + channel_;
+      one_by_one_ = starts[count_] != starts[0];  // some channel has steps
+    }
+    if (one_by_one_) return;
+    const int32_t* multipliers_from = array<int32_t>(post_.multipliers_offset) + channel_;
+    const int64_t* addends_from = array<int64_t>(post_.addends_offset) + channel_;
+    const int8_t* shifts_from = array<int8_t>(post_.shifts_offset) + channel_;
+    const int16_t* limits = array<int16_t>(post_.limits_offset) + 2 * static_cast<size_t>(channel_);
+    int32_t multipliers[kLanes] = {}, shifts[kLanes] = {}, lo[kLanes] = {}, hi[kLanes] = {};
+    int64_t addends[kLanes] = {};
+    for (size_t i = 0; i < count_; ++i) {
+      multipliers[i] = multipliers_from[i];
+      addends[i] = addends_from[i];
+      shifts[i] = shifts_from[i];
+      lo[i] = limits[2 * i];
+      hi[i] = limits[2 * i + 1];
+    }
+    scale_ = Scale(multipliers, addends, shifts);
+    lo_ = load(lo);
+    hi_ = load(hi);
+  }
+
+  Vector clamped(Vector x) const { return least(greatest(x, lo_), hi_); }
+
+  // intrt_shift_right_toward_zero: 2^shift - 1 where x is negative; a shift by 32 leaves 0.
+  Vector shift_toward_zero(Vector x) const {
+    const Vector more = shift_right_unsigned(shift_right(x, all(31)), left_);
+    return shift_right(add(x, more), shifts_);
+  }
+
+  // intrt_shift_right_half_even: one more where what is dropped, plus 1 where the quotient is odd,
+  // exceeds one half.
+  Vector shift_half_even(Vector x) const {
+    const Vector quotient = shift_right(x, shifts_);
+    const Vector dropped = add(bits_in_both(x, below_), bits_in_both(quotient, all(1)));
+    return subtract(quotient, greater(dropped, half_));
+  }
+
+  const OpToRun& op_;
+  const intrt_post_record& post_;
+  uint32_t channel_, count_;
+  bool is_plain_;
+  bool one_by_one_ = false;
+  Vector shifts_{}, left_{};  // left: 32 - shift
+  Vector below_{}, half_{};   // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
+  Vector lo_{}, hi_{};
+  Scale scale_;
+};
+
+inline uint32_t lanes_from(size_t first, size_t channels) {
+  const size_t left = channels - first;
+  return static_cast<uint32_t>(left < kLanes ? left : kLanes);
+}
+
+// All channels of an operator's output fare alike.
+inline bool channels_alike(const intrt_post_record& post) {
+  return post.kind == INTRT_POST_NONE || (post.kind == INTRT_POST_SHIFT && post.shift_count == 1);
+}
+
+}  // namespace
+}  // namespace intrt
