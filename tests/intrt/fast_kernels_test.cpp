@@ -27,6 +27,15 @@ struct Outcome {
   std::vector<std::uint8_t> output;
 };
 
+// Input codes are drawn from all, from the least and the greatest, or are all one of these.
+enum class Codes : std::uint8_t { kAll, kExtremes, kLeast, kGreatest };
+
+std::int64_t draw(Random& random, Codes codes) {
+  if (codes == Codes::kAll) return random.between(-128, 127);
+  if (codes == Codes::kExtremes) return random.pick({-128, 127});
+  return codes == Codes::kLeast ? -128 : 127;
+}
+
 // All memory lies between guards, with its end or its begin at one.
 class GuardedPlan {
  public:
@@ -36,7 +45,8 @@ class GuardedPlan {
     REQUIRE(intrt_open(&plan_, bytes_.data(), size_, nullptr) == INTRT_OK);
   }
 
-  Outcome run(const char* variant, std::uint64_t seed, bool by_slices) const {
+  Outcome run(const char* variant, std::uint64_t seed, bool by_slices,
+              Codes input_codes = Codes::kAll) const {
     const GuardedBytes arena(intrt_arena_bytes(&plan_), at_end_);
     std::memset(arena.data(), 0x5A, arena.size());
     Random random(seed);
@@ -45,7 +55,7 @@ class GuardedPlan {
       auto* const codes =
           static_cast<std::int8_t*>(intrt_tensor_data(&plan_, arena.data(), tensor));
       for (std::uint32_t i = 0; i < intrt_tensor_info(&plan_, tensor).element_count; ++i)
-        codes[i] = static_cast<std::int8_t>(random.between(-128, 127));
+        codes[i] = static_cast<std::int8_t>(draw(random, input_codes));
     }
 
     const GuardedBytes memory(intrt_prepared_bytes(&plan_, variant), at_end_);
@@ -83,10 +93,10 @@ class GuardedPlan {
 };
 
 void compare_variants(const std::vector<std::uint8_t>& bytes, std::uint64_t seed,
-                      bool must_be_taken) {
+                      bool must_be_taken, Codes codes = Codes::kAll) {
   for (const bool at_end : {true, false}) {
     const GuardedPlan plan(bytes, at_end);
-    const Outcome expected = plan.run("scalar", seed, false);
+    const Outcome expected = plan.run("scalar", seed, false, codes);
     REQUIRE(expected.status == INTRT_OK);
     for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
       if (intrt_kernel_variant_runs_here(v) == 0) continue;
@@ -94,7 +104,7 @@ void compare_variants(const std::vector<std::uint8_t>& bytes, std::uint64_t seed
       if (std::string(variant) == "scalar") continue;
       if (must_be_taken) REQUIRE(plan.is_taken_by(variant));
       for (const bool by_slices : {false, true}) {
-        const Outcome found = plan.run(variant, seed, by_slices);
+        const Outcome found = plan.run(variant, seed, by_slices, codes);
         INFO("variant ", std::string(variant), at_end ? ", at the end" : ", at the begin",
              by_slices ? ", slice by slice" : "");
         REQUIRE(found.status == INTRT_OK);
@@ -382,28 +392,56 @@ TEST_CASE("fast pools equal scalar for 1 to 130 channels") {
   }
 }
 
-TEST_CASE("extreme codes and weights: no sum of a quad saturates") {
-  for (const std::int64_t weight : {-128, 127}) {
-    Random random(1);
-    PlanBuilder builder;
-    TensorSpec input;
-    input.channels = 64;
-    TensorSpec output;
-    output.channels = 17;
-    output.type = INTRT_INT32;
-    output.bits = 32;
-    const std::uint32_t from = builder.input(input), to = builder.output(output);
-    intrt_linear_params p{};
-    p.weight_type = INTRT_INT8;
-    p.weights_offset = builder.weights(std::vector<std::int64_t>(17 * 64, weight), INTRT_INT8);
-    builder.op(k_linear, from, to, p);
-    const GuardedPlan plan(builder.finish(), true);
-    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
-      if (intrt_kernel_variant_runs_here(v) != 0)
-        CHECK(plan.run(intrt_kernel_variant(v), 3, false).output ==
-              plan.run("scalar", 3, false).output);
-  }
+// Outputs are the sums themselves.
+std::vector<std::uint8_t> extreme_plan(Random& random, const Convolution& c, Codes codes) {
+  const std::int64_t outputs = c.groups * c.group_outputs;
+  const Logical expected(outputs, c.down.slack() / c.down.stride + 1,
+                         c.across.slack() / c.across.stride + 1);
+  TensorSpec input;
+  input.channels = static_cast<std::uint32_t>(c.groups * c.group_inputs);
+  input.height = static_cast<std::uint32_t>(c.down.input);
+  input.width = static_cast<std::uint32_t>(c.across.input);
+  PlanBuilder builder;
+  const std::uint32_t from = builder.input(input);
+  const std::uint32_t to = builder.output(spec_of(expected, {INTRT_INT32, 32}));
+  std::vector<std::int64_t> weights;
+  for (std::int64_t i = 0; i < outputs * c.down.kernel * c.across.kernel * c.group_inputs; ++i)
+    weights.push_back(draw(random, codes));
+  intrt_conv2d_params p{};
+  p.kernel_h = static_cast<std::uint32_t>(c.down.kernel);
+  p.kernel_w = static_cast<std::uint32_t>(c.across.kernel);
+  p.stride_h = p.stride_w = p.dilation_h = p.dilation_w = 1;
+  p.groups = static_cast<std::uint32_t>(c.groups);
+  p.weight_type = INTRT_INT8;
+  p.weights_offset = builder.weights(weights, INTRT_INT8);
+  builder.op(k_conv2d, from, to, p);
+  return builder.finish();
 }
+
+TEST_CASE("extreme codes and weights: no sum of products saturates") {
+  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(5, 3, 1, 0), five = axis_of(9, 5, 1, 0);
+  Random random(1);
+  for (const Codes weights : {Codes::kExtremes, Codes::kLeast, Codes::kGreatest})
+    for (const Codes codes : {Codes::kExtremes, Codes::kLeast, Codes::kGreatest})
+      for (const Convolution& c : {Convolution{1, 2000, 17, one, one},
+                                   {1, 64, 40, three, five},
+                                   {33, 1, 1, three, three},
+                                   {33, 1, 1, five, five}}) {
+        CAPTURE(static_cast<int>(weights));
+        CAPTURE(static_cast<int>(codes));
+        compare_variants(extreme_plan(random, c, weights), 3, true, codes);
+      }
+}
+
+#ifdef EXPECTED_VARIANT
+TEST_CASE("this program has run the kernels that it was built for") {
+  bool is_there = false;
+  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
+    is_there = is_there || (intrt_kernel_variant(v) == std::string(EXPECTED_VARIANT) &&
+                            intrt_kernel_variant_runs_here(v) != 0);
+  CHECK_MESSAGE(is_there, "this CPU does not run " EXPECTED_VARIANT);
+}
+#endif
 
 TEST_CASE("prepared memory is refused where it does not belong") {
   Random random(1);
