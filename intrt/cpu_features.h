@@ -1,4 +1,5 @@
-// What this CPU and its operating system can run, one function for each fast variant of kernels.
+// What this CPU and its operating system can run: one function for each fast variant of kernels
+// that is built in.
 #pragma once
 
 namespace intrt {

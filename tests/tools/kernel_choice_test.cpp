@@ -82,6 +82,20 @@ TEST_CASE("a variant that is none is refused by the name of what asked for it") 
   CHECK(refused.err.find("scalar") != std::string::npos);
 }
 
+TEST_CASE("a variant that this CPU lacks is refused with those that it has") {
+  const Plan plan;
+  for (std::uint32_t i = 0; intrt_kernel_variant(i) != nullptr; ++i) {
+    if (intrt_kernel_variant_runs_here(i) != 0) continue;
+    const std::string name = intrt_kernel_variant(i);
+    const Finished refused = plan.bench("", {"--kernels", name});
+    INFO(refused.err);
+    CHECK(refused.exit_code == 2);
+    CHECK(refused.err.find("--kernels " + name + ": this CPU cannot run these kernels") !=
+          std::string::npos);
+    CHECK(refused.err.find(", scalar") != std::string::npos);
+  }
+}
+
 TEST_CASE("all kernels that run here give the same codes") {
   const Plan plan;
   std::optional<std::vector<std::int64_t>> first;

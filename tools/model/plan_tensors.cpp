@@ -74,16 +74,16 @@ std::string kernel_variant(const std::string& given) {
   const bool from_variable = given.empty() && variable != nullptr && *variable != 0;
   const std::string wanted = from_variable ? variable : given;
   const std::string source = from_variable ? "LOCKSTEP_KERNELS=" : "kernels ";
-  std::string allowed;
+  std::string allowed, reason = "unknown";
   for (std::uint32_t i = 0; intrt_kernel_variant(i) != nullptr; ++i) {
     const std::string name = intrt_kernel_variant(i);
     const bool runs = intrt_kernel_variant_runs_here(i) != 0;
     if (runs && (wanted.empty() || wanted == name)) return name;
-    if (wanted == name)
-      throw InputError(fmt::format("{}{}: this CPU cannot run these kernels", source, name));
+    if (wanted == name) reason = "this CPU cannot run these kernels";
     if (runs) allowed += (allowed.empty() ? "" : ", ") + name;
   }
-  throw InputError(fmt::format("{}{}: unknown; this machine can run {}", source, wanted, allowed));
+  throw InputError(
+      fmt::format("{}{}: {}; this machine can run {}", source, wanted, reason, allowed));
 }
 
 }  // namespace lockstep

@@ -107,7 +107,9 @@ class PostLanes {
     }
   }
 
-  void store_one_by_one(const int32_t* sums, size_t count, size_t element, size_t step) const {
+  // Flat: other files define PostOp's functions, too, and not for these instructions.
+  __attribute__((flatten)) void store_one_by_one(const int32_t* sums, size_t count, size_t element,
+                                                 size_t step) const {
     const PostOp post(op_, post_);
     for (size_t i = 0; i < count; ++i, sums += kLanes, element += step)
       for (uint32_t lane = 0; lane < count_; ++lane)

@@ -46,7 +46,7 @@ foreach(source IN LISTS sources)
 endforeach()
 
 set(other ${ROOT}/tests/intrt/other_cpu)
-run(${COMPILER} -std=c++17 -O2 ${warnings} ${includes} -c ${FEATURES} -o ${OUT}/cpu_features.o)
+run(${COMPILER} -std=c++17 -O2 ${warnings} ${includes} -DINTRT_WITH_${upper} -c ${FEATURES} -o ${OUT}/cpu_features.o)
 run(${COMPILER} -std=c++20 -O1 ${includes} -c ${other}/crc32.cpp -o ${OUT}/crc32.o)
 list(APPEND objects ${OUT}/cpu_features.o ${OUT}/crc32.o)
 run(${COMPILER} -std=c++20 -O1 -static ${includes} ${other}/plan_digest.cpp ${objects} -o ${OUT}/plan_digest)
