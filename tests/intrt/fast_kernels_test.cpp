@@ -62,6 +62,7 @@ class GuardedPlan {
     REQUIRE(memory.size() % INTRT_PREPARED_ALIGNMENT == 0);
     std::memset(memory.data(), 0x3C, memory.size());
     REQUIRE(intrt_prepare(&plan_, variant, memory.data(), memory.size()) == INTRT_OK);
+    const std::vector<std::uint8_t> before(arena.data(), arena.data() + arena.size());
     Outcome outcome;
     if (by_slices) {
       const intrt::Prepared prepared{
@@ -77,6 +78,13 @@ class GuardedPlan {
     const auto* const result =
         static_cast<const std::uint8_t*>(intrt_tensor_data(&plan_, arena.data(), output));
     outcome.output.assign(result, result + std::size_t{to.element_count} * to.element_bytes);
+    // Nothing but the output is written.
+    const auto begin = static_cast<std::size_t>(result - arena.data());
+    const std::size_t end = begin + outcome.output.size();
+    for (std::size_t i = 0; i < before.size(); ++i)
+      if ((i < begin || i >= end) && arena.data()[i] != before[i])
+        FAIL("byte " << i << " of the arena is written, where the output is [" << begin << ", "
+                     << end << ")");
     return outcome;
   }
 

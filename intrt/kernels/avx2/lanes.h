@@ -40,11 +40,32 @@ inline Vector shift_right_unsigned(Vector x, Vector by) { return _mm256_srlv_epi
 inline Vector widen(Packed codes) {
   return _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(codes)));
 }
-// Of numbers within 8 bits.
+// Saturated.
 inline Packed pack(Vector codes) {
   const __m128i words =
       _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
   return static_cast<Packed>(_mm_cvtsi128_si64(_mm_packs_epi16(words, words)));
+}
+
+// The same of four at once.
+using Packed4 = __m256i;
+inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
+  // Packing works in halves of a register; this brings the halves of each vector together.
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  return _mm256_permutevar8x32_epi32(
+      _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d)), order);
+}
+inline Packed4 clamped4(Packed4 x, Packed4 lo, Packed4 hi) {
+  return _mm256_min_epi8(_mm256_max_epi8(x, lo), hi);
+}
+// To four places, `step` apart.
+inline void store4(int8_t* to, size_t step, Packed4 x) {
+  const __m128i low = _mm256_castsi256_si128(x), high = _mm256_extracti128_si256(x, 1);
+  const auto at = [&](size_t i) { return static_cast<double*>(static_cast<void*>(to + i * step)); };
+  _mm_storel_pd(at(0), _mm_castsi128_pd(low));
+  _mm_storeh_pd(at(1), _mm_castsi128_pd(low));
+  _mm_storel_pd(at(2), _mm_castsi128_pd(high));
+  _mm_storeh_pd(at(3), _mm_castsi128_pd(high));
 }
 
 inline Bytes16 load_bytes(const int8_t* from) {

@@ -38,10 +38,24 @@ inline Vector shift_right_unsigned(Vector x, Vector by) {
 inline Vector widen(Packed codes) {
   return vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(codes)))));
 }
-// Of numbers within 8 bits.
+// Saturated.
 inline Packed pack(Vector codes) {
-  const int16x4_t words = vmovn_s32(codes);
-  return vget_lane_u32(vreinterpret_u32_s8(vmovn_s16(vcombine_s16(words, words))), 0);
+  const int16x4_t words = vqmovn_s32(codes);
+  return vget_lane_u32(vreinterpret_u32_s8(vqmovn_s16(vcombine_s16(words, words))), 0);
+}
+// The same of four at once.
+using Packed4 = int8x16_t;
+inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
+  const int16x8_t ab = vqmovn_high_s32(vqmovn_s32(a), b), cd = vqmovn_high_s32(vqmovn_s32(c), d);
+  return vqmovn_high_s16(vqmovn_s16(ab), cd);
+}
+inline Packed4 clamped4(Packed4 x, Packed4 lo, Packed4 hi) { return vminq_s8(vmaxq_s8(x, lo), hi); }
+// To four places, `step` apart.
+inline void store4(int8_t* to, size_t step, Packed4 x) {
+  const uint32x4_t words = vreinterpretq_u32_s8(x);
+  const Packed each[4] = {vgetq_lane_u32(words, 0), vgetq_lane_u32(words, 1),
+                          vgetq_lane_u32(words, 2), vgetq_lane_u32(words, 3)};
+  for (size_t i = 0; i < 4; ++i) __builtin_memcpy(to + i * step, &each[i], sizeof(Packed));
 }
 
 inline Bytes16 load_bytes(const int8_t* from) { return vld1q_s8(from); }

@@ -69,29 +69,33 @@ class PostLanes {
     else if (post_.kind == INTRT_POST_NONE)
       store_all([](Vector x) { return x; });
     else if (post_.kind == INTRT_POST_SCALE && post_.rounding == INTRT_ROUND_TOWARD_ZERO)
-      store_all([this](Vector x) { return clamped(scale_.of<true>(x)); });
+      store_all([this](Vector x) { return scale_.of<true>(x); });
     else if (post_.kind == INTRT_POST_SCALE)
-      store_all([this](Vector x) { return clamped(scale_.of<false>(x)); });
+      store_all([this](Vector x) { return scale_.of<false>(x); });
     else if (post_.rounding == INTRT_ROUND_TOWARD_ZERO)
-      store_all([this](Vector x) { return clamped(shift_toward_zero(x)); });
+      store_all([this](Vector x) { return shift_toward_zero(x); });
     else if (post_.rounding == INTRT_ROUND_FLOOR)
-      store_all([this](Vector x) { return clamped(shift_right(x, shifts_)); });
+      store_all([this](Vector x) { return shift_right(x, shifts_); });
     else
-      store_all([this](Vector x) { return clamped(shift_half_even(x)); });
+      store_all([this](Vector x) { return shift_half_even(x); });
   }
 
  private:
+  // `code_of` gives a code that is not clamped yet. Limits of bytes are bytes, so saturated codes
+  // may be clamped instead.
   template <typename F>
   void store_bytes(const int32_t* sums, size_t count, size_t element, size_t step,
                    const F& code_of) const {
     int8_t* to = static_cast<int8_t*>(op_.output_data) + element;
+    const auto code_at = [&](size_t i) { return code_of(load(sums + i * kLanes)); };
+    size_t i = 0;
     if (count_ == kLanes) {
-      for (size_t i = 0; i < count; ++i, to += step)
-        store_packed(to, pack(code_of(load(sums + i * kLanes))), kLanes);
-    } else {
-      for (size_t i = 0; i < count; ++i, to += step)
-        store_packed(to, pack(code_of(load(sums + i * kLanes))), count_);
+      const Packed4 lo = pack4(lo_, lo_, lo_, lo_), hi = pack4(hi_, hi_, hi_, hi_);
+      for (; i + 4 <= count; i += 4, to += 4 * step)
+        store4(to, step,
+               clamped4(pack4(code_at(i), code_at(i + 1), code_at(i + 2), code_at(i + 3)), lo, hi));
     }
+    for (; i < count; ++i, to += step) store_packed(to, pack(clamped(code_at(i))), count_);
   }
 
   template <typename F>
@@ -100,7 +104,7 @@ class PostLanes {
     const Mask mask(op_.plan, post_.mask_offset);
     for (size_t i = 0; i < count; ++i, element += step) {
       int32_t codes[kLanes];
-      intrt::store(codes, code_of(load(sums + i * kLanes)));
+      intrt::store(codes, clamped(code_of(load(sums + i * kLanes))));
       for (size_t lane = 0; lane < count_; ++lane)
         store_code(op_.output_data, op_.output.type, element + lane,
                    mask.keeps(element + lane) ? codes[lane] : 0);
@@ -189,7 +193,7 @@ class PostLanes {
   bool one_by_one_ = false;
   Vector shifts_{}, left_{};  // left: 32 - shift
   Vector below_{}, half_{};   // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
-  Vector lo_{}, hi_{};
+  Vector lo_ = all(INT32_MIN), hi_ = all(INT32_MAX);
   Scale scale_;
 };
 
