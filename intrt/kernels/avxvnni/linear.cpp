@@ -3,7 +3,7 @@
 #include "intrt/kernels/vector/linear.h"
 
 const intrt::FastKernel intrt_avxvnni_linear = {intrt::takes, intrt::run, intrt::prepared_bytes,
-                                                intrt::prepare};
+                                                intrt::prepare, intrt::slices};
 // Prepared weights are the same however the plan stores them.
-const intrt::FastKernel intrt_avxvnni_linear_sparse = {intrt::takes, intrt::run,
-                                                       intrt::prepared_bytes, intrt::prepare};
+const intrt::FastKernel intrt_avxvnni_linear_sparse = {
+    intrt::takes, intrt::run, intrt::prepared_bytes, intrt::prepare, intrt::slices};

@@ -2,4 +2,5 @@
 
 #include "intrt/kernels/vector/add.h"
 
-const intrt::FastKernel intrt_neondot_add = {intrt::takes, intrt::run, nullptr, nullptr};
+const intrt::FastKernel intrt_neondot_add = {intrt::takes, intrt::run, nullptr, nullptr,
+                                             intrt::slices};

@@ -19,6 +19,21 @@ bool all_equal(const int32_t* values, uint32_t count) {
   return true;
 }
 
+// A slice is some elements or, where channels differ, a row.
+constexpr size_t kSliceElements = 64;
+
+bool is_flat(const intrt_plan& plan, const intrt_add_params& p, uint32_t channels) {
+  const int32_t* multipliers = object_at<int32_t>(plan, p.multipliers_offset);
+  return channels >= kLanes && channels_alike(p.post) && all_equal(multipliers, channels) &&
+         all_equal(multipliers + channels, channels);
+}
+
+uint32_t slices(const OpToPrepare& op) {
+  if (!is_flat(op.plan, params_of<intrt_add_params>(op.record), op.output.channels))
+    return op.output.height;
+  return static_cast<uint32_t>((element_count(op.output) + kSliceElements - 1) / kSliceElements);
+}
+
 // `places` times `count` channels from `first` on, `step` elements apart.
 void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multipliers,
                   uint32_t first, uint32_t count, size_t start, size_t places, size_t step) {
@@ -50,22 +65,24 @@ void run(const OpToRun& op) {
   const intrt_add_params& p = params_of<intrt_add_params>(op.record);
   const int32_t* multipliers = object_at<int32_t>(op.plan, p.multipliers_offset);
   const uint32_t channels = op.output.channels;
-  const size_t elements = static_cast<size_t>(element_count(op.output));
-  if (channels >= kLanes && channels_alike(p.post) && all_equal(multipliers, channels) &&
-      all_equal(multipliers + channels, channels)) {
+  if (is_flat(op.plan, p, channels)) {
     // Whatever channels they are, kLanes elements at a time.
-    const size_t whole = elements / kLanes * kLanes;
-    add_channels(op, PostLanes(op, p.post, 0, kLanes), multipliers, 0, kLanes, 0, elements / kLanes,
-                 kLanes);
-    const uint32_t rest = static_cast<uint32_t>(elements - whole);
+    const size_t elements = static_cast<size_t>(element_count(op.output));
+    const size_t begin = op.slices.begin * kSliceElements, all = op.slices.end * kSliceElements;
+    const size_t end = all < elements ? all : elements;
+    add_channels(op, PostLanes(op, p.post, 0, kLanes), multipliers, 0, kLanes, begin,
+                 (end - begin) / kLanes, kLanes);
+    const uint32_t rest = static_cast<uint32_t>((end - begin) % kLanes);
     if (rest > 0)
-      add_channels(op, PostLanes(op, p.post, 0, rest), multipliers, 0, rest, whole, 1, 0);
+      add_channels(op, PostLanes(op, p.post, 0, rest), multipliers, 0, rest, end - rest, 1, 0);
     return;
   }
+  const size_t begin = static_cast<size_t>(op.slices.begin) * op.output.width;
+  const size_t end = static_cast<size_t>(op.slices.end) * op.output.width;
   for (uint32_t first = 0; first < channels; first += kLanes) {
     const uint32_t count = lanes_from(first, channels);
-    add_channels(op, PostLanes(op, p.post, first, count), multipliers, first, count, first,
-                 elements / channels, channels);
+    add_channels(op, PostLanes(op, p.post, first, count), multipliers, first, count,
+                 begin * channels + first, end - begin, channels);
   }
 }
 

@@ -8,6 +8,11 @@ namespace {
 
 bool takes(const OpToPrepare& op) { return op.input.type == INTRT_INT8; }
 
+// One for each kLanes channels: most means are of the whole input.
+uint32_t slices(const OpToPrepare& op) {
+  return (op.output.channels + static_cast<uint32_t>(kLanes) - 1) / static_cast<uint32_t>(kLanes);
+}
+
 Vector sum_of(const int8_t* codes, const OpToRun& op, const intrt_pool_span& rows,
               const intrt_pool_span& columns, size_t count) {
   const size_t channels = op.input.channels;
@@ -26,7 +31,8 @@ void run(const OpToRun& op) {
   const intrt_pool_span* columns = object_at<intrt_pool_span>(op.plan, p.columns_offset);
   const uint32_t channels = op.output.channels;
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
-  for (uint32_t first = 0; first < channels; first += kLanes) {
+  for (uint32_t slice = op.slices.begin; slice < op.slices.end; ++slice) {
+    const uint32_t first = slice * static_cast<uint32_t>(kLanes);
     const uint32_t count = lanes_from(first, channels);
     const PostLanes post(op, p.post, first, count);
     size_t element = first;

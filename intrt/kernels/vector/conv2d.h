@@ -32,6 +32,11 @@ void prepare(const OpToPrepare& op, void* to) {
     prepare_dense(s, weights, bias, to);
 }
 
+uint32_t slices(const OpToPrepare& op) {
+  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
+  return is_depthwise(s) ? depthwise_slices(s) : dense_slices(s);
+}
+
 void run(const OpToRun& op) {
   const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
   const Sizes s = sizes_of(p, op.input, op.output);

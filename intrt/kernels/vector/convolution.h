@@ -66,6 +66,22 @@ inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
   return blocks >= 4 && s.output_width <= kFourBlocksUpTo ? 4 : blocks >= 2 ? 2 : 1;
 }
 
+// Blocks that are multiplied at the same time, in all groups.
+inline size_t sets_of_blocks(const Sizes& s) {
+  size_t sets = 0;
+  for (size_t left = s.group_outputs; left > 0; ++sets) {
+    const size_t v = blocks_at_once(s, left);
+    left = left > v * kLanes ? left - v * kLanes : 0;
+  }
+  return s.groups * sets;
+}
+
+inline uint32_t dense_slices(const Sizes& s) {
+  return static_cast<uint32_t>(sliced_by_outputs(s)  ? sets_of_blocks(s)
+                               : s.output_height > 1 ? s.output_height
+                                                     : s.output_width);
+}
+
 // Prepared weights, for each group of channels, for each 1, 2 or 4 blocks of its outputs: this
 // header; kLanes biases for each block; room for a list; for each step of the window kVectorCodes
 // weights for each block. Steps whose weights are 0 for all of these outputs may be left out. The
@@ -279,16 +295,19 @@ inline void run_blocks(const OpToRun& op, const intrt_post_record& post, const S
   }
 }
 
+// The outputs of `sets` of blocks, for the windows of one band.
 inline void run_band(const OpToRun& op, const intrt_post_record& post, const Sizes& s,
-                     const Band& band) {
+                     const Band& band, const Extent& sets) {
   const uint8_t* block = static_cast<const uint8_t*>(op.prepared);
+  size_t set = 0;
   for (size_t g = 0; g < s.groups; ++g)
-    for (size_t left = s.group_outputs; left > 0;) {
+    for (size_t left = s.group_outputs; left > 0 && set < sets.end; ++set) {
       const BlockHeader* header = static_cast<const BlockHeader*>(static_cast<const void*>(block));
       const size_t v = blocks_at_once(s, left);
-      (v == 1   ? run_blocks<1, kMostWindowsOf1>
-       : v == 2 ? run_blocks<2, kMostWindowsOf2>
-                : run_blocks<4, kMostWindowsOf4>)(op, post, s, band, g, left, header);
+      if (set >= sets.begin)
+        (v == 1   ? run_blocks<1, kMostWindowsOf1>
+         : v == 2 ? run_blocks<2, kMostWindowsOf2>
+                  : run_blocks<4, kMostWindowsOf4>)(op, post, s, band, g, left, header);
       block += header->bytes;
       left = left > v * kLanes ? left - v * kLanes : 0;
     }
@@ -301,8 +320,9 @@ inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Si
   // A last piece is read in whole steps.
   alignas(kBandAlignment) Code codes[kBandCodes + kDepth];
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
+  const Part part(s, op.slices);
   for_each_band(
-      s, band_size(s, kBandCodes, s.channels),
+      part, band_size(s, kBandCodes, s.channels),
       [&](size_t oy, size_t rows, size_t ox, size_t columns) {
         const size_t band_columns = s.columns_under(columns), band_rows = s.rows_under(rows);
         copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
@@ -311,7 +331,7 @@ inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Si
                   band_columns, codes);
         const size_t row_codes = band_columns * s.channels;
         fill_codes(codes + band_rows * row_codes, kDepth);
-        run_band(op, post, s, {codes, row_codes, oy, rows, ox, columns});
+        run_band(op, post, s, {codes, row_codes, oy, rows, ox, columns}, part.sets);
       });
 }
 

@@ -27,6 +27,12 @@ struct Columns {
   bool fits(const Sizes& s) const { return most_columns >= s.reach_w(); }
 };
 
+// A slice is the output rows that the same sets serve.
+inline uint32_t depthwise_slices(const Sizes& s) {
+  const size_t rows = Columns(s).output_rows;
+  return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
+}
+
 // Biases, then for each output row, each set and each tap of a row the weights.
 inline size_t depthwise_bytes(const Sizes& s) {
   const Columns c(s);
@@ -217,6 +223,8 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const int32_t* biases = static_cast<const int32_t*>(op.prepared);
   const bool flat = channels_alike(post) && s.stride_w == 1 && s.channels % kLanes != 0;
+  const size_t begin_row = op.slices.begin * c.output_rows, last = op.slices.end * c.output_rows;
+  const size_t end_row = last < s.output_height ? last : s.output_height;
   const size_t most_windows = (c.most_columns - s.reach_w()) / s.stride_w + 1;
   for (size_t ox = 0; ox < s.output_width; ox += most_windows) {
     const size_t windows = most_windows < s.output_width - ox ? most_windows : s.output_width - ox;
@@ -225,8 +233,8 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
     // As many output rows as fit, `output_rows` for each step.
     const size_t step_codes = c.sets * set_codes;
     const size_t most_rows = kBandCodes / step_codes * c.output_rows;
-    for (size_t oy = 0; oy < s.output_height; oy += most_rows) {
-      const size_t end = most_rows < s.output_height - oy ? oy + most_rows : s.output_height;
+    for (size_t oy = begin_row; oy < end_row; oy += most_rows) {
+      const size_t end = most_rows < end_row - oy ? oy + most_rows : end_row;
       Code* codes = band;
       for (size_t y = oy; y < end; y += c.output_rows)
         for (size_t set = 0; set < c.sets; ++set, codes += set_codes)

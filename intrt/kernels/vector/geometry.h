@@ -122,13 +122,35 @@ inline BandSize band_size(const Sizes& s, size_t capacity, size_t codes_per_colu
   return {wide, high};
 }
 
-// Calls f(oy, rows, ox, columns) for each band.
+// How a dense convolution is sliced: where its weights are more than its input, by outputs, in sets
+// that are computed at the same time; else by rows or, of one row, by columns.
+inline bool sliced_by_outputs(const Sizes& s) {
+  const size_t weights = s.groups * s.group_outputs * s.kernel_h * s.kernel_w * s.group_inputs;
+  return weights > s.height * s.width * s.channels;
+}
+
+// A part of the output: rows, columns, sets of outputs.
+struct Extent {
+  size_t begin, end;
+};
+struct Part {
+  Extent rows, columns, sets;
+
+  Part(const Sizes& s, const Slices& slices)
+      : rows{0, s.output_height}, columns{0, s.output_width}, sets{0, SIZE_MAX} {
+    (sliced_by_outputs(s)  ? sets
+     : s.output_height > 1 ? rows
+                           : columns) = {slices.begin, slices.end};
+  }
+};
+
+// Calls f(oy, rows, ox, columns) for each band of a part.
 template <typename F>
-inline void for_each_band(const Sizes& s, const BandSize& size, const F& f) {
-  for (size_t oy = 0; oy < s.output_height; oy += size.rows) {
-    const size_t rows = size.rows < s.output_height - oy ? size.rows : s.output_height - oy;
-    for (size_t ox = 0; ox < s.output_width; ox += size.columns) {
-      const size_t rest = s.output_width - ox;
+inline void for_each_band(const Part& part, const BandSize& size, const F& f) {
+  for (size_t oy = part.rows.begin; oy < part.rows.end; oy += size.rows) {
+    const size_t rows = size.rows < part.rows.end - oy ? size.rows : part.rows.end - oy;
+    for (size_t ox = part.columns.begin; ox < part.columns.end; ox += size.columns) {
+      const size_t rest = part.columns.end - ox;
       f(oy, rows, ox, size.columns < rest ? size.columns : rest);
     }
   }

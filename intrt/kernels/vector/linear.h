@@ -19,6 +19,10 @@ void prepare(const OpToPrepare& op, void* to) {
                 p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset), to);
 }
 
+uint32_t slices(const OpToPrepare& op) {
+  return dense_slices(sizes_of_linear(op.input, op.output));
+}
+
 void run(const OpToRun& op) {
   run_dense(op, params_of<intrt_linear_params>(op.record).post,
             sizes_of_linear(op.input, op.output));

@@ -12,6 +12,8 @@ constexpr size_t kChannelsAtOnce = sizeof(Bytes16);
 // The others have 16 bits.
 bool takes(const OpToPrepare& op) { return op.input.type == INTRT_INT8; }
 
+uint32_t slices(const OpToPrepare& op) { return op.output.height; }
+
 // A window's taps inside the input.
 struct Window {
   const int8_t* codes;  // of the first
@@ -53,11 +55,12 @@ void pool(const Window& w, size_t channels, int8_t* output) {
 void run(const OpToRun& op) {
   const intrt_max_pool2d_params& p = params_of<intrt_max_pool2d_params>(op.record);
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
-  int8_t* output = static_cast<int8_t*>(op.output_data);
   const size_t channels = op.input.channels, row = op.input.width * channels;
+  int8_t* output =
+      static_cast<int8_t*>(op.output_data) + op.slices.begin * (op.output.width * channels);
   const int32_t dilation_h = static_cast<int32_t>(p.dilation_h);
   const int32_t dilation_w = static_cast<int32_t>(p.dilation_w);
-  for (uint32_t oy = 0; oy < op.output.height; ++oy) {
+  for (uint32_t oy = op.slices.begin; oy < op.slices.end; ++oy) {
     const int32_t y0 = static_cast<int32_t>(oy * p.stride_h) - static_cast<int32_t>(p.pad_top);
     const Taps rows(y0, dilation_h, static_cast<int32_t>(p.kernel_h),
                     static_cast<int32_t>(op.input.height));
