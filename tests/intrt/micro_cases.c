@@ -487,9 +487,10 @@ static int arithmetic_cases(void) {
 }
 
 int micro_cases(void) {
-  static int (*const kCases[])(void) = {
-      panel_cases,      dot_cases,       single_cases,       strip_cases,      add_cases,
-      arithmetic_cases, micro_mve_cases, micro_sparse_cases, micro_neon_cases, micro_wide_cases};
+  static int (*const kCases[])(void) = {panel_cases,      dot_cases,          single_cases,
+                                        strip_cases,      add_cases,          arithmetic_cases,
+                                        micro_mve_cases,  micro_sparse_cases, micro_linear_cases,
+                                        micro_neon_cases, micro_wide_cases};
   int failed = 0;
   for (unsigned i = 0; i < sizeof kCases / sizeof *kCases && failed == 0; ++i) failed = kCases[i]();
   return failed;

@@ -17,6 +17,7 @@ int micro_memory_intact(void);
 
 /* 0, or the line of micro_cases.c that failed first, or of the files below, which it runs, too. */
 int micro_cases(void);
+int micro_linear_cases(void);
 int micro_mve_cases(void);
 int micro_neon_cases(void);
 int micro_sparse_cases(void);

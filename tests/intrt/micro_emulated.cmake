@@ -25,7 +25,7 @@ file(MAKE_DIRECTORY "${OUT}")
 set(harness ${ROOT}/verify/differential/harness)
 set(tests ${ROOT}/tests/intrt)
 set(cases ${tests}/micro_firmware.c ${tests}/micro_cases.c ${tests}/micro_mve_cases.c ${tests}/micro_neon_cases.c
-    ${tests}/micro_sparse_cases.c ${tests}/micro_wide_cases.c)
+    ${tests}/micro_sparse_cases.c ${tests}/micro_linear_cases.c ${tests}/micro_wide_cases.c)
 set(warnings -Wall -Wextra -Wconversion -Wno-sign-conversion -Werror)
 if(BOARD STREQUAL "aarch64")
   set(build aarch64-linux-gnu-gcc -std=c11 ${flags} -static ${warnings} -I${tests} -I${ROOT}/intrt/include ${cases})

@@ -95,6 +95,58 @@ static int dot_cases(void) {
   return 0;
 }
 
+/* The same with weights of 16 bits in two bytes each. */
+static void draw_wide_dot(struct dot* dot, int32_t positions) {
+  draw_dot(dot, positions);
+  dot->start = numbers_of(kStart, 4, 1000);
+  dot->weights = codes_of(kWeights, dot->rows * 32 * dot->units, 128);
+}
+static int is_wide_dot(const struct dot* dot, int32_t positions) {
+  for (int32_t p = 0; p < positions; ++p)
+    for (int32_t c = 0; c < 4; ++c) {
+      int32_t sum = dot->start[c];
+      for (int32_t r = 0; r < dot->rows; ++r)
+        for (int32_t t = 0; t < 4 * dot->units; ++t) {
+          const int8_t* const weight =
+              dot->weights + 32 * dot->units * r + 32 * (t / 4) + 4 * c + t % 4;
+          sum +=
+              dot->codes[dot->apart * p + dot->row_step * r + t] * (weight[0] + 256 * weight[16]);
+        }
+      if (dot->sums[4 * p + c] != sum) return 0;
+    }
+  return micro_memory_intact();
+}
+#define WIDE_DOT(a, r, n, u, p)                                                                    \
+  {                                                                                                \
+    struct dot d = {a + zero, r + zero, n + zero, u + zero, 0, 0, 0, 0};                           \
+    draw_wide_dot(&d, p);                                                                          \
+    intrt_neon_wide_dot(d.sums, d.start, d.codes, a, r, d.weights, n, u, p);                       \
+    REQUIRE(is_wide_dot(&d, p));                                                                   \
+    draw_wide_dot(&d, p);                                                                          \
+    intrt_neon_wide_dot(d.sums, d.start, d.codes, d.apart, d.row_step, d.weights, d.rows, d.units, \
+                        p);                                                                        \
+    REQUIRE(is_wide_dot(&d, p));                                                                   \
+  }
+#define WIDE_DOTS(p)          \
+  WIDE_DOT(3, 11, 0, 1, p)    \
+  WIDE_DOT(0, 0, 1, 1, p)     \
+  WIDE_DOT(1, 7, 3, 2, p)     \
+  WIDE_DOT(5, 40, 2, 3, p)    \
+  WIDE_DOT(16, 160, 3, 12, p) \
+  WIDE_DOT(20, 64, 2, 5, p)
+
+static int wide_dot_cases(void) {
+  WIDE_DOTS(1)
+  WIDE_DOTS(2)
+  WIDE_DOTS(3)
+  WIDE_DOTS(4)
+  WIDE_DOTS(5)
+  WIDE_DOTS(6)
+  WIDE_DOTS(7)
+  WIDE_DOTS(8)
+  return 0;
+}
+
 static int row_case(int32_t count, int32_t begin, int32_t end) {
   int8_t expected[80];
   int8_t* const to = codes_of(kWritten, count, 128);
@@ -300,6 +352,7 @@ static int add_cases(void) {
 
 int micro_neon_cases(void) {
   int failed = dot_cases();
+  if (failed == 0) failed = wide_dot_cases();
   if (failed == 0) failed = row_cases();
   if (failed == 0) failed = channels_dot_cases();
   if (failed == 0) failed = store_cases();

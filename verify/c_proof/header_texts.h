@@ -10,5 +10,6 @@ extern const char* const kSparseText;
 extern const char* const kMveText;
 extern const char* const kNeonText;
 extern const char* const kWideText;
+extern const char* const kLinearText;
 
 }  // namespace lockstep::c_proof

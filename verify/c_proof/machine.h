@@ -84,7 +84,8 @@ class Machine {
   void add_lanes(const MicroKernel& kernel, const LaneProducts& products,
                  const std::vector<Value>& arguments, int line);
   Value sum_of(Value start, const std::vector<Code>& codes, const std::vector<Int>& weights,
-               const std::vector<Int>& chunk_ends, int line) const;
+               const std::vector<Int>& chunk_ends, int chunk_bits, int line) const;
+  static Int weight_in(Int number, int weight_bits, Int output, int line);
   std::vector<Int> first_numbers(const Value& pointer, const Type& type, Int count, int line) const;
   std::vector<Int> numbers_of(const MicroKernel& kernel, const std::vector<Value>& arguments,
                               int line) const;

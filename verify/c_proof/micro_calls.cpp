@@ -27,6 +27,10 @@ Bytes bytes_at(const Value& pointer, Int first, Int count, const Type& element) 
   return {pointer.index, begin, begin + count * element.size()};
 }
 
+bool fits(Int number, int bits) {
+  return number >= -(Int{1} << (bits - 1)) && number < Int{1} << (bits - 1);
+}
+
 }  // namespace
 
 void Machine::micro_call(const MicroKernel& kernel, const std::vector<Value>& arguments, int line) {
@@ -190,7 +194,7 @@ Machine::Code Machine::code_of(const Value& value, int line) const {
 
 // `start` and codes of a tap each, times their weights.
 Value Machine::sum_of(Value start, const std::vector<Code>& codes, const std::vector<Int>& weights,
-                      const std::vector<Int>& chunk_ends, int line) const {
+                      const std::vector<Int>& chunk_ends, int chunk_bits, int line) const {
   const Range begin = range(start, line);
   auto root = std::make_shared<Root>();
   if (start.is_number())
@@ -222,9 +226,10 @@ Value Machine::sum_of(Value start, const std::vector<Code>& codes, const std::ve
     if (ended == chunk_ends.size() || chunk_ends[ended] != static_cast<Int>(t + 1)) continue;
     ++ended;
     const Range part{products.lo - chunk.lo, products.hi - chunk.hi};
-    if (part.lo < INT16_MIN || part.hi > INT16_MAX)
+    if (!fits(part.lo, chunk_bits) || !fits(part.hi, chunk_bits))
       refuse("", line,
-             fmt::format("a chunk's sum of {} to {} does not fit 16 bits", part.lo, part.hi));
+             fmt::format("a chunk's sum of {} to {} does not fit {} bits", part.lo, part.hi,
+                         chunk_bits));
     chunk = products;
   }
   if (magnitude > INT32_MAX)
@@ -258,7 +263,7 @@ void Machine::add_lanes(const MicroKernel& kernel, const LaneProducts& products,
     Value start = load(to, kInt32, line);
     // Nobody else holds it then, so that it grows in place.
     if (to.index < Value::kArena) store(to, kInt32, Value::of(0), line);
-    store(to, kInt32, sum_of(std::move(start), codes, factors, {}, line), line);
+    store(to, kInt32, sum_of(std::move(start), codes, factors, {}, 16, line), line);
   }
 }
 
@@ -331,11 +336,20 @@ void Machine::add_listed(const MicroKernel& kernel, const ListedProducts& listed
     std::vector<Code> codes(at(count));
     for (Int p = 0; p < positions; ++p) {
       for (Int t = 0; t < count; ++t) codes[at(t)] = code_at(channel->words[at(t)] + p / 2, p % 2);
-      made.push_back(sum_of(begin, codes, channel->weights, channel->chunk_ends, line));
+      made.push_back(sum_of(begin, codes, channel->weights, channel->chunk_ends, 16, line));
     }
   }
   for (Int i = 0; i < channels * positions; ++i)
     store(advanced(sums, Value::of(i), kInt32, line), kInt32, made[at(i)], line);
+}
+
+// The weight of output `output` in a number of an array of weights.
+Int Machine::weight_in(Int number, int weight_bits, Int output, int line) {
+  if (weight_bits == 0) return number;
+  const Int unit = Int{1} << weight_bits;
+  const Int even = ((number + unit / 2) & (unit - 1)) - unit / 2, odd = (number - even) / unit;
+  if (!fits(odd, weight_bits)) refuse("", line, "a number that is no two weights");
+  return output % 2 == 0 ? even : odd;
 }
 
 // The first numbers of a constant array.
@@ -406,9 +420,10 @@ void Machine::add_products(const MicroKernel& kernel, const Dot& dot,
     for (Int t = 0; t < shape->taps; ++t) {
       const auto [code, weight] = dot.product(numbers, t, i);
       const Int place = first_weight + weight;
-      if (place < 0 || place >= std::ssize(all.numbers) || code < 0)
+      if (place < 0 || place + dot.high_byte >= std::ssize(all.numbers) || code < 0)
         refuse("", line, "a read behind an array");
-      factors[at(t)] = all.numbers[at(place)];
+      factors[at(t)] = weight_in(all.numbers[at(place)], dot.weight_bits, i, line);
+      if (dot.high_byte > 0) factors[at(t)] += 256 * all.numbers[at(place + dot.high_byte)];
       if (dot.reads_around && factors[at(t)] == 0)
         require_inside(panel, code, 1, code_type, line);
       else
@@ -417,7 +432,7 @@ void Machine::add_products(const MicroKernel& kernel, const Dot& dot,
     if (!dot.is_in_place || start.index != sums.index || start.number != sums.number)
       require_apart(start, dot.start(i), kInt32);
     const Value begin = load(advanced(start, Value::of(dot.start(i)), kInt32, line), kInt32, line);
-    made.push_back(sum_of(begin, codes, factors, shape->chunk_ends, line));
+    made.push_back(sum_of(begin, codes, factors, shape->chunk_ends, dot.chunk_bits, line));
   }
   for (Int i = shape->outputs; i < accessed; ++i) {
     for (Int t = 0; t < shape->taps; ++t)

@@ -314,6 +314,10 @@ Dot::Product neon_product(const Arguments& arguments, Int tap, Int output) {
   return {arguments[3] * (output / 4) + arguments[4] * row + column,
           16 * (tap / 4) + 4 * (output % 4) + tap % 4};
 }
+Dot::Product neon_wide_product(const Arguments& arguments, Int tap, Int output) {
+  const auto [code, weight] = neon_product(arguments, tap, output);
+  return {code, 32 * (tap / 4) + weight % 16};
+}
 // (sums, start, codes, apart, row_step, weights, rows, taps); outputs are 2 * channel + position.
 std::optional<Dot::Shape> wide_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
   const Int rows = arguments[6], taps = arguments[7];
@@ -324,6 +328,30 @@ Dot::Product wide_product(const Arguments& arguments, Int tap, Int output) {
   const Int row = tap / arguments[7], column = tap % arguments[7];
   return {arguments[3] * (output % 2) + arguments[4] * row + column, 4 * tap + output / 2};
 }
+// ---- four outputs at one position
+
+// (sums, start, codes, weights, groups)
+std::optional<Dot::Shape> linear_dot(const Arguments& arguments, const Lengths& /*lengths*/) {
+  const Int taps = 4 * arguments[4];
+  if (arguments[4] < 1 || taps > kMostTaps) return std::nullopt;
+  return Dot::Shape{4, taps, {taps}};
+}
+Dot::Product linear_product16(const Arguments& /*arguments*/, Int tap, Int output) {
+  return {tap, 16 * (tap / 4) + 8 * (tap % 2) + 2 * output + tap / 2 % 2};
+}
+Dot::Product linear_product8(const Arguments& /*arguments*/, Int tap, Int output) {
+  return {tap, 8 * (tap / 4) + 4 * (tap % 2) + 2 * (output / 2) + tap / 2 % 2};
+}
+// (sums, start, codes, words, lengths, chunks)
+std::optional<Dot::Shape> linear_packed(const Arguments& arguments, const Lengths& lengths) {
+  std::optional<Dot::Shape> shape = packed_dot(arguments, lengths);
+  if (shape) shape->outputs = 4;
+  return shape;
+}
+Dot::Product linear_packed_product(const Arguments& /*arguments*/, Int tap, Int output) {
+  return {tap, 2 * tap + output / 2};
+}
+
 // (to, count, codes, begin, end)
 Moves copied_row(const Arguments& arguments) {
   const Int count = arguments[1], begin = arguments[3], end = arguments[4];
@@ -495,6 +523,15 @@ const std::vector<MicroHeader>& micro_headers() {
              .sum = itself,
              .codes = 2,
              .weights = 5}},
+        {"intrt_neon_wide_dot",
+         {kInt32s, kInt32s, kInt8s, kInt32, kInt32, kInt8s, kInt32, kInt32, kInt32},
+         Dot{.shape = neon_dot,
+             .product = neon_wide_product,
+             .start = rest_of,
+             .sum = itself,
+             .codes = 2,
+             .weights = 5,
+             .high_byte = 16}},
         {"intrt_neon_row", {kInt8s, kInt32, kInt8s, kInt32, kInt32}, Placing{.moves = copied_row}},
         {"intrt_neon_store",
          {kInt8s, kInt32, kInt32s, kInt32s, kInt32, kInt32, kInt32},
@@ -537,6 +574,36 @@ const std::vector<MicroHeader>& micro_headers() {
              .codes = 2,
              .weights = 5}},
         {"intrt_wide_row", {kInt8s, kInt32, kInt8s, kInt32, kInt32}, Placing{.moves = copied_row}}},
+       {}},
+      {kLinearText,
+       {{"intrt_linear_dot16",
+         {kInt32s, kInt32s, kInt8s, kInt16s, kInt32},
+         Dot{.shape = linear_dot,
+             .product = linear_product16,
+             .start = itself,
+             .sum = itself,
+             .reads_around = true,
+             .alignment = 4,
+             .chunk_bits = 32}},
+        {"intrt_linear_dot8",
+         {kInt32s, kInt32s, kInt8s, kInt16s, kInt32},
+         Dot{.shape = linear_dot,
+             .product = linear_product8,
+             .start = itself,
+             .sum = itself,
+             .reads_around = true,
+             .alignment = 4,
+             .chunk_bits = 24,
+             .weight_bits = 8}},
+        {"intrt_linear_packed",
+         {kInt32s, kInt32s, kInt8s, kInt32s, kUint8s, kInt32},
+         Dot{.shape = linear_packed,
+             .product = linear_packed_product,
+             .start = itself,
+             .sum = itself,
+             .reads_around = true,
+             .lengths = 4,
+             .weight_bits = 16}}},
        {}}};
   return headers;
 }

@@ -43,7 +43,7 @@ struct LaneProducts {
 struct Dot {
   struct Shape {
     Int outputs = 0, taps = 0;
-    // Where chunks of taps end; those of each chunk are summed in 16 bits, which they must fit.
+    // Where chunks of taps end; those of each chunk are summed in chunk_bits, which they must fit.
     std::vector<Int> chunk_ends;
     // Sums, starts and weights of so many outputs are accessed, if that is more; those sums have no
     // value then.
@@ -65,6 +65,12 @@ struct Dot {
   int lengths = -1;            // parameter: a constant array; the next one says of how many numbers
   int lanes = 1;               // more than 1: lane i % lanes of a number is the code of output i
   int alignment = 1;           // of codes and weights, in bytes
+  int chunk_bits = 16;
+  // Not 0: a number of the weights is a + 2^weight_bits * b, both of so many bits: the weight a of
+  // even outputs and b of odd ones.
+  int weight_bits = 0;
+  // Not 0: a weight is a + 256 * b, where b is so many numbers behind a.
+  Int high_byte = 0;
 };
 
 // out[i] = multiplier a * a[i] + multiplier b * b[i] with steps behind it, for i < count.

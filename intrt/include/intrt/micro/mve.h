@@ -109,6 +109,16 @@
 #define INTRT_MVE_ROWS(text, gap) INTRT_MVE_ALL_ROWS(INTRT_MVE_BEGIN, text, INTRT_MVE_END, gap)
 #define INTRT_MVE_ROWS_ALONE(text, gap) \
   INTRT_MVE_ALL_ROWS(INTRT_MVE_BEGIN_ALONE, text, INTRT_MVE_END_ALONE, gap)
+/* One row for position 0 alone, as many groups as a constant says. */
+#define INTRT_MVE_ROW_ALONE(one, four)                                                 \
+  do {                                                                                 \
+    if (groups % 4 == 0)                                                               \
+      INTRT_MVE_ASM(INTRT_MVE_BEGIN_ALONE INTRT_MVE_LOOP(four, 4) INTRT_MVE_END_ALONE, \
+                    INTRT_MVE_NONE, [groups] "i"(groups));                             \
+    else                                                                               \
+      INTRT_MVE_ASM(INTRT_MVE_BEGIN_ALONE INTRT_MVE_LOOP(one, 1) INTRT_MVE_END_ALONE,  \
+                    INTRT_MVE_NONE, [groups] "i"(groups));                             \
+  } while (0)
 /* By the number of groups. */
 #define INTRT_MVE_CASES(rows_of, argument)                       \
   switch (groups) {                                              \
@@ -153,7 +163,10 @@ INTRT_ALWAYS_INLINE void intrt_mve_dot_4x2(int32_t* sums, const int32_t* start, 
       groups < 256 && code_gap >= 0 && code_gap < 4096 && weight_gap >= 0 && weight_gap < 4096;
   /* Of three columns the positions share two. */
   const int shared = 16 * groups == 3 * apart && code_gap >= apart ? groups : 0;
-  if (__builtin_constant_p(is_panel) && is_panel) {
+  const int is_alone = apart == 0 && rows == 1 && groups < 4096;
+  if (__builtin_constant_p(is_alone) && is_alone && __builtin_constant_p(groups)) {
+    INTRT_MVE_ROW_ALONE(INTRT_MVE_ALONE1, INTRT_MVE_ALONE4);
+  } else if (__builtin_constant_p(is_panel) && is_panel) {
     if (__builtin_constant_p(rows) && rows == 1)
       INTRT_MVE_ROW(INTRT_MVE_GROUP(32), );
     else if (__builtin_constant_p(rows) && rows == 2)
@@ -225,6 +238,13 @@ INTRT_ALWAYS_INLINE void intrt_mve_dot_4x2(int32_t* sums, const int32_t* start, 
 #define INTRT_MVE_WIDE3 INTRT_MVE_WIDE2 INTRT_MVE_WIDE1
 #define INTRT_MVE_WIDE4 INTRT_MVE_WIDE2 INTRT_MVE_WIDE2
 #define INTRT_MVE_WIDE_PANEL INTRT_MVE_WIDE_HALF(8) INTRT_MVE_WIDE_HALF(24)
+#define INTRT_MVE_WIDE_ONE(s) "vldrh.16 %q[f], [%[w]], #16\nvmladava.s16 " #s ", %q[a], %q[f]\n"
+#define INTRT_MVE_WIDE_HALF_ALONE                                                \
+  "vldrb.s16 %q[a], [%[x0]], #8\n" INTRT_MVE_WIDE_ONE(r0) INTRT_MVE_WIDE_ONE(r2) \
+      INTRT_MVE_WIDE_ONE(r4) INTRT_MVE_WIDE_ONE(r6)
+#define INTRT_MVE_WIDE_ALONE1 INTRT_MVE_WIDE_HALF_ALONE INTRT_MVE_WIDE_HALF_ALONE
+#define INTRT_MVE_WIDE_ALONE4 \
+  INTRT_MVE_WIDE_ALONE1 INTRT_MVE_WIDE_ALONE1 INTRT_MVE_WIDE_ALONE1 INTRT_MVE_WIDE_ALONE1
 #endif
 
 /* The same with weights of 16 bits; tap t of channel c is number 32 * (t / 8) + 8 * c + t % 8 of a
@@ -241,7 +261,10 @@ INTRT_ALWAYS_INLINE void intrt_mve_wide_dot_4x2(int32_t* sums, const int32_t* st
   const int is_panel = groups == 1 && code_gap == 16 && weight_gap == 0;
   const int are_small =
       groups < 256 && code_gap >= 0 && code_gap < 4096 && weight_gap >= 0 && weight_gap < 4096;
-  if (__builtin_constant_p(is_panel) && is_panel) {
+  const int is_alone = apart == 0 && rows == 1 && groups < 4096;
+  if (__builtin_constant_p(is_alone) && is_alone && __builtin_constant_p(groups)) {
+    INTRT_MVE_ROW_ALONE(INTRT_MVE_WIDE_ALONE1, INTRT_MVE_WIDE_ALONE4);
+  } else if (__builtin_constant_p(is_panel) && is_panel) {
     INTRT_MVE_REPEAT(INTRT_MVE_WIDE_PANEL, rows);
   } else if (__builtin_constant_p(are_small) && are_small) {
     if (groups == 1)

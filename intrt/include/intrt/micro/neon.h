@@ -90,6 +90,70 @@ INTRT_ALWAYS_INLINE void intrt_neon_dot(int32_t* sums, const int32_t* start, con
 #endif
 }
 
+/* The same with weights of 16 bits, as a + 256 * b, both of 8 bits: those of tap t of channel c are
+ * numbers 32 * (t / 4) + 4 * c + t % 4 and, b, 16 further on. */
+INTRT_ALWAYS_INLINE void intrt_neon_wide_dot(int32_t* sums, const int32_t* start,
+                                             const int8_t* codes, int32_t apart, int32_t row_step,
+                                             const int8_t* weights, int32_t rows, int32_t units,
+                                             int32_t positions) {
+#if INTRT_HAS_NEON
+  const int32x4_t begin = vld1q_s32(start), zero = vdupq_n_s32(0);
+  int32x4_t s0 = begin, s1 = begin, s2 = begin, s3 = begin, s4 = begin, s5 = begin, s6 = begin,
+            s7 = begin;
+  int32x4_t h0 = zero, h1 = zero, h2 = zero, h3 = zero, h4 = zero, h5 = zero, h6 = zero, h7 = zero;
+  for (; rows > 0; --rows) {
+    const int8_t* x = codes;
+    for (int32_t i = units >> 2; i > 0; --i) {
+      const int8x16x4_t v = vld1q_s8_x4(weights), w = vld1q_s8_x4(weights + 64);
+#define INTRT_NEON_GROUP(p)                          \
+  {                                                  \
+    const int8x16_t code = vld1q_s8(x + apart * p);  \
+    s##p = vdotq_laneq_s32(s##p, v.val[0], code, 0); \
+    h##p = vdotq_laneq_s32(h##p, v.val[1], code, 0); \
+    s##p = vdotq_laneq_s32(s##p, v.val[2], code, 1); \
+    h##p = vdotq_laneq_s32(h##p, v.val[3], code, 1); \
+    s##p = vdotq_laneq_s32(s##p, w.val[0], code, 2); \
+    h##p = vdotq_laneq_s32(h##p, w.val[1], code, 2); \
+    s##p = vdotq_laneq_s32(s##p, w.val[2], code, 3); \
+    h##p = vdotq_laneq_s32(h##p, w.val[3], code, 3); \
+  }
+      INTRT_NEON_EACH(INTRT_NEON_GROUP)
+#undef INTRT_NEON_GROUP
+      weights += 128;
+      x += 16;
+    }
+    for (int32_t i = units & 3; i > 0; --i) {
+      const int8x16_t v = vld1q_s8(weights), w = vld1q_s8(weights + 16);
+#define INTRT_NEON_UNIT(p)                                 \
+  {                                                        \
+    const int8x16_t code = intrt_neon_unit(x + apart * p); \
+    s##p = vdotq_s32(s##p, v, code);                       \
+    h##p = vdotq_s32(h##p, w, code);                       \
+  }
+      INTRT_NEON_EACH(INTRT_NEON_UNIT)
+#undef INTRT_NEON_UNIT
+      weights += 32;
+      x += 4;
+    }
+    codes += row_step;
+  }
+#define INTRT_NEON_SUM(p) vst1q_s32(sums + 4 * p, vaddq_s32(s##p, vshlq_n_s32(h##p, 8)));
+  INTRT_NEON_EACH(INTRT_NEON_SUM)
+#undef INTRT_NEON_SUM
+#else
+  for (int32_t p = 0; p < positions; ++p)
+    for (int32_t c = 0; c < 4; ++c) {
+      int32_t sum = start[c];
+      for (int32_t r = 0; r < rows; ++r)
+        for (int32_t t = 0; t < 4 * units; ++t) {
+          const int8_t* weight = weights + 32 * (units * r + (t >> 2)) + 4 * c + (t & 3);
+          sum += (int32_t)codes[apart * p + row_step * r + t] * (weight[0] + 256 * weight[16]);
+        }
+      sums[4 * p + c] = sum;
+    }
+#endif
+}
+
 /* to[i] = codes[i - begin] where begin <= i < end, else 0, for 0 <= i < count. begin >= 0. */
 INTRT_INLINE void intrt_neon_row(int8_t* to, int32_t count, const int8_t* codes, int32_t begin,
                                  int32_t end) {
