@@ -11,5 +11,6 @@ extern const char* const kSparseText;  // intrt/micro/sparse.h
 extern const char* const kMveText;     // intrt/micro/mve.h
 extern const char* const kNeonText;    // intrt/micro/neon.h
 extern const char* const kWideText;    // intrt/micro/wide.h
+extern const char* const kLinearText;  // intrt/micro/linear.h
 
 }  // namespace lockstep::backends

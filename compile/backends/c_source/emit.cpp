@@ -89,7 +89,8 @@ Network network(const Program& program, std::string_view prefix,
   text.blank();
   text.verbatim(kArithText);
   text.blank();
-  for (const char* micro : {kDspText, kPackedText, kSparseText, kMveText, kNeonText, kWideText})
+  for (const char* micro :
+       {kDspText, kPackedText, kSparseText, kMveText, kNeonText, kWideText, kLinearText})
     if (std::ranges::any_of(choices, [micro](const StrategyChoice& choice) {
           return choice.strategy->micro_kernels() == micro;
         })) {

@@ -116,7 +116,7 @@ void Blocks::store_sums(const Post& post, std::int64_t step, const std::string& 
                         const std::string& o, const std::string& element) {
   if (!vector_store_.empty()) return store_vectors(fmt::format("{}", step), b, element);
   for (std::int64_t c = 0; c < std::min<std::int64_t>(outputs(), 4); ++c)
-    for (std::int64_t p = 0; p < positions_.value_or(2); ++p)
+    for (std::int64_t p = 0; p < (one_position_ ? 1 : positions_.value_or(2)); ++p)
       store_sum(post, c, p, b, o, plus(element, p * step + c));
 }
 
@@ -129,7 +129,8 @@ void Blocks::store_sums(const Post& post, const std::string& step) {
 
 void Blocks::store_sum(const Post& post, std::int64_t c, std::int64_t p, const std::string& b,
                        const std::string& o, const std::string& at) {
-  const std::string sum = fmt::format("sums[{}]", by_position_ ? 4 * p + c : 2 * c + p);
+  const std::string sum =
+      fmt::format("sums[{}]", by_position_ || one_position_ ? 4 * p + c : 2 * c + p);
   text_.line("out[{}] = {};", at,
              value(post, plus(times(b, row_), 4 + 2 * c), plus(times(b, row_), 5 + 2 * c),
                    plus(o, c), sum, at));

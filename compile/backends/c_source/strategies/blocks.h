@@ -52,6 +52,8 @@ class Blocks : public Function {
   // intrt/micro/mve.h, or where positions_ is set intrt/micro/neon.h.
   bool by_position_ = false;
   std::optional<std::int64_t> positions_;  // else two
+  // There is one position alone: sums[c]. (Vectors store it as two equal ones.)
+  bool one_position_ = false;
 
  private:
   bool vector_constants(const ir::Post& post, const std::vector<std::int64_t>& starts,

@@ -23,6 +23,8 @@ struct RowKernels {
   // Instructions of a row of a window, of a block's sums and of each position's, estimated.
   std::int64_t (*row)(std::int64_t units, std::int64_t positions) = nullptr;
   std::int64_t block = 0, position = 0;
+  // Weights are a + 256 * b of two bytes each: of each unit first all a, then all b.
+  bool has_pairs = false;
 };
 const RowKernels kNeonRows = {"intrt_neon",
                               "intrt_neon_dot",
@@ -35,6 +37,27 @@ const RowKernels kNeonRows = {"intrt_neon",
                               },
                               15,
                               7};
+// The same with weights of 16 bits in two bytes.
+const RowKernels kNeonWideRows = {"intrt_neon",
+                                  "intrt_neon_wide_dot",
+                                  "int8_t",
+                                  4,
+                                  8,
+                                  [](std::int64_t units, std::int64_t positions) {
+                                    return units / 4 * (9 * positions + 5) +
+                                           units % 4 * (4 * positions + 5) + 5;
+                                  },
+                                  15,
+                                  8,
+                                  true};
+// Those for the weights; null where there are none.
+const RowKernels* neon_rows(const xt::xarray<std::int32_t>& weights) {
+  if (fits_bytes(weights)) return &kNeonRows;
+  const bool fit_pairs = std::ranges::all_of(weights, [](std::int32_t weight) {
+    return weight >= -(1 << 15) && weight < (1 << 15) - 128;
+  });
+  return fit_pairs ? &kNeonWideRows : nullptr;
+}
 const RowKernels kWideRows = {"intrt_wide",
                               "intrt_wide_dot_4x2",
                               "int16_t",
@@ -69,7 +92,8 @@ struct RowShape : PanelShape {
   // Of a copied row of the windows.
   std::int64_t strip() const { return (at_once - 1) * apart() + units * kernels.unit; }
   std::int64_t strip_bytes() const { return some_copied ? rows.kernel * strip() : 0; }
-  std::int64_t block_weights() const { return rows.kernel * units * 4 * kernels.unit; }
+  std::int64_t unit_weights() const { return 4 * kernels.unit * (kernels.has_pairs ? 2 : 1); }
+  std::int64_t block_weights() const { return rows.kernel * units * unit_weights(); }
   // Estimated, with so many positions at a time.
   std::int64_t instructions(std::int64_t of) const {
     const std::int64_t row = kernels.row(units, of);
@@ -137,13 +161,25 @@ class RowConvolution : public Blocks {
     for (std::int64_t b = 0; b < shape_.blocks(); ++b)
       for (std::int64_t ky = 0; ky < shape_.rows.kernel; ++ky)
         for (std::int64_t unit = 0; unit < shape_.units; ++unit)
-          for (std::int64_t c = 0; c < 4; ++c)
-            for (std::int64_t tap = unit * kernels_.unit; tap < (unit + 1) * kernels_.unit; ++tap)
-              ordered.push_back(
-                  c < outputs() && tap < shape_.row_taps
-                      ? weights_[(first_output(b) + c) * shape_.taps + ky * shape_.row_taps + tap]
-                      : 0);
+          append_unit(ordered, [&](std::int64_t c, std::int64_t k) -> std::int64_t {
+            const std::int64_t tap = unit * kernels_.unit + k;
+            return c < outputs() && tap < shape_.row_taps
+                       ? weights_[(first_output(b) + c) * shape_.taps + ky * shape_.row_taps + tap]
+                       : 0;
+          });
     text_.array(kernels_.weight_type, name_ + "_weight", ordered);
+  }
+
+  template <typename Weight>
+  void append_unit(std::vector<std::int64_t>& to, const Weight& weight) const {
+    const auto append = [&](const auto& part) {
+      for (std::int64_t c = 0; c < 4; ++c)
+        for (std::int64_t k = 0; k < kernels_.unit; ++k) to.push_back(part(weight(c, k)));
+    };
+    if (!kernels_.has_pairs) return append([](std::int64_t w) { return w; });
+    const auto low = [](std::int64_t w) { return ((w + 128) & 255) - 128; };
+    append(low);
+    append([&](std::int64_t w) { return (w - low(w)) / 256; });
   }
 
   void groups() {
@@ -208,7 +244,7 @@ class RowConvolution : public Blocks {
   void sum_blocks(const std::string& codes, std::int64_t row_step) {
     const Axis& rows = shape_.rows;
     const std::string first = rows.first_tap("y"), end = rows.end_tap("y");
-    const std::int64_t weight_row = shape_.units * 4 * kernels_.unit;
+    const std::int64_t weight_row = shape_.units * shape_.unit_weights();
     open_blocks();
     text_.line("int32_t sums[{}];", 4 * shape_.at_once);
     const std::string block = shape_.blocks() == 1 ? "0" : times("b", shape_.block_weights());
@@ -253,16 +289,18 @@ class NeonConvolutionStrategy : public Strategy {
                                    const Target& target) const override {
     if (target.kernels != MicroKernels::kNeon) return std::nullopt;
     const Conv2d* const conv = sums_of_windows(program, op);
-    if (conv == nullptr || !fits_bytes(conv->weights)) return std::nullopt;
+    const RowKernels* const kernels = conv == nullptr ? nullptr : neon_rows(conv->weights);
+    if (kernels == nullptr) return std::nullopt;
     const PanelShape shape(program, op, *conv);
     if (shape.rows.may_be_empty() || shape.columns.may_be_empty()) return std::nullopt;
-    return cost_of(RowShape(shape, kNeonRows));
+    return cost_of(RowShape(shape, *kernels));
   }
 
   FunctionCalls emit(const FunctionPlace& place) const override {
     const Op& op = place.program.ops.at(place.op_index);
     const auto& conv = std::get<Conv2d>(op.kind);
-    return {RowConvolution(place, conv, PanelShape(place.program, op, conv), kNeonRows).emit()};
+    const PanelShape shape(place.program, op, conv);
+    return {RowConvolution(place, conv, shape, *neon_rows(conv.weights)).emit()};
   }
 };
 
@@ -275,15 +313,17 @@ class NeonLinearStrategy : public Strategy {
                                    const Target& target) const override {
     const auto* const linear = std::get_if<Linear>(&op.kind);
     if (target.kernels != MicroKernels::kNeon || linear == nullptr || linear->wide ||
-        !linear->segments.empty() || !fits_bytes(linear->weights) ||
-        program.values.at(op.input()).type() != ElementType::kInt8)
+        !linear->segments.empty() || program.values.at(op.input()).type() != ElementType::kInt8)
       return std::nullopt;
-    return cost_of(RowShape(linear_shape(*linear), kNeonRows));
+    const RowKernels* const kernels = neon_rows(linear->weights);
+    if (kernels == nullptr) return std::nullopt;
+    return cost_of(RowShape(linear_shape(*linear), *kernels));
   }
 
   FunctionCalls emit(const FunctionPlace& place) const override {
     const auto& linear = std::get<Linear>(place.program.ops.at(place.op_index).kind);
-    return {RowConvolution(place, linear, linear_shape(linear), kNeonRows).emit()};
+    const PanelShape shape = linear_shape(linear);
+    return {RowConvolution(place, linear, shape, *neon_rows(linear.weights)).emit()};
   }
 };
 

@@ -31,7 +31,8 @@ StrategyChoice choose(const ir::Program& program, std::size_t index, const Targe
       &packed_panel_strategy(),   &packed_sparse8_strategy(),  &packed_sparse16_strategy(),
       &mve_add_strategy(),        &mve_convolution_strategy(), &mve_depthwise_strategy(),
       &mve_panel_strategy(),      &neon_add_strategy(),        &neon_convolution_strategy(),
-      &neon_depthwise_strategy(), &neon_linear_strategy(),     &wide_convolution_strategy()};
+      &neon_depthwise_strategy(), &neon_linear_strategy(),     &wide_convolution_strategy(),
+      &dsp_linear_strategy(),     &packed_linear_strategy(),   &mve_linear_strategy()};
   StrategyChoice choice;
   for (const Strategy* strategy : all) {
     const std::optional<StrategyCost> cost = strategy->cost(program, program.ops[index], target);

@@ -71,5 +71,8 @@ const Strategy& neon_convolution_strategy();
 const Strategy& neon_depthwise_strategy();
 const Strategy& neon_linear_strategy();
 const Strategy& wide_convolution_strategy();  // weights of 16 bits: intrt/micro/wide.h
+const Strategy& dsp_linear_strategy();        // linear layers: intrt/micro/linear.h
+const Strategy& packed_linear_strategy();
+const Strategy& mve_linear_strategy();  // intrt/micro/mve.h
 
 }  // namespace lockstep::backends
