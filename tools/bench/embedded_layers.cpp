@@ -24,6 +24,7 @@ constexpr Layer kLayers[] = {{"conv3x3_16_16_32x32", 16, 32, 32, 16, 3, 1},
                              {"conv3x3_64_64_8x8", 64, 8, 8, 64, 3, 1},
                              {"depthwise3x3_64_25x5", 64, 25, 5, 64, 3, 64},
                              {"conv3x3_1_32_28x28", 1, 28, 28, 32, 3, 1}};
+constexpr std::string_view kLinear = "linear_640_128";  // with relu
 constexpr std::string_view kAdd = "add_16384";
 constexpr std::string_view kNetworks[] = {"resnet8", "ds_cnn"};
 
@@ -37,6 +38,12 @@ Graph layer_graph(const Layer& layer, double sparsity) {
                            {"bias", false}};
   const zoo::Value conv = net.weighted("conv2d", "conv", net.input(), attributes);
   return net.finish(net.quantize(net.add("relu", "relu", {conv})));
+}
+
+Graph linear_graph(double sparsity) {
+  zoo::Builder net(std::string(kLinear), {640}, {.sparsity = sparsity});
+  const zoo::Value sums = net.weighted("linear", "linear", net.input(), {{"out_features", 128}});
+  return net.finish(net.quantize(net.add("relu", "relu", {sums})));
 }
 
 template <typename T>
@@ -69,6 +76,7 @@ EmbeddedCase add_case() {
 std::vector<std::string> embedded_cases() {
   std::vector<std::string> names;
   for (const Layer& layer : kLayers) names.emplace_back(layer.name);
+  names.emplace_back(kLinear);
   names.emplace_back(kAdd);
   for (const std::string_view network : kNetworks) names.emplace_back(network);
   return names;
@@ -78,8 +86,12 @@ EmbeddedCase embedded_case(std::string_view name, double sparsity) {
   if (name == kAdd) return add_case();
   EmbeddedCase result{.name = std::string(name), .graph = {}, .state = {}};
   const auto* const layer = std::ranges::find(kLayers, name, &Layer::name);
-  result.graph = layer != std::end(kLayers) ? layer_graph(*layer, sparsity)
-                                            : zoo::find_network(name).build({.sparsity = sparsity});
+  if (layer != std::end(kLayers))
+    result.graph = layer_graph(*layer, sparsity);
+  else if (name == kLinear)
+    result.graph = linear_graph(sparsity);
+  else
+    result.graph = zoo::find_network(name).build({.sparsity = sparsity});
   result.state = zoo::calibrated_state(result.graph, 1);
   return result;
 }
