@@ -15,9 +15,12 @@
 #include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "intrt/intrt.h"
+#include "tools/bench/host/host_page.h"
 #include "tools/bench/host/host_workloads.h"
 #include "tools/bench/host/peers.h"
 #include "tools/bench/paired_timing.h"
+#include "tools/model/thread_pool.h"
+#include "tools/profile/machine_peak.h"
 #include "tools/zoo/zoo.h"
 #include "verify/checker/model.h"
 #include "verify/checker/plan.h"
@@ -33,7 +36,7 @@ namespace fs = std::filesystem;
 struct Arguments {
   std::vector<std::string> workloads;
   std::vector<std::string> kernels;  // the first is the one that counts
-  fs::path onnxruntime;
+  fs::path onnxruntime, report;
   int rounds = 15;
   double burst_ms = 40;
   bool prove = true;
@@ -48,8 +51,10 @@ constexpr std::string_view kOneDnn = "oneDNN", kXnnpack = "XNNPACK", kU8S8 = "or
 
 class PlanContestant {
  public:
-  PlanContestant(std::span<const std::byte> bytes, std::string kernels)
+  PlanContestant(std::span<const std::byte> bytes, std::string kernels, int threads)
       : plan_(bytes),
+        pool_(threads),
+        parallel_(pool_.parallel()),
         kernels_(std::move(kernels)),
         arena_(blocks(intrt_arena_bytes(plan_.get()))),
         prepared_(blocks(intrt_prepared_bytes(plan_.get(), kernels_.c_str()))) {
@@ -60,7 +65,7 @@ class PlanContestant {
   // The input is what the last run left in its place: no kernel is faster on some codes.
   void run() {
     require(intrt_run_prepared(plan_.get(), prepared_.data(), arena_.data(),
-                               arena_.size() * sizeof(Block), nullptr));
+                               arena_.size() * sizeof(Block), &options_));
   }
 
  private:
@@ -75,13 +80,17 @@ class PlanContestant {
   }
 
   verify::OpenPlan plan_;
+  ThreadPool pool_;
+  intrt_parallel parallel_;
+  intrt_run_options options_ = {
+      .kernels = nullptr, .observer = nullptr, .observer_context = nullptr, .parallel = &parallel_};
   std::string kernels_;
   std::vector<Block> arena_, prepared_;
 };
 
-Contestant ours(const Compiled& compiled, const std::string& kernels) {
-  const auto plan = std::make_shared<PlanContestant>(compiled.plan, kernels);
-  return {kernels, [plan] { plan->run(); }};
+Contestant ours(const Compiled& compiled, const std::string& kernels, int threads = 1) {
+  const auto plan = std::make_shared<PlanContestant>(compiled.plan, kernels, threads);
+  return {threads == 1 ? kernels : fmt::format("{} threads", threads), [plan] { plan->run(); }};
 }
 
 // "proved", or why not.
@@ -123,7 +132,9 @@ struct Verdict {
 class Table {
  public:
   Table(const Arguments& arguments, const OnnxRuntime* onnxruntime)
-      : arguments_(arguments), onnxruntime_(onnxruntime) {
+      : arguments_(arguments),
+        onnxruntime_(onnxruntime),
+        peak_(cli::measure_peak(arguments.kernels[0], 1).macs_per_second) {
     std::vector<std::string> said;
     said.push_back(fmt::format("oneDNN {}", onednn_version()));
     if (onednn_version().empty()) said.back() = "oneDNN not built in", all_peers_ = false;
@@ -137,7 +148,10 @@ class Table {
     fmt::print("one thread, batch 1, {} rounds of {} ms; peers: {}\n", arguments.rounds,
                arguments.burst_ms, fmt::join(said, ", "));
     fmt::print(
-        "median [least] us; ratios of medians (of least times): peer / ours, of the floor\n");
+        "median [least] us; ratios of medians (of least times): peer / ours, of the floor\n"
+        "{} multiplies {:.0f} GMAC/s in registers here; at that rate, a network would have the "
+        "ratio behind \"at most\"\n",
+        arguments.kernels[0], peak_ / 1e9);
   }
 
   void measure(const HostWorkload& workload) {
@@ -161,6 +175,13 @@ class Table {
     const std::vector<Timing> timings =
         time_bursts(contestants, arguments_.rounds, arguments_.burst_ms);
     print(workload, one, compiled, timings);
+    if (workload.two_threads == 0) return;
+    Contestant threads[] = {ours(compiled, arguments_.kernels[0], 2),
+                            ours(compiled, arguments_.kernels[0])};
+    const std::vector<Timing> of_threads =
+        time_bursts(threads, arguments_.rounds, arguments_.burst_ms);
+    print_times(of_threads, 0);
+    count("one thread", of_threads[0], of_threads[1], {.floor = workload.two_threads});
   }
 
   void measure(const SparseWorkload& workload) {
@@ -174,12 +195,17 @@ class Table {
     fmt::print("\n{}  {}\n", workload.name,
                arguments_.prove ? proof_of(sparse, a) : "proof not run");
     print_times(timings, 0);
-    count("our own dense", timings[0], timings[1], workload.speedup, true);
+    count("our own dense", timings[0], timings[1], {.floor = workload.speedup});
   }
 
   void finish() const {
-    fmt::print("\ntwo threads: not run, plans run on one\n{} of {} floors are met\n", met_, asked_);
+    fmt::print("\n{} of {} floors are met", met_, asked_);
+    if (out_of_reach_ > 0)
+      fmt::print("; {} lie above what this machine's peak allows", out_of_reach_);
+    fmt::print("\n");
     if (!all_peers_) fmt::print("* not all peers ran\n");
+    if (!arguments_.report.empty() && !measured_.empty())
+      write_file_atomically(arguments_.report, host_page(arguments_.kernels[0], peak_, measured_));
   }
 
  private:
@@ -194,22 +220,25 @@ class Table {
       const Timing* const peer = find(timings, name);
       if (peer != nullptr && (best == nullptr || peer->median_ms < best->median_ms)) best = peer;
     }
+    measured_.push_back({std::string(workload.name), macs, timings[0].median_ms / 1e3,
+                         best == nullptr ? "" : best->name,
+                         best == nullptr ? 0 : best->median_ms / 1e3});
     if (best == nullptr) {
       say_not_run("best peer", workload.best_peer);
     } else {
-      count(fmt::format("best peer ({})", best->name), timings[0], *best, workload.best_peer,
-            all_peers_);
+      count(fmt::format("best peer ({})", best->name), timings[0], *best,
+            {workload.best_peer, macs, all_peers_});
     }
     const Timing *codes = find(timings, kU8S8), *floats = find(timings, kFloat32);
     if (codes == nullptr) {
       say_not_run("onnxruntime", workload.onnxruntime);
     } else if (workload.onnxruntime_float != 0) {
-      count("onnxruntime u8s8", timings[0], *codes, workload.onnxruntime, true);
-      count("onnxruntime float32", timings[0], *floats, workload.onnxruntime_float, true);
+      count("onnxruntime u8s8", timings[0], *codes, {workload.onnxruntime, macs});
+      count("onnxruntime float32", timings[0], *floats, {workload.onnxruntime_float, macs});
     } else {
       const Timing& faster = floats->median_ms < codes->median_ms ? *floats : *codes;
-      count(fmt::format("onnxruntime ({})", faster.name), timings[0], faster, workload.onnxruntime,
-            true);
+      count(fmt::format("onnxruntime ({})", faster.name), timings[0], faster,
+            {workload.onnxruntime, macs});
     }
     std::fflush(stdout);
   }
@@ -223,12 +252,22 @@ class Table {
     }
   }
 
-  void count(const std::string& what, const Timing& mine, const Timing& peer, double floor,
-             bool all_ran) {
-    const Verdict verdict{peer.median_ms / mine.median_ms, floor, all_ran};
-    fmt::print("  {:<22} {}  ({:.2f})\n", what, verdict.text(), peer.least_ms / mine.least_ms);
+  struct Asked {
+    double floor = 0;
+    double macs = 0;  // 0: the peak says nothing
+    bool all_ran = true;
+  };
+  void count(const std::string& what, const Timing& mine, const Timing& peer, const Asked& asked) {
+    const Verdict verdict{peer.median_ms / mine.median_ms, asked.floor, asked.all_ran};
+    fmt::print("  {:<22} {}  ({:.2f})", what, verdict.text(), peer.least_ms / mine.least_ms);
+    const double at_most = asked.macs == 0 ? 0 : peer.median_ms / 1e3 * peak_ / asked.macs;
+    if (asked.macs != 0) fmt::print("  at most {:.2f}", at_most);
+    fmt::print("\n");
     ++asked_;
-    if (verdict.is_met()) ++met_;
+    if (verdict.is_met())
+      ++met_;
+    else if (asked.macs != 0 && at_most < asked.floor * kSlack)
+      ++out_of_reach_;
   }
   void say_not_run(std::string_view what, double floor) {
     fmt::print("  {:<22} {}\n", what, Verdict{0, floor}.text());
@@ -237,8 +276,10 @@ class Table {
 
   const Arguments& arguments_;
   const OnnxRuntime* onnxruntime_;
+  double peak_;
   bool all_peers_ = true;
-  int asked_ = 0, met_ = 0;
+  int asked_ = 0, met_ = 0, out_of_reach_ = 0;
+  std::vector<MeasuredWorkload> measured_;
 };
 
 void require_workload(const std::string& name) {
@@ -282,6 +323,8 @@ int main(int argc, char** argv) {
   app.add_option("--onnxruntime", arguments.onnxruntime,
                  "A folder with onnxruntime's shared library, to be measured, too")
       ->check(CLI::ExistingDirectory);
+  app.add_option("--report", arguments.report,
+                 "Write an HTML page: time against multiplications, next to the peak");
   app.add_option("--rounds", arguments.rounds, "Rounds")->check(CLI::PositiveNumber);
   app.add_option("--burst", arguments.burst_ms, "Milliseconds of each contestant in each round")
       ->check(CLI::PositiveNumber);

@@ -17,6 +17,7 @@ struct HostWorkload {
   // that ran. The figure for onnxruntime holds for its u8s8 model, that for float32 for its float
   // one; where the latter is 0, for the faster of the two.
   double best_peer = 0, onnxruntime = 0, onnxruntime_float = 0;
+  double two_threads = 0;  // our one thread's time divided by that of two, at least
 };
 std::span<const HostWorkload> host_workloads();
 
