@@ -12,7 +12,7 @@ bool takes(const OpToPrepare& op) {
   const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
   if (is_depthwise(s)) return Columns(s).fits(s);
   if (s.groups > 1 && s.group_outputs < kFewOutputs) return false;
-  return band_size(s, s.channels).columns != 0;
+  return band_size(s, kBandBytes, s.channels).columns != 0;
 }
 
 size_t prepared_bytes(const OpToPrepare& op) {

@@ -8,6 +8,7 @@
 #include <immintrin.h>
 
 #include "intrt/kernels/avx512vnni/post.h"
+#include "intrt/kernels/vector/geometry.h"
 
 namespace intrt {
 namespace {
@@ -36,55 +37,6 @@ inline void fill_biased(uint8_t* to, size_t count) {
   size_t i = 0;
   for (; i + kVectorBytes <= count; i += kVectorBytes) _mm512_storeu_si512(to + i, zero);
   if (i < count) _mm512_mask_storeu_epi8(to + i, (uint64_t{1} << (count - i)) - 1, zero);
-}
-
-// A convolution's sizes; a linear layer is one of a single pixel.
-struct Sizes {
-  size_t channels, groups, group_inputs, group_outputs;
-  size_t height, width, output_height, output_width;
-  size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-  size_t top, left;
-
-  // Rows and columns of the input from a window's first tap to its last.
-  size_t reach_h() const { return dilation_h * (kernel_h - 1) + 1; }
-  size_t reach_w() const { return dilation_w * (kernel_w - 1) + 1; }
-  // Input rows and columns under so many windows.
-  size_t rows_under(size_t windows) const { return (windows - 1) * stride_h + reach_h(); }
-  size_t columns_under(size_t windows) const { return (windows - 1) * stride_w + reach_w(); }
-};
-
-inline Sizes sizes_of(const intrt_conv2d_params& p, const intrt_tensor_record& input,
-                      const intrt_tensor_record& output) {
-  Sizes s = {input.channels,
-             p.groups,
-             input.channels / p.groups,
-             output.channels / p.groups,
-             input.height,
-             input.width,
-             output.height,
-             output.width,
-             p.kernel_h,
-             p.kernel_w,
-             p.stride_h,
-             p.stride_w,
-             p.dilation_h,
-             p.dilation_w,
-             p.pad_top,
-             p.pad_left};
-  // A window of one pixel that goes over all pixels does not see where a row ends.
-  const bool one_to_one = p.kernel_h == 1 && p.kernel_w == 1 && p.stride_h == 1 &&
-                          p.stride_w == 1 && output.height == input.height &&
-                          output.width == input.width && p.pad_top == 0 && p.pad_left == 0;
-  if (one_to_one) {
-    s.width = s.output_width = s.width * s.height;
-    s.height = s.output_height = 1;
-  }
-  return s;
-}
-
-inline Sizes sizes_of_linear(const intrt_tensor_record& input, const intrt_tensor_record& output) {
-  const size_t inputs = static_cast<size_t>(element_count(input));
-  return {inputs, 1, inputs, output.channels, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0};
 }
 
 // Input rows y0 .. and columns x0 .. under a number of windows, those outside the input 0.
@@ -168,56 +120,6 @@ inline size_t dense_bytes(const Sizes& s) {
     left = left > v * kLanes ? left - v * kLanes : 0;
   }
   return s.groups * bytes;
-}
-
-// Weights of 8 bits as a plan stores them, [O][taps][I].
-struct StoredWeights {
-  const int8_t* weights;
-  const uint8_t* nonzero;  // null: dense
-  const uint32_t* starts;
-  size_t taps, inputs;
-
-  // Goes through those of one output.
-  class Row {
-   public:
-    Row(const StoredWeights& stored, size_t output)
-        : stored_(stored),
-          next_(stored.weights + (stored.nonzero == nullptr ? output * stored.taps * stored.inputs
-                                                            : stored.starts[output])),
-          bits_(stored.nonzero == nullptr
-                    ? nullptr
-                    : stored.nonzero + output * stored.taps * ((stored.inputs + 7) / 8)) {}
-
-    int8_t next() {
-      if (bits_ == nullptr) return *next_++;
-      const bool is_there = (bits_[input_ / 8] >> (input_ % 8) & 1) != 0;
-      if (++input_ == stored_.inputs) {
-        input_ = 0;
-        bits_ += (stored_.inputs + 7) / 8;
-      }
-      return is_there ? *next_++ : int8_t{0};
-    }
-
-   private:
-    const StoredWeights& stored_;
-    const int8_t* next_;
-    const uint8_t* bits_;
-    size_t input_ = 0;
-  };
-};
-
-template <typename Params>
-StoredWeights stored_weights(const intrt_plan& plan, const Params& p, size_t taps, size_t inputs) {
-  const bool is_dense = p.nonzero_offset == 0;
-  return {object_at<int8_t>(plan, p.weights_offset),
-          is_dense ? nullptr : object_at<uint8_t>(plan, p.nonzero_offset),
-          is_dense ? nullptr : object_at<uint32_t>(plan, p.starts_offset), taps, inputs};
-}
-
-inline bool all_zero(const int8_t* bytes, size_t count) {
-  for (size_t i = 0; i < count; ++i)
-    if (bytes[i] != 0) return false;
-  return true;
 }
 
 // Takes out quads that are 0 and lists the others, where that pays.
@@ -427,9 +329,7 @@ void run_rows(Tile tile, const PostLanes* posts, const Rows& rows) {
   if (!is_packed) run_all([](size_t) { return TileFunction{}; });
 }
 
-// How a convolution is sliced: where its weights are more than what goes in and out, by outputs, in
-// the sets of blocks that are multiplied at the same time; else by rows or, of one row, by columns,
-// so that most of what a core reads is what it wrote in the operator before.
+// Blocks that are multiplied at the same time, in all groups.
 inline size_t sets_of_blocks(const Sizes& s) {
   size_t sets = 0;
   for (size_t left = s.group_outputs; left > 0; ++sets) {
@@ -438,31 +338,11 @@ inline size_t sets_of_blocks(const Sizes& s) {
   }
   return s.groups * sets;
 }
-inline bool sliced_by_outputs(const Sizes& s) {
-  const size_t outputs = s.groups * s.group_outputs;
-  const size_t weights = outputs * s.kernel_h * s.kernel_w * s.group_inputs;
-  return weights > s.height * s.width * s.channels + s.output_height * s.output_width * outputs;
-}
 inline uint32_t dense_slices(const Sizes& s) {
   return static_cast<uint32_t>(sliced_by_outputs(s)  ? sets_of_blocks(s)
                                : s.output_height > 1 ? s.output_height
                                                      : s.output_width);
 }
-
-// A part of the output: rows, columns, sets of blocks.
-struct Extent {
-  size_t begin, end;
-};
-struct Part {
-  Extent rows, columns, sets;
-
-  Part(const Sizes& s, const Slices& slices)
-      : rows{0, s.output_height}, columns{0, s.output_width}, sets{0, SIZE_MAX} {
-    (sliced_by_outputs(s)  ? sets
-     : s.output_height > 1 ? rows
-                           : columns) = {slices.begin, slices.end};
-  }
-};
 
 // The outputs of `sets` of the windows of one band: rows x columns windows that begin at output
 // (oy, ox).
@@ -513,39 +393,13 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
   }
 }
 
-// The most windows of a row, and then rows of them, whose input fits the band; 0: not even one.
-struct BandSize {
-  size_t columns, rows;
-};
-inline BandSize band_size(const Sizes& s, size_t bytes_per_column) {
-  const size_t columns = kBandBytes / bytes_per_column / s.reach_h();
-  if (columns < s.reach_w()) return {0, 0};
-  size_t wide = (columns - s.reach_w()) / s.stride_w + 1;
-  if (wide > s.output_width) wide = s.output_width;
-  const size_t rows = kBandBytes / (bytes_per_column * s.columns_under(wide));
-  size_t high = (rows - s.reach_h()) / s.stride_h + 1;
-  if (high > s.output_height) high = s.output_height;
-  return {wide, high};
-}
-
-// Calls f(oy, rows, ox, columns) for each band of a part.
-template <typename F>
-inline void for_each_band(const Part& part, const BandSize& size, const F& f) {
-  for (size_t oy = part.rows.begin; oy < part.rows.end; oy += size.rows) {
-    const size_t rows = size.rows < part.rows.end - oy ? size.rows : part.rows.end - oy;
-    for (size_t ox = part.columns.begin; ox < part.columns.end; ox += size.columns) {
-      const size_t rest = part.columns.end - ox;
-      f(oy, rows, ox, size.columns < rest ? size.columns : rest);
-    }
-  }
-}
-
 inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
   alignas(64) uint8_t band[kBandBytes + kVectorBytes];
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const Part part(s, op.slices);
   for_each_band(
-      part, band_size(s, s.channels), [&](size_t oy, size_t rows, size_t ox, size_t columns) {
+      part, band_size(s, kBandBytes, s.channels),
+      [&](size_t oy, size_t rows, size_t ox, size_t columns) {
         const size_t band_columns = s.columns_under(columns), band_rows = s.rows_under(rows);
         copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
                   band_rows,

@@ -7,7 +7,7 @@ using namespace intrt;
 
 bool takes(const OpToPrepare& op) {
   const Sizes s = sizes_of_linear(op.input, op.output);
-  return band_size(s, s.channels).columns != 0;
+  return band_size(s, kBandBytes, s.channels).columns != 0;
 }
 
 size_t prepared_bytes(const OpToPrepare& op) {

@@ -122,11 +122,13 @@ inline BandSize band_size(const Sizes& s, size_t capacity, size_t codes_per_colu
   return {wide, high};
 }
 
-// How a dense convolution is sliced: where its weights are more than its input, by outputs, in sets
-// that are computed at the same time; else by rows or, of one row, by columns.
+// How a dense convolution is sliced: where its weights are more than what goes in and out, by
+// outputs, in sets that are computed at the same time; else by rows or, of one row, by columns, so
+// that most of what a core reads is what it wrote in the operator before.
 inline bool sliced_by_outputs(const Sizes& s) {
-  const size_t weights = s.groups * s.group_outputs * s.kernel_h * s.kernel_w * s.group_inputs;
-  return weights > s.height * s.width * s.channels;
+  const size_t outputs = s.groups * s.group_outputs;
+  const size_t weights = outputs * s.kernel_h * s.kernel_w * s.group_inputs;
+  return weights > s.height * s.width * s.channels + s.output_height * s.output_width * outputs;
 }
 
 // A part of the output: rows, columns, sets of outputs.
