@@ -531,6 +531,8 @@ INTRT_ALWAYS_INLINE void intrt_mve_channels_store_toward_zero(int8_t* out, const
 /* out[i] = 0 for each i < count whose bit, i % 8 of mask[i / 8], is 0. */
 INTRT_INLINE void intrt_mve_keep(int8_t* out, const uint8_t* mask, int32_t count) {
 #if INTRT_HAS_MVE
+  /* GCC 12 takes a store of some lanes for one of all, and leaves out those before it. */
+  __asm__ volatile("" ::: "memory");
   for (; count > 0; count -= 16) {
     const uint32_t bits = mask[0] | (count > 8 ? (uint32_t)mask[1] << 8 : 0u);
     vstrbq_p_s8(out, vdupq_n_s8(0), (mve_pred16_t)(vctp8q((uint32_t)count) & ~bits));
