@@ -111,11 +111,16 @@ static void add_when_executed(struct qemu_plugin_insn* insn, int counter) {
 
 static void translate_insn(struct qemu_plugin_insn* insn) {
   const struct markers* markers = &kMarkers[set];
-  const size_t bytes = qemu_plugin_insn_size(insn);
+  size_t bytes = qemu_plugin_insn_size(insn);
   insn_executed marker = NULL;
   uint32_t code = 0;
   int kind;
   memcpy(&code, qemu_plugin_insn_data(insn), bytes < sizeof code ? bytes : sizeof code);
+  /* In front of the end of a page QEMU hands out the halfword behind one of 16 bits, too. */
+  if (set == INSN_THUMB && (code & 0xffffu) < 0xe800u) {
+    bytes = 2;
+    code &= 0xffffu;
+  }
   if (bytes == markers->bytes && code == markers->begin) marker = begin_region;
   if (bytes == markers->bytes && code == markers->end) marker = end_region;
   if (bytes == markers->bytes && code == markers->split) marker = split_region;
