@@ -97,6 +97,44 @@ static int panel_cases(void) {
   return 0;
 }
 
+/* As its comment says. */
+static int32_t code_of(int64_t sum, int32_t multiplier, int32_t addend, int32_t lo, int32_t hi) {
+  const int64_t product = sum * multiplier;
+  const int64_t code = (product - (int64_t)(product & 0xffffffff)) / 4294967296 + addend;
+  return (int32_t)(code < lo ? lo : code > hi ? hi : code);
+}
+
+/* intrt_sparse_codes_16 on what intrt_sparse_dot_16 would make `expected` of. */
+static int codes_case(const int64_t* expected, const int32_t* start, int32_t channels,
+                      const int32_t* panel, const int32_t* entries) {
+  const int32_t step = channels + between(0, 3);
+  const int32_t lo = between(0, 1) ? 0 : between(-128, 127), hi = between(lo, 127);
+  int32_t* const constants = micro_memory(kStart, 12 * (uint32_t)channels);
+  int8_t* const out = micro_memory(kWritten, (uint32_t)(15 * step + channels));
+  int8_t kept[15 * 8 + 8];
+  for (int32_t i = 0; i < 15 * step + channels; ++i) kept[i] = out[i] = (int8_t)between(-128, 127);
+  for (int32_t c = 0; c < channels; ++c) {
+    /* Powers of two as shifts have, and others; addends so that the codes are not all ends. */
+    const int32_t size = 1 << between(0, 9);
+    const int32_t multiplier = between(0, 1)   ? 4 * size
+                               : between(0, 3) ? between(-size, size)
+                                               : between(-1000000000, 1000000000);
+    const int64_t usual = expected[16 * c] * multiplier / 4294967296;
+    constants[3 * c] = start[c];
+    constants[3 * c + 1] = multiplier;
+    constants[3 * c + 2] =
+        between(0, 7) ? (int32_t)-usual + between(-100, 100) : (1 << 30) * between(-1, 1);
+  }
+  for (int32_t i = 0; i < 16 * channels; ++i) {
+    const int32_t* const constant = &constants[3 * (i / 16)];
+    kept[i % 16 * step + i / 16] = (int8_t)code_of(expected[i], constant[1], constant[2], lo, hi);
+  }
+  intrt_sparse_codes_16(out, constants, channels, panel, entries, step, lo, hi);
+  REQUIRE(memcmp(out, kept, (uint32_t)(15 * step + channels)) == 0);
+  REQUIRE(micro_memory_intact());
+  return 0;
+}
+
 /* `channels` channels, each of several chunks, with numbers of weights up to `most` of them. The
  * codes are the ends alone in half of the cases. */
 static int dot_case(int words, int32_t channels, int32_t most, int ends) {
@@ -140,7 +178,10 @@ static int dot_case(int words, int32_t channels, int32_t most, int ends) {
     intrt_sparse_dot_16(sums, start, channels, panel, entries);
   for (int i = 0; i < positions * channels; ++i) REQUIRE(sums[i] == expected[i]);
   REQUIRE(micro_memory_intact());
-  return 0;
+  if (words == 4) return 0;
+  int32_t starts[4];
+  memcpy(starts, start, 4 * (uint32_t)channels);
+  return codes_case(expected, starts, channels, panel, entries);
 }
 
 /* Chunks whose sums are -32768 and 32767, at each of the positions. */

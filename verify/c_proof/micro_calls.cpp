@@ -14,6 +14,7 @@ using Kind = Value::Kind;
 
 constexpr Int kMostCounted = Int{1} << 26;  // places of taps are 32-bit numbers
 constexpr int kArenaAlignment = 16;
+constexpr Int kMostAddend = Int{1} << 30;
 
 struct Bytes {
   int index;
@@ -298,15 +299,24 @@ std::optional<ListedChannel> listed_channel(const std::vector<Int>& numbers, std
 
 void Machine::add_listed(const MicroKernel& kernel, const ListedProducts& listed,
                          const std::vector<Value>& arguments, int line) {
-  const Value &sums = arguments[0], &start = arguments[1], &panel = arguments[3],
+  const Value &out = arguments[0], &start = arguments[1], &panel = arguments[3],
               &list = arguments[4];
-  const Int channels = numbers_of(kernel, arguments, line)[2], positions = listed.positions;
+  const std::vector<Int> numbers = numbers_of(kernel, arguments, line);
+  const Int channels = numbers[2], positions = listed.positions;
+  const Type element = kernel.parameters[0].pointee();
   const Table& all = table(list, line);
   if (all.element != kernel.parameters[4].pointee() || list.number % all.element.size() != 0)
     refuse("", line, "an array of another type");
-  if (channels < 1 || channels > kMostCounted)
+  if (channels < 1 || channels > kMostCounted ||
+      (listed.codes && (numbers[5] < channels || numbers[5] > kMostCounted ||
+                        !is_code_range(numbers[6], numbers[7]))))
     refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
-  const Bytes written = bytes_at(sums, 0, channels * positions, kInt32);
+  std::vector<Int> constants;
+  if (listed.codes) constants = first_numbers(start, kInt32, 3 * channels, line);
+  const auto place = [&](Int channel, Int position) {
+    return listed.codes ? numbers[5] * position + channel : positions * channel + position;
+  };
+  const Bytes written = bytes_at(out, 0, place(channels - 1, positions - 1) + 1, element);
   if (written.overlaps(bytes_at(start, 0, channels, kInt32)))
     refuse("", line, "sums that lie in what they are made of");
 
@@ -332,15 +342,28 @@ void Machine::add_listed(const MicroKernel& kernel, const ListedProducts& listed
     const Int count = std::ssize(channel->words);
     spend((count + 1) * positions, line);
     nodes_used_ += (count + 1) * positions;
-    const Value begin = load(advanced(start, Value::of(c), kInt32, line), kInt32, line);
+    const Value begin = listed.codes
+                            ? Value::of(constants[at(3 * c)])
+                            : load(advanced(start, Value::of(c), kInt32, line), kInt32, line);
     std::vector<Code> codes(at(count));
     for (Int p = 0; p < positions; ++p) {
       for (Int t = 0; t < count; ++t) codes[at(t)] = code_at(channel->words[at(t)] + p / 2, p % 2);
       made.push_back(sum_of(begin, codes, channel->weights, channel->chunk_ends, 16, line));
     }
   }
-  for (Int i = 0; i < channels * positions; ++i)
-    store(advanced(sums, Value::of(i), kInt32, line), kInt32, made[at(i)], line);
+  for (Int i = 0; i < channels * positions; ++i) {
+    const Int c = i / positions;
+    Value value = std::move(made[at(i)]);
+    if (listed.codes) {
+      const Int multiplier = constants[at(3 * c + 1)], addend = constants[at(3 * c + 2)];
+      if (std::abs(addend) > kMostAddend)
+        refuse("", line, fmt::format("arguments of '{}' out of range", kernel.name));
+      const Step step{Step::Kind::kScale,
+                      {multiplier, addend * (Int{1} << 32), 32, 1, numbers[6], numbers[7]}};
+      value = converted(stepped(value, step, line), element, line);
+    }
+    store(advanced(out, Value::of(place(c, i % positions)), element, line), element, value, line);
+  }
 }
 
 // The weight of output `output` in a number of an array of weights.

@@ -213,7 +213,6 @@ std::optional<Map::Form> dsp_add(const Arguments& arguments) {
   form.steps = {{Step::Kind::kShiftRightFloor, {shift}}, {Step::Kind::kClamp, {lo, 127}}};
   return form;
 }
-bool is_code_range(Int lo, Int hi) { return lo >= -128 && lo <= hi && hi <= 127; }
 // (out, a, b, count, multiplier0, multiplier1, shift, rounding, lo, hi)
 std::optional<Map::Form> vector_add(const Arguments& arguments) {
   const Int shift = arguments[6], rounding = arguments[7], lo = arguments[8], hi = arguments[9];
@@ -454,7 +453,10 @@ const std::vector<MicroHeader>& micro_headers() {
          ListedProducts{.positions = 8}},
         {"intrt_sparse_dot_16",
          {kInt32s, kInt32s, kInt32, kInt32s, kInt32s},
-         ListedProducts{.positions = 16}}},
+         ListedProducts{.positions = 16}},
+        {"intrt_sparse_codes_16",
+         {kInt8s, kInt32s, kInt32, kInt32s, kInt32s, kInt32, kInt32, kInt32},
+         ListedProducts{.positions = 16, .codes = true}}},
        {}},
       {kMveText,
        {{"intrt_mve_dot_4x2",

@@ -110,9 +110,17 @@ struct Keep {};
 // its chunks; a channel without weights is a 0. Parameters: sums, start, channels, panel, the list.
 // Obligations: the list is such a one; a chunk's sums fit 16 bits; no sum leaves 32 bits, in any
 // order; the codes are codes; sums lie in nothing that is read.
+// With `codes`: out[step * p + c] = such a sum that starts at constants[3 * c], times multiplier
+// constants[3 * c + 1], divided by 2^32, plus addend constants[3 * c + 2], clamped to lo .. hi.
+// Parameters: out, constants, channels, panel, the list, step, lo, hi. Obligations besides: the
+// constants are a constant array; |addend| <= 2^30; step >= channels; lo and hi are codes.
 struct ListedProducts {
   Int positions = 0;
+  bool codes = false;
 };
+
+// Of an int8_t.
+inline bool is_code_range(Int lo, Int hi) { return lo >= INT8_MIN && lo <= hi && hi <= INT8_MAX; }
 
 struct MicroKernel {
   std::string_view name;

@@ -25,7 +25,20 @@ static INTRT_NOINLINE void intrt_sparse_pair(int32_t* panel, int32_t words, int3
                                              const int8_t* codes1, int32_t begin1, int32_t end1) {
   int32_t i;
   if (begin0 == 0 && begin1 == 0 && end0 >= count && end1 >= count) {
-    for (i = 0; i + 2 <= count; i += 2) {
+    i = 0;
+    if (words == 8) /* known to the compiler, it costs no additions */
+      for (; i + 8 <= count; i += 8) {
+        panel[0] = codes0[i] + codes1[i] * 65536;
+        panel[8] = codes0[i + 1] + codes1[i + 1] * 65536;
+        panel[16] = codes0[i + 2] + codes1[i + 2] * 65536;
+        panel[24] = codes0[i + 3] + codes1[i + 3] * 65536;
+        panel[32] = codes0[i + 4] + codes1[i + 4] * 65536;
+        panel[40] = codes0[i + 5] + codes1[i + 5] * 65536;
+        panel[48] = codes0[i + 6] + codes1[i + 6] * 65536;
+        panel[56] = codes0[i + 7] + codes1[i + 7] * 65536;
+        panel += 64;
+      }
+    for (; i + 2 <= count; i += 2) {
       panel[0] = codes0[i] + codes1[i] * 65536;
       panel[words] = codes0[i + 1] + codes1[i + 1] * 65536;
       panel += 2 * words;
@@ -286,10 +299,10 @@ static __attribute__((naked, noinline, unused)) void intrt_sparse_dot_8(
 #undef INTRT_SPARSE_FINISH
 #endif
 
-/* The same of `words` words and twice as many positions. */
-static INTRT_NOINLINE void intrt_sparse_dot(int32_t* sums, const int32_t* start, int32_t channels,
-                                            const int32_t* panel, const int32_t* entries,
-                                            int32_t words) {
+/* The same of `words` words and twice as many positions; returns the end of the entries. */
+static INTRT_NOINLINE const int32_t* intrt_sparse_dot(int32_t* sums, const int32_t* start,
+                                                      int32_t channels, const int32_t* panel,
+                                                      const int32_t* entries, int32_t words) {
   int32_t c, i;
   for (c = 0; c < channels; ++c) {
     for (i = 0; i < 2 * words; ++i) sums[i] = start[c];
@@ -311,19 +324,24 @@ static INTRT_NOINLINE void intrt_sparse_dot(int32_t* sums, const int32_t* start,
     }
     sums += 2 * words;
   }
+  return entries;
 }
 #if !defined(INTRT_SPARSE_THUMB2) && !defined(INTRT_SPARSE_THUMB1)
 static INTRT_NOINLINE void intrt_sparse_dot_8(int32_t* sums, const int32_t* start, int32_t channels,
                                               const int32_t* panel, const int32_t* entries) {
-  intrt_sparse_dot(sums, start, channels, panel, entries, 4);
+  (void)intrt_sparse_dot(sums, start, channels, panel, entries, 4);
 }
 #endif
 
-/* The same of 16 positions and eight words: for cores with more registers. */
+/* intrt_sparse_dot_16: the same of 16 positions and eight words, for cores with more registers.
+ * intrt_sparse_codes_16: out[p * step + c] = intrt_scale_top(sum c of position p, multiplier,
+ * addend, lo, hi), where constants[3 * c] .. are the start of the sum, multiplier and addend. */
 #if defined(INTRT_SPARSE_RV32)
-/* a0 weight, a1 where its words are, a2 word, a3 panel, a4 entries, t0 32768, t2 .. t6 and a5 .. a7
- * the chunk's sums of both positions, s0 .. s11, ra and t1 the first fourteen of the sums of both
- * positions, modulo 2^32, and of the second; on the stack the others, sums, start and channels. */
+/* a0 weight, a1 where its words are, a2 word, a3 panel, a4 entries, t2 .. t6 and a5 .. a7 the
+ * chunk's sums of both positions, s0 .. s11, ra and t1 the first fourteen of the sums of both
+ * positions, modulo 2^32, and of the second, t0 the last one; on the stack the one in front of it,
+ * sums, start and channels, or out, constants, the end of out, step, lo and hi. Behind a chunk a1
+ * is what its 0 or number says, a2 32768. */
 /* clang-format off */
 #define INTRT_SPARSE_FIRST(at, a) \
   "lw a2, " at "(a1)\n" \
@@ -332,21 +350,38 @@ static INTRT_NOINLINE void intrt_sparse_dot_8(int32_t* sums, const int32_t* star
   "lw a2, " at "(a1)\n" \
   "mul a2, a2, a0\n" \
   "add " a ", " a ", a2\n"
-#define INTRT_SPARSE_WORDS(word) \
-  "lhu a1, 0(a4)\n" \
+#define INTRT_SPARSE_WORDS(word, at) \
+  "lhu a1, " at "(a4)\n" \
   "add a1, a1, a3\n" \
   word("0", "t2") word("4", "t3") word("8", "t4") word("12", "t5") \
-  word("16", "t6") word("20", "a5") word("24", "a6") word("28", "a7") \
-  "addi a4, a4, 4\n" \
-  "lh a0, 2(a4)\n"
+  word("16", "t6") word("20", "a5") word("24", "a6") word("28", "a7")
+/* A chunk; a4 is moved behind it. */
+#define INTRT_SPARSE_CHUNK(loop, odd, end) \
+  INTRT_SPARSE_WORDS(INTRT_SPARSE_FIRST, "0") \
+  "lh a0, 6(a4)\n" \
+  "beqz a0, " odd "f\n" \
+  loop ":\n" \
+  INTRT_SPARSE_WORDS(INTRT_SPARSE_NEXT, "4") \
+  "lh a0, 10(a4)\n" \
+  "beqz a0, " end "f\n" \
+  INTRT_SPARSE_WORDS(INTRT_SPARSE_NEXT, "8") \
+  "addi a4, a4, 8\n" \
+  "lh a0, 6(a4)\n" \
+  "bnez a0, " loop "b\n" \
+  odd ":\n" \
+  "addi a4, a4, -4\n" \
+  end ":\n" \
+  "lhu a1, 8(a4)\n" \
+  "addi a4, a4, 12\n" \
+  "lui a2, 8\n"
 #define INTRT_SPARSE_ADD(a, both, second) \
   "add " both ", " both ", " a "\n" \
-  "add " a ", " a ", t0\n" \
+  "add " a ", " a ", a2\n" \
   "srai " a ", " a ", 16\n" \
   "add " second ", " second ", " a "\n"
 #define INTRT_SPARSE_BEGIN(a, both, second) \
   "add " both ", s0, " a "\n" \
-  "add " a ", " a ", t0\n" \
+  "add " a ", " a ", a2\n" \
   "srai " a ", " a ", 16\n" \
   "add " second ", s1, " a "\n"
 #define INTRT_SPARSE_STORE(at0, at1, both, second) \
@@ -358,6 +393,50 @@ static INTRT_NOINLINE void intrt_sparse_dot_8(int32_t* sums, const int32_t* star
   op " ra, 0(sp)\n" op " s0, 4(sp)\n" op " s1, 8(sp)\n" op " s2, 12(sp)\n" op " s3, 16(sp)\n" \
   op " s4, 20(sp)\n" op " s5, 24(sp)\n" op " s6, 28(sp)\n" op " s7, 32(sp)\n" \
   op " s8, 36(sp)\n" op " s9, 40(sp)\n" op " s10, 44(sp)\n" op " s11, 48(sp)\n"
+/* All sums of a channel; `constants`: the bytes of those of a channel. */
+#define INTRT_SPARSE_CHANNEL(constants) \
+  "8:\n" \
+  "lw a0, 56(sp)\n" \
+  "lw s1, 0(a0)\n" \
+  "addi a0, a0, " constants "\n" \
+  "sw a0, 56(sp)\n" \
+  "slli s0, s1, 16\n" \
+  "add s0, s0, s1\n" \
+  "lh a0, 2(a4)\n" \
+  "beqz a0, 6f\n" \
+  INTRT_SPARSE_CHUNK("2", "3", "4") \
+  INTRT_SPARSE_BEGIN("a7", "a0", "t0") \
+  "sw a0, 64(sp)\n" \
+  INTRT_SPARSE_BEGIN("a6", "ra", "t1") \
+  INTRT_SPARSE_BEGIN("a5", "s10", "s11") \
+  INTRT_SPARSE_BEGIN("t6", "s8", "s9") \
+  INTRT_SPARSE_BEGIN("t5", "s6", "s7") \
+  INTRT_SPARSE_BEGIN("t4", "s4", "s5") \
+  INTRT_SPARSE_BEGIN("t3", "s2", "s3") \
+  INTRT_SPARSE_BEGIN("t2", "s0", "s1") \
+  "bnez a1, 7f\n" \
+  "5:\n" \
+  "lh a0, 2(a4)\n" \
+  INTRT_SPARSE_CHUNK("2", "3", "4") \
+  INTRT_SPARSE_ADD("t2", "s0", "s1") \
+  INTRT_SPARSE_ADD("t3", "s2", "s3") \
+  INTRT_SPARSE_ADD("t4", "s4", "s5") \
+  INTRT_SPARSE_ADD("t5", "s6", "s7") \
+  INTRT_SPARSE_ADD("t6", "s8", "s9") \
+  INTRT_SPARSE_ADD("a5", "s10", "s11") \
+  INTRT_SPARSE_ADD("a6", "ra", "t1") \
+  "lw a0, 64(sp)\n" \
+  INTRT_SPARSE_ADD("a7", "a0", "t0") \
+  "sw a0, 64(sp)\n" \
+  "beqz a1, 5b\n" \
+  "j 7f\n" \
+  "6:\n" \
+  "addi a4, a4, 4\n" \
+  "mv s2, s0\n" "mv s3, s1\n" "mv s4, s0\n" "mv s5, s1\n" "mv s6, s0\n" "mv s7, s1\n" \
+  "mv s8, s0\n" "mv s9, s1\n" "mv s10, s0\n" "mv s11, s1\n" "mv ra, s0\n" "mv t1, s1\n" \
+  "sw s0, 64(sp)\n" \
+  "mv t0, s1\n" \
+  "7:\n"
 static __attribute__((naked, noinline, unused)) void intrt_sparse_dot_16(
     int32_t* sums __attribute__((unused)), const int32_t* start __attribute__((unused)),
     int32_t channels __attribute__((unused)), const int32_t* panel __attribute__((unused)),
@@ -368,66 +447,7 @@ static __attribute__((naked, noinline, unused)) void intrt_sparse_dot_16(
       "sw a0, 52(sp)\n"
       "sw a1, 56(sp)\n"
       "sw a2, 60(sp)\n"
-      "lui t0, 8\n"
-      "1:\n"
-      "lw a0, 56(sp)\n"
-      "lw s1, 0(a0)\n"
-      "addi a0, a0, 4\n"
-      "sw a0, 56(sp)\n"
-      "slli s0, s1, 16\n"
-      "add s0, s0, s1\n"
-      "lh a0, 2(a4)\n"
-      "beqz a0, 4f\n"
-      INTRT_SPARSE_WORDS(INTRT_SPARSE_FIRST)
-      "beqz a0, 3f\n"
-      "2:\n"
-      INTRT_SPARSE_WORDS(INTRT_SPARSE_NEXT)
-      "bnez a0, 2b\n"
-      "3:\n"
-      INTRT_SPARSE_BEGIN("a7", "a0", "a1")
-      "sw a0, 64(sp)\n"
-      "sw a1, 68(sp)\n"
-      INTRT_SPARSE_BEGIN("a6", "ra", "t1")
-      INTRT_SPARSE_BEGIN("a5", "s10", "s11")
-      INTRT_SPARSE_BEGIN("t6", "s8", "s9")
-      INTRT_SPARSE_BEGIN("t5", "s6", "s7")
-      INTRT_SPARSE_BEGIN("t4", "s4", "s5")
-      INTRT_SPARSE_BEGIN("t3", "s2", "s3")
-      INTRT_SPARSE_BEGIN("t2", "s0", "s1")
-      "lhu a0, 0(a4)\n"
-      "addi a4, a4, 4\n"
-      "bnez a0, 8f\n"
-      "5:\n"
-      "lh a0, 2(a4)\n"
-      INTRT_SPARSE_WORDS(INTRT_SPARSE_FIRST)
-      "beqz a0, 7f\n"
-      "6:\n"
-      INTRT_SPARSE_WORDS(INTRT_SPARSE_NEXT)
-      "bnez a0, 6b\n"
-      "7:\n"
-      INTRT_SPARSE_ADD("t2", "s0", "s1")
-      INTRT_SPARSE_ADD("t3", "s2", "s3")
-      INTRT_SPARSE_ADD("t4", "s4", "s5")
-      INTRT_SPARSE_ADD("t5", "s6", "s7")
-      INTRT_SPARSE_ADD("t6", "s8", "s9")
-      INTRT_SPARSE_ADD("a5", "s10", "s11")
-      INTRT_SPARSE_ADD("a6", "ra", "t1")
-      "lw a0, 64(sp)\n"
-      "lw a1, 68(sp)\n"
-      INTRT_SPARSE_ADD("a7", "a0", "a1")
-      "sw a0, 64(sp)\n"
-      "sw a1, 68(sp)\n"
-      "lhu a0, 0(a4)\n"
-      "addi a4, a4, 4\n"
-      "beqz a0, 5b\n"
-      "j 8f\n"
-      "4:\n"
-      "addi a4, a4, 4\n"
-      "mv s2, s0\n" "mv s3, s1\n" "mv s4, s0\n" "mv s5, s1\n" "mv s6, s0\n" "mv s7, s1\n"
-      "mv s8, s0\n" "mv s9, s1\n" "mv s10, s0\n" "mv s11, s1\n" "mv ra, s0\n" "mv t1, s1\n"
-      "sw s0, 64(sp)\n"
-      "sw s1, 68(sp)\n"
-      "8:\n"
+      INTRT_SPARSE_CHANNEL("4")
       "lw a1, 52(sp)\n"
       INTRT_SPARSE_STORE("0", "4", "s0", "s1")
       INTRT_SPARSE_STORE("8", "12", "s2", "s3")
@@ -437,14 +457,74 @@ static __attribute__((naked, noinline, unused)) void intrt_sparse_dot_16(
       INTRT_SPARSE_STORE("40", "44", "s10", "s11")
       INTRT_SPARSE_STORE("48", "52", "ra", "t1")
       "lw s0, 64(sp)\n"
-      "lw s1, 68(sp)\n"
-      INTRT_SPARSE_STORE("56", "60", "s0", "s1")
+      INTRT_SPARSE_STORE("56", "60", "s0", "t0")
       "addi a1, a1, 64\n"
       "sw a1, 52(sp)\n"
       "lw a0, 60(sp)\n"
       "addi a0, a0, -1\n"
       "sw a0, 60(sp)\n"
-      "bnez a0, 1b\n"
+      "bnez a0, 8b\n"
+      INTRT_SPARSE_SAVED("lw")
+      "addi sp, sp, 80\n"
+      "ret\n");
+}
+/* a1 out, a5 step, a6 lo, a7 hi, t2 multiplier, t3 addend */
+#define INTRT_SPARSE_CODE(sum) \
+  "mulh " sum ", " sum ", t2\n" \
+  "add " sum ", " sum ", t3\n" \
+  "bge " sum ", a6, 1f\n" \
+  "sb a6, 0(a1)\n" \
+  "add a1, a1, a5\n" \
+  "j 3f\n" \
+  "1:\n" \
+  "bge a7, " sum ", 2f\n" \
+  "mv " sum ", a7\n" \
+  "2:\n" \
+  "sb " sum ", 0(a1)\n" \
+  "add a1, a1, a5\n" \
+  "3:\n"
+#define INTRT_SPARSE_CODES(both, second) \
+  "slli a2, " second ", 16\n" \
+  "sub " both ", " both ", a2\n" \
+  INTRT_SPARSE_CODE(both) \
+  INTRT_SPARSE_CODE(second)
+static __attribute__((naked, noinline, unused)) void intrt_sparse_codes_16(
+    int8_t* out __attribute__((unused)), const int32_t* constants __attribute__((unused)),
+    int32_t channels __attribute__((unused)), const int32_t* panel __attribute__((unused)),
+    const int32_t* entries __attribute__((unused)), int32_t step __attribute__((unused)),
+    int32_t lo __attribute__((unused)), int32_t hi __attribute__((unused))) {
+  __asm__(
+      "addi sp, sp, -80\n"
+      INTRT_SPARSE_SAVED("sw")
+      "sw a0, 52(sp)\n"
+      "sw a1, 56(sp)\n"
+      "add a2, a2, a0\n"
+      "sw a2, 60(sp)\n"
+      "sw a5, 68(sp)\n"
+      "sw a6, 72(sp)\n"
+      "sw a7, 76(sp)\n"
+      INTRT_SPARSE_CHANNEL("12")
+      "lw a0, 56(sp)\n"
+      "lw t2, -8(a0)\n"
+      "lw t3, -4(a0)\n"
+      "lw a1, 52(sp)\n"
+      "addi a2, a1, 1\n"
+      "sw a2, 52(sp)\n"
+      "lw a5, 68(sp)\n"
+      "lw a6, 72(sp)\n"
+      "lw a7, 76(sp)\n"
+      INTRT_SPARSE_CODES("s0", "s1")
+      INTRT_SPARSE_CODES("s2", "s3")
+      INTRT_SPARSE_CODES("s4", "s5")
+      INTRT_SPARSE_CODES("s6", "s7")
+      INTRT_SPARSE_CODES("s8", "s9")
+      INTRT_SPARSE_CODES("s10", "s11")
+      INTRT_SPARSE_CODES("ra", "t1")
+      "lw s0, 64(sp)\n"
+      INTRT_SPARSE_CODES("s0", "t0")
+      "lw a0, 52(sp)\n"
+      "lw a1, 60(sp)\n"
+      "bne a0, a1, 8b\n"
       INTRT_SPARSE_SAVED("lw")
       "addi sp, sp, 80\n"
       "ret\n");
@@ -453,15 +533,31 @@ static __attribute__((naked, noinline, unused)) void intrt_sparse_dot_16(
 #undef INTRT_SPARSE_FIRST
 #undef INTRT_SPARSE_NEXT
 #undef INTRT_SPARSE_WORDS
+#undef INTRT_SPARSE_CHUNK
 #undef INTRT_SPARSE_ADD
 #undef INTRT_SPARSE_BEGIN
 #undef INTRT_SPARSE_STORE
 #undef INTRT_SPARSE_SAVED
+#undef INTRT_SPARSE_CHANNEL
+#undef INTRT_SPARSE_CODE
+#undef INTRT_SPARSE_CODES
 #else
 static INTRT_NOINLINE void intrt_sparse_dot_16(int32_t* sums, const int32_t* start,
                                                int32_t channels, const int32_t* panel,
                                                const int32_t* entries) {
-  intrt_sparse_dot(sums, start, channels, panel, entries, 8);
+  (void)intrt_sparse_dot(sums, start, channels, panel, entries, 8);
+}
+static INTRT_NOINLINE void intrt_sparse_codes_16(int8_t* out, const int32_t* constants,
+                                                 int32_t channels, const int32_t* panel,
+                                                 const int32_t* entries, int32_t step, int32_t lo,
+                                                 int32_t hi) {
+  int32_t c, p, sums[16];
+  for (c = 0; c < channels; ++c) {
+    entries = intrt_sparse_dot(sums, constants, 1, panel, entries, 8);
+    for (p = 0; p < 16; ++p)
+      out[p * step + c] = (int8_t)intrt_scale_top(sums[p], constants[1], constants[2], lo, hi);
+    constants += 3;
+  }
 }
 #endif
 
