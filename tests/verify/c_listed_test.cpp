@@ -25,12 +25,13 @@ Made made_for(const std::string& target, const Net& net) {
 }
 // Output 0 has weights for all inputs, in several chunks; output 2 has none.
 Net mostly_zeros(const std::string& shape, std::int64_t inputs, std::int64_t outputs,
-                 std::int64_t kernel, const std::string& more) {
+                 std::int64_t kernel, const std::string& more, bool has_relu = false) {
   Net net(shape);
   net.conv(
       "c1", "x", inputs, outputs, kernel,
       [](std::int64_t o, std::int64_t i) { return o == 2 || (o > 0 && i != o); }, more);
-  net.quantize("q1", "c1");
+  if (has_relu) net.node("r1", "relu", {"c1"});
+  net.quantize("q1", has_relu ? "r1" : "c1");
   net.finish({"q1"});
   return net;
 }
@@ -119,6 +120,42 @@ TEST_CASE("a list of weights is followed number by number") {
       const std::string text = objection(with_list(c, changed));
       CAPTURE(changed[0]);
       CHECK_MESSAGE((*one.text == '\0' ? text.empty() : contains(text, one.text)), text);
+    }
+  }
+}
+
+TEST_CASE("codes made of lists of weights are the plan's, whatever the call") {
+  const Made c = made_for("rv32imc", mostly_zeros("96,5,5", 96, 12, 1, "", true));
+  const char *const channels = "_channel, 12, panel", *const clamps = ", 12, 0, 31)",
+                    *const out = "codes_16(&out[i * 12],";
+  for (const char* const text : {channels, clamps, out}) REQUIRE(contains(c.source, text));
+  try_changes(c, {
+                     {kOp, channels, "_channel, 11, panel", "C line "},
+                     {kOp, channels, "_channel, 13, panel", "out of range"},
+                     {kOp, channels, "_channel, 0, panel", "out of range"},
+                     {kOp, channels, "_entry, 12, panel", "C line "},
+                     {kOp, channels, "_channel, 12, panel + 1", "C line "},
+                     {kOp, clamps, ", 11, 0, 31)", "out of range"},
+                     {kOp, clamps, ", 13, 0, 31)", "C line "},
+                     {kOp, clamps, ", 12, 1, 31)", "another code"},
+                     {kOp, clamps, ", 12, -1, 31)", "another code"},
+                     {kOp, clamps, ", 12, 0, 30)", "another code"},
+                     {kOp, clamps, ", 12, 0, 128)", "out of range"},
+                     {kOp, clamps, ", 12, 32, 31)", "out of range"},
+                     {kOp, out, "codes_16(&out[i * 12 + 1],", "C line "},
+                     {kOp, out, "codes_16((int8_t *)panel,", "C line "},
+                 });
+  // Starts, multipliers and addends of the channels, one after the other.
+  const std::string list = "net_op0_conv2d_channel[36] = {";
+  const std::size_t begin = c.source.find(list) + list.size();
+  for (int number = 0; number < 3; ++number) {
+    std::size_t at = begin;
+    for (int i = 0; i < number; ++i) at = c.source.find(',', at) + 1;
+    for (const std::string to : {"1", "-5", "2147483647", "1073741825"}) {
+      Made changed = c;
+      changed.source.replace(at, c.source.find(',', at) - at, to);
+      const std::string text = objection(changed);
+      CHECK_MESSAGE(contains(text, "C line "), number, " ", to, ": ", text);
     }
   }
 }

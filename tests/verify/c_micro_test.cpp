@@ -250,7 +250,7 @@ TEST_CASE("C with kernels for two products at once is proved, and no other") {
           {run, "(void *)(base + 0u), (void *)(base + 272u)",
            "(void *)(base + 0u), (void *)(base + 152u)", "a part of a code"},
           {run, "(void *)(base + 0u), (void *)(base + 272u)",
-           "(void *)(base + 0u), (void *)(base + 140u)", "beside its tensor"},
+           "(void *)(base + 0u), (void *)(base + 140u)", "a part of a code"},
           {run, "(void *)(base + 0u), (void *)(base + 272u)",
            "(void *)(base + 0u), (void *)(base + 236u)", ""},  // behind the input
           {run, "(void *)(base + 0u), (void *)(base + 272u)",

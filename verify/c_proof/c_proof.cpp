@@ -47,7 +47,8 @@ Int products_per_element(const Plan& plan, const PlanOp& op) {
 
 // The memory of the network: every element that is written is held against the plan at once, and
 // from then on is that element of its tensor and nothing else. All bytes outside of the tensor that
-// is being made are scratch memory until it is made: what is written there is what it is.
+// is being made are scratch memory until it is made: what is written there is what it is. So are
+// those of the tensor for numbers of other types; in the end its elements must lie there.
 class Judge : public Arena {
  public:
   Judge(const Plan& plan, Int arena_bytes, AtomRanges& atoms, Chains& chains, Facts& facts)
@@ -121,11 +122,9 @@ class Judge : public Arena {
     if (op() == nullptr) fail(line, "it writes outside of the making of a tensor");
     const PlanTensor& tensor = plan_.tensors[at(tensor_)];
     const Int into = offset - tensor.arena_offset;
-    if (into <= -type.size() || into >= tensor.bytes)
-      return store_scratch(offset, type, value, line);
-    if (into < 0 || type != type_of(tensor_) || into % type.size() != 0 ||
-        offset % type.size() != 0)
-      fail(line, "it writes beside its tensor");
+    const bool is_element = type == type_of(tensor_) && into >= 0 && into < tensor.bytes &&
+                            into % type.size() == 0 && offset % type.size() == 0;
+    if (!is_element) return store_scratch(offset, type, value, line);
     const Int p = into / type.size();
     if (judge(p, value, line)) {
       set_cell(tensor_, p);
@@ -161,7 +160,7 @@ class Judge : public Arena {
   struct Cell {
     std::int32_t atom = kNothing;
     std::int8_t part = 0, size = 0;  // which byte of how many
-    bool is_scratch = false;         // written outside of the tensor that is being made
+    bool is_scratch = false;         // no element of the tensor that is being made
     Int number = 0;                  // or which of scratch_
   };
 

@@ -134,6 +134,8 @@ Network network(const Program& program, std::string_view prefix,
       std::string inputs;
       for (const ValueId id : call.inputs) inputs += place(id) + ", ";
       std::string scratch;
+      for (const std::int64_t offset : call.spare)
+        scratch += fmt::format(", (void *)(base + {}u)", offset);
       if (call.scratch_bytes > 0) {
         const Scratch place_of = scratch_for(program, i, call.scratch_bytes);
         result.arena_bytes = std::max(result.arena_bytes, place_of.end);

@@ -19,11 +19,12 @@
 namespace lockstep::backends {
 
 // FUNCTION(pointer to each of `inputs`, pointer to the output), and a pointer to working memory
-// where scratch_bytes is not 0.
+// where scratch_bytes is not 0, or pointers to the bytes `spare` of the arena.
 struct FunctionCall {
   std::string function;
   std::vector<ir::ValueId> inputs;
   std::int64_t scratch_bytes = 0;
+  std::vector<std::int64_t> spare = {};
 };
 
 // Appends the constants and the function of `op`, and returns the calls that run it, in order: one,

@@ -287,6 +287,52 @@ TEST_CASE("convolutions with many weights of 0 compute the codes of the IR") {
   }
 }
 
+TEST_CASE("panels lie in the tensors of their operator as long as these have room") {
+  struct Place {
+    Layer layer;
+    std::int64_t more;  // bytes behind all tensors
+    const char* text;
+  };
+  using enum Layer::End;
+  for (const Place& one :
+       {Place{{.channels = 64, .height = 25, .width = 5, .outputs = 64}, 0, "x < 8 ? early"},
+        Place{{.channels = 8,
+        .height = 16,
+        .width = 16,
+        .outputs = 8,
+        .kernel = {3, 3},
+        .pad = {1, 1, 1, 1}},
+              0,
+              "y < 6 ? early"},
+        Place{{.channels = 64, .height = 25, .width = 5, .outputs = 64, .zeros = 80},
+              0,
+              "i < 16 ? early"},
+        // Its type is that of the panel.
+        Place{{.channels = 64, .height = 25, .width = 5, .outputs = 64, .end = kSums},
+              512,
+              "int32_t *panel)"},
+        // Too small in the middle: a part of the taps at a time, and sums of 64 channels.
+        Place{{.channels = 64,
+        .height = 8,
+        .width = 8,
+        .outputs = 64,
+        .kernel = {3, 3},
+        .pad = {1, 1, 1, 1}},
+              96 * 8 + 64 * 16,
+              "int32_t *panel)"}}) {
+    const ir::Program program = program_of({one.layer});
+    const backends::CNetwork network = backends::emit_c_source(program, {}, "net", "cortex-m3", {});
+    CHECK(network.arena_bytes == program.arena_bytes + one.more);
+    CHECK_MESSAGE(network.files[0].text.find(one.text) != std::string::npos, one.text);
+    test::check_c(program, network.files, "net", {test::random_codes(program, 3, 0)});
+  }
+  // The caller still reads the input.
+  ir::Program kept = program_of({{.channels = 64, .height = 25, .width = 5, .outputs = 64}});
+  kept.outputs.push_back(kept.inputs.at(0));
+  CHECK(backends::emit_c_source(kept, {}, "net", "cortex-m3", {}).arena_bytes ==
+        kept.arena_bytes + 512);
+}
+
 TEST_CASE("the weights of a list are all there, and no sum of a chunk leaves 16 bits") {
   test::Dice dice(6);
   for (const ir::Range codes : {ir::Range{-128, 127}, ir::Range{0, 127}, ir::Range{-128, -128},

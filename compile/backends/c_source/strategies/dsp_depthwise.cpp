@@ -6,6 +6,7 @@
 #include "compile/backends/c_source/arith_text.h"
 #include "compile/backends/c_source/functions/axis.h"
 #include "compile/backends/c_source/strategies/blocks.h"
+#include "compile/backends/c_source/strategies/panel_memory.h"
 #include "compile/backends/c_source/strategies/strategy.h"
 
 namespace lockstep::backends {
@@ -22,6 +23,29 @@ bool fits(const Program& program, const Op& op, const Conv2d& conv) {
          in.shape.h > 1;
 }
 
+// Columns of the input, with padding, as far as windows reach.
+std::int64_t strip_width(const Axis& columns) {
+  return (columns.output - 1) * columns.stride + columns.kernel;
+}
+
+PanelMemory strip_memory(const Program& program, const Op& op, const Conv2d& conv) {
+  const Value &in = program.values.at(op.input()), &out = program.values.at(op.output);
+  const std::int64_t in_row = in.shape.w * in.shape.c,
+                     out_row = out.shape.w * out.shape.c * out.element_bytes();
+  std::vector<Step> steps;
+  for (std::int64_t u = 0; u < out.shape.h; u += 2) {
+    const std::int64_t y = std::min(u, out.shape.h - 2);
+    steps.push_back(
+        {y, (y + 2) * out_row, std::max<std::int64_t>(0, y - conv.window.pad[0]) * in_row});
+  }
+  return {program,
+          op,
+          "y",
+          steps,
+          ElementType::kInt16,
+          strip_width(axis_of(conv.window, in.shape, out.shape, 1)) * 16};
+}
+
 class DspDepthwise : public Blocks {
  public:
   DspDepthwise(const FunctionPlace& place, const Conv2d& conv)
@@ -33,9 +57,9 @@ class DspDepthwise : public Blocks {
 
   FunctionCall emit() {
     constants();
-    text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, int16_t *strip) {{", name_,
-               out_type());
-    fill_sides();
+    const PanelMemory memory = strip_memory(program_, op_, conv_);
+    text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, {}) {{", name_, out_type(),
+               memory.parameters("strip"));
     const std::int64_t height = rows_.output;
     if (height % 2 == 0) {
       text_.line("for (int32_t y = 0; y < {}; y += 2) {{", height);
@@ -43,6 +67,8 @@ class DspDepthwise : public Blocks {
       text_.line("for (int32_t u = 0; u < {}; u += 2) {{", height);
       text_.line("const int32_t y = u < {} ? u : {};", height - 1, height - 2);
     }
+    memory.declare(text_, "strip");
+    fill_sides();
     text_.line("const int32_t y0 = {};", rows_.pad == 0 ? "y" : fmt::format("y - {}", rows_.pad));
     const bool before = rows_.cut_before(), after = rows_.cut_after();
     if (before) text_.line("const int32_t first = y0 < 0 ? -y0 : 0;");
@@ -62,13 +88,8 @@ class DspDepthwise : public Blocks {
     text_.line("}}");
     text_.line("}}");
     FunctionCall result = call();
-    result.scratch_bytes = strip_columns() * 32;
+    memory.add_to(result);
     return result;
-  }
-
-  // Of the input, with padding, as far as windows reach.
-  std::int64_t strip_columns() const {
-    return (columns_.output - 1) * columns_.stride + columns_.kernel;
   }
 
  private:
@@ -86,7 +107,9 @@ class DspDepthwise : public Blocks {
     block_constants(conv_.post, conv_.bias, conv_.accumulators);
   }
 
-  // The columns of the strip in the padding, once: nothing else is written there.
+  std::int64_t strip_columns() const { return strip_width(columns_); }
+
+  // The columns of the strip in the padding: no block writes anything else there.
   void fill_sides() {
     const auto zeros = [&](std::int64_t begin, std::int64_t count) {
       if (count > 0)
@@ -122,13 +145,13 @@ class DspDepthwiseStrategy : public Strategy {
       return std::nullopt;
     const Value &in = program.values.at(op.input()), &out = program.values.at(op.output);
     const Axis columns = axis_of(conv->window, in.shape, out.shape, 1);
-    const std::int64_t width = (columns.output - 1) * columns.stride + columns.kernel;
+    const std::int64_t width = strip_width(columns);
     const std::int64_t runs = (out.shape.h + 1) / 2 * ((out.shape.c + 3) / 4);
     StrategyCost cost;
     cost.instructions = runs * (width * 24 + columns.output * (columns.kernel * 24 + 45));
     cost.constant_bytes = (out.shape.c + 3) / 4 * (columns.kernel * 32 + 16);
     cost.code_bytes = 800;
-    cost.scratch_bytes = width * 32;
+    cost.scratch_bytes = strip_memory(program, op, *conv).scratch_bytes();
     return cost;
   }
 

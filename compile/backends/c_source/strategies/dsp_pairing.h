@@ -5,6 +5,7 @@
 #include <string>
 
 #include "compile/backends/c_source/strategies/panel_convolution.h"
+#include "compile/backends/c_source/strategies/panel_memory.h"
 
 namespace lockstep::backends {
 
@@ -27,6 +28,10 @@ struct Pairing {
     return in_order ? tap % 2 : tap / 2 % 2;
   }
 
+  PanelMemory memory(const ir::Program& program, const ir::Op& op, const PanelShape& shape) const {
+    return {program, op, shape, ir::ElementType::kInt16, 4 * pairs};
+  }
+
   bool is_3x3, in_order;
   std::int64_t unit, pairs;
 
@@ -47,8 +52,7 @@ class DspPanels : public PanelConvolution {
       : PanelConvolution(place, conv), pairing_(shape_) {}
 
  protected:
-  std::string_view panel_type() const override { return "int16_t"; }
-  std::int64_t panel_bytes() const override { return pairing_.pairs * 8; }
+  PanelMemory panel_memory() const override { return pairing_.memory(program_, op_, shape_); }
   std::string_view panel_function() const override {
     return pairing_.in_order ? "intrt_dsp_panel_in_order" : "intrt_dsp_panel";
   }

@@ -96,7 +96,7 @@ class DspPanelStrategy : public Strategy {
                                           shape.blocks() * (pairing.pairs * 11 + 55));
     cost.constant_bytes = shape.blocks() * (pairing.pairs * 16 + 48);
     cost.code_bytes = 2200;
-    cost.scratch_bytes = pairing.pairs * 8;
+    cost.scratch_bytes = pairing.memory(program, op, shape).scratch_bytes();
     return cost;
   }
 
@@ -124,7 +124,7 @@ class DspCompactStrategy : public Strategy {
         position_pairs * (shape.taps * 4 + shape.blocks() * (pairing.pairs * 63 / 4 + 60));
     cost.constant_bytes = shape.blocks() * (pairing.pairs * 8 + 48);
     cost.code_bytes = 800;
-    cost.scratch_bytes = pairing.pairs * 8;
+    cost.scratch_bytes = pairing.memory(program, op, shape).scratch_bytes();
     return cost;
   }
 

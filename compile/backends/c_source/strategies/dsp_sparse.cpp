@@ -220,7 +220,7 @@ class DspSparseStrategy : public Strategy {
     cost.instructions = positions * (shape.taps * (pairing.in_order ? 5 : 4) + body);
     cost.constant_bytes = steps * 4 + shape.blocks() * 48;
     cost.code_bytes = body * 4;
-    cost.scratch_bytes = pairing.pairs * 8;
+    cost.scratch_bytes = pairing.memory(program, op, shape).scratch_bytes();
     return cost;
   }
 

@@ -5,6 +5,7 @@
 #include "compile/backends/c_source/arith_text.h"
 #include "compile/backends/c_source/strategies/mve_weights.h"
 #include "compile/backends/c_source/strategies/panel_convolution.h"
+#include "compile/backends/c_source/strategies/panel_memory.h"
 #include "compile/backends/c_source/strategies/strategy.h"
 #include "compile/backends/weights.h"
 
@@ -17,6 +18,10 @@ constexpr std::int64_t kGroup = 16;
 
 std::int64_t groups(const PanelShape& shape) { return (shape.taps + kGroup - 1) / kGroup; }
 
+PanelMemory memory_of(const Program& program, const Op& op, const PanelShape& shape) {
+  return {program, op, shape, ElementType::kInt8, groups(shape) * 32};
+}
+
 class MvePanel : public PanelConvolution {
  public:
   MvePanel(const FunctionPlace& place, const Conv2d& conv)
@@ -25,8 +30,7 @@ class MvePanel : public PanelConvolution {
   }
 
  protected:
-  std::string_view panel_type() const override { return "int8_t"; }
-  std::int64_t panel_bytes() const override { return groups(shape_) * 32; }
+  PanelMemory panel_memory() const override { return memory_of(program_, op_, shape_); }
   std::string_view panel_function() const override { return "intrt_mve_panel"; }
   std::int64_t unit() const override { return kGroup; }
 
@@ -68,7 +72,7 @@ class MvePanelStrategy : public Strategy {
         pairs * (shape.taps * 12 + shape.blocks() * (groups(shape) * factor * 16 + 40));
     cost.constant_bytes = shape.blocks() * (groups(shape) * factor * 64 + 48);
     cost.code_bytes = 800;
-    cost.scratch_bytes = groups(shape) * 32;
+    cost.scratch_bytes = memory_of(program, op, shape).scratch_bytes();
     return cost;
   }
 

@@ -2,9 +2,12 @@
 // the other weights, intrt/micro/sparse.h. As with other panels (panel_convolution.h), but for as
 // many positions at a time as the registers hold sums of.
 #include <algorithm>
+#include <optional>
 
 #include "compile/backends/c_source/arith_text.h"
+#include "compile/backends/c_source/functions/vector_form.h"
 #include "compile/backends/c_source/strategies/packed_positions.h"
+#include "compile/backends/c_source/strategies/panel_memory.h"
 #include "compile/backends/c_source/strategies/sparse_entries.h"
 #include "compile/backends/c_source/strategies/strategy.h"
 
@@ -23,7 +26,23 @@ struct SparsePlan {
         words(all_positions / 2),
         by_columns(shape.columns.stride == 1 && shape.columns.kernel > 1 &&
                    shape.columns.output >= positions && !shape.columns.may_be_empty()),
-        even(words + shape.columns.kernel / 2) {}
+        even(words + shape.columns.kernel / 2),
+        finish(finish_of(program, op, conv, all_positions)),
+        memory(program, op, shape,
+               !by_columns              ? PanelMemory::Loop::kPositions
+               : shape.rows.output == 1 ? PanelMemory::Loop::kColumns
+                                        : PanelMemory::Loop::kRows,
+               positions, ElementType::kInt32, panel_words()) {}
+
+  // Nothing where the micro-kernel only sums.
+  static std::optional<VectorForm> finish_of(const Program& program, const Op& op,
+                                             const Conv2d& conv, std::int64_t positions) {
+    if (positions != 16 || !conv.post.mask.empty() ||
+        program.values.at(op.output).type() != ElementType::kInt8)
+      return std::nullopt;
+    std::optional<VectorForm> form = vector_form(conv.post, conv.accumulators);
+    return form && !form->toward_zero ? form : std::nullopt;
+  }
 
   std::int64_t panel_words() const {
     return by_columns ? shape.rows.kernel * row_words() : shape.taps * words;
@@ -51,10 +70,11 @@ struct SparsePlan {
   SparseEntries entries(const Program& program, const Op& op, const Conv2d& conv) const {
     SparseEntries result;
     const std::vector<Range>& ranges = program.values.at(op.input()).ranges;
-    for (std::int64_t b = 0; b < shape.blocks(); ++b) {
+    const std::int64_t size = finish ? shape.outputs : std::min<std::int64_t>(4, shape.outputs);
+    for (std::int64_t begin = 0; begin < shape.outputs; begin += size) {
       result.open_block();
-      const std::int64_t first = std::clamp<std::int64_t>(shape.outputs - 4, 0, 4 * b);
-      for (std::int64_t c = first; c < std::min(first + 4, shape.outputs); ++c) {
+      const std::int64_t first = std::min(begin, shape.outputs - size);
+      for (std::int64_t c = first; c < first + size; ++c) {
         std::vector<SparseEntries::Entry> channel;
         for (std::int64_t tap = 0; tap < shape.taps; ++tap)
           if (const std::int32_t weight = conv.weights.data()[c * shape.taps + tap]; weight != 0)
@@ -72,6 +92,9 @@ struct SparsePlan {
   // through the rows, and each tap has words of its own.
   bool by_columns;
   std::int64_t even;  // words of columns 2 j and 2 j + 1
+  // How the micro-kernel makes codes of the sums, of all channels at once; else it sums four.
+  std::optional<VectorForm> finish;
+  PanelMemory memory;
 };
 
 class SparseConvolution : public PackedPositions {
@@ -82,21 +105,35 @@ class SparseConvolution : public PackedPositions {
   FunctionCall emit() {
     const SparseEntries entries = plan_.entries(program_, op_, conv_);
     text_.array("int32_t", name_ + "_entry", entries.numbers());
-    text_.array(narrowest_type(entries.firsts()), name_ + "_first", entries.firsts());
-    block_constants(conv_.post, conv_.bias, conv_.accumulators);
-    text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, int32_t *panel) {{", name_,
-               out_type());
+    if (plan_.finish) {
+      channel_constants(*plan_.finish);
+    } else {
+      text_.array(narrowest_type(entries.firsts()), name_ + "_first", entries.firsts());
+      block_constants(conv_.post, conv_.bias, conv_.accumulators);
+    }
+    text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, {}) {{", name_, out_type(),
+               plan_.memory.parameters("panel"));
     if (plan_.by_columns)
       row_by_row();
     else
       through_rows();
     text_.line("}}");
     FunctionCall result = call();
-    result.scratch_bytes = plan_.panel_words() * 4;
+    plan_.memory.add_to(result);
     return result;
   }
 
  private:
+  void channel_constants(const VectorForm& form) {
+    std::vector<std::int64_t> numbers;
+    for (std::size_t c = 0; c < form.channels.size(); ++c) {
+      const VectorForm::Channel& channel = form.channels[c];
+      numbers.insert(numbers.end(), {(conv_.bias.empty() ? 0 : conv_.bias[c]) + channel.offset,
+                                     channel.multiplier, channel.addend});
+    }
+    text_.array("int32_t", name_ + "_channel", numbers);
+  }
+
   void row_by_row() {
     const Axis &rows = shape_.rows, &columns = shape_.columns;
     const bool one_row = rows.output == 1;
@@ -106,6 +143,7 @@ class SparseConvolution : public PackedPositions {
       text_.line("for (int32_t y = 0; y < {}; ++y) {{", rows.output);
     rows.clip(text_, "y");
     open_positions("x", columns.output);
+    plan_.memory.declare(text_, "panel");
     text_.line("const int32_t x0 = {};",
                columns.pad == 0 ? "x" : fmt::format("x - {}", columns.pad));
     if (columns.cut_before()) text_.line("const int32_t x_begin = x0 < 0 ? -x0 : 0;");
@@ -141,6 +179,7 @@ class SparseConvolution : public PackedPositions {
 
   void through_rows() {
     open_positions("i", shape_.positions());
+    plan_.memory.declare(text_, "panel");
     open_pairs();
     const std::string arguments = pair_arguments();
     text_.line("intrt_sparse_pair({}, {}, {}{});",
@@ -152,6 +191,12 @@ class SparseConvolution : public PackedPositions {
   }
 
   void sum_blocks(const std::string& position) {
+    if (plan_.finish) {
+      text_.line("intrt_sparse_codes_16({0}, {1}_channel, {2}, panel, {1}_entry, {2}, {3}, {4});",
+                 address("out", times(position, outputs())), name_, outputs(), plan_.finish->lo,
+                 plan_.finish->hi);
+      return;
+    }
     open_blocks();
     text_.line("int32_t sums[{}];", 4 * positions_);
     text_.line("intrt_sparse_dot_{0}(sums, {1}, {2}, panel, &{3}_entry[{3}_first[b]]);", positions_,
@@ -188,10 +233,10 @@ class PackedSparseStrategy : public Strategy {
     StrategyCost cost;
     cost.instructions =
         plan.panels() * (fill + weights * (3 * words + 2) + chunks * (4 * words + 14) +
-                         4 * plan.shape.blocks() * (20 * words + 20));
+                         4 * plan.shape.blocks() * ((plan.finish ? 16 : 20) * words + 20));
     cost.constant_bytes = std::ssize(entries.numbers()) * 4 + plan.shape.blocks() * 50;
     cost.code_bytes = 900;
-    cost.scratch_bytes = plan.panel_words() * 4;
+    cost.scratch_bytes = plan.memory.scratch_bytes();
     return cost;
   }
 

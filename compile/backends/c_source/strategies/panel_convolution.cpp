@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "compile/backends/c_source/strategies/panel_memory.h"
+
 namespace lockstep::backends {
 namespace {
 
@@ -64,8 +66,9 @@ FunctionCall PanelConvolution::emit() {
   block_constants(conv_.post, conv_.bias, conv_.accumulators);
   functions_of_blocks();
 
-  text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, {} *panel) {{", name_,
-             out_type(), panel_type());
+  const PanelMemory memory = panel_memory();
+  text_.line("static INTRT_NOINLINE void {}(const int8_t *in, {} *out, {}) {{", name_, out_type(),
+             memory.parameters("panel"));
   const bool one_row = shape_.rows.output == 1;
   if (one_row)
     text_.line("const int32_t y = 0;");
@@ -79,6 +82,7 @@ FunctionCall PanelConvolution::emit() {
     text_.line("for (int32_t u = 0; u < {}; u += 2) {{", width);
     text_.line("const int32_t x = u < {} ? u : {};", width - 1, width - 2);
   }
+  memory.declare(text_, "panel");
   fill_panel();
   sum_blocks();
   text_.line("}}");
@@ -86,7 +90,7 @@ FunctionCall PanelConvolution::emit() {
   finish_output(conv_.post);
   text_.line("}}");
   FunctionCall result = call();
-  result.scratch_bytes = panel_bytes();
+  memory.add_to(result);
   return result;
 }
 

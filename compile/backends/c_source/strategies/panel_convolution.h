@@ -36,6 +36,8 @@ const ir::Conv2d* sums_of_windows(const ir::Program& program, const ir::Op& op);
 // The same with two positions or more in each row of the output.
 const ir::Conv2d* convolution_for_panels(const ir::Program& program, const ir::Op& op);
 
+class PanelMemory;
+
 class PanelConvolution : public Blocks {
  public:
   PanelConvolution(const FunctionPlace& place, const ir::Conv2d& conv)
@@ -48,8 +50,7 @@ class PanelConvolution : public Blocks {
 
  protected:
   // ---- what differs from one family of micro-kernels to another ----
-  virtual std::string_view panel_type() const = 0;
-  virtual std::int64_t panel_bytes() const = 0;
+  virtual PanelMemory panel_memory() const = 0;
   virtual std::string_view panel_function() const = 0;
   virtual std::int64_t unit() const = 0;  // taps that the kernel takes at a time
   // What stands in front of the loop over blocks.
