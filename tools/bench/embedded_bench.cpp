@@ -27,21 +27,32 @@ constexpr std::size_t kCoreCount = std::size(kCores);
 
 // Of CMSIS-NN (main, 99f736a) at -O3 on the same shapes, counted in the same way: instructions for
 // a multiply-accumulate, for an element of the sum, or of a whole network. By core, as in kCores.
+// Then the bytes of its buffers besides tensors, the largest of all layers, as its functions say:
+// arm_convolve_s8_get_buffer_size (4 bytes for each tap, without MVE rounded up to 4 taps, with it
+// to 16), arm_convolve_1x1_s8_fast_get_buffer_size and arm_depthwise_conv_wrapper_s8 (none; with
+// MVE arm_depthwise_conv_s8_opt_get_buffer_size), arm_fully_connected_s8_get_buffer_size (none;
+// with MVE 4 bytes for each output).
 struct Peer {
   std::string_view name;
   double units = 1;  // multiply-accumulates or elements
   double instructions[kCoreCount] = {};
+  std::int64_t buffer_bytes = 0, buffer_bytes_mve = 0;
+
+  std::int64_t buffer_of(std::size_t core) const {
+    return kCores[core] == "cortex-m55" ? buffer_bytes_mve : buffer_bytes;
+  }
 };
 constexpr double kMega = 1e6;
-constexpr Peer kPeers[] = {{"conv3x3_16_16_32x32", 2359296, {7.56, 3.33, 2.33, 0.388, 5.37}},
-                           {"conv1x1_64_64_25x5", 512000, {7.57, 3.11, 2.09, 0.396, 4.81}},
-                           {"conv3x3_64_64_8x8", 2359296, {6.33, 2.67, 1.76, 0.206, 4.50}},
-                           {"depthwise3x3_64_25x5", 72000, {35.6, 9.37, 8.33, 2.32, 15.5}},
-                           {"conv3x3_1_32_28x28", 225792, {19.3, 8.83, 8.75, 2.81, 9.50}},
-                           {"linear_640_128", 81920, {6.19, 3.43, 1.95, 0.490, 5.43}},
-                           {"add_16384", 16384, {237, 84.0, 81.2, 13.8, 74.0}},
-                           {"resnet8", kMega, {97.5, 41.7, 29.9, 4.80, 65.3}},
-                           {"ds_cnn", kMega, {28.9, 10.5, 7.84, 1.78, 16.2}}};
+constexpr Peer kPeers[] = {
+    {"conv3x3_16_16_32x32", 2359296, {7.56, 3.33, 2.33, 0.388, 5.37}, 576, 576},
+    {"conv1x1_64_64_25x5", 512000, {7.57, 3.11, 2.09, 0.396, 4.81}},
+    {"conv3x3_64_64_8x8", 2359296, {6.33, 2.67, 1.76, 0.206, 4.50}, 2304, 2304},
+    {"depthwise3x3_64_25x5", 72000, {35.6, 9.37, 8.33, 2.32, 15.5}, 0, 4464},
+    {"conv3x3_1_32_28x28", 225792, {19.3, 8.83, 8.75, 2.81, 9.50}, 48, 64},
+    {"linear_640_128", 81920, {6.19, 3.43, 1.95, 0.490, 5.43}, 0, 512},
+    {"add_16384", 16384, {237, 84.0, 81.2, 13.8, 74.0}},
+    {"resnet8", kMega, {97.5, 41.7, 29.9, 4.80, 65.3}, 2304, 2304},
+    {"ds_cnn", kMega, {28.9, 10.5, 7.84, 1.78, 16.2}, 160, 4464}};
 
 // What we want to take of that at most; 0: nothing is asked.
 struct Floor {
@@ -86,6 +97,8 @@ struct Row {
   double per_unit = 0, ratio = 0, floor = 0;
   verify::EmulatedCost cost;
   std::int64_t arena_bytes = 0;
+  // Of the arena, besides what tensors need, and CMSIS-NN's.
+  std::int64_t scratch_bytes = 0, peer_scratch_bytes = 0;
 
   std::string key() const { return title + " / " + core; }
   std::string verdict() const { return floor == 0 ? "" : ratio <= floor ? "pass" : "short"; }
@@ -125,15 +138,19 @@ Row measure(const Floor& floor, std::size_t core, const Compiled& compiled) {
           .ratio = instructions / (peer.units * peer.instructions[core]),
           .floor = floor.ratios[core],
           .cost = bench.whole,
-          .arena_bytes = sources.arena_bytes};
+          .arena_bytes = sources.arena_bytes,
+          .scratch_bytes = sources.arena_bytes - compiled.arena_bytes,
+          .peer_scratch_bytes = peer.buffer_of(core)};
 }
 
 void print(const Row& row) {
-  fmt::print("{:<34} {:<10} {:>10} {:>8.3f} {:>6.3f} {:>6} {:<5} {:>10} {:>8} {:>8} {:>7} {:>6}\n",
-             row.title, row.core, row.instructions, row.per_unit, row.ratio,
-             row.floor == 0 ? "" : fmt::format("{:.2f}", row.floor), row.verdict(),
-             row.cost.counts.reads, row.cost.code_bytes, row.cost.constant_bytes, row.arena_bytes,
-             row.cost.stack_bytes);
+  fmt::print(
+      "{:<34} {:<10} {:>10} {:>8.3f} {:>6.3f} {:>6} {:<5} {:>10} {:>8} {:>8} {:>7} {:>7} {:>7} "
+      "{:>6}\n",
+      row.title, row.core, row.instructions, row.per_unit, row.ratio,
+      row.floor == 0 ? "" : fmt::format("{:.2f}", row.floor), row.verdict(), row.cost.counts.reads,
+      row.cost.code_bytes, row.cost.constant_bytes, row.arena_bytes, row.scratch_bytes,
+      row.peer_scratch_bytes, row.cost.stack_bytes);
   std::fflush(stdout);
 }
 
@@ -184,9 +201,10 @@ int run(const Arguments& arguments) {
                    arguments.cores);
     return EXIT_SUCCESS;
   }
-  fmt::print("{:<34} {:<10} {:>10} {:>8} {:>6} {:>6} {:<5} {:>10} {:>8} {:>8} {:>7} {:>6}\n",
-             "what", "core", "instr.", "per unit", "ratio", "floor", "", "reads", "code B",
-             "const. B", "arena B", "stack");
+  fmt::print(
+      "{:<34} {:<10} {:>10} {:>8} {:>6} {:>6} {:<5} {:>10} {:>8} {:>8} {:>7} {:>7} {:>7} {:>6}\n",
+      "what", "core", "instr.", "per unit", "ratio", "floor", "", "reads", "code B", "const. B",
+      "arena B", "work B", "CMSIS", "stack");
   std::vector<Row> rows;
   for (const Floor& floor : kFloors) {
     if (!is_wanted(floor.name)) continue;
@@ -207,6 +225,10 @@ int run(const Arguments& arguments) {
   for (const Row& row : rows)
     if (is_short(row))
       fmt::print("short: {}: {:.3f}, not {:.2f}\n", row.key(), row.ratio, row.floor);
+  for (const Row& row : rows)
+    if (row.scratch_bytes > row.peer_scratch_bytes)
+      fmt::print("more working memory: {}: {} bytes, CMSIS-NN {}\n", row.key(), row.scratch_bytes,
+                 row.peer_scratch_bytes);
   if (!arguments.update.empty()) {
     nlohmann::ordered_json counts;
     for (const Row& row : rows) counts[row.key()] = row.instructions;
