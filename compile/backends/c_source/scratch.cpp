@@ -53,14 +53,15 @@ std::optional<SpareMemory> spare_memory(const ir::Program& program, const ir::Op
     if (buffer.values.back() == op.input())
       is_last_reader = buffer.last < static_cast<std::int64_t>(program.ops.size()) &&
                        &program.ops[static_cast<std::size_t>(buffer.last)] == &op;
-  SpareMemory result{.early = *out.arena_offset + aligned(out.byte_count()) - bytes,
+  const std::int64_t begin = *out.arena_offset;
+  SpareMemory result{.early = begin + aligned(out.byte_count()) - bytes,
                      .late = *in.arena_offset,
                      .turn = steps.back().at + 1};
   for (auto step = steps.rbegin(); is_last_reader && step != steps.rend() && step->needed >= bytes;
        ++step)
     result.turn = step->at;
   for (const Step& step : steps)
-    if (step.at<result.turn&& * out.arena_offset + step.written> result.early) return std::nullopt;
+    if (step.at < result.turn && begin + step.written > result.early) return std::nullopt;
   return result;
 }
 

@@ -227,7 +227,8 @@ class PostLanes {
     return static_cast<__mmask16>(bits >> skip);
   }
 
-  void store_one_by_one(const int32_t* values, size_t element) const {
+  // Flat: other files define PostOp's functions, too, and not for these instructions.
+  __attribute__((flatten)) void store_one_by_one(const int32_t* values, size_t element) const {
     const PostOp post(op_, post_);
     const uint32_t channels = op_.output.channels;
     for (uint32_t i = 0; i < count_; ++i)
