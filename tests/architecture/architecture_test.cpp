@@ -50,8 +50,8 @@ const std::map<std::string, std::set<std::string>> kAllowed = {
     {"tools/zoo", {"compile/support", "compile/graph", "compile/checkpoint", "train/datasets"}},
     {"tools/bench",
      {"compile", "compile/support", "compile/graph", "compile/checkpoint", "compile/ir",
-      "compile/backends", "intrt", "train", "tools/zoo", "verify", "verify/checker",
-      "verify/c_proof", "verify/mutate"}},
+      "compile/backends", "intrt", "tools", "tools/model", "tools/zoo", "train", "verify",
+      "verify/checker", "verify/c_proof", "verify/mutate"}},
 };
 
 std::string part_of(const std::string& path) {

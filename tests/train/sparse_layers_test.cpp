@@ -107,7 +107,7 @@ TEST_CASE("blocks go by the mean magnitude of the elements that they have") {
 }
 
 TEST_CASE("a graph asks for blocks") {
-  PruneSpec spec;
+  lockstep::PruneSpec spec;
   spec.block = {{2, 3}};
   const torch::Tensor x = torch::rand({4, 6});
   CHECK(torch::equal(PruneOptions(spec).callback()({x}, 0.5), block_prune({2, 3})({x}, 0.5)));

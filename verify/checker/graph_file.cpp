@@ -14,7 +14,7 @@ using nlohmann::json;
 // Names of operators and their attributes: [kind, least, most, default, word that is allowed, too].
 // Without a default an attribute is required; null stands for nothing. Kinds: spatial is an integer
 // for each spatial axis or one for all, "list 24" has two or four integers, and with 1 first an
-// integer will do; a word is one of `least`, a record has the members `least`, and a text as
+// integer will do; a word is one of `least`, a choice has one of the members `least`, and a text as
 // default of a spatial one names the attribute that has it.
 constexpr std::string_view kTable = R"({
 "conv1d conv2d conv_transpose1d conv_transpose2d": {
@@ -59,7 +59,7 @@ constexpr std::string_view kTable = R"({
   "interval": ["integer", 1, 2147483647, 1000], "repetition": ["integer", 0, 2147483647, 4],
   "window_size": ["integer", 1, 2147483647, 1], "strict": ["flag", 0, 1, true],
   "collapse": ["integer", -1, 3, null, "auto"],
-  "callback": ["record", {"structured": ["list 01234", 0, 3, null], "block": ["list 1234", 1, 65536, null]},
+  "callback": ["choice", {"structured": ["list 01234", 0, 3, null], "block": ["list 1234", 1, 65536, null]},
     0, null, "unstructured"]},
 "prune_wrap": {"type": ["any"]},
 "a_graph": {"format": ["word", "lockstep-graph"], "version": ["integer", 1, 1], "name": ["name"],
@@ -154,7 +154,10 @@ class Reader {
     const std::string kind = rule[0], word = value.is_string() ? value.get<std::string>() : "";
     const auto is_bad = [](unsigned char c) { return c < 0x20 || c == 0x7f || c == '/'; };
     if (kind == "number") node.numbers[name] = number_of(value, name, rule[1], rule[2]);
-    if (kind == "record") node = read_members(value, rule[1], std::move(node));
+    if (kind == "choice") {
+      require(value.is_object() && value.size() == 1, name, value, "an object of one member");
+      node = read_members(value, rule[1], std::move(node));
+    }
     if (kind == "integer" || kind == "spatial" || kind.starts_with("list"))
       read_integers(value, name, rule, node);
     if (kind == "flag") {

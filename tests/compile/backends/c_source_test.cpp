@@ -91,15 +91,19 @@ TEST_CASE("budgets choose smaller forms, or refuse") {
   CHECK_THROWS_WITH_AS(
       emit_c(compiled, {.prefix = "net", .target = "cortex-m4", .flash_budget = 1000}),
       doctest::Contains("more than the flash budget of 1000"), InputError);
+}
 
-  CHECK(fast.arena_bytes > compiled.arena_bytes);
-  const CSources lean = emit_c_sources(
-      compiled, {.prefix = "net", .target = "cortex-m4", .ram_budget = compiled.arena_bytes});
-  CHECK(lean.arena_bytes == compiled.arena_bytes);
-  CHECK_THROWS_WITH_AS(
-      emit_c(compiled,
-             {.prefix = "net", .target = "cortex-m4", .ram_budget = compiled.arena_bytes - 1}),
-      doctest::Contains("more than the RAM budget of"), InputError);
+TEST_CASE("a RAM budget turns off what needs more than the plan's arena, or refuses") {
+  const test::GoldenNet net = test::read_golden_net("bn_netpq");
+  const Compiled compiled = compile_network(
+      net.variants.at(0).graph, read_state_dict(net.folder / "state_dict.safetensors"), {});
+  const auto emit = [&](std::optional<std::int64_t> budget) {
+    return emit_c_sources(compiled, {.prefix = "net", .target = "cortex-m3", .ram_budget = budget});
+  };
+  CHECK(emit({}).arena_bytes > compiled.arena_bytes);
+  CHECK(emit(compiled.arena_bytes).arena_bytes == compiled.arena_bytes);
+  CHECK_THROWS_WITH_AS(emit(compiled.arena_bytes - 1),
+                       doctest::Contains("more than the RAM budget of"), InputError);
 }
 
 TEST_CASE("an unknown core is refused, with those there are") {
