@@ -1,5 +1,7 @@
 #include "intrt/kernels/avx2/vector.h"
 
+#include "intrt/kernels/vector/add_channels.h"
+
 #include "intrt/kernels/vector/add.h"
 
 const intrt::FastKernel intrt_avx2_add = {intrt::takes, intrt::run, nullptr, nullptr,

@@ -1,5 +1,7 @@
 #include "intrt/kernels/avx2/vector.h"
 
+#include "intrt/kernels/vector/depthwise.h"
+
 #include "intrt/kernels/vector/conv2d.h"
 
 const intrt::FastKernel intrt_avx2_conv2d = {intrt::takes, intrt::run, intrt::prepared_bytes,

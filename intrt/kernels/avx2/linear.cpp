@@ -1,5 +1,7 @@
 #include "intrt/kernels/avx2/vector.h"
 
+#include "intrt/kernels/vector/convolution.h"
+
 #include "intrt/kernels/vector/linear.h"
 
 const intrt::FastKernel intrt_avx2_linear = {intrt::takes, intrt::run, intrt::prepared_bytes,

@@ -31,7 +31,7 @@ void run(const OpToRun& op) {
   alignas(64) int32_t sums[4 * kLanes];
   for (uint32_t slice = op.slices.begin; slice < op.slices.end; ++slice) {
     const uint32_t first = slice * kLanes;
-    const uint32_t count = channels - first < kLanes ? channels - first : kLanes;
+    const uint32_t count = lanes_from(first, channels);
     const PostLanes post(op, p.post, first, count);
     size_t element = first;
     for (uint32_t y = 0; y < op.output.height; ++y)

@@ -1,52 +1,9 @@
-// Convolutions with any window, stride, dilation and groups.
 #include "intrt/kernels/avx512vnni/depthwise.h"
 
-namespace {
+#include "intrt/kernels/vector/conv2d.h"
 
-using namespace intrt;
-
-// Small groups would leave most of the 16 outputs of a block unused.
-constexpr size_t kFewOutputs = 8;
-
-bool takes(const OpToPrepare& op) {
-  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
-  if (is_depthwise(s)) return Columns(s).fits(s);
-  if (s.groups > 1 && s.group_outputs < kFewOutputs) return false;
-  return band_size(s, kBandBytes, s.channels).columns != 0;
-}
-
-size_t prepared_bytes(const OpToPrepare& op) {
-  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
-  return is_depthwise(s) ? depthwise_bytes(s) : dense_bytes(s);
-}
-
-void prepare(const OpToPrepare& op, void* to) {
-  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
-  const Sizes s = sizes_of(p, op.input, op.output);
-  const StoredWeights weights = stored_weights(op.plan, p, s.kernel_h * s.kernel_w, s.group_inputs);
-  const int32_t* bias = p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset);
-  if (is_depthwise(s))
-    prepare_depthwise(s, weights, bias, to);
-  else
-    prepare_dense(s, weights, bias, to);
-}
-
-uint32_t slices(const OpToPrepare& op) {
-  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
-  return is_depthwise(s) ? depthwise_slices(s) : dense_slices(s);
-}
-
-void run(const OpToRun& op) {
-  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
-  const Sizes s = sizes_of(p, op.input, op.output);
-  if (is_depthwise(s))
-    run_depthwise(op, p.post, s);
-  else
-    run_dense(op, p.post, s);
-}
-
-}  // namespace
-
-const FastKernel intrt_avx512vnni_conv2d = {takes, run, prepared_bytes, prepare, slices};
+const intrt::FastKernel intrt_avx512vnni_conv2d = {intrt::takes, intrt::run, intrt::prepared_bytes,
+                                                   intrt::prepare, intrt::slices};
 // Prepared weights are the same however the plan stores them.
-const FastKernel intrt_avx512vnni_conv2d_sparse = {takes, run, prepared_bytes, prepare, slices};
+const intrt::FastKernel intrt_avx512vnni_conv2d_sparse = {
+    intrt::takes, intrt::run, intrt::prepared_bytes, intrt::prepare, intrt::slices};

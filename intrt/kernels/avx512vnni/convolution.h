@@ -360,9 +360,8 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
       const size_t v = blocks_at_once(s, left), channel = (g + 1) * s.group_outputs - left;
       const BlockHeader* header = static_cast<const BlockHeader*>(static_cast<const void*>(block));
       const auto lanes = [&](size_t i) {  // of block i
-        const size_t rest = left - i * kLanes;
         return PostLanes(op, post, static_cast<uint32_t>(channel + i * kLanes),
-                         static_cast<uint32_t>(rest < kLanes ? rest : kLanes));
+                         lanes_from(i * kLanes, left));
       };
       const Tile tile = {pieces,
                          band + g * s.group_inputs,
@@ -392,6 +391,8 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
     }
   }
 }
+
+inline bool dense_fits(const Sizes& s) { return band_size(s, kBandBytes, s.channels).columns != 0; }
 
 inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
   alignas(64) uint8_t band[kBandBytes + kVectorBytes];

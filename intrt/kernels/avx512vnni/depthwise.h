@@ -285,9 +285,8 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
               op, post, {s, c, from, set_bytes, count, prepared, none, windows, 0, element}, rows);
         }
         for (size_t channel = 0; channel < s.channels; channel += kLanes) {
-          const size_t others = s.channels - channel;
           const PostLanes lanes(op, post, static_cast<uint32_t>(channel),
-                                static_cast<uint32_t>(others < kLanes ? others : kLanes));
+                                lanes_from(channel, s.channels));
           run_windows({s, c, from + 4 * channel, set_bytes, count, prepared + 4 * channel, lanes,
                        windows, s.channels, element + channel},
                       rows);

@@ -1,37 +1,9 @@
-// Matrix times vector: a convolution of one pixel.
 #include "intrt/kernels/avx512vnni/convolution.h"
 
-namespace {
+#include "intrt/kernels/vector/linear.h"
 
-using namespace intrt;
-
-bool takes(const OpToPrepare& op) {
-  const Sizes s = sizes_of_linear(op.input, op.output);
-  return band_size(s, kBandBytes, s.channels).columns != 0;
-}
-
-size_t prepared_bytes(const OpToPrepare& op) {
-  return dense_bytes(sizes_of_linear(op.input, op.output));
-}
-
-void prepare(const OpToPrepare& op, void* to) {
-  const intrt_linear_params& p = params_of<intrt_linear_params>(op.record);
-  const Sizes s = sizes_of_linear(op.input, op.output);
-  prepare_dense(s, stored_weights(op.plan, p, 1, s.channels),
-                p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset), to);
-}
-
-uint32_t slices(const OpToPrepare& op) {
-  return dense_slices(sizes_of_linear(op.input, op.output));
-}
-
-void run(const OpToRun& op) {
-  run_dense(op, params_of<intrt_linear_params>(op.record).post,
-            sizes_of_linear(op.input, op.output));
-}
-
-}  // namespace
-
-const FastKernel intrt_avx512vnni_linear = {takes, run, prepared_bytes, prepare, slices};
+const intrt::FastKernel intrt_avx512vnni_linear = {intrt::takes, intrt::run, intrt::prepared_bytes,
+                                                   intrt::prepare, intrt::slices};
 // Prepared weights are the same however the plan stores them.
-const FastKernel intrt_avx512vnni_linear_sparse = {takes, run, prepared_bytes, prepare, slices};
+const intrt::FastKernel intrt_avx512vnni_linear_sparse = {
+    intrt::takes, intrt::run, intrt::prepared_bytes, intrt::prepare, intrt::slices};

@@ -401,6 +401,11 @@ inline bool channels_alike(const intrt_post_record& post) {
   return post.kind == INTRT_POST_NONE || (post.kind == INTRT_POST_SHIFT && post.shift_count == 1);
 }
 
+// How many channels a register has from this one on.
+inline uint32_t lanes_from(size_t first, size_t channels) {
+  return static_cast<uint32_t>(channels - first < kLanes ? channels - first : kLanes);
+}
+
 // The codes of up to 16 channels in 32 bits.
 inline __m512i load_codes(const int8_t* codes, __mmask16 lanes) {
   return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, codes));

@@ -1,5 +1,7 @@
 #include "intrt/kernels/avxvnni/vector.h"
 
+#include "intrt/kernels/vector/depthwise.h"
+
 #include "intrt/kernels/vector/conv2d.h"
 
 const intrt::FastKernel intrt_avxvnni_conv2d = {intrt::takes, intrt::run, intrt::prepared_bytes,

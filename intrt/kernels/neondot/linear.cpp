@@ -1,5 +1,7 @@
 #include "intrt/kernels/neondot/vector.h"
 
+#include "intrt/kernels/vector/convolution.h"
+
 #include "intrt/kernels/vector/linear.h"
 
 const intrt::FastKernel intrt_neondot_linear = {intrt::takes, intrt::run, intrt::prepared_bytes,

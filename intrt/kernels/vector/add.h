@@ -1,8 +1,9 @@
 // Weighted sums of two values of one shape. Each element is read before the one in its place is
-// written, so the output may lie exactly on an input. Include the variant's vector.h before.
+// written, so the output may lie exactly on an input. Include the variant's PostLanes and
+// add_channels before.
 #pragma once
 
-#include "intrt/kernels/vector/post.h"
+#include "intrt/kernels/kernel.h"
 
 namespace intrt {
 namespace {
@@ -32,33 +33,6 @@ uint32_t slices(const OpToPrepare& op) {
   if (!is_flat(op.plan, params_of<intrt_add_params>(op.record), op.output.channels))
     return op.output.height;
   return static_cast<uint32_t>((element_count(op.output) + kSliceElements - 1) / kSliceElements);
-}
-
-// `places` times `count` channels from `first` on, `step` elements apart.
-void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multipliers,
-                  uint32_t first, uint32_t count, size_t start, size_t places, size_t step) {
-  const int8_t* a = static_cast<const int8_t*>(op.input_data_at(0)) + start;
-  const int8_t* b = static_cast<const int8_t*>(op.input_data_at(1)) + start;
-  const Vector of_a = load_some(multipliers + first, count);
-  const Vector of_b = load_some(multipliers + op.output.channels + first, count);
-  int32_t sums[kSumsAtOnce * kLanes];
-  while (places > 0) {
-    const size_t now = places < kSumsAtOnce ? places : kSumsAtOnce;
-    const auto add_all = [&](size_t lanes) {
-      for (size_t i = 0; i < now; ++i)
-        store(sums + i * kLanes, add(multiply(load_widened(a + i * step, lanes), of_a),
-                                     multiply(load_widened(b + i * step, lanes), of_b)));
-    };
-    if (count == kLanes)
-      add_all(kLanes);
-    else
-      add_all(count);
-    post.store(sums, now, start, step);
-    a += now * step;
-    b += now * step;
-    start += now * step;
-    places -= now;
-  }
 }
 
 void run(const OpToRun& op) {

@@ -1,7 +1,8 @@
-// Convolutions with any window, stride, dilation and groups. Include the variant's vector.h before.
+// Convolutions with any window, stride, dilation and groups. Include the variant's convolution.h
+// and depthwise.h before.
 #pragma once
 
-#include "intrt/kernels/vector/depthwise.h"
+#include "intrt/kernels/vector/geometry.h"
 
 namespace intrt {
 namespace {

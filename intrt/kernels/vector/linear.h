@@ -1,7 +1,7 @@
-// Matrix times vector: a convolution of one pixel. Include the variant's vector.h before.
+// Matrix times vector: a convolution of one pixel. Include the variant's convolution.h before.
 #pragma once
 
-#include "intrt/kernels/vector/convolution.h"
+#include "intrt/kernels/vector/geometry.h"
 
 namespace intrt {
 namespace {
