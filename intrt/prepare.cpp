@@ -16,6 +16,63 @@ size_t entries_end(const intrt_plan& plan) {
   return aligned(sizeof(PreparedHeader) + sizeof(uint64_t) * intrt_op_count(&plan));
 }
 
+// No code that the post record gives to one of so many channels is negative.
+bool gives_no_negative(const intrt_plan& plan, const intrt_post_record& post, uint32_t channels) {
+  if (post.kind == INTRT_POST_SHIFT) return post.lo >= 0;
+  if (post.kind != INTRT_POST_SCALE) return false;
+  const int16_t* limits = object_at<int16_t>(plan, post.limits_offset);
+  for (uint32_t c = 0; c < channels; ++c)
+    if (limits[2 * static_cast<size_t>(c)] < 0) return false;
+  if (post.starts_offset == 0) return true;
+  const uint32_t codes = object_at<uint32_t>(plan, post.starts_offset)[channels] + channels;
+  for (uint32_t i = 0; i < codes; ++i)
+    if (object_at<int16_t>(plan, post.codes_offset)[i] < 0) return false;
+  return true;
+}
+
+// The post record of an operator; null: it has none.
+const intrt_post_record* post_of(const intrt_op_record& record) {
+  switch (record.code) {
+    case kOp_conv2d:
+      return &params_of<intrt_conv2d_params>(record).post;
+    case kOp_conv_transpose2d:
+      return &params_of<intrt_conv_transpose2d_params>(record).post;
+    case kOp_linear:
+      return &params_of<intrt_linear_params>(record).post;
+    case kOp_avg_pool2d:
+      return &params_of<intrt_avg_pool2d_params>(record).post;
+    case kOp_requantize:
+      return &params_of<intrt_requantize_params>(record).post;
+    case kOp_add:
+      return &params_of<intrt_add_params>(record).post;
+    case kOp_mul:
+      return &params_of<intrt_mul_params>(record).post;
+    default:
+      return nullptr;
+  }
+}
+
+// Operators that a search goes back at most, so that preparing takes time linear in their number.
+constexpr uint32_t kFarthest = 64;
+
+// Whether no code of the first input of operator `op` can be negative, as far as the operators say
+// that it comes from: they clamp, or pass on what was clamped.
+bool never_negative(const intrt_plan& plan, uint32_t op) {
+  uint32_t tensor = input_index(plan, op_record(plan, op), 0);
+  for (uint32_t back = 1; back <= op && back <= kFarthest; ++back) {
+    const intrt_op_record& record = op_record(plan, op - back);
+    if (record.output != tensor) continue;
+    if (record.code == kOp_max_pool2d) {
+      tensor = input_index(plan, record, 0);
+    } else {
+      const intrt_post_record* post = post_of(record);
+      return post != nullptr &&
+             gives_no_negative(plan, *post, tensor_record(plan, tensor).channels);
+    }
+  }
+  return false;
+}
+
 OpToPrepare to_prepare(const intrt_plan& plan, uint32_t op) {
   const intrt_op_record& record = op_record(plan, op);
   return {plan, record, input_record(plan, record, 0), tensor_record(plan, record.output)};
@@ -67,7 +124,8 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
   uint64_t* entries = static_cast<uint64_t*>(static_cast<void*>(base + sizeof(PreparedHeader)));
   size_t end = entries_end(*plan);
   for (uint32_t op = 0; op < intrt_op_count(plan); ++op) {
-    const OpToPrepare call = to_prepare(*plan, op);
+    OpToPrepare call = to_prepare(*plan, op);
+    call.input_never_negative = never_negative(*plan, op);
     const Choice choice = choose(call, variant);
     entries[op] = choice.kernel == nullptr ? 0 : end + choice.variant;
     if (choice.bytes != 0) choice.kernel->prepare(call, base + end);

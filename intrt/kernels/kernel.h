@@ -78,6 +78,7 @@ struct OpToPrepare {
   const intrt_op_record& record;
   const intrt_tensor_record& input;  // the first
   const intrt_tensor_record& output;
+  bool input_never_negative = false;  // known for `prepare`
 };
 
 // A kernel in a variant other than scalar, which may have the operator's weights in its own order.
