@@ -30,6 +30,9 @@ constexpr Limits kLimits[] = {{-128, 127}, {0, 127}, {-32768, 32767}, {kMin, kMa
 
 const Loops& loops() {
 #if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return kAvx512Loops;
   if (__builtin_cpu_supports("avx2")) return kAvx2Loops;
 #endif
   return kBaselineLoops;

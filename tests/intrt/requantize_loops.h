@@ -29,6 +29,6 @@ struct Loops {
 };
 
 extern const Loops kBaselineLoops;
-extern const Loops kAvx2Loops;  // on x86-64 alone
+extern const Loops kAvx2Loops, kAvx512Loops;  // on x86-64 alone
 
 }  // namespace lockstep::test
