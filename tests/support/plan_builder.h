@@ -115,6 +115,7 @@ class PlanBuilder {
     tensors_.push_back(record);
     return static_cast<std::uint32_t>(tensors_.size() - 1);
   }
+  std::int64_t arena_offset_of(std::uint32_t tensor) const { return tensors_[tensor].arena_offset; }
   std::uint32_t input(TensorSpec spec) {
     spec.flags |= INTRT_TENSOR_INPUT;
     inputs_.push_back(tensor(spec));

@@ -1,4 +1,4 @@
-#include "intrt/kernels/avx512vnni/post.h"
+#include "intrt/kernels/avx512vnni/packing.h"
 
 namespace intrt {
 namespace {
@@ -11,6 +11,7 @@ void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multi
   const __mmask16 lanes = first_lanes(count);
   const __m512i of_a = _mm512_maskz_loadu_epi32(lanes, multipliers + first);
   const __m512i of_b = _mm512_maskz_loadu_epi32(lanes, multipliers + op.output.channels + first);
+  const PostTarget target = {op, params_of<intrt_add_params>(op.record).post};
   alignas(64) int32_t sums[kSumsAtOnce * kLanes];
   while (places > 0) {
     const size_t now = places < kSumsAtOnce ? places : kSumsAtOnce;
@@ -19,7 +20,7 @@ void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multi
           sums + i * kLanes,
           _mm512_add_epi32(_mm512_mullo_epi32(load_codes(a + i * step, lanes), of_a),
                            _mm512_mullo_epi32(load_codes(b + i * step, lanes), of_b)));
-    post.store(sums, now, start, step);
+    post.store(target, sums, now, start, step);
     a += now * step;
     b += now * step;
     start += now * step;

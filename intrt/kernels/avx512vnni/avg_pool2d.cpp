@@ -1,5 +1,5 @@
 // Means over listed windows, for 16 channels at a time.
-#include "intrt/kernels/avx512vnni/post.h"
+#include "intrt/kernels/avx512vnni/packing.h"
 
 namespace {
 
@@ -40,7 +40,7 @@ void run(const OpToRun& op) {
         const __m512i sum = sum_of(input + first, op, rows[y], columns[x], first_lanes(count));
         _mm512_store_si512(
             sums, _mm512_mullo_epi32(sum, _mm512_set1_epi32(static_cast<int32_t>(multiplier))));
-        post.store(sums, 1, element, 0);
+        post.store({op, p.post}, sums, 1, element, 0);
       }
   }
 }

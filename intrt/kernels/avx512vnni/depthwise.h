@@ -33,17 +33,53 @@ inline uint32_t depthwise_slices(const Sizes& s) {
   return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
 }
 
-// Biases, then for each output row of a set, each set and each tap of a row the weights.
+// 16 outputs side by side at a time, whatever channels they belong to.
+inline bool is_flat(const Sizes& s) { return s.stride_w == 1 && s.channels % kLanes != 0; }
+// After so many times 16 they are the same channels again.
+inline size_t flat_period(const Sizes& s) {
+  size_t period = 1;
+  while (period * kLanes % s.channels != 0) ++period;
+  return period;
+}
+
+// Prepared memory begins with this.
+struct alignas(kVectorBytes) DepthwiseHeader {
+  Bias bias;
+  uint32_t posts;
+
+  // What becomes of the sums of 16 channels each; of flat ones, up to where they repeat.
+  const PostLanes* all_posts() const {
+    return static_cast<const PostLanes*>(static_cast<const void*>(this + 1));
+  }
+  // Then come biases; then for each output row of a set, each set and each tap of a row the
+  // weights.
+  const uint8_t* biases() const {
+    return static_cast<const uint8_t*>(static_cast<const void*>(all_posts() + posts));
+  }
+};
+inline size_t posts_of(const Sizes& s) {
+  return is_flat(s) ? flat_period(s) : (s.channels + kLanes - 1) / kLanes;
+}
 inline size_t depthwise_bytes(const Sizes& s) {
   const Columns c(s);
-  return 4 * c.row_entries * (1 + c.output_rows * c.sets * s.kernel_w);
+  return sizeof(DepthwiseHeader) + posts_of(s) * sizeof(PostLanes) +
+         4 * c.row_entries * (1 + c.output_rows * c.sets * s.kernel_w);
 }
 
 // bias may be null.
-inline void prepare_depthwise(const Sizes& s, const StoredWeights& stored, const int32_t* bias,
-                              void* to) {
+inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
+                              const StoredWeights& stored, const int32_t* bias, void* to) {
   const Columns c(s);
-  int32_t* biases = static_cast<int32_t*>(to);
+  const Bias added(op.input_never_negative);
+  DepthwiseHeader& header = *static_cast<DepthwiseHeader*>(to);
+  header = {added, static_cast<uint32_t>(posts_of(s))};
+  PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
+  for (size_t i = 0; i < header.posts; ++i) {
+    const size_t channel = i * kLanes % s.channels;
+    posts[i] = PostLanes(op, post, static_cast<uint32_t>(channel),
+                         is_flat(s) ? kLanes : lanes_from(channel, s.channels));
+  }
+  int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + header.posts));
   int8_t* quads = static_cast<int8_t*>(static_cast<void*>(biases + c.row_entries));
   const size_t quads_bytes = 4 * c.row_entries * c.output_rows * c.sets * s.kernel_w;
   for (size_t i = 0; i < quads_bytes; ++i) quads[i] = 0;
@@ -62,56 +98,131 @@ inline void prepare_depthwise(const Sizes& s, const StoredWeights& stored, const
         }
       }
     const uint32_t start = bias == nullptr ? 0 : static_cast<uint32_t>(bias[channel]);
-    biases[i] = static_cast<int32_t>(start - 128 * sum);
+    biases[i] = static_cast<int32_t>(start - added.value() * sum);
   }
 }
 
-// Lays four rows on top of each other: quad i of `to` holds byte i of each, plus 128. A null row is
-// all 0. Writes up to 252 bytes behind the last quad.
-inline void stack_rows(uint8_t* to, const int8_t* const (&rows)[4], size_t count) {
-  // Unpacking works in quarters of a register; this brings quad 4i + j to place 4j + i before.
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  for (size_t i = 0; i < count; i += kVectorBytes, to += 4 * kVectorBytes) {
-    const size_t rest = count - i;
-    const __mmask64 mask = rest >= kVectorBytes ? ~uint64_t{0} : (uint64_t{1} << rest) - 1;
-    __m512i row[4];
-    for (size_t k = 0; k < 4; ++k) {
-      row[k] =
-          rows[k] == nullptr ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi8(mask, rows[k] + i);
-      row[k] = _mm512_permutexvar_epi32(order, biased(row[k]));
+// Two rows of bytes, one byte of each in turn.
+struct Pairs {
+  __m512i low, high;
+
+  // Bytes of rows that may be null, of which all are 0; made unsigned.
+  Pairs(const Bias& bias, const int8_t* upper, const int8_t* lower, __mmask64 bytes) {
+    // Unpacking works in quarters of a register; this brings quad 4i + j to place 4j + i before.
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const auto in_order = [&](const int8_t* row) {
+      const __m512i codes =
+          row == nullptr ? _mm512_setzero_si512() : _mm512_maskz_loadu_epi8(bytes, row);
+      return _mm512_permutexvar_epi32(order, _mm512_xor_si512(codes, bias.flip()));
+    };
+    const __m512i a = in_order(upper), b = in_order(lower);
+    low = _mm512_unpacklo_epi8(a, b);
+    high = _mm512_unpackhi_epi8(a, b);
+  }
+};
+
+inline __mmask16 some_lanes(size_t count) {
+  return count >= kLanes ? first_lanes(kLanes) : first_lanes(static_cast<uint32_t>(count));
+}
+
+// Quad i of `to` gets byte i of each of four rows: of 64 or, where kSome, of `count` < 64.
+template <bool kSome>
+__attribute__((always_inline)) inline void store_quads(uint8_t* to, const Pairs& upper,
+                                                       const Pairs& lower, size_t count) {
+  const __m512i quads[] = {
+      _mm512_unpacklo_epi16(upper.low, lower.low), _mm512_unpackhi_epi16(upper.low, lower.low),
+      _mm512_unpacklo_epi16(upper.high, lower.high), _mm512_unpackhi_epi16(upper.high, lower.high)};
+  _Pragma("GCC unroll 4") for (size_t k = 0; k < 4; ++k) {
+    uint8_t* const place = to + k * kVectorBytes;
+    if (!kSome)
+      _mm512_storeu_si512(place, quads[k]);
+    else if (count > k * kLanes)
+      _mm512_mask_storeu_epi32(place, some_lanes(count - k * kLanes), quads[k]);
+  }
+}
+
+// The quads of a band: of the windows from input row y0 on, in steps, of `columns` input columns
+// from x0 on. Each step has its sets of rows one after the other.
+struct Stack {
+  static constexpr size_t kMostSteps = 32;
+
+  const Sizes& s;
+  const Columns& c;
+  const Bias& bias;
+  const int8_t* input;
+  ptrdiff_t y0, x0;
+  size_t steps, columns;
+
+  size_t set_bytes() const { return 4 * columns * s.channels; }
+
+  void write(uint8_t* to) const {
+    const ColumnParts parts(x0, columns, s.width);
+    const size_t quad_bytes = 4 * s.channels;  // of a column
+    const size_t before = parts.before * quad_bytes, inside = parts.inside * quad_bytes;
+    for (size_t set = 0; set < steps * c.sets; ++set) {
+      bias.fill(to + set * set_bytes(), before);
+      bias.fill(to + set * set_bytes() + before + inside, parts.after * quad_bytes);
     }
-    const __m512i low01 = _mm512_unpacklo_epi8(row[0], row[1]),
-                  high01 = _mm512_unpackhi_epi8(row[0], row[1]),
-                  low23 = _mm512_unpacklo_epi8(row[2], row[3]),
-                  high23 = _mm512_unpackhi_epi8(row[2], row[3]);
-    _mm512_storeu_si512(to, _mm512_unpacklo_epi16(low01, low23));
-    _mm512_storeu_si512(to + 64, _mm512_unpackhi_epi16(low01, low23));
-    _mm512_storeu_si512(to + 128, _mm512_unpacklo_epi16(high01, high23));
-    _mm512_storeu_si512(to + 192, _mm512_unpackhi_epi16(high01, high23));
+    const size_t first = parts.first * s.channels, bytes = parts.inside * s.channels;
+    const size_t step_rows = c.output_rows * s.stride_h;
+    if (c.sets == 1 && s.dilation_h == 1 && step_rows == 2)
+      return pairs_once(to + before, first, bytes);
+    for (size_t step = 0; step < steps; ++step)
+      for (size_t set = 0; set < c.sets; ++set) {
+        const int8_t* rows[4];
+        for (size_t k = 0; k < 4; ++k)
+          rows[k] = row_from(step * step_rows + (4 * set + k) * s.dilation_h, first);
+        uint8_t* const quads = to + (step * c.sets + set) * set_bytes() + before;
+        in_parts(bytes, [&](size_t i, size_t count, __mmask64 mask, auto some) {
+          store_quads<decltype(some)::value>(quads + 4 * i, pairs(rows[0], rows[1], i, mask),
+                                             pairs(rows[2], rows[3], i, mask), count);
+        });
+      }
   }
-}
 
-// Quads of `columns` input columns from x0 on, of the rows that set number `set` of the windows
-// from input row y0 on reads.
-inline void stack_set(const Sizes& s, const int8_t* input, ptrdiff_t y0, size_t set, ptrdiff_t x0,
-                      size_t columns, uint8_t* to) {
-  const ptrdiff_t width = static_cast<ptrdiff_t>(s.width);
-  const ptrdiff_t end = x0 + static_cast<ptrdiff_t>(columns);
-  const ptrdiff_t from = x0 < 0 ? (end < 0 ? end : 0) : x0;
-  const ptrdiff_t until = end < width ? end : width;
-  const size_t quad_bytes = 4 * s.channels;  // of a column
-  if (until <= from) return fill_biased(to, columns * quad_bytes);
-  const int8_t* rows[4];
-  for (size_t k = 0; k < 4; ++k) {
-    const ptrdiff_t y = y0 + static_cast<ptrdiff_t>((4 * set + k) * s.dilation_h);
-    const bool is_inside = y >= 0 && y < static_cast<ptrdiff_t>(s.height);
-    rows[k] = is_inside ? input + static_cast<size_t>(y * width + from) * s.channels : nullptr;
+ private:
+  template <bool kValue>
+  struct Some {
+    static constexpr bool value = kValue;
+  };
+  // Calls f(first, count, mask, Some) for each 64 bytes and for the rest.
+  template <typename F>
+  __attribute__((always_inline)) static void in_parts(size_t bytes, const F& f) {
+    size_t i = 0;
+    for (; i + kVectorBytes <= bytes; i += kVectorBytes)
+      f(i, kVectorBytes, ~uint64_t{0}, Some<false>{});
+    if (i < bytes) f(i, bytes - i, (uint64_t{1} << (bytes - i)) - 1, Some<true>{});
   }
-  const size_t before = static_cast<size_t>(from - x0), inside = static_cast<size_t>(until - from);
-  fill_biased(to, before * quad_bytes);
-  stack_rows(to + before * quad_bytes, rows, inside * s.channels);
-  fill_biased(to + (before + inside) * quad_bytes, (columns - before - inside) * quad_bytes);
-}
+
+  // Each two rows serve two steps, as their lower and as their upper ones.
+  void pairs_once(uint8_t* to, size_t first, size_t bytes) const {
+    const int8_t* rows[2 * kMostSteps + 2];
+    for (size_t i = 0; i < 2 * steps + 2; ++i) rows[i] = row_from(i, first);
+    const size_t step_bytes = set_bytes(), count_of_steps = steps;
+    in_parts(bytes, [&](size_t i, size_t count, __mmask64 mask, auto some) {
+      uint8_t* quads = to + 4 * i;
+      Pairs upper = pairs(rows[0], rows[1], i, mask);
+      for (size_t step = 0; step < count_of_steps; ++step, quads += step_bytes) {
+        const Pairs lower = pairs(rows[2 * step + 2], rows[2 * step + 3], i, mask);
+        store_quads<decltype(some)::value>(quads, upper, lower, count);
+        upper = lower;
+      }
+    });
+  }
+
+  __attribute__((always_inline)) Pairs pairs(const int8_t* upper, const int8_t* lower, size_t i,
+                                             __mmask64 mask) const {
+    return Pairs(bias, upper == nullptr ? nullptr : upper + i,
+                 lower == nullptr ? nullptr : lower + i, mask);
+  }
+  // The input from byte `first` of row number `row` of the band on; null: outside.
+  const int8_t* row_from(size_t row, size_t first) const {
+    const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(row);
+    return y < 0 || y >= static_cast<ptrdiff_t>(s.height)
+               ? nullptr
+               : input + static_cast<size_t>(y) * s.width * s.channels + first;
+  }
+};
 
 // Windows beside each other, of each up to 16 outputs, in steps of several rows.
 struct DepthwiseRows {
@@ -120,6 +231,7 @@ struct DepthwiseRows {
   const uint8_t* quads;  // of the first window and channel
   size_t set_bytes, steps;
   const uint8_t* biases;  // prepared; of the first channel
+  PostTarget target;
   const PostLanes& post;
   size_t windows, step;  // elements from window to window
   size_t element;
@@ -127,80 +239,101 @@ struct DepthwiseRows {
   const uint8_t* weights(size_t row, size_t set, size_t kx) const {
     return biases + 4 * c.row_entries * (1 + (row * c.sets + set) * s.kernel_w + kx);
   }
+  size_t window_bytes() const { return 4 * s.stride_w * step; }
+  size_t tap_bytes() const { return 4 * s.dilation_w * s.channels; }
   size_t row_elements() const { return s.output_width * s.channels; }
   size_t step_bytes() const { return c.sets * set_bytes; }
 };
 
-constexpr size_t kWindowsAtOnce = 4;
+constexpr int kWindowsAtOnce = 4;
 
-// One set of rows of Taps taps. Weights stay in registers.
-template <int Rows, int Taps>
+// One set of rows of Taps taps. Weights stay in registers. kOverlap: a window begins one tap behind
+// the one before, so that a column of quads serves several.
+template <int Rows, int Taps, bool kOverlap>
 struct ShortWindows {
   __m512i bias, weights[Rows][Taps];
   size_t window_step, tap_step;  // bytes
 
   explicit ShortWindows(const DepthwiseRows& r)
-      : bias(_mm512_loadu_si512(r.biases)),
-        window_step(4 * r.s.stride_w * r.step),
-        tap_step(4 * r.s.dilation_w * r.s.channels) {
+      : bias(_mm512_loadu_si512(r.biases)), window_step(r.window_bytes()), tap_step(r.tap_bytes()) {
     _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row)
         _Pragma("GCC unroll 8") for (int kx = 0; kx < Taps; ++kx) weights[row][kx] =
             _mm512_loadu_si512(r.weights(static_cast<size_t>(row), 0, static_cast<size_t>(kx)));
   }
 
   // The sums of Count windows from the quads on.
-  template <size_t Count>
+  template <int Count>
   __attribute__((always_inline)) void add_up(const uint8_t* quads,
                                              __m512i (&acc)[Rows][kWindowsAtOnce]) const {
-    _Pragma("GCC unroll 4") for (size_t x = 0; x < kWindowsAtOnce; ++x)
+    _Pragma("GCC unroll 4") for (int x = 0; x < kWindowsAtOnce; ++x)
         _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row) acc[row][x] = bias;
-    _Pragma("GCC unroll 4") for (size_t x = 0; x < Count; ++x)
+    if constexpr (kOverlap) {
+      constexpr int kColumns = Count + Taps - 1;
+      const Places<kColumns> columns(quads, tap_step);
+      _Pragma("GCC unroll 8") for (int column = 0; column < kColumns; ++column) {
+        const __m512i codes = _mm512_loadu_si512(columns.at(column));
+        _Pragma("GCC unroll 4") for (int x = 0; x < Count; ++x)
+            _Pragma("GCC unroll 4") for (int row = 0; row < Rows;
+                                         ++row) if (x <= column && column < x + Taps) acc[row][x] =
+                _mm512_dpbusd_epi32(acc[row][x], codes, weights[row][column - x]);
+      }
+    } else {
+      _Pragma("GCC unroll 4") for (int x = 0; x < Count; ++x) {
+        const Places<Taps> taps(quads + static_cast<size_t>(x) * window_step, tap_step);
         _Pragma("GCC unroll 8") for (int kx = 0; kx < Taps; ++kx) {
-      const __m512i codes =
-          _mm512_loadu_si512(quads + x * window_step + static_cast<size_t>(kx) * tap_step);
-      _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row) acc[row][x] =
-          _mm512_dpbusd_epi32(acc[row][x], codes, weights[row][kx]);
+          const __m512i codes = _mm512_loadu_si512(taps.at(kx));
+          _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row) acc[row][x] =
+              _mm512_dpbusd_epi32(acc[row][x], codes, weights[row][kx]);
+        }
+      }
     }
   }
 };
 
-template <int Rows, int Taps>
+template <int Rows, int Taps, bool kOverlap>
 inline void run_short_windows(const DepthwiseRows& r) {
   using Sums = __m512i[Rows][kWindowsAtOnce];
-  const ShortWindows<Rows, Taps> windows(r);
+  const ShortWindows<Rows, Taps, kOverlap> windows(r);
+  // Not read again behind each byte that is stored.
+  const size_t count = r.windows, steps = r.steps, step = r.step, row_elements = r.row_elements();
+  const size_t step_bytes = r.step_bytes(), window_bytes = r.window_bytes();
   // Calls store(sums, element, count) for up to four windows, of all rows.
-  const auto run_all = [&](const auto& store) __attribute__((always_inline)) {
+  const auto run_all = [ =, &r ](const auto& store) __attribute__((always_inline)) {
     Sums acc;
     const uint8_t* first_quad = r.quads;
     size_t first_element = r.element;
-    for (size_t step = 0; step < r.steps; ++step) {
-      size_t x = 0;
-      for (; x + kWindowsAtOnce <= r.windows; x += kWindowsAtOnce) {
-        windows.template add_up<kWindowsAtOnce>(first_quad + x * windows.window_step, acc);
-        store(acc, first_element + x * r.step, kWindowsAtOnce);
+    for (size_t i = 0; i < steps; ++i) {
+      const uint8_t* quad = first_quad;
+      size_t element = first_element, left = count;
+      for (; left >= kWindowsAtOnce; left -= kWindowsAtOnce) {
+        windows.template add_up<kWindowsAtOnce>(quad, acc);
+        store(acc, element, size_t{kWindowsAtOnce});
+        quad += kWindowsAtOnce * window_bytes;
+        element += kWindowsAtOnce * step;
       }
-      for (; x < r.windows; ++x) {
-        windows.template add_up<1>(first_quad + x * windows.window_step, acc);
-        store(acc, first_element + x * r.step, 1);
+      for (; left > 0; --left, quad += window_bytes, element += step) {
+        windows.template add_up<1>(quad, acc);
+        store(acc, element, size_t{1});
       }
-      first_quad += r.step_bytes();
-      first_element += Rows * r.row_elements();
+      first_quad += step_bytes;
+      first_element += Rows * row_elements;
     }
   };
   const bool stored = PostLanes::with_packer<1>(&r.post, [&](const auto packer) {
-    run_all([&](const Sums& acc, size_t element, size_t count) __attribute__((always_inline)) {
-      int8_t* to = r.post.bytes() + element;
-      _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row, to += r.row_elements())
-          packer.store(to, r.step, count, acc[row][0], acc[row][1], acc[row][2], acc[row][3]);
+    int8_t* const codes = r.target.bytes();
+    run_all([=](const Sums& acc, size_t element, size_t places) __attribute__((always_inline)) {
+      int8_t* to = codes + element;
+      _Pragma("GCC unroll 4") for (int row = 0; row < Rows; ++row, to += row_elements)
+          packer.store(to, step, places, acc[row][0], acc[row][1], acc[row][2], acc[row][3]);
     });
   });
   if (stored) return;
-  run_all([&](const Sums& acc, size_t element, size_t count) {
+  run_all([&](const Sums& acc, size_t element, size_t places) {
     alignas(64) int32_t sums[kWindowsAtOnce * kLanes];
-    for (size_t row = 0; row < Rows; ++row, element += r.row_elements()) {
+    for (size_t row = 0; row < Rows; ++row, element += row_elements) {
       for (size_t i = 0; i < kWindowsAtOnce; ++i)
         _mm512_store_si512(sums + i * kLanes, acc[row][i]);
-      r.post.store(sums, count, element, r.step);
+      r.post.store(r.target, sums, places, element, step);
     }
   });
 }
@@ -219,43 +352,73 @@ inline void run_any_windows(const DepthwiseRows& r, size_t rows) {
                                       _mm512_loadu_si512(r.weights(row, set, kx)));
           }
         _mm512_store_si512(sums, acc);
-        r.post.store(sums, 1, r.element + (step * rows + row) * r.row_elements() + x * r.step, 0);
+        r.post.store(r.target, sums, 1,
+                     r.element + (step * rows + row) * r.row_elements() + x * r.step, 0);
       }
 }
 
 inline void run_windows(const DepthwiseRows& r, size_t rows) {
   if (r.windows == 0) return;
-  if (r.c.sets == 1 && r.s.kernel_w == 3 && rows == 1) return run_short_windows<1, 3>(r);
-  if (r.c.sets == 1 && r.s.kernel_w == 3 && rows == 2) return run_short_windows<2, 3>(r);
+  if (r.c.sets == 1 && r.s.kernel_w == 3 && rows <= 2) {
+    const bool overlap = r.window_bytes() == r.tap_bytes();
+    return (rows == 1 ? overlap ? run_short_windows<1, 3, true> : run_short_windows<1, 3, false>
+            : overlap ? run_short_windows<2, 3, true>
+                      : run_short_windows<2, 3, false>)(r);
+  }
   run_any_windows(r, rows);
 }
 
-// 16 outputs side by side at a time, whatever channels they belong to; after a common multiple of
-// 16 and the channels, they are the same channels again. Rows of one element after the other, so
-// stride 1 only.
-inline void run_flat(const OpToRun& op, const intrt_post_record& post, const DepthwiseRows& r,
-                     size_t rows) {
-  const size_t count = r.windows * r.s.channels, whole = count / kLanes;
-  size_t period = 1;  // times 16
-  while (period * kLanes % r.s.channels != 0) ++period;
-  const auto run_from = [&](size_t vector, size_t vectors, uint32_t lanes) {
-    const size_t first = vector * kLanes, channel = first % r.s.channels;
-    const PostLanes post_lanes(op, post, static_cast<uint32_t>(channel), lanes);
-    run_windows({r.s, r.c, r.quads + 4 * first, r.set_bytes, r.steps, r.biases + 4 * channel,
-                 post_lanes, vectors, period * kLanes, r.element + first},
+// A part of the image, rows of one element after the other; `channels` is that of all.
+struct DepthwisePart {
+  const OpToRun& op;
+  const intrt_post_record& post;
+  const Sizes& s;
+  const Columns& c;
+  const DepthwiseHeader& header;
+  const uint8_t* quads;
+  size_t set_bytes, steps, windows, element;
+
+  // From the first element of a window on: those of `post`, so many windows, `step` apart.
+  DepthwiseRows rows_from(size_t first, const PostLanes& lanes, size_t count, size_t step) const {
+    return {s,
+            c,
+            quads + 4 * first,
+            set_bytes,
+            steps,
+            header.biases() + 4 * (first % s.channels),
+            {op, post},
+            lanes,
+            count,
+            step,
+            element + first};
+  }
+};
+
+inline void run_flat(const DepthwisePart& part, size_t rows) {
+  const size_t count = part.windows * part.s.channels, whole = count / kLanes;
+  const size_t period = part.header.posts;
+  for (size_t i = 0; i < period && i < whole; ++i)
+    run_windows(part.rows_from(i * kLanes, part.header.all_posts()[i],
+                               (whole - i + period - 1) / period, period * kLanes),
                 rows);
-  };
-  for (size_t vector = 0; vector < period && vector < whole; ++vector)
-    run_from(vector, (whole - vector + period - 1) / period, kLanes);
-  if (count % kLanes != 0) run_from(whole, 1, static_cast<uint32_t>(count % kLanes));
+  if (count % kLanes == 0) return;
+  const PostLanes last =
+      part.header.all_posts()[whole % period].first(static_cast<uint32_t>(count % kLanes));
+  run_windows(part.rows_from(whole * kLanes, last, 1, 0), rows);
+}
+
+inline void run_channels(const DepthwisePart& part, size_t rows) {
+  for (size_t i = 0; i < part.header.posts; ++i)
+    run_windows(
+        part.rows_from(i * kLanes, part.header.all_posts()[i], part.windows, part.s.channels),
+        rows);
 }
 
 inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
   alignas(64) uint8_t band[kBandBytes + 5 * kVectorBytes];
   const Columns c(s);
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
-  const uint8_t* prepared = static_cast<const uint8_t*>(op.prepared);
-  const bool flat = s.stride_w == 1 && s.channels % kLanes != 0;
+  const DepthwiseHeader& header = *static_cast<const DepthwiseHeader*>(op.prepared);
   const size_t begin_row = op.slices.begin * c.output_rows, last = op.slices.end * c.output_rows;
   const size_t end_row = last < s.output_height ? last : s.output_height;
   const size_t most_windows = (c.most_columns - s.reach_w()) / s.stride_w + 1;
@@ -263,34 +426,27 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
     const size_t windows = most_windows < s.output_width - ox ? most_windows : s.output_width - ox;
     const size_t columns = s.columns_under(windows), set_bytes = 4 * columns * s.channels;
     const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left);
-    const size_t most_steps = kBandBytes / (c.sets * set_bytes);
+    const size_t fitting_steps = kBandBytes / (c.sets * set_bytes);
+    const size_t most_steps = fitting_steps < Stack::kMostSteps ? fitting_steps : Stack::kMostSteps;
     for (size_t oy = begin_row; oy < end_row; oy += most_steps * c.output_rows) {
       const size_t left = end_row - oy;
       const size_t steps = most_steps < left / c.output_rows ? most_steps : left / c.output_rows;
       // The last step may have fewer rows.
       const size_t rest = steps < most_steps ? left % c.output_rows : 0;
       const ptrdiff_t y0 = static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top);
-      uint8_t* quads = band;
-      for (size_t step = 0; step < steps + (rest > 0 ? 1 : 0); ++step)
-        for (size_t set = 0; set < c.sets; ++set, quads += set_bytes)
-          stack_set(s, input, y0 + static_cast<ptrdiff_t>(step * c.output_rows * s.stride_h), set,
-                    x0, columns, quads);
+      Stack{s, c, header.bias, input, y0, x0, steps + (rest > 0 ? 1 : 0), columns}.write(band);
       const auto run_steps = [&](size_t first, size_t count, size_t rows) {
         if (count == 0) return;
-        const uint8_t* from = band + first * c.sets * set_bytes;
-        const size_t element = ((oy + first * c.output_rows) * s.output_width + ox) * s.channels;
-        if (flat) {
-          const PostLanes none(op, post, 0, 1);
-          return run_flat(
-              op, post, {s, c, from, set_bytes, count, prepared, none, windows, 0, element}, rows);
-        }
-        for (size_t channel = 0; channel < s.channels; channel += kLanes) {
-          const PostLanes lanes(op, post, static_cast<uint32_t>(channel),
-                                lanes_from(channel, s.channels));
-          run_windows({s, c, from + 4 * channel, set_bytes, count, prepared + 4 * channel, lanes,
-                       windows, s.channels, element + channel},
-                      rows);
-        }
+        const DepthwisePart part = {
+            op,        post,
+            s,         c,
+            header,    band + first * c.sets * set_bytes,
+            set_bytes, count,
+            windows,   ((oy + first * c.output_rows) * s.output_width + ox) * s.channels};
+        if (is_flat(s))
+          run_flat(part, rows);
+        else
+          run_channels(part, rows);
       };
       run_steps(0, steps, c.output_rows);
       run_steps(steps, rest > 0 ? 1 : 0, rest);

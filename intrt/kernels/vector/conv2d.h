@@ -28,9 +28,9 @@ void prepare(const OpToPrepare& op, void* to) {
   const StoredWeights weights = stored_weights(op.plan, p, s.kernel_h * s.kernel_w, s.group_inputs);
   const int32_t* bias = p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset);
   if (is_depthwise(s))
-    prepare_depthwise(s, weights, bias, to);
+    prepare_depthwise(op, p.post, s, weights, bias, to);
   else
-    prepare_dense(s, weights, bias, to);
+    prepare_dense(op, p.post, s, weights, bias, to);
 }
 
 uint32_t slices(const OpToPrepare& op) {

@@ -143,8 +143,8 @@ inline int32_t start_of(int32_t bias, uint32_t weight_sum) {
 }
 
 // bias may be null; `to` is aligned to kBandAlignment.
-inline void prepare_dense(const Sizes& s, const StoredWeights& stored, const int32_t* bias,
-                          void* to) {
+inline void prepare_dense(const OpToPrepare&, const intrt_post_record&, const Sizes& s,
+                          const StoredWeights& stored, const int32_t* bias, void* to) {
   const Pieces pieces(s, 0);
   uint8_t* out = static_cast<uint8_t*>(to);
   for (size_t g = 0; g < s.groups; ++g)

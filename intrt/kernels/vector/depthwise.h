@@ -40,8 +40,8 @@ inline size_t depthwise_bytes(const Sizes& s) {
 }
 
 // bias may be null.
-inline void prepare_depthwise(const Sizes& s, const StoredWeights& stored, const int32_t* bias,
-                              void* to) {
+inline void prepare_depthwise(const OpToPrepare&, const intrt_post_record&, const Sizes& s,
+                              const StoredWeights& stored, const int32_t* bias, void* to) {
   const Columns c(s);
   int32_t* biases = static_cast<int32_t*>(to);
   int8_t* all_weights = static_cast<int8_t*>(static_cast<void*>(biases + c.row_entries));

@@ -15,7 +15,7 @@ size_t prepared_bytes(const OpToPrepare& op) {
 void prepare(const OpToPrepare& op, void* to) {
   const intrt_linear_params& p = params_of<intrt_linear_params>(op.record);
   const Sizes s = sizes_of_linear(op.input, op.output);
-  prepare_dense(s, stored_weights(op.plan, p, 1, s.channels),
+  prepare_dense(op, p.post, s, stored_weights(op.plan, p, 1, s.channels),
                 p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset), to);
 }
 

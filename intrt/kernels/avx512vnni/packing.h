@@ -1,0 +1,205 @@
+// Four times 16 accumulators become 64 bytes at once.
+#pragma once
+
+#include "intrt/kernels/avx512vnni/post.h"
+
+namespace intrt {
+namespace {
+
+// intrt_shift_right_floor.
+struct PostLanes::ShiftDown : PostLanes::IntegerLimits {
+  __m512i shifts;
+  explicit ShiftDown(const PostLanes& post) : shifts(post.shifts_) {}
+  __m512i operator()(__m512i x) const { return _mm512_srav_epi32(x, shifts); }
+};
+
+struct PostLanes::ShiftToZero : PostLanes::IntegerLimits {
+  __m512i shifts, left;
+  explicit ShiftToZero(const PostLanes& post)
+      : shifts(post.shifts_), left(_mm512_sub_epi32(_mm512_set1_epi32(32), shifts)) {}
+  __m512i operator()(__m512i x) const { return shift_toward_zero(x, shifts, left); }
+};
+
+// intrt_scale_high.
+template <bool kTowardZero>
+struct PostLanes::ScaleHigh : PostLanes::IntegerLimits {
+  __m512i multipliers[2], addends[2];  // of even and of odd channels
+  explicit ScaleHigh(const PostLanes& post)
+      : multipliers{post.high_multipliers_[0], post.high_multipliers_[1]},
+        addends{post.high_addends_[0], post.high_addends_[1]} {}
+  __m512i operator()(__m512i x) const {
+    __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, multipliers[0]), addends[0]);
+    __m512i odd =
+        _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(x, 32), multipliers[1]), addends[1]);
+    if (kTowardZero) {
+      const __m512i below = _mm512_set1_epi64(0xFFFFFFFF);
+      even = _mm512_mask_add_epi64(even, _mm512_movepi64_mask(even), even, below);
+      odd = _mm512_mask_add_epi64(odd, _mm512_movepi64_mask(odd), odd, below);
+    }
+    return _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xAAAA, odd);
+  }
+};
+
+template <bool kTowardZero>
+struct PostLanes::ScaleFloat {
+  static __m512i lo(const PostLanes& post) { return post.float_lo_; }
+  static __m512i hi(const PostLanes& post) { return post.float_hi_; }
+  __m512 multipliers, addends;
+  explicit ScaleFloat(const PostLanes& post)
+      : multipliers(post.float_multipliers_), addends(post.float_addends_) {}
+  __m512i operator()(__m512i x) const {
+    return scaled_by_floats<kTowardZero>(x, multipliers, addends);
+  }
+};
+
+// Four times 16 numbers, saturated to bytes, one after the other.
+inline __m512i packed(__m512i a, __m512i b, __m512i c, __m512i d) {
+  // Packing works in quarters of a register: quarter i has numbers 4i to 4i + 3 of each.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return _mm512_permutexvar_epi32(
+      order, _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d)));
+}
+
+// The first `places` (at most 4 / V) of V * 16 bytes each, of which `lanes` are stored.
+template <int V>
+inline void store_places(int8_t* to, __m512i bytes, size_t places, size_t step, __mmask64 lanes) {
+  constexpr int kPlaces = 4 / V;
+  constexpr size_t kBytes = V * kLanes;
+  constexpr __mmask64 kAll = ~uint64_t{0} >> (64 - kBytes);
+  if (lanes == kAll && places == kPlaces && (V == 4 || step == kBytes)) {
+    _mm512_storeu_si512(to, bytes);
+    return;
+  }
+  _Pragma("GCC unroll 4") for (int i = 0; i < kPlaces; ++i) {
+    if (static_cast<size_t>(i) >= places) return;
+    int8_t* const place = to + static_cast<size_t>(i) * step;
+    if constexpr (V == 1) {
+      const __m128i part = i == 0   ? _mm512_castsi512_si128(bytes)
+                           : i == 1 ? _mm512_extracti32x4_epi32(bytes, 1)
+                           : i == 2 ? _mm512_extracti32x4_epi32(bytes, 2)
+                                    : _mm512_extracti32x4_epi32(bytes, 3);
+      if (lanes == kAll)
+        _mm_storeu_si128(static_cast<__m128i_u*>(static_cast<void*>(place)), part);
+      else
+        _mm_mask_storeu_epi8(place, static_cast<__mmask16>(lanes), part);
+    } else if constexpr (V == 2) {
+      const __m256i part =
+          i == 0 ? _mm512_castsi512_si256(bytes) : _mm512_extracti64x4_epi64(bytes, 1);
+      if (lanes == kAll)
+        _mm256_storeu_si256(static_cast<__m256i_u*>(static_cast<void*>(place)), part);
+      else
+        _mm256_mask_storeu_epi8(place, static_cast<__mmask32>(lanes), part);
+    } else {
+      _mm512_mask_storeu_epi8(place, lanes, bytes);
+    }
+  }
+}
+
+template <int V, typename F>
+class PostLanes::Packer {
+ public:
+  static constexpr size_t kPlaces = 4 / V;  // at once
+
+  explicit Packer(const PostLanes* posts)
+      : forms_{F(posts[0]), F(posts[1 % V]), F(posts[2 % V]), F(posts[3 % V])},
+        lo_(packed(F::lo(posts[0]), F::lo(posts[1 % V]), F::lo(posts[2 % V]), F::lo(posts[3 % V]))),
+        hi_(packed(F::hi(posts[0]), F::hi(posts[1 % V]), F::hi(posts[2 % V]), F::hi(posts[3 % V]))),
+        lanes_(~uint64_t{0} >> (64 - ((V - 1) * kLanes + posts[V - 1].count_))) {}
+
+  // All blocks of the first place, then of the next; of kPlaces, or of fewer, `places`.
+  __attribute__((always_inline)) void store(int8_t* to, size_t step, size_t places, __m512i a,
+                                            __m512i b, __m512i c, __m512i d) const {
+    const __m512i bytes =
+        packed(forms_[0](a), forms_[1 % V](b), forms_[2 % V](c), forms_[3 % V](d));
+    store_places<V>(to, _mm512_min_epi8(_mm512_max_epi8(bytes, lo_), hi_), places, step, lanes_);
+  }
+
+ private:
+  F forms_[4];
+  __m512i lo_, hi_;
+  __mmask64 lanes_;
+};
+
+// The form that all blocks have; where their best ones differ, that of integers.
+template <int V>
+inline PostLanes::Form PostLanes::common_form(const PostLanes* posts) {
+  Form best = posts[0].best_form_, form = posts[0].form_;
+  for (int v = 1; v < V; ++v) {
+    if (posts[v].best_form_ != best) best = Form::kOther;
+    if (posts[v].form_ != form) form = Form::kOther;
+  }
+  return best != Form::kOther ? best : form;
+}
+
+template <int V>
+inline uint32_t PostLanes::steps_left(const PostLanes* posts, Form form) {
+  uint32_t steps = 0;
+  if (form != Form::kFloatDown && form != Form::kFloatToZero)
+    for (int v = 0; v < V; ++v) steps |= posts[v].stepped_;
+  return steps;
+}
+
+template <int V, typename Run>
+__attribute__((always_inline)) inline bool PostLanes::with_form(const PostLanes* posts, Form form,
+                                                                const Run& run) {
+  switch (form) {
+    case Form::kShiftDown:
+      run(Packer<V, ShiftDown>(posts));
+      return true;
+    case Form::kShiftToZero:
+      run(Packer<V, ShiftToZero>(posts));
+      return true;
+    case Form::kScaleDown:
+      run(Packer<V, ScaleHigh<false>>(posts));
+      return true;
+    case Form::kScaleToZero:
+      run(Packer<V, ScaleHigh<true>>(posts));
+      return true;
+    case Form::kFloatDown:
+      run(Packer<V, ScaleFloat<false>>(posts));
+      return true;
+    case Form::kFloatToZero:
+      run(Packer<V, ScaleFloat<true>>(posts));
+      return true;
+    case Form::kOther:
+      break;
+  }
+  return false;
+}
+
+template <int V, typename Run>
+__attribute__((always_inline)) inline bool PostLanes::with_packer(const PostLanes* posts,
+                                                                  const Run& run) {
+  const Form form = common_form<V>(posts);
+  return steps_left<V>(posts, form) == 0 && with_form<V>(posts, form, run);
+}
+
+template <int V>
+__attribute__((noinline)) void PostLanes::store_blocks(const PostLanes* posts,
+                                                       const PostTarget& target,
+                                                       const int32_t* sums, size_t count,
+                                                       size_t element, size_t step) {
+  const Form form = common_form<V>(posts);
+  const bool stored = with_form<V>(
+      posts, form, [ =, &target ](const auto& packer) __attribute__((always_inline)) {
+        constexpr size_t kPlaces = 4 / V;
+        int8_t* to = target.bytes() + element;
+        const int32_t* from = sums;
+        for (size_t i = 0; i < count; i += kPlaces, from += 4 * kLanes, to += kPlaces * step)
+          packer.store(to, step, count - i < kPlaces ? count - i : kPlaces, _mm512_load_si512(from),
+                       _mm512_load_si512(from + kLanes), _mm512_load_si512(from + 2 * kLanes),
+                       _mm512_load_si512(from + 3 * kLanes));
+      });
+  if (stored && steps_left<V>(posts, form) == 0) return;
+  for (int v = 0; v < V; ++v, sums += kLanes, element += kLanes) {
+    const PostLanes& post = posts[v];
+    if (!stored && !post.one_by_one_)
+      for (size_t i = 0; i < count; ++i)
+        post.store_any(target, _mm512_load_si512(sums + i * V * kLanes), element + i * step);
+    const uint32_t rest = post.one_by_one_ ? post.lanes_ : post.stepped_;
+    if (rest != 0) post.store_one_by_one(target, rest, sums, V * kLanes, count, element, step);
+  }
+}
+
+}  // namespace
+}  // namespace intrt

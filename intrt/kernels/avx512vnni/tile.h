@@ -1,0 +1,195 @@
+// Tiles: windows side by side times blocks of outputs, all of whose sums lie in registers.
+#pragma once
+
+#include "intrt/kernels/avx512vnni/packing.h"
+#include "intrt/kernels/avx512vnni/weights.h"
+
+namespace intrt {
+namespace {
+
+inline __m512i broadcast_quad(const uint8_t* bytes) {
+  int32_t quad;
+  __builtin_memcpy(&quad, bytes, 4);
+  return _mm512_set1_epi32(quad);
+}
+
+// Windows side by side: where they are read, what they are multiplied with, and where the codes of
+// the first go, or, where there is no packer, the sums: of all blocks for it, then for the next.
+struct Tile {
+  const Pieces& pieces;
+  const uint8_t* window;
+  size_t window_step;
+  const BlockHeader* block;
+  PostTarget target;
+  const void* packer;
+  int8_t* codes;
+  size_t step;  // from window to window
+  bool shared;  // tiles of one block may be those of windows that share quads
+  int32_t* sums;
+};
+
+// Where a quad of P windows lies. For each four windows there is a pointer, so that the few
+// registers for addresses suffice: a core adds up to three times a step as it loads.
+template <int P>
+struct Places {
+  static constexpr int kFours = (P + 3) / 4;
+
+  const uint8_t* fours[kFours];
+  size_t step, step3;
+
+  Places(const uint8_t* first, size_t window_step) : step(window_step), step3(3 * window_step) {
+    asm("" : "+r"(step3));  // not to be computed anew, nor the pointers from each other
+    _Pragma("GCC unroll 5") for (int i = 0; i < kFours; ++i) fours[i] =
+        first + static_cast<size_t>(4 * i) * window_step;
+  }
+
+  __attribute__((always_inline)) void move(size_t bytes) {
+    _Pragma("GCC unroll 5") for (int i = 0; i < kFours; ++i) {
+      fours[i] += bytes;
+      asm("" : "+r"(fours[i]));
+    }
+  }
+  __attribute__((always_inline)) const uint8_t* at(int p) const {
+    const int i = p % 4;
+    return fours[p / 4] + (i == 0 ? 0 : i == 1 ? step : i == 2 ? 2 * step : step3);
+  }
+};
+
+template <int P, int V>
+inline void add_quad(const Places<P>& places, const uint8_t* w, __m512i (&acc)[P][V]) {
+  __m512i weights[V];
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) weights[v] =
+      _mm512_load_si512(w + static_cast<size_t>(v) * kVectorBytes);
+  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
+    const __m512i code = broadcast_quad(places.at(p));
+    _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
+        _mm512_dpbusd_epi32(acc[p][v], code, weights[v]);
+  }
+}
+
+// Windows of three taps, each one tap behind the window before, so that a quad serves up to three
+// of them; w: of the first tap, w_step bytes before the next.
+template <int P>
+inline void add_shared_quad(const Places<P + 2>& columns, const uint8_t* w, size_t w_step,
+                            __m512i (&acc)[P][1]) {
+  const __m512i weights[] = {_mm512_load_si512(w), _mm512_load_si512(w + w_step),
+                             _mm512_load_si512(w + 2 * w_step)};
+  _Pragma("GCC unroll 18") for (int column = 0; column < P + 2; ++column) {
+    const __m512i code = broadcast_quad(columns.at(column));
+    _Pragma("GCC unroll 3") for (int tap = 0; tap < 3; ++tap) {
+      const int p = column - tap;
+      if (p >= 0 && p < P) acc[p][0] = _mm512_dpbusd_epi32(acc[p][0], code, weights[tap]);
+    }
+  }
+}
+
+struct ToSums {};  // in place of a packer's function
+template <typename F>
+constexpr bool kHasPacker = true;
+template <>
+constexpr bool kHasPacker<ToSums> = false;
+
+// The sums of P windows for V blocks of 16 outputs; codes at once, where F is a packer's function.
+// kShared: of three taps as above.
+template <int P, int V, typename F = ToSums, bool kShared = false>
+void run_tile(const Tile& t) {
+  const int32_t* const biases =
+      static_cast<const int32_t*>(static_cast<const void*>(t.block->posts() + V));
+  __m512i acc[P][V];
+  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
+    const __m512i bias = _mm512_load_si512(biases + static_cast<size_t>(v) * kLanes);
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
+  }
+  const uint32_t* list =
+      static_cast<const uint32_t*>(static_cast<const void*>(biases + V * kLanes));
+  const uint8_t* w =
+      static_cast<const uint8_t*>(static_cast<const void*>(list)) + t.block->list_bytes;
+  const Pieces& pieces = t.pieces;
+  const uint8_t* row = t.window;
+  if constexpr (kShared) {
+    const size_t quads = pieces.quads / 3, tap_step = quads * kVectorBytes;  // of one tap
+    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step, w += 2 * tap_step) {
+      Places<P + 2> columns(row, t.window_step);
+      for (size_t quad = 0; quad < quads; ++quad, w += kVectorBytes) {
+        add_shared_quad<P>(columns, w, tap_step, acc);
+        columns.move(4);
+      }
+    }
+  } else if (t.block->has_list != 0) {
+    uint32_t quad = 0;
+    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+      for (const Places<P> of_row(row, t.window_step); quad < list[r];
+           ++quad, w += V * kVectorBytes) {
+        Places<P> places = of_row;
+        places.move(list[pieces.rows + quad]);
+        add_quad<P, V>(places, w, acc);
+      }
+  } else {
+    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+      for (size_t tap = 0; tap < pieces.taps; ++tap) {
+        Places<P> places(row + tap * pieces.tap_step, t.window_step);
+        for (size_t quad = 0; quad < pieces.quads; ++quad, w += V * kVectorBytes) {
+          add_quad<P, V>(places, w, acc);
+          places.move(4);
+        }
+      }
+  }
+  if constexpr (kHasPacker<F>) {
+    const auto& packer = *static_cast<const PostLanes::Packer<V, F>*>(t.packer);
+    constexpr int kPlaces = 4 / V;
+    // What follows takes more registers; without a new start here, GCC 12 moves sums to and fro
+    // while they are added up.
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+        _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) asm volatile("" : "+v"(acc[p][v]));
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; p += kPlaces) {
+      const int places = P - p < kPlaces ? P - p : kPlaces;
+      const int p1 = places > 1 ? p + 1 : p, p2 = places > 2 ? p + 2 : p,
+                p3 = places > 3 ? p + 3 : p;
+      int8_t* const to = t.codes + static_cast<size_t>(p) * t.step;
+      if constexpr (V == 1)
+        packer.store(to, t.step, static_cast<size_t>(places), acc[p][0], acc[p1][0], acc[p2][0],
+                     acc[p3][0]);
+      else if constexpr (V == 2)
+        packer.store(to, t.step, static_cast<size_t>(places), acc[p][0], acc[p][1], acc[p1][0],
+                     acc[p1][1]);
+      else
+        packer.store(to, t.step, static_cast<size_t>(places), acc[p][0], acc[p][1], acc[p][2],
+                     acc[p][3]);
+    }
+  } else {
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+        _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
+            _mm512_store_si512(t.sums + (p * V + v) * static_cast<int>(kLanes), acc[p][v]);
+  }
+}
+
+using TileFunction = void (*)(const Tile& tile);
+// For 1 .. P windows.
+template <int P, int V>
+inline TileFunction tile_of(size_t windows) {
+  if constexpr (P == 1)
+    return run_tile<1, V>;
+  else
+    return windows == P ? run_tile<P, V> : tile_of<P - 1, V>(windows);
+}
+
+// The tile of as many windows, if that is among the numbers; else null.
+template <int V, typename F, bool kShared, int P, int... kMore>
+inline TileFunction tile_among(size_t windows) {
+  if (windows == P) return run_tile<P, V, F, kShared>;
+  if constexpr (sizeof...(kMore) > 0) return tile_among<V, F, kShared, kMore...>(windows);
+  return nullptr;
+}
+// Tiles with packers, of the numbers of windows that rows of usual networks fall into; null for
+// others.
+template <int V, typename F>
+inline TileFunction packing_tile(const PostLanes::Packer<V, F>&, size_t windows, bool shared) {
+  if constexpr (V == 1)
+    return shared ? tile_among<V, F, true, 8, 12, 14, 16>(windows)
+                  : tile_among<V, F, false, 8, 12, 14, 16>(windows);
+  if constexpr (V == 2) return tile_among<V, F, false, 7, 8, 12, 14>(windows);
+  if constexpr (V == 4) return tile_among<V, F, false, 4, 5, 6, 7>(windows);
+}
+
+}  // namespace
+}  // namespace intrt

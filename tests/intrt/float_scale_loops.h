@@ -1,0 +1,36 @@
+// Float scales behind functions that any CPU's code may call; they themselves need a CPU that runs
+// avx512vnni. Nothing of the standard library, which other files would then share.
+#pragma once
+
+#include <stdint.h>
+
+namespace lockstep::testing {
+
+struct IntegerScale {
+  int32_t multiplier;
+  int64_t addend;
+  int shift;
+  uint32_t rounding;
+  int lo, hi;
+};
+
+struct FloatForm {
+  bool found;
+  float multiplier, addend;
+  bool toward_zero;
+  int lo, hi;  // clamp
+  int sign, count;
+  int64_t least[255];  // of sign * x: where the codes change
+};
+
+FloatForm float_form_of(const IntegerScale& scale);
+// Without a form, and with a count of -1: codes rise and fall.
+FloatForm float_form_of_steps(const int32_t* thresholds, uint32_t count, const int16_t* codes);
+
+// Of 16 accumulators.
+void float_codes(const FloatForm& form, const int32_t* x, int32_t* codes);
+// How many of all 2^32 accumulators have another code; at most so many are counted as a register
+// has lanes in 2^28 comparisons.
+int64_t differences(const FloatForm& form, const IntegerScale& scale);
+
+}  // namespace lockstep::testing

@@ -1,0 +1,152 @@
+// Scales as float32 functions against intrt_scale and intrt_step: what is found is right for all
+// 2^32 accumulators.
+#include "tests/intrt/float_scale_loops.h"
+
+#include <cmath>
+
+#include "intrt/arith.h"
+#include "tests/intrt/kernel_cases.h"
+
+using namespace lockstep::testing;
+
+namespace {
+
+// As compiled networks have them: 64 to 2,048 accumulators for each code.
+IntegerScale usual_scale(Random& random) {
+  IntegerScale scale{};
+  scale.rounding = random.one_in(2) ? INTRT_ROUND_TOWARD_ZERO : INTRT_ROUND_FLOOR;
+  scale.shift = static_cast<int>(random.between(16, 34));
+  scale.lo = random.one_in(2) ? 0 : -128;
+  scale.hi = static_cast<int>(random.between(100, 127));
+  const std::int64_t most = std::int64_t{1} << (scale.shift - random.between(6, 10));
+  scale.multiplier = static_cast<std::int32_t>(random.between(most / 2, most));
+  if (random.one_in(3)) scale.multiplier = -scale.multiplier;
+  scale.addend = random.between(-20, 20) * (std::int64_t{1} << scale.shift) +
+                 random.between(0, (std::int64_t{1} << scale.shift) - 1);
+  return scale;
+}
+
+// 16 accumulators around `x`.
+std::vector<std::int32_t> around(std::int64_t x) {
+  std::vector<std::int32_t> result;
+  for (std::int64_t i = -8; i < 8; ++i)
+    result.push_back(
+        static_cast<std::int32_t>(std::clamp<std::int64_t>(x + i, INT32_MIN, INT32_MAX)));
+  return result;
+}
+
+template <typename CodeOf>
+void compare_around(const FloatForm& form, std::int64_t place, const CodeOf& code_of) {
+  const std::vector<std::int32_t> x = around(place);
+  std::vector<std::int32_t> codes(16);
+  float_codes(form, x.data(), codes.data());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    INFO("accumulator ", x[i]);
+    REQUIRE(codes[i] == code_of(x[i]));
+  }
+}
+
+bool runs_here() {
+  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
+    if (std::string(intrt_kernel_variant(v)) == "avx512vnni")
+      return intrt_kernel_variant_runs_here(v) != 0;
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("float scales give the codes of integer scales around each step and far from it") {
+  if (!runs_here()) {
+    MESSAGE("skipped: this CPU does not run avx512vnni");
+    return;
+  }
+  int found = 0;
+  for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const IntegerScale scale = usual_scale(random);
+    const FloatForm form = float_form_of(scale);
+    if (!form.found) continue;
+    ++found;
+    std::vector<std::int64_t> places = {INT32_MIN, INT32_MAX, 0};
+    for (int i = 0; i < form.count; ++i) places.push_back(form.sign * form.least[i]);
+    for (int i = 0; i < 100; ++i) places.push_back(random.between(INT32_MIN, INT32_MAX));
+    for (const std::int64_t place : places)
+      compare_around(form, place, [&](std::int32_t x) {
+        return intrt_scale(x, scale.multiplier, scale.addend, scale.shift, scale.rounding, scale.lo,
+                           scale.hi);
+      });
+  }
+  MESSAGE(found << " of 2000 scales have a float form");
+  CHECK(found > 1000);
+}
+
+TEST_CASE("float scales give the codes of steps, rising and falling") {
+  if (!runs_here()) return;
+  int found = 0, not_found = 0;
+  for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    // The steps of a scale; of some channels a few are moved by one, which few lines follow.
+    const double slope = 1.0 / static_cast<double>(random.between(60, 800));
+    const double addend = static_cast<double>(random.between(-40, 40)) / 7;
+    const bool rises = random.one_in(2), is_moved = random.one_in(2);
+    std::vector<std::int32_t> thresholds;
+    std::vector<std::int16_t> codes = {static_cast<std::int16_t>(rises ? -60 : 60)};
+    for (int code = -59; code <= 100; ++code) {
+      codes.push_back(static_cast<std::int16_t>(rises ? code : -code));
+      thresholds.push_back(static_cast<std::int32_t>(std::ceil((code - addend) / slope)) +
+                           (is_moved && random.one_in(9) ? 1 : 0));
+    }
+    const auto count = static_cast<std::uint32_t>(thresholds.size());
+    const FloatForm form = float_form_of_steps(thresholds.data(), count, codes.data());
+    if (!form.found) {
+      ++not_found;
+      continue;
+    }
+    ++found;
+    for (const std::int32_t threshold : thresholds)
+      compare_around(form, threshold, [&](std::int32_t x) {
+        return intrt_step(x, thresholds.data(), count, codes.data());
+      });
+  }
+  MESSAGE(found << " of 500 channels with steps have a float form");
+  CHECK(found > 100);
+  CHECK(not_found > 100);
+}
+
+TEST_CASE("codes that rise and fall, and scales that are too steep, have no float form") {
+  if (!runs_here()) return;
+  const std::int32_t thresholds[] = {0, 10};
+  const std::int16_t codes[] = {0, 1, 0};
+  CHECK(float_form_of_steps(thresholds, 2, codes).count == -1);
+  CHECK(!float_form_of({1 << 20, 0, 20, INTRT_ROUND_FLOOR, -128, 127}).found);
+}
+
+TEST_CASE("a multiplier of 0 gives one code") {
+  if (!runs_here()) return;
+  for (const std::int64_t addend : {-300, -5, -1, 0, 1, 4, 7, 900})
+    for (const std::uint32_t rounding : {INTRT_ROUND_TOWARD_ZERO, INTRT_ROUND_FLOOR}) {
+      const IntegerScale scale = {0, addend, 2, rounding, -128, 127};
+      const FloatForm form = float_form_of(scale);
+      REQUIRE(form.found);
+      compare_around(form, 0, [&](std::int32_t x) {
+        return intrt_scale(x, 0, addend, 2, rounding, -128, 127);
+      });
+    }
+}
+
+// What the argument in float_scale.h says, tried.
+TEST_CASE("float scales equal integer scales for all 2^32 accumulators") {
+  if (!runs_here()) return;
+  int tried = 0;
+  for (std::uint64_t seed = 1; tried < 2; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const IntegerScale scale = usual_scale(random);
+    const FloatForm form = float_form_of(scale);
+    if (!form.found || form.toward_zero != (tried % 2 == 0)) continue;
+    ++tried;
+    CHECK(differences(form, scale) == 0);
+  }
+}
