@@ -191,6 +191,14 @@ class PostOp {
   uint32_t type_;
 };
 
+// An operator at work and its post record, whose place differs from operator to operator.
+struct PostTarget {
+  const OpToRun& op;
+  const intrt_post_record& post;
+
+  int8_t* bytes() const { return static_cast<int8_t*>(op.output_data); }
+};
+
 // Goes through an input of an element-wise operator in the order of the output's elements. Along an
 // axis where the input has size 1 it stands still.
 class Spread {

@@ -14,14 +14,6 @@ constexpr size_t kSumsAtOnce = 32;
 
 inline __mmask16 first_lanes(uint32_t count) { return static_cast<__mmask16>((1u << count) - 1u); }
 
-// An operator at work and its post record, whose place differs from operator to operator.
-struct PostTarget {
-  const OpToRun& op;
-  const intrt_post_record& post;
-
-  int8_t* bytes() const { return static_cast<int8_t*>(op.output_data); }
-};
-
 // Of `count` elements side by side, of which the first is of `channel`: what becomes of their
 // accumulators. Behind the last channel comes the first again. Points to nothing, so that it can be
 // prepared.

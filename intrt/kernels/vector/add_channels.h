@@ -25,7 +25,7 @@ void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multi
       add_all(kLanes);
     else
       add_all(count);
-    post.store(sums, now, start, step);
+    post.store({op, params_of<intrt_add_params>(op.record).post}, sums, now, start, step);
     a += now * step;
     b += now * step;
     start += now * step;

@@ -43,7 +43,7 @@ void run(const OpToRun& op) {
                                            : sum_of(input + first, op, rows[y], columns[x], count);
         int32_t sums[kLanes];
         store(sums, multiply(sum, all(static_cast<int32_t>(multiplier))));
-        post.store(sums, 1, element, 0);
+        post.store({op, p.post}, sums, 1, element, 0);
       }
   }
 }

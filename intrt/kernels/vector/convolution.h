@@ -83,15 +83,20 @@ inline uint32_t dense_slices(const Sizes& s) {
 }
 
 // Prepared weights, for each group of channels, for each 1, 2 or 4 blocks of its outputs: this
-// header; kLanes biases for each block; room for a list; for each step of the window kVectorCodes
-// weights for each block. Steps whose weights are 0 for all of these outputs may be left out. The
-// list then says, for each row of taps, the number of the step behind its last; and, for each step,
-// where its codes lie from the begin of their row.
+// header; what becomes of the sums of each block; kLanes biases for each; room for a list; for each
+// step of the window kVectorCodes weights for each block. Steps whose weights are 0 for all of
+// these outputs may be left out. The list then says, for each row of taps, the number of the step
+// behind its last; and, for each step, where its codes lie from the begin of their row.
 struct alignas(kBandAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
   uint32_t has_list;
+
+  const PostLanes* posts() const {
+    return static_cast<const PostLanes*>(static_cast<const void*>(this + 1));
+  }
 };
+static_assert(kBandAlignment % alignof(PostLanes) == 0, "posts are aligned");
 constexpr size_t kListFrom = 8;  // a list is worth it as soon as one in so many steps is 0
 
 inline size_t aligned(size_t bytes) {
@@ -99,8 +104,9 @@ inline size_t aligned(size_t bytes) {
 }
 inline BlockHeader header_of_blocks(const Pieces& pieces, size_t v) {
   const size_t list_bytes = aligned(4 * (pieces.rows + pieces.all_steps()));
-  const size_t bytes = sizeof(BlockHeader) + list_bytes +
-                       aligned(v * (4 * kLanes + kVectorCodes * pieces.all_steps()));
+  const size_t bytes =
+      sizeof(BlockHeader) + list_bytes +
+      aligned(v * (sizeof(PostLanes) + 4 * kLanes + kVectorCodes * pieces.all_steps()));
   return {static_cast<uint32_t>(bytes), static_cast<uint32_t>(list_bytes), 0};
 }
 
@@ -143,7 +149,7 @@ inline int32_t start_of(int32_t bias, uint32_t weight_sum) {
 }
 
 // bias may be null; `to` is aligned to kBandAlignment.
-inline void prepare_dense(const OpToPrepare&, const intrt_post_record&, const Sizes& s,
+inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                           const StoredWeights& stored, const int32_t* bias, void* to) {
   const Pieces pieces(s, 0);
   uint8_t* out = static_cast<uint8_t*>(to);
@@ -152,7 +158,13 @@ inline void prepare_dense(const OpToPrepare&, const intrt_post_record&, const Si
       const size_t v = blocks_at_once(s, s.group_outputs - first);
       BlockHeader& header = *static_cast<BlockHeader*>(static_cast<void*>(out));
       header = header_of_blocks(pieces, v);
-      int32_t* biases = static_cast<int32_t*>(static_cast<void*>(&header + 1));
+      PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
+      for (size_t i = 0; i < v; ++i) {
+        const size_t block = first + i * kLanes;
+        posts[i] = PostLanes(op, post, static_cast<uint32_t>(g * s.group_outputs + block),
+                             lanes_from(block, s.group_outputs));
+      }
+      int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + v));
       uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + v * kLanes));
       int8_t* weights = static_cast<int8_t*>(static_cast<void*>(list)) + header.list_bytes;
       for (size_t lane = 0; lane < v * kLanes; ++lane) {
@@ -182,7 +194,7 @@ struct Tile {
   const Code* window;
   size_t window_step;
   const BlockHeader* block;
-  const PostLanes* posts;  // of each block
+  PostTarget target;
   size_t element, element_step;
 };
 
@@ -201,7 +213,8 @@ inline void add_step(const Code* codes, size_t window_step, const int8_t* w, Vec
 // The sums of P windows for V blocks of outputs.
 template <int P, int V>
 void run_tile(const Tile& t) {
-  const int32_t* const biases = static_cast<const int32_t*>(static_cast<const void*>(t.block + 1));
+  const PostLanes* const posts = t.block->posts();
+  const int32_t* const biases = static_cast<const int32_t*>(static_cast<const void*>(posts + V));
   Vector acc[P][V];
   _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
     const Vector bias = load(biases + static_cast<size_t>(v) * kLanes);
@@ -230,7 +243,7 @@ void run_tile(const Tile& t) {
       _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
           store(sums[v] + static_cast<size_t>(p) * kLanes, acc[p][v]);
   for (size_t v = 0; v < V; ++v)
-    t.posts[v].store(sums[v], P, t.element + v * kLanes, t.element_step);
+    posts[v].store(t.target, sums[v], P, t.element + v * kLanes, t.element_step);
 }
 
 using TileFunction = void (*)(const Tile& tile);
@@ -271,28 +284,15 @@ inline void run_blocks(const OpToRun& op, const intrt_post_record& post, const S
                        const Band& band, size_t g, size_t left, const BlockHeader* header) {
   const Pieces pieces(s, band.row_codes);
   const size_t outputs = s.groups * s.group_outputs, channel = (g + 1) * s.group_outputs - left;
-  const auto lanes = [&](size_t i) {  // of block i
-    return PostLanes(op, post, static_cast<uint32_t>(channel + i * kLanes),
-                     lanes_from(i * kLanes, left));
-  };
-  const auto run_rows = [&](const PostLanes* posts) {
-    for (size_t r = 0; r < band.rows; ++r)
-      run_row<V, kMostWindows>(
-          {pieces, band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
-           s.stride_w * s.channels, header, posts,
-           ((band.oy + r) * s.output_width + band.ox) * outputs + channel, outputs},
-          band.columns);
-  };
-  if constexpr (V == 1) {
-    const PostLanes posts[] = {lanes(0)};
-    run_rows(posts);
-  } else if constexpr (V == 2) {
-    const PostLanes posts[] = {lanes(0), lanes(1)};
-    run_rows(posts);
-  } else {
-    const PostLanes posts[] = {lanes(0), lanes(1), lanes(2), lanes(3)};
-    run_rows(posts);
-  }
+  for (size_t r = 0; r < band.rows; ++r)
+    run_row<V, kMostWindows>({pieces,
+                              band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
+                              s.stride_w * s.channels,
+                              header,
+                              {op, post},
+                              ((band.oy + r) * s.output_width + band.ox) * outputs + channel,
+                              outputs},
+                             band.columns);
 }
 
 // The outputs of `sets` of blocks, for the windows of one band.

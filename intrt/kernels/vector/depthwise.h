@@ -33,17 +33,27 @@ inline uint32_t depthwise_slices(const Sizes& s) {
   return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
 }
 
-// Biases, then for each output row, each set and each tap of a row the weights.
+// kLanes channels' posts at a time; then biases; then for each output row, each set and each tap of
+// a row the weights.
+inline size_t posts_of(const Sizes& s) { return (s.channels + kLanes - 1) / kLanes; }
+inline const int32_t* biases_behind(const PostLanes* posts, const Sizes& s) {
+  return static_cast<const int32_t*>(static_cast<const void*>(posts + posts_of(s)));
+}
 inline size_t depthwise_bytes(const Sizes& s) {
   const Columns c(s);
-  return c.row_entries * (4 + kDepth * c.output_rows * c.sets * s.kernel_w);
+  return posts_of(s) * sizeof(PostLanes) +
+         c.row_entries * (4 + kDepth * c.output_rows * c.sets * s.kernel_w);
 }
 
 // bias may be null.
-inline void prepare_depthwise(const OpToPrepare&, const intrt_post_record&, const Sizes& s,
+inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                               const StoredWeights& stored, const int32_t* bias, void* to) {
   const Columns c(s);
-  int32_t* biases = static_cast<int32_t*>(to);
+  PostLanes* posts = static_cast<PostLanes*>(to);
+  for (size_t i = 0; i < posts_of(s); ++i)
+    posts[i] =
+        PostLanes(op, post, static_cast<uint32_t>(i * kLanes), lanes_from(i * kLanes, s.channels));
+  int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + posts_of(s)));
   int8_t* all_weights = static_cast<int8_t*>(static_cast<void*>(biases + c.row_entries));
   const size_t bytes = kDepth * c.row_entries * c.output_rows * c.sets * s.kernel_w;
   for (size_t i = 0; i < bytes; ++i) all_weights[i] = 0;
@@ -107,6 +117,7 @@ struct DepthwiseRow {
   size_t set_codes;
   const int32_t* biases;  // prepared
   size_t first;           // channel
+  PostTarget target;
   const PostLanes& post;
   size_t windows, element;
 };
@@ -148,8 +159,8 @@ inline void run_short_windows(const DepthwiseRow& r) {
           store(sums[row] + x * kLanes, acc[row]);
     }
     for (size_t row = 0; row < kRows; ++row)
-      r.post.store(sums[row], count, r.element + row * row_elements + first * r.s.channels,
-                   r.s.channels);
+      r.post.store(r.target, sums[row], count,
+                   r.element + row * row_elements + first * r.s.channels, r.s.channels);
   }
 }
 
@@ -166,7 +177,7 @@ inline void run_any_windows(const DepthwiseRow& r, size_t rows) {
         }
       int32_t sums[kLanes];
       store(sums, acc);
-      r.post.store(sums, 1, r.element + row * row_elements + x * r.s.channels, 0);
+      r.post.store(r.target, sums, 1, r.element + row * row_elements + x * r.s.channels, 0);
     }
 }
 
@@ -181,11 +192,10 @@ inline void run_windows(const DepthwiseRow& r, size_t rows) {
 
 // Windows side by side whose channels all fare alike: kLanes accumulators at a time, whatever
 // channels they belong to. Rows of one element after the other, so stride 1 only.
-inline void run_flat(const OpToRun& op, const intrt_post_record& post, DepthwiseRow r,
-                     size_t rows) {
+inline void run_flat(DepthwiseRow r, size_t rows) {
   const size_t count = r.windows * r.s.channels;
   const size_t row_elements = r.s.output_width * r.s.channels;
-  const PostLanes last(op, post, 0, lanes_from((count - 1) / kLanes * kLanes, count));
+  const PostLanes last = r.post.first(lanes_from((count - 1) / kLanes * kLanes, count));
   int32_t sums[kSumsAtOnce * kLanes];
   for (size_t row = 0; row < rows; ++row) {
     size_t put_aside = 0;
@@ -200,19 +210,19 @@ inline void run_flat(const OpToRun& op, const intrt_post_record& post, Depthwise
                     load_weights(weights_of(r, row, set, kx)));
         }
       if (f + kLanes > count) {  // fewer are left
-        r.post.store(sums, put_aside, element + f - put_aside * kLanes, kLanes);
+        r.post.store(r.target, sums, put_aside, element + f - put_aside * kLanes, kLanes);
         store(sums, acc);
-        last.store(sums, 1, element + f, 0);
+        last.store(r.target, sums, 1, element + f, 0);
         put_aside = 0;
         break;
       }
       store(sums + put_aside * kLanes, acc);
       if (++put_aside == kSumsAtOnce) {
-        r.post.store(sums, put_aside, element + f + kLanes - put_aside * kLanes, kLanes);
+        r.post.store(r.target, sums, put_aside, element + f + kLanes - put_aside * kLanes, kLanes);
         put_aside = 0;
       }
     }
-    r.post.store(sums, put_aside, element + count - put_aside * kLanes, kLanes);
+    r.post.store(r.target, sums, put_aside, element + count - put_aside * kLanes, kLanes);
   }
 }
 
@@ -221,7 +231,9 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
   alignas(kBandAlignment) Code band[kBandCodes + kVectorCodes];
   const Columns c(s);
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
-  const int32_t* biases = static_cast<const int32_t*>(op.prepared);
+  const PostLanes* posts = static_cast<const PostLanes*>(op.prepared);
+  const int32_t* biases = biases_behind(posts, s);
+  const PostTarget target = {op, post};
   const bool flat = channels_alike(post) && s.stride_w == 1 && s.channels % kLanes != 0;
   const size_t begin_row = op.slices.begin * c.output_rows, last = op.slices.end * c.output_rows;
   const size_t end_row = last < s.output_height ? last : s.output_height;
@@ -249,19 +261,17 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
                    (y * s.output_width + ox) * s.channels);
       };
       if (flat) {
-        const PostLanes lanes(op, post, 0, kLanes);
+        const PostLanes lanes = posts[0].first(kLanes);  // as are those of all channels
         for_each_step([&](const Code* first_code, size_t rows, size_t element) {
-          run_flat(op, post, {s, c, first_code, set_codes, biases, 0, lanes, windows, element},
-                   rows);
+          run_flat({s, c, first_code, set_codes, biases, 0, target, lanes, windows, element}, rows);
         });
         continue;
       }
       for (size_t first = 0; first < s.channels; first += kLanes) {
-        const PostLanes lanes(op, post, static_cast<uint32_t>(first),
-                              lanes_from(first, s.channels));
+        const PostLanes& lanes = posts[first / kLanes];
         for_each_step([&](const Code* first_code, size_t rows, size_t element) {
-          run_windows({s, c, first_code + kDepth * first, set_codes, biases, first, lanes, windows,
-                       element + first},
+          run_windows({s, c, first_code + kDepth * first, set_codes, biases, first, target, lanes,
+                       windows, element + first},
                       rows);
         });
       }

@@ -41,40 +41,49 @@ inline Vector load_some(const int32_t* from, size_t count) {
   return load(numbers);
 }
 
-// Of `count` channels beginning with `channel`: what becomes of their accumulators.
+// Of `count` channels beginning with `channel`: what becomes of their accumulators. Points to
+// nothing, so that it can be prepared.
 class PostLanes {
  public:
-  PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
-      : op_(op),
-        post_(post),
-        channel_(channel),
+  // Op: OpToRun or OpToPrepare.
+  template <typename Op>
+  PostLanes(const Op& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
+      : channel_(channel),
         count_(count),
         is_plain_(post.mask_offset == 0 && op.output.type == INTRT_INT8) {
-    if (post.kind == INTRT_POST_SHIFT) load_shifts();
-    if (post.kind == INTRT_POST_SCALE) load_scales();
+    if (post.kind == INTRT_POST_SHIFT) load_shifts(op.plan, post);
+    if (post.kind == INTRT_POST_SCALE) load_scales(op.plan, post);
+  }
+
+  // The first `count` of these channels; more, where all channels fare alike.
+  PostLanes first(uint32_t count) const {
+    PostLanes some = *this;
+    some.count_ = count;
+    return some;
   }
 
   // Sums of the channels at `count` places, kLanes numbers for each: to the elements from `element`
   // on, `step` apart.
-  __attribute__((noinline)) void store(const int32_t* sums, size_t count, size_t element,
-                                       size_t step) const {
+  __attribute__((noinline)) void store(const PostTarget& target, const int32_t* sums, size_t count,
+                                       size_t element, size_t step) const {
+    const intrt_post_record& post = target.post;
     const auto store_all = [&](const auto& code_of) {
       if (is_plain_)
-        store_bytes(sums, count, element, step, code_of);
+        store_bytes(target, sums, count, element, step, code_of);
       else
-        store_any(sums, count, element, step, code_of);
+        store_any(target, sums, count, element, step, code_of);
     };
     if (one_by_one_)
-      store_one_by_one(sums, count, element, step);
-    else if (post_.kind == INTRT_POST_NONE)
+      store_one_by_one(target, sums, count, element, step);
+    else if (post.kind == INTRT_POST_NONE)
       store_all([](Vector x) { return x; });
-    else if (post_.kind == INTRT_POST_SCALE && post_.rounding == INTRT_ROUND_TOWARD_ZERO)
+    else if (post.kind == INTRT_POST_SCALE && post.rounding == INTRT_ROUND_TOWARD_ZERO)
       store_all([this](Vector x) { return scale_.of<true>(x); });
-    else if (post_.kind == INTRT_POST_SCALE)
+    else if (post.kind == INTRT_POST_SCALE)
       store_all([this](Vector x) { return scale_.of<false>(x); });
-    else if (post_.rounding == INTRT_ROUND_TOWARD_ZERO)
+    else if (post.rounding == INTRT_ROUND_TOWARD_ZERO)
       store_all([this](Vector x) { return shift_toward_zero(x); });
-    else if (post_.rounding == INTRT_ROUND_FLOOR)
+    else if (post.rounding == INTRT_ROUND_FLOOR)
       store_all([this](Vector x) { return shift_right(x, shifts_); });
     else
       store_all([this](Vector x) { return shift_half_even(x); });
@@ -84,9 +93,9 @@ class PostLanes {
   // `code_of` gives a code that is not clamped yet. Limits of bytes are bytes, so saturated codes
   // may be clamped instead.
   template <typename F>
-  void store_bytes(const int32_t* sums, size_t count, size_t element, size_t step,
-                   const F& code_of) const {
-    int8_t* to = static_cast<int8_t*>(op_.output_data) + element;
+  void store_bytes(const PostTarget& target, const int32_t* sums, size_t count, size_t element,
+                   size_t step, const F& code_of) const {
+    int8_t* to = target.bytes() + element;
     const auto code_at = [&](size_t i) { return code_of(load(sums + i * kLanes)); };
     size_t i = 0;
     if (count_ == kLanes) {
@@ -99,37 +108,34 @@ class PostLanes {
   }
 
   template <typename F>
-  void store_any(const int32_t* sums, size_t count, size_t element, size_t step,
-                 const F& code_of) const {
-    const Mask mask(op_.plan, post_.mask_offset);
+  void store_any(const PostTarget& target, const int32_t* sums, size_t count, size_t element,
+                 size_t step, const F& code_of) const {
+    const OpToRun& op = target.op;
+    const Mask mask(op.plan, target.post.mask_offset);
     for (size_t i = 0; i < count; ++i, element += step) {
       int32_t codes[kLanes];
       intrt::store(codes, clamped(code_of(load(sums + i * kLanes))));
       for (size_t lane = 0; lane < count_; ++lane)
-        store_code(op_.output_data, op_.output.type, element + lane,
+        store_code(op.output_data, op.output.type, element + lane,
                    mask.keeps(element + lane) ? codes[lane] : 0);
     }
   }
 
   // Flat: other files define PostOp's functions, too, and not for these instructions.
-  __attribute__((flatten)) void store_one_by_one(const int32_t* sums, size_t count, size_t element,
-                                                 size_t step) const {
-    const PostOp post(op_, post_);
+  __attribute__((flatten)) void store_one_by_one(const PostTarget& target, const int32_t* sums,
+                                                 size_t count, size_t element, size_t step) const {
+    const PostOp post(target.op, target.post);
     for (size_t i = 0; i < count; ++i, sums += kLanes, element += step)
       for (uint32_t lane = 0; lane < count_; ++lane)
         post.store(element + lane, channel_ + lane, sums[lane]);
   }
 
-  template <typename T>
-  const T* array(uint32_t offset) const {
-    return object_at<T>(op_.plan, offset);
-  }
-
-  void load_shifts() {
-    const int8_t* from = array<int8_t>(post_.shifts_offset);
+  void load_shifts(const intrt_plan& plan, const intrt_post_record& post) {
+    const int8_t* from = object_at<int8_t>(plan, post.shifts_offset);
     int32_t shifts[kLanes] = {}, left[kLanes], below[kLanes], half[kLanes];
-    for (size_t i = 0; i < count_; ++i) {
-      shifts[i] = from[post_.shift_count == 1 ? 0 : channel_ + i];
+    const bool alike = post.shift_count == 1;  // behind `count`, too
+    for (size_t i = 0; i < (alike ? kLanes : count_); ++i) {
+      shifts[i] = from[alike ? 0 : channel_ + i];
       if (shifts[i] < 0) one_by_one_ = true;  // shifts to the left need 64 bits
     }
     if (one_by_one_) return;
@@ -142,20 +148,21 @@ class PostLanes {
     left_ = load(left);
     below_ = load(below);
     half_ = load(half);
-    lo_ = all(post_.lo);
-    hi_ = all(post_.hi);
+    lo_ = all(post.lo);
+    hi_ = all(post.hi);
   }
 
-  void load_scales() {
-    if (post_.starts_offset != 0) {
-      const uint32_t* starts = array<uint32_t>(post_.starts_offset) + channel_;
+  void load_scales(const intrt_plan& plan, const intrt_post_record& post) {
+    if (post.starts_offset != 0) {
+      const uint32_t* starts = object_at<uint32_t>(plan, post.starts_offset) + channel_;
       one_by_one_ = starts[count_] != starts[0];  // some channel has steps
     }
     if (one_by_one_) return;
-    const int32_t* multipliers_from = array<int32_t>(post_.multipliers_offset) + channel_;
-    const int64_t* addends_from = array<int64_t>(post_.addends_offset) + channel_;
-    const int8_t* shifts_from = array<int8_t>(post_.shifts_offset) + channel_;
-    const int16_t* limits = array<int16_t>(post_.limits_offset) + 2 * static_cast<size_t>(channel_);
+    const int32_t* multipliers_from = object_at<int32_t>(plan, post.multipliers_offset) + channel_;
+    const int64_t* addends_from = object_at<int64_t>(plan, post.addends_offset) + channel_;
+    const int8_t* shifts_from = object_at<int8_t>(plan, post.shifts_offset) + channel_;
+    const int16_t* limits =
+        object_at<int16_t>(plan, post.limits_offset) + 2 * static_cast<size_t>(channel_);
     int32_t multipliers[kLanes] = {}, shifts[kLanes] = {}, lo[kLanes] = {}, hi[kLanes] = {};
     int64_t addends[kLanes] = {};
     for (size_t i = 0; i < count_; ++i) {
@@ -186,8 +193,6 @@ class PostLanes {
     return subtract(quotient, greater(dropped, half_));
   }
 
-  const OpToRun& op_;
-  const intrt_post_record& post_;
   uint32_t channel_, count_;
   bool is_plain_;
   bool one_by_one_ = false;
