@@ -70,12 +70,13 @@ Compiled compile_network(const Graph& graph, const StateDict& state,
     compiled.passes.push_back(describe_pass(pass, program));
     if (options.after_pass) options.after_pass(pass, program);
   };
+  const passes::Goal goal{options.optimize, options.machine};
   compiled.program = passes::run_pipeline(
       graph, bind_parameters(graph, state),
-      {.keep_layers = options.keep_layers, .optimize = options.optimize, .after_pass = after_pass});
+      {.keep_layers = options.keep_layers, .goal = goal, .after_pass = after_pass});
   compiled.plan = backends::write_plan(compiled.program);
   compiled.operators = describe(compiled.program);
-  compiled.storage = passes::storage_choices(compiled.program, options.optimize);
+  compiled.storage = passes::storage_choices(compiled.program, goal);
   compiled.arena_bytes = compiled.program.arena_bytes;
   return compiled;
 }

@@ -24,7 +24,9 @@ namespace lockstep {
 
 struct CompileOptions {
   bool keep_layers = false;  // every quantize node's codes stay visible as a tensor of their own
-  passes::Objective optimize = passes::Objective::kSpeed;  // of the weights' form in the plan
+  // What the weights' form in the plan is chosen for.
+  passes::Objective optimize = passes::Objective::kSpeed;
+  passes::Machine machine = passes::Machine::kPortable;
   // Called with the program after each pass, by the pass's name ("lower" first).
   std::function<void(std::string_view pass, const ir::Program&)> after_pass;
 };

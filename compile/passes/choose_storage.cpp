@@ -18,7 +18,15 @@ struct Form {
   StorageCost cost;
 };
 
-// Why `chosen` and not `other`, which lost to it.
+// Why `chosen` and not `other`, which lost to it, where both are equally fast on a machine.
+std::string reason(Machine machine, const Form& chosen, const Form& other) {
+  const std::int64_t saved = other.cost.bytes - chosen.cost.bytes;
+  return fmt::format("{}: equally fast on {}, {}", chosen.name, machine_name(machine),
+                     saved > 0 ? fmt::format("{} bytes less than {}", saved, other.name)
+                               : fmt::format("as many bytes as {}", other.name));
+}
+
+// Why, where they may not be.
 std::string reason(Objective objective, const Form& chosen, const Form& other) {
   const std::int64_t saved = other.cost.bytes - chosen.cost.bytes;
   if (objective == Objective::kSize && saved != 0)
@@ -61,7 +69,7 @@ std::int64_t bytes_on_one_grid(const Kind& kind, std::int64_t channels) {
 
 // `offer`: of segments, where the op has none.
 template <typename Kind>
-StorageChoice choose(const Program& program, const Op& op, const Kind& kind, Objective objective,
+StorageChoice choose(const Program& program, const Op& op, const Kind& kind, const Goal& goal,
                      const SegmentOffer& offer) {
   const Shape& out = program.values[op.output].shape;
   const WeightShape shape = weight_shape(program, op);
@@ -85,24 +93,27 @@ StorageChoice choose(const Program& program, const Op& op, const Kind& kind, Obj
                        .sparse_bytes = sparse.cost.bytes,
                        .dense_us = microseconds(dense),
                        .sparse_us = microseconds(sparse),
+                       .equally_fast = prepares_weights(program, op, goal.machine),
                        .segments = count,
                        .segment_bytes = segments.cost.bytes,
                        .segment_us = microseconds(segments),
                        .in_segments = in_segments,
                        .reason = {}};
-  const bool sparse_wins = sparse.cost.is_better_than(dense.cost, objective);
+  const bool sparse_wins = sparse.cost.is_better_than(
+      dense.cost, choice.equally_fast ? Objective::kSize : goal.objective);
   const Form &best = sparse_wins ? sparse : dense, &other = sparse_wins ? dense : sparse;
   if (in_segments) {
-    choice.reason = reason(objective, segments, best);
+    choice.reason = reason(goal.objective, segments, best);
     return choice;
   }
   choice.sparse = sparse_wins;
-  choice.reason = reason(objective, best, other);
+  choice.reason =
+      choice.equally_fast ? reason(goal.machine, best, other) : reason(goal.objective, best, other);
   if (element_bytes > 1)
     choice.reason += fmt::format(", {} bits{}{}", 8 * element_bytes,
                                  choice.several_decimals ? " for several decimals" : "",
                                  kind.wide ? ", sums of 64" : "");
-  if (choice.several_decimals) choice.reason += reason_without(objective, best, offer);
+  if (choice.several_decimals) choice.reason += reason_without(goal.objective, best, offer);
   return choice;
 }
 
@@ -115,23 +126,23 @@ void with_weights(AnyOp& op, F&& f) {
 
 }  // namespace
 
-std::vector<StorageChoice> storage_choices(const Program& program, Objective objective) {
+std::vector<StorageChoice> storage_choices(const Program& program, const Goal& goal) {
   LOCKSTEP_ASSERT(program.layout == Layout::kPhysical);
-  const std::vector<SegmentOffer> offers = segment_offers(program, objective);
+  const std::vector<SegmentOffer> offers = segment_offers(program, goal.objective);
   std::vector<StorageChoice> choices;
   for (std::size_t i = 0; i < program.ops.size(); ++i)
     with_weights(program.ops[i], [&](const auto& kind) {
-      StorageChoice choice = choose(program, program.ops[i], kind, objective, offers[i]);
+      StorageChoice choice = choose(program, program.ops[i], kind, goal, offers[i]);
       if (choice.zeros > 0 || choice.several_decimals) choices.push_back(std::move(choice));
     });
   return choices;
 }
 
-Program choose_storage(Program program, Objective objective) {
+Program choose_storage(Program program, const Goal& goal) {
   LOCKSTEP_ASSERT(program.layout == Layout::kPhysical);
   for (Op& op : program.ops)
     with_weights(op, [&](auto& kind) {
-      kind.sparse = choose(program, op, kind, objective, SegmentOffer{}).sparse;
+      kind.sparse = choose(program, op, kind, goal, SegmentOffer{}).sparse;
     });
   return program;
 }

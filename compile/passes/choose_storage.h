@@ -21,6 +21,7 @@ struct StorageChoice {
   // Estimates for one sample in microseconds, by the cost model of docs/compiler.md: for comparing
   // the forms, not a promise.
   double dense_us = 0, sparse_us = 0;
+  bool equally_fast = false;  // these two, on the machine that the plan is for
   // The same in segments, so many; none where that form would gain nothing or does not exist.
   std::size_t segments = 0;
   std::int64_t segment_bytes = 0;
@@ -32,9 +33,9 @@ struct StorageChoice {
 
 // Of a program in physical order, in the order of its ops. A function of the weights alone: the
 // same before and after choose_storage.
-std::vector<StorageChoice> storage_choices(const ir::Program& program, Objective objective);
+std::vector<StorageChoice> storage_choices(const ir::Program& program, const Goal& goal);
 
 // Needs: physical order. Leaves the same values; `sparse` is set where storage_choices says so.
-ir::Program choose_storage(ir::Program program, Objective objective);
+ir::Program choose_storage(ir::Program program, const Goal& goal);
 
 }  // namespace lockstep::passes

@@ -364,7 +364,7 @@ std::vector<SegmentOffer> segment_offers(const Program& program, Objective objec
   return offers;
 }
 
-Program group_channels(Program program, Objective objective) {
+Program group_channels(Program program, const Goal& goal) {
   const Classes classes(program);
   const std::vector<std::vector<Candidate>> readers = readers_of(program, classes);
 
@@ -375,7 +375,7 @@ Program group_channels(Program program, Objective objective) {
     Order order = order_of(classes, id, readers[id], program.values[id].shape.c);
     bool any = false;
     for (const Candidate& reader : readers[id]) {
-      segments[reader.op] = cheapest(reader, forms_of(reader, order), objective);
+      segments[reader.op] = cheapest(reader, forms_of(reader, order), goal.objective);
       any |= !segments[reader.op].empty();
     }
     if (any) orders[id] = std::move(order);

@@ -39,8 +39,9 @@ ir::Program remove_channels(ir::Program program);
 ir::Program narrow_weights(ir::Program program);
 
 // Orders channels by their decimals and gives layers segments where that is cheaper than weights
-// that were brought to the finest grid. Needs weights and masks in (C,H,W) order.
-ir::Program group_channels(ir::Program program, Objective objective);
+// that were brought to the finest grid, on any machine: neither form has vector kernels. Needs
+// weights and masks in (C,H,W) order.
+ir::Program group_channels(ir::Program program, const Goal& goal);
 
 // Brings weights and masks from the order of (C,H,W) into the order in which a machine meets them,
 // (H,W,C).

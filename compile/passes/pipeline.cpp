@@ -11,7 +11,7 @@ namespace {
 struct Pass {
   std::string_view name;
   ir::Program (*run)(ir::Program) = nullptr;
-  ir::Program (*run_for)(ir::Program, Objective) = nullptr;  // in its place
+  ir::Program (*run_for)(ir::Program, const Goal&) = nullptr;  // in its place
 };
 constexpr std::string_view kLower = "lower";
 constexpr Pass kPipeline[] = {
@@ -41,7 +41,7 @@ ir::Program run_pipeline(const Graph& graph, const Parameters& parameters,
   finish(kLower, program);
   for (const Pass& pass : kPipeline) {
     program = pass.run != nullptr ? pass.run(std::move(program))
-                                  : pass.run_for(std::move(program), options.optimize);
+                                  : pass.run_for(std::move(program), options.goal);
     finish(pass.name, program);
   }
   return program;

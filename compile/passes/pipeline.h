@@ -15,7 +15,7 @@ namespace lockstep::passes {
 
 struct PipelineOptions {
   bool keep_layers = false;
-  Objective optimize = Objective::kSpeed;
+  Goal goal = {};
   std::function<void(std::string_view pass, const ir::Program&)> after_pass;
 };
 

@@ -1,6 +1,7 @@
 #include "compile/passes/storage_cost.h"
 
 #include <algorithm>
+#include <iterator>
 #include <tuple>
 
 #include "compile/ir/storage.h"
@@ -37,6 +38,11 @@ constexpr std::int64_t kClearlyPercent = 125;
 // take two instructions where 32 bits take one.
 constexpr std::int64_t kStepsPerNonzero = 3, kStepsPerRun = 4;
 
+constexpr std::string_view kMachines[] = {"portable", "x86-64-v4", "x86-64-v3", "aarch64"};
+// What every variant of vector kernels takes; some take smaller groups and larger windows.
+constexpr int kMostPreparedBits = 8;
+constexpr std::int64_t kFewestGroupOutputs = 8, kMostWindowCodes = 12 * 1024;
+
 const Times& times_of(const WeightShape& shape) { return shape.four_wide ? kFourWide : kOneByOne; }
 
 std::int64_t dense_steps(const WeightShape& shape, std::int64_t element_bytes, std::int64_t runs) {
@@ -56,6 +62,18 @@ bool StorageCost::is_better_than(const StorageCost& other, Objective objective) 
     return picoseconds * kClearlyPercent < other.picoseconds * 100 &&
            steps * kClearlyPercent < other.steps * 100 && bytes <= other.bytes;
   return std::tuple(bytes, picoseconds) < std::tuple(other.bytes, other.picoseconds);
+}
+
+std::string_view machine_name(Machine machine) {
+  return kMachines[static_cast<std::size_t>(machine)];
+}
+
+std::vector<std::string> machine_names() { return {std::begin(kMachines), std::end(kMachines)}; }
+
+std::optional<Machine> machine_named(std::string_view name) {
+  const auto* const found = std::ranges::find(kMachines, name);
+  if (found == std::end(kMachines)) return std::nullopt;
+  return static_cast<Machine>(found - std::begin(kMachines));
 }
 
 WeightShape weight_shape(const Program& program, const Op& op) {
@@ -81,6 +99,27 @@ WeightShape weight_shape(const Program& program, const Op& op) {
   shape.inputs = static_cast<std::int64_t>(linear->weights.shape(1));
   shape.places = shape.inputs / program.values[op.input()].shape.c;
   return shape;
+}
+
+bool prepares_weights(const Program& program, const Op& op, Machine machine) {
+  LOCKSTEP_ASSERT(program.layout == Layout::kPhysical);
+  const Value& input = program.values[op.input()];
+  if (machine == Machine::kPortable || input.bits > kMostPreparedBits) return false;
+  const auto are_bytes = [](const auto& kind) {
+    return kind.segments.empty() && storage_size(kind.weights, kind.wide).element_bytes == 1;
+  };
+  if (const auto* linear = std::get_if<Linear>(&op.kind))
+    return are_bytes(*linear) && input.shape.count() <= kMostWindowCodes;
+  const auto* conv = std::get_if<Conv2d>(&op.kind);
+  LOCKSTEP_ASSERT(conv != nullptr);
+  const std::int64_t group_outputs = program.values[op.output].shape.c / conv->groups;
+  const bool depthwise = group_outputs == 1 && input.shape.c == conv->groups;
+  const auto reach = [&](std::size_t axis) {
+    return (conv->window.kernel[axis] - 1) * conv->window.dilation[axis] + 1;
+  };
+  return are_bytes(*conv) &&
+         (conv->groups == 1 || depthwise || group_outputs >= kFewestGroupOutputs) &&
+         reach(0) * reach(1) * input.shape.c <= kMostWindowCodes;
 }
 
 StorageCost dense_cost(const WeightShape& shape, std::int64_t element_bytes) {

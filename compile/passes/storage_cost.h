@@ -4,6 +4,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "compile/ir/ir.h"
 
@@ -12,6 +16,18 @@ namespace lockstep::passes {
 // What a form of the weights is chosen for: a run that is estimated to be clearly faster, or fewer
 // bytes.
 enum class Objective : std::uint8_t { kSpeed, kSize };
+
+// The kind of machine that a run is to be fast on. Any other runs the plan, too, with the same
+// codes.
+enum class Machine : std::uint8_t { kPortable, kX86V4, kX86V3, kAArch64 };
+std::string_view machine_name(Machine machine);  // "portable", "x86-64-v4", ...
+std::vector<std::string> machine_names();        // "portable" first
+std::optional<Machine> machine_named(std::string_view name);
+
+struct Goal {
+  Objective objective = Objective::kSpeed;
+  Machine machine = Machine::kPortable;
+};
 
 struct StorageCost {
   std::int64_t bytes = 0;
@@ -37,6 +53,11 @@ struct WeightShape {
 };
 // Of a Conv2d or Linear, in either order of the weights.
 WeightShape weight_shape(const ir::Program& program, const ir::Op& op);
+
+// Whether the kernels of that kind of machine bring the weights of this Conv2d or Linear into an
+// order of their own when a plan is prepared (docs/kernels.md), so that dense and sparse weights
+// are equally fast. No where that is in doubt. Needs: physical order.
+bool prepares_weights(const ir::Program& program, const ir::Op& op, Machine machine);
 
 // `element_bytes`: of a weight, 1, 2 or 4.
 StorageCost dense_cost(const WeightShape& shape, std::int64_t element_bytes);

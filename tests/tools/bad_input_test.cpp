@@ -401,7 +401,10 @@ TEST_CASE("wrong options are one line") {
   work.check_failure({kLockstep, "compile", "--graph", work.file("graph.json"), "--weights",
                       work.file("state_dict.safetensors"), "--out", work.file("new.plan"),
                       "--target", "cortex-m4"},
-                     {"--target", "need --emit-c"}, false);
+                     {"--target cortex-m4", "needs --emit-c"}, false);
+  for (const std::string host : {"portable", "x86-64-v4", "x86-64-v3"})
+    work.check_failure(with(work.compile(), {"--target", host}),
+                       {"--target " + host, "--emit-c", "'generic'", "'aarch64'"}, false);
   work.check_failure(with(work.compile(), {"--target", "z80"}), {"--target", "z80", "cortex-m4"},
                      false);
   work.check_failure(with(work.compile(), {"--flash-budget", "-1"}), {"--flash-budget"}, false);

@@ -60,13 +60,21 @@ TEST_CASE("where a layer has several decimals, the table says what segments cost
   CHECK(storage_text({mixed(0)}).find("              -  ") != std::string::npos);
 }
 
+TEST_CASE("where a target makes forms equally fast, the table has no times") {
+  StorageChoice host = kPruned;
+  host.equally_fast = true;
+  CHECK(storage_text({host}).ends_with(
+      "pruned  50.0 %          200           150         -          -  "
+      "sparse: 50 bytes less than dense"));
+}
+
 TEST_CASE("all layers are in the report, with every figure") {
   const nlohmann::ordered_json rows = storage_json({kFull, mixed(3)});
   REQUIRE(rows.size() == 2);
   CHECK(rows.at(0).at("node") == "full");
   CHECK(rows.at(1) == nlohmann::ordered_json::parse(R"({
     "node": "mixed", "weights": 100, "zeros": 1, "dense_bytes": 200, "sparse_bytes": 300,
-    "dense_us": 2.0, "sparse_us": 3.0, "several_decimals": true, "segments": 3,
+    "dense_us": 2.0, "sparse_us": 3.0, "equally_fast": false, "several_decimals": true, "segments": 3,
     "segment_bytes": 124, "segment_us": 4.5, "sparse": false, "in_segments": false,
     "reason": "dense"})"));
 }

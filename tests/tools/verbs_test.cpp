@@ -356,6 +356,38 @@ TEST_CASE("compile stores weights sparsely for speed or for size, and says why")
   CHECK(refused.err.find("--optimize") != std::string::npos);
 }
 
+TEST_CASE("a plan for one kind of machine has fewer bytes, and the codes stay the same") {
+  const Compiled portable;
+  const std::vector<std::int64_t> expected = portable.run(portable.codes);
+  const auto compile = [](const std::string& plan, const std::vector<std::string>& options) {
+    std::vector<std::string> command = {kLockstep,   "compile",
+                                        "--graph",   (kNetwork / "graph.json").string(),
+                                        "--weights", (kNetwork / "state_dict.pt").string(),
+                                        "--out",     plan,
+                                        "--json",    "--quiet"};
+    command.insert(command.end(), options.begin(), options.end());
+    return Json::parse(out_of(command));
+  };
+  for (const std::string target : {"x86-64-v4", "x86-64-v3", "aarch64"}) {
+    INFO(target);
+    const Compiled host;
+    const Json report = compile(host.plan(), {"--target", target});
+    CHECK(report.at("plan_bytes") < portable.report.at("plan_bytes"));
+    CHECK(report.dump().find("sparse: equally fast on " + target) != std::string::npos);
+    CHECK(host.run(host.codes) == expected);
+  }
+  // A core is for C alone.
+  const std::vector<std::byte> bytes = read_file(portable.plan());
+  for (const std::vector<std::string>& options :
+       {std::vector<std::string>{"--target", "portable"},
+        {"--target", "generic"},
+        {"--target", "aarch64", "--emit-c", (portable.folder / "c").string()}}) {
+    const Compiled other;
+    compile(other.plan(), options);
+    CHECK((read_file(other.plan()) == bytes));
+  }
+}
+
 TEST_CASE("inspect explains a state dict, whatever its file is called") {
   const TemporaryFolder folder;
   fs::copy_file(kNetwork / "state_dict.pt", folder / "net.plan");

@@ -8,6 +8,7 @@
 
 #include "compile/compile.h"
 #include "tests/compile/run_plan.h"
+#include "tests/support/plan_digest.h"
 #include "tools/zoo/zoo.h"
 #include "train/datasets/random.h"
 
@@ -84,6 +85,33 @@ TEST_CASE("compiled networks use the codes of every quantize node") {
         CHECK(different.size() >= 16);
       }
     }
+}
+
+TEST_CASE("pruned plans for every kind of machine have the same codes on all kernels") {
+  for (const bool per_channel : {false, true}) {
+    const Graph graph =
+        find_network("resnet8").build({.per_channel = per_channel, .sparsity = 0.5});
+    const StateDict state = calibrated_state(graph, 1);
+    std::vector<std::size_t> sizes;
+    std::set<std::string> digests;
+    for (const std::string& target : passes::machine_names()) {
+      const Compiled compiled = compile_network(
+          graph, state, {.machine = *passes::machine_named(target), .after_pass = {}});
+      std::vector<std::uint8_t> bytes(compiled.plan.size());
+      std::memcpy(bytes.data(), compiled.plan.data(), bytes.size());
+      sizes.push_back(bytes.size());
+      digests.insert(testing::digest_lines(bytes, 3));
+    }
+    CHECK(digests.size() == 1);
+    REQUIRE(sizes.size() == 4);
+    for (std::size_t host = 1; host < 4; ++host) {
+      // With a decimal per channel most weights have 16 bits.
+      if (per_channel)
+        CHECK(sizes[host] <= sizes[0]);
+      else
+        CHECK(sizes[host] < sizes[0] * 9 / 10);
+    }
+  }
 }
 
 TEST_CASE("pruning channels of a zoo network leaves less of it to compute and to store") {

@@ -29,13 +29,42 @@ constexpr const char* kPlainTarget = "generic";  // one way to write each operat
 
 struct CompileArguments {
   fs::path graph, weights, out, c_folder, plan_c_folder, dot, report;
-  std::string prefix = "net", target = kPlainTarget, project;
+  std::string prefix = "net", target, project;
   std::int64_t flash_budget = 0, ram_budget = 0;  // 0: none
   std::string print_after;
   bool keep_layers = false;
   std::string optimize = "speed";
   OutputOptions output;
+
+  // --target: a core, with C; the machine that the plan is chosen for, without.
+  std::string core() const { return target.empty() ? kPlainTarget : target; }
+  passes::Machine machine() const {
+    return c_folder.empty() ? passes::machine_named(target).value_or(passes::Machine::kPortable)
+                            : passes::Machine::kPortable;
+  }
 };
+
+// What --target takes. Arm's hosts are both a core and a machine.
+std::vector<std::string> targets() {
+  std::vector<std::string> names = passes::machine_names();
+  for (const std::string& core : c_targets())
+    if (std::ranges::find(names, core) == names.end()) names.push_back(core);
+  return names;
+}
+
+// --target goes together with C, or with none.
+void check_target(const CompileArguments& arguments) {
+  const std::string& target = arguments.target;
+  if (target.empty()) return;
+  const std::vector<std::string> cores = c_targets();
+  const bool is_core = std::ranges::find(cores, target) != cores.end();
+  if (!is_core && !arguments.c_folder.empty())
+    throw InputError(
+        fmt::format("--target {}: not with --emit-c; C for hosts has the core '{}' or 'aarch64'",
+                    target, kPlainTarget));
+  if (arguments.c_folder.empty() && target != kPlainTarget && !passes::machine_named(target))
+    throw InputError(fmt::format("--target {}: a core, C for which needs --emit-c", target));
+}
 
 void check(const CompileArguments& arguments) {
   const std::string& prefix = arguments.prefix;
@@ -46,10 +75,11 @@ void check(const CompileArguments& arguments) {
       !prefix.empty() && is_letter(prefix.front()) &&
       std::ranges::all_of(prefix, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
   if (!identifier) throw InputError(fmt::format("--prefix '{}': must be a C identifier", prefix));
-  const bool is_about_c = arguments.target != kPlainTarget || arguments.flash_budget != 0 ||
-                          arguments.ram_budget != 0 || !arguments.project.empty();
+  check_target(arguments);
+  const bool is_about_c =
+      arguments.flash_budget != 0 || arguments.ram_budget != 0 || !arguments.project.empty();
   if (is_about_c && arguments.c_folder.empty())
-    throw InputError("--target, --flash-budget, --ram-budget and --project: need --emit-c");
+    throw InputError("--flash-budget, --ram-budget and --project: need --emit-c");
   if (arguments.print_after.empty() || arguments.print_after == "all") return;
   const std::vector<std::string> names = pass_names();
   if (std::ranges::find(names, arguments.print_after) == names.end())
@@ -142,7 +172,7 @@ std::vector<std::string> write_files(const fs::path& folder,
 std::vector<ProjectFile> missing_project_files(const CompileArguments& arguments) {
   if (arguments.project.empty()) return {};
   std::vector<ProjectFile> files =
-      project_files(arguments.project, arguments.prefix, arguments.target);
+      project_files(arguments.project, arguments.prefix, arguments.core());
   std::erase_if(files, [&](const ProjectFile& file) {
     return fs::exists(fs::symlink_status(arguments.c_folder / file.path));
   });
@@ -178,6 +208,7 @@ int compile(const CompileArguments& arguments) {
   CompileOptions options{.keep_layers = arguments.keep_layers,
                          .optimize = arguments.optimize == "size" ? passes::Objective::kSize
                                                                   : passes::Objective::kSpeed,
+                         .machine = arguments.machine(),
                          .after_pass = {}};
   if (!arguments.print_after.empty())
     options.after_pass = [&](std::string_view pass, const ir::Program& program) {
@@ -195,7 +226,7 @@ int compile(const CompileArguments& arguments) {
   CSources sources;
   if (!arguments.c_folder.empty())
     sources = emit_c_sources(compiled, {.prefix = arguments.prefix,
-                                        .target = arguments.target,
+                                        .target = arguments.core(),
                                         .flash_budget = budget(arguments.flash_budget),
                                         .ram_budget = budget(arguments.ram_budget)});
   const std::vector<std::string> c_files = write_files(c_folder, sources.files);
@@ -209,12 +240,12 @@ int compile(const CompileArguments& arguments) {
     written.push_back(path.string());
   }
   if (!arguments.dot.empty()) write_file_atomically(arguments.dot, ir::to_dot(compiled.program));
-  const bool is_for_core = !c_files.empty() && arguments.target != kPlainTarget;
+  const bool is_for_core = !c_files.empty() && arguments.core() != kPlainTarget;
   if (!arguments.report.empty())
     write_file_atomically(arguments.report, compile_page({.plan = arguments.out.string(),
                                                           .compiled = compiled,
                                                           .c = is_for_core ? &sources : nullptr,
-                                                          .target = arguments.target}));
+                                                          .target = arguments.core()}));
   write_file_atomically(arguments.out, compiled.plan);
 
   console.print(table_text(compiled));
@@ -227,7 +258,7 @@ int compile(const CompileArguments& arguments) {
                   arguments.out.string()));
   if (is_for_core) {
     console.print("\n" + strategy_text(sources, compiled.operators));
-    console.print(fmt::format("\nC arena {} bytes, for {}", sources.arena_bytes, arguments.target));
+    console.print(fmt::format("\nC arena {} bytes, for {}", sources.arena_bytes, arguments.core()));
   }
   for (const std::string& file : c_files) console.print(fmt::format("C      {}", file));
   for (const std::string& file : plan_c_files) console.print(fmt::format("plan   {}", file));
@@ -275,10 +306,11 @@ Action add_compile(CLI::App& verb) {
   verb.add_option("--prefix", arguments->prefix, "Prefix of the C files and symbols")
       ->capture_default_str()
       ->type_name("NAME");
-  verb.add_option("--target", arguments->target, "Core that the C is written for")
-      ->capture_default_str()
-      ->check(CLI::IsMember(c_targets()))
-      ->type_name("CORE");
+  verb.add_option("--target", arguments->target,
+                  "Core that the C is written for, else generic; without --emit-c the kind of "
+                  "machine that weights are stored for, else portable")
+      ->check(CLI::IsMember(targets()))
+      ->type_name("TARGET");
   verb.add_option("--flash-budget", arguments->flash_budget,
                   "Bytes of code and constants of the C, estimated, at most")
       ->check(CLI::PositiveNumber)

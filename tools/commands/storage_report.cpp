@@ -33,8 +33,8 @@ std::string storage_text(const std::vector<passes::StorageChoice>& choices) {
                                       fmt::to_string(c.dense_bytes),
                                       fmt::to_string(c.sparse_bytes)};
     if (segments) cells.push_back(if_possible(fmt::to_string(c.segment_bytes)));
-    cells.push_back(fmt::format("{:.2f}", c.dense_us));
-    cells.push_back(fmt::format("{:.2f}", c.sparse_us));
+    for (const double us : {c.dense_us, c.sparse_us})
+      cells.push_back(c.equally_fast ? "-" : fmt::format("{:.2f}", us));
     if (segments) cells.push_back(if_possible(fmt::format("{:.2f}", c.segment_us)));
     cells.push_back(c.reason);
     table.add_row(std::move(cells));
@@ -52,6 +52,7 @@ nlohmann::ordered_json storage_json(const std::vector<passes::StorageChoice>& ch
                     {"sparse_bytes", c.sparse_bytes},
                     {"dense_us", c.dense_us},
                     {"sparse_us", c.sparse_us},
+                    {"equally_fast", c.equally_fast},
                     {"several_decimals", c.several_decimals},
                     {"segments", c.segments},
                     {"segment_bytes", c.segment_bytes},

@@ -22,6 +22,7 @@ struct Source {
   int bits = 8;                    // of them and of the weights behind them
   std::string outputs = "\"out\"";
   Objective optimize = Objective::kSize;
+  passes::Machine machine = passes::Machine::kPortable;
 };
 
 // one (1 -> C channels), quantize per channel, two (C -> 2 channels), quantize.
@@ -50,7 +51,10 @@ Compiled two_layers(const Source& source) {
   state.quantize("two.quantize.", {source.bits - 2}, source.bits);
   state.quantize("out.", {2}, 8);
   return compile_network(parse_graph(json, "t"), state.take(),
-                         {.keep_layers = false, .optimize = source.optimize, .after_pass = {}});
+                         {.keep_layers = false,
+                          .optimize = source.optimize,
+                          .machine = source.machine,
+                          .after_pass = {}});
 }
 
 const ir::Conv2d& second(const Compiled& net) {
@@ -135,6 +139,22 @@ const passes::StorageChoice& storage_of(const Compiled& net, const std::string& 
   const auto found = std::ranges::find(net.storage, layer, &passes::StorageChoice::node);
   REQUIRE(found != net.storage.end());
   return *found;
+}
+
+TEST_CASE("segments stand in for more than 8 bits alone, on every kind of machine") {
+  std::vector<int> mixed;
+  for (int c = 0; c < 32; ++c) mixed.push_back(c % 2 == 0 ? 18 : 0);
+  for (const std::string& name : passes::machine_names()) {
+    CAPTURE(name);
+    Source source{.decimals = {0, 2, 0, 1}, .bits = 4, .machine = *passes::machine_named(name)};
+    const Compiled narrow = two_layers(source);
+    CHECK(second(narrow).segments.empty());
+    CHECK(weight_bits(narrow) <= 8);
+    CHECK(storage_of(narrow, "two").reason.ends_with("; segments: not needed, 8 bits suffice"));
+    source.optimize = Objective::kSpeed;
+    source.decimals = mixed;
+    CHECK(second(two_layers(source)).segments.size() == 2);
+  }
 }
 
 TEST_CASE("what segments cost is known where they were taken and where they were not") {
