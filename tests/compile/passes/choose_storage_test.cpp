@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cstring>
 
 #include "compile/backends/plan/writer.h"
@@ -164,7 +165,7 @@ TEST_CASE("bytes decide for a host whose kernels make both forms equally fast") 
   CHECK(!choice_of(half, Objective::kSpeed).equally_fast);
 }
 
-// A convolution in groups of one byte of zeros among its weights.
+// A convolution in groups, one of three weights of which is not 0.
 struct Grouped {
   std::int64_t groups, inputs, outputs, kernel, dilation;  // inputs, outputs: of a group
   int bits = 8;                                            // of the input
@@ -181,7 +182,8 @@ Program program_of(const Grouped& g) {
   conv.weights = xt::xarray<std::int32_t>::from_shape(
       {size(g.groups * g.outputs), size(g.kernel), size(g.kernel), size(g.inputs)});
   conv.weights.fill(0);
-  conv.weights.data()[0] = g.largest;
+  for (std::size_t k = 0; k < conv.weights.size(); k += 3)
+    conv.weights.data()[k] = k == 0 ? g.largest : k % 2 == 0 ? -2 : 1;
   conv.post.function = Requantize{{12}, Rounding::kFloor, -128, 127};
   const std::int64_t reach = (g.kernel - 1) * g.dilation + 1;
   maker.add(conv, {maker.input({g.groups * g.inputs, reach, reach + 1, 3}, g.bits)},
@@ -211,18 +213,29 @@ TEST_CASE("what may be left to the scalar kernels is stored on a host as everywh
   }
 }
 
-// Whether kernels of this variant, or of a later one but "scalar", take the only operator.
-bool is_prepared(const Program& program, const char* variant) {
+struct alignas(INTRT_PREPARED_ALIGNMENT) Block {
+  std::array<unsigned char, INTRT_PREPARED_ALIGNMENT> bytes{};
+  bool operator==(const Block&) const = default;
+};
+
+// What kernels of this variant, or of a later one but "scalar", make of the weights of the only
+// operator, stored sparsely or densely; empty where all leave it to "scalar".
+std::vector<Block> prepared(Program program, bool sparse, const char* variant) {
+  std::get<Conv2d>(program.ops[0].kind).sparse = sparse;
   const std::vector<std::byte> plan_bytes = backends::write_plan(program);
   std::vector<std::uint8_t> bytes(plan_bytes.size());
   std::memcpy(bytes.data(), plan_bytes.data(), bytes.size());
   const testing::AlignedBytes aligned(bytes);
   intrt_plan plan;
   REQUIRE(intrt_open(&plan, aligned.data(), aligned.size(), nullptr) == INTRT_OK);
-  return intrt_prepared_bytes(&plan, variant) > intrt_prepared_bytes(&plan, "scalar");
+  const std::size_t size = intrt_prepared_bytes(&plan, variant);
+  std::vector<Block> memory(size / sizeof(Block));
+  REQUIRE(intrt_prepare(&plan, variant, memory.data(), size) == INTRT_OK);
+  memory.erase(memory.begin());  // which plan it is for
+  return memory;
 }
 
-TEST_CASE("what a host is said to prepare is prepared by each variant that runs here") {
+TEST_CASE("what a host is said to prepare has one form on each variant that runs here") {
   int said = 0, not_said = 0;
   for (std::uint64_t seed = 0; seed < 300; ++seed) {
     test::Dice dice(seed);
@@ -243,10 +256,14 @@ TEST_CASE("what a host is said to prepare is prepared by each variant that runs 
       continue;
     }
     ++said;
-    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
-      if (intrt_kernel_variant_runs_here(v) != 0 &&
-          intrt_kernel_variant(v) != std::string("scalar"))
-        CHECK(is_prepared(program, intrt_kernel_variant(v)));
+    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
+      const char* const variant = intrt_kernel_variant(v);
+      if (intrt_kernel_variant_runs_here(v) == 0 || variant == std::string("scalar")) continue;
+      CAPTURE(variant);
+      const std::vector<Block> dense = prepared(program, false, variant);
+      CHECK(!dense.empty());
+      CHECK((prepared(program, true, variant) == dense));
+    }
   }
   CHECK(said > 100);
   CHECK(not_said > 50);
