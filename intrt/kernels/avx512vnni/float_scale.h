@@ -35,10 +35,10 @@ inline __m512i scaled_by_floats(__m512i x, __m512 multiplier, __m512 addend) {
 struct ChannelSteps {
   static constexpr int kMost = 255;  // of codes of 8 bits
 
-  int lo, count;         // codes lo .. lo + count
-  int sign;              // 1: codes never fall where x rises; -1: never rise
-  double slope;          // of the codes over sign * x, about; 0: unknown
-  int64_t least[kMost];  // the least sign * x whose code is lo + 1 + i or more
+  int lo = 0, count = 0;  // codes lo .. lo + count
+  int sign = 1;           // 1: codes never fall where x rises; -1: never rise
+  double slope = 0;       // of the codes over sign * x, about; 0: unknown
+  int64_t least[kMost];   // the least sign * x whose code is lo + 1 + i or more
 
   // Of a channel that is scaled; false: not in numbers of 64 bits.
   bool of_scale(int32_t multiplier, int64_t addend, int shift, bool toward_zero, int from, int to) {
@@ -47,7 +47,6 @@ struct ChannelSteps {
       const int64_t down = addend >> shift, last = (int64_t{1} << shift) - 1;
       const int64_t code = toward_zero && addend < 0 ? (addend + last) >> shift : down;
       lo = static_cast<int>(code < from ? from : code > to ? to : code);
-      count = 0;
       return true;
     }
     lo = from;
@@ -78,7 +77,6 @@ struct ChannelSteps {
     sign = rises ? 1 : -1;
     lo = rises ? codes[0] : codes[n];
     count = (rises ? codes[n] : codes[0]) - lo;
-    slope = 0;
     if (count > kMost) return false;
     for (int i = 0; i < count; ++i) {
       uint32_t k = 0;  // the first threshold behind which the code is lo + 1 + i or more, or less
@@ -161,15 +159,21 @@ inline float float_behind(float x, int places) {
   return x;
 }
 
-// The slope that leaves most room for the addend, of a channel of which only the steps are known.
+// Slopes are at most this: codes change at every third x or less often.
+constexpr double kMostSlope = 0.25;
+
+// The slope that leaves most room for the addend, of a channel of which only the steps are known;
+// 0: none.
 inline double widest_slope(const ChannelSteps& steps, bool toward_zero) {
   const int64_t first = between(INT32_MIN, INT32_MAX, steps.least[0]),
                 last = between(INT32_MIN, INT32_MAX, steps.least[steps.count - 1]);
   if (steps.count < 3 || last - first < 2) return 0;
+  for (int i = 1; i < steps.count; ++i)
+    if (steps.least[i] < steps.least[i - 1] + 3) return 0;
   const double codes = steps.count - 1;
   double from = codes / static_cast<double>(last - first + 1),
          to = codes / static_cast<double>(last - first - 1);
-  for (int i = 0; i < 60; ++i) {  // the room is a concave function of the slope
+  for (int i = 0; i < 40; ++i) {  // the room is a concave function of the slope
     const double a = from + (to - from) / 3, b = to - (to - from) / 3;
     if (Addends(steps, toward_zero, a).width() < Addends(steps, toward_zero, b).width())
       from = a;
@@ -182,7 +186,7 @@ inline double widest_slope(const ChannelSteps& steps, bool toward_zero) {
 // False: there is none, or it was not found.
 template <bool kTowardZero>
 inline bool find_float_scale(const ChannelSteps& steps, FloatScale& found) {
-  constexpr double kLeast = 0x1p-60, kMostSlope = 0.25, kMostAddend = 0x1p29;
+  constexpr double kLeast = 0x1p-60, kMostAddend = 0x1p29;
   if (steps.count == 0) {
     found = {0, static_cast<float>(steps.lo)};
     return true;
