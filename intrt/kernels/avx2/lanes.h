@@ -61,11 +61,9 @@ inline Packed4 clamped4(Packed4 x, Packed4 lo, Packed4 hi) {
 // To four places, `step` apart.
 inline void store4(int8_t* to, size_t step, Packed4 x) {
   const __m128i low = _mm256_castsi256_si128(x), high = _mm256_extracti128_si256(x, 1);
-  const auto at = [&](size_t i) { return static_cast<double*>(static_cast<void*>(to + i * step)); };
-  _mm_storel_pd(at(0), _mm_castsi128_pd(low));
-  _mm_storeh_pd(at(1), _mm_castsi128_pd(low));
-  _mm_storel_pd(at(2), _mm_castsi128_pd(high));
-  _mm_storeh_pd(at(3), _mm_castsi128_pd(high));
+  const int64_t places[] = {_mm_cvtsi128_si64(low), _mm_extract_epi64(low, 1),
+                            _mm_cvtsi128_si64(high), _mm_extract_epi64(high, 1)};
+  for (size_t i = 0; i < 4; ++i) __builtin_memcpy(to + i * step, places + i, 8);
 }
 
 inline Bytes16 load_bytes(const int8_t* from) {
