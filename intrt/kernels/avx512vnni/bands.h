@@ -46,12 +46,8 @@ class Bias {
 // `to` holds rows * columns * channels bytes.
 inline void copy_band(const Sizes& s, const Bias& bias, const int8_t* input, ptrdiff_t y0,
                       size_t rows, ptrdiff_t x0, size_t columns, uint8_t* to) {
-  const ptrdiff_t width = static_cast<ptrdiff_t>(s.width);
-  const ptrdiff_t end = x0 + static_cast<ptrdiff_t>(columns);
-  const ptrdiff_t from = x0 < 0 ? (end < 0 ? end : 0) : x0;
-  const ptrdiff_t until = end < width ? end : width;
-  const size_t before = static_cast<size_t>(from - x0) * s.channels;
-  const size_t inside = until > from ? static_cast<size_t>(until - from) * s.channels : 0;
+  const ColumnParts parts(x0, columns, s.width);
+  const size_t before = parts.before * s.channels, inside = parts.inside * s.channels;
   const size_t row_bytes = columns * s.channels;
   for (size_t r = 0; r < rows; ++r, to += row_bytes) {
     const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(r);
@@ -60,8 +56,9 @@ inline void copy_band(const Sizes& s, const Bias& bias, const int8_t* input, ptr
       continue;
     }
     bias.fill(to, before);
-    bias.copy(to + before, input + static_cast<size_t>(y * width + from) * s.channels, inside);
-    bias.fill(to + before + inside, row_bytes - before - inside);
+    bias.copy(to + before, input + (static_cast<size_t>(y) * s.width + parts.first) * s.channels,
+              inside);
+    bias.fill(to + before + inside, parts.after * s.channels);
   }
 }
 

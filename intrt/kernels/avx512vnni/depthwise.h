@@ -33,19 +33,22 @@ inline uint32_t depthwise_slices(const Sizes& s) {
   return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
 }
 
-// 16 outputs side by side at a time, whatever channels they belong to.
-inline bool is_flat(const Sizes& s) { return s.stride_w == 1 && s.channels % kLanes != 0; }
-// After so many times 16 they are the same channels again.
+// After so many times 16 outputs side by side they are the same channels again.
 inline size_t flat_period(const Sizes& s) {
-  size_t period = 1;
-  while (period * kLanes % s.channels != 0) ++period;
-  return period;
+  const size_t power_of_2 = s.channels & (~s.channels + 1);  // the largest in the channels
+  return s.channels / (power_of_2 < kLanes ? power_of_2 : kLanes);
+}
+// 16 outputs side by side at a time, whatever channels they belong to: where that leaves fewer
+// lanes unused, and does not need many different posts.
+inline bool is_flat(const Sizes& s) {
+  return s.stride_w == 1 && s.channels % kLanes != 0 &&
+         (s.channels < kLanes || flat_period(s) <= 5);
 }
 
 // Prepared memory begins with this.
 struct alignas(kVectorBytes) DepthwiseHeader {
   Bias bias;
-  uint32_t posts;
+  uint32_t post_count;
 
   // What becomes of the sums of 16 channels each; of flat ones, up to where they repeat.
   const PostLanes* all_posts() const {
@@ -54,7 +57,7 @@ struct alignas(kVectorBytes) DepthwiseHeader {
   // Then come biases; then for each output row of a set, each set and each tap of a row the
   // weights.
   const uint8_t* biases() const {
-    return static_cast<const uint8_t*>(static_cast<const void*>(all_posts() + posts));
+    return static_cast<const uint8_t*>(static_cast<const void*>(all_posts() + post_count));
   }
 };
 inline size_t posts_of(const Sizes& s) {
@@ -72,14 +75,15 @@ inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& po
   const Columns c(s);
   const Bias added(op.input_never_negative);
   DepthwiseHeader& header = *static_cast<DepthwiseHeader*>(to);
-  header = {added, static_cast<uint32_t>(posts_of(s))};
+  header.bias = added;
+  header.post_count = static_cast<uint32_t>(posts_of(s));
   PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
-  for (size_t i = 0; i < header.posts; ++i) {
+  for (size_t i = 0; i < header.post_count; ++i) {
     const size_t channel = i * kLanes % s.channels;
-    posts[i] = PostLanes(op, post, static_cast<uint32_t>(channel),
-                         is_flat(s) ? kLanes : lanes_from(channel, s.channels));
+    new (posts + i) PostLanes(op, post, static_cast<uint32_t>(channel),
+                              is_flat(s) ? kLanes : lanes_from(channel, s.channels));
   }
-  int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + header.posts));
+  int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + header.post_count));
   int8_t* quads = static_cast<int8_t*>(static_cast<void*>(biases + c.row_entries));
   const size_t quads_bytes = 4 * c.row_entries * c.output_rows * c.sets * s.kernel_w;
   for (size_t i = 0; i < quads_bytes; ++i) quads[i] = 0;
@@ -396,7 +400,7 @@ struct DepthwisePart {
 
 inline void run_flat(const DepthwisePart& part, size_t rows) {
   const size_t count = part.windows * part.s.channels, whole = count / kLanes;
-  const size_t period = part.header.posts;
+  const size_t period = part.header.post_count;
   for (size_t i = 0; i < period && i < whole; ++i)
     run_windows(part.rows_from(i * kLanes, part.header.all_posts()[i],
                                (whole - i + period - 1) / period, period * kLanes),
@@ -408,14 +412,15 @@ inline void run_flat(const DepthwisePart& part, size_t rows) {
 }
 
 inline void run_channels(const DepthwisePart& part, size_t rows) {
-  for (size_t i = 0; i < part.header.posts; ++i)
+  for (size_t i = 0; i < part.header.post_count; ++i)
     run_windows(
         part.rows_from(i * kLanes, part.header.all_posts()[i], part.windows, part.s.channels),
         rows);
 }
 
 inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
-  alignas(64) uint8_t band[kBandBytes + 5 * kVectorBytes];
+  alignas(64)
+      uint8_t band[kBandBytes + kVectorBytes];  // the last quads are read in whole registers
   const Columns c(s);
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const DepthwiseHeader& header = *static_cast<const DepthwiseHeader*>(op.prepared);

@@ -7,12 +7,12 @@
 // negative), so the whole does not either. Hence, if it is at least j for the first x where the
 // code is to be j or more, and less for the number before, for each code j that the clamp leaves,
 // then its clamped codes are right for all 2^32 x. Exactly that is tested, with these instructions,
-// for each channel; where it fails, the channel keeps its integers. A channel with steps has its
-// thresholds listed, and fares alike.
+// for each channel; where it fails, the channel's block keeps its integers. A channel with steps
+// has its thresholds listed, and fares alike.
 //
-// Magnitudes stay below 2^30, so that the conversion has a result, and no number is denormal, so
-// that a program that flushes those gets the same codes. The directions are those of the
-// instructions, whatever the program has set.
+// Magnitudes stay below 2^31, so that the conversion has a result; all numbers are multiples of
+// 2^-83, so none is denormal, and a program that flushes those gets the same codes. The directions
+// are those of the instructions, whatever the program has set.
 #pragma once
 
 #include <immintrin.h>
@@ -159,7 +159,7 @@ inline float float_behind(float x, int places) {
   return x;
 }
 
-// Slopes are at most this: codes change at every third x or less often.
+// Slopes are at most this: from one change of codes to the next it is three x or more.
 constexpr double kMostSlope = 0.25;
 
 // The slope that leaves most room for the addend, of a channel of which only the steps are known;

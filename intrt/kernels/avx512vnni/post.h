@@ -3,6 +3,8 @@
 
 #include <immintrin.h>
 
+#include <new>
+
 #include "intrt/kernels/avx512vnni/float_scale.h"
 
 namespace intrt {

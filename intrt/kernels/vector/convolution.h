@@ -102,12 +102,12 @@ constexpr size_t kListFrom = 8;  // a list is worth it as soon as one in so many
 inline size_t aligned(size_t bytes) {
   return (bytes + kBandAlignment - 1) / kBandAlignment * kBandAlignment;
 }
-inline BlockHeader header_of_blocks(const Pieces& pieces, size_t v) {
-  const size_t list_bytes = aligned(4 * (pieces.rows + pieces.all_steps()));
-  const size_t bytes =
-      sizeof(BlockHeader) + list_bytes +
-      aligned(v * (sizeof(PostLanes) + 4 * kLanes + kVectorCodes * pieces.all_steps()));
-  return {static_cast<uint32_t>(bytes), static_cast<uint32_t>(list_bytes), 0};
+inline size_t list_bytes(const Pieces& pieces) {
+  return aligned(4 * (pieces.rows + pieces.all_steps()));
+}
+inline size_t bytes_of_blocks(const Pieces& pieces, size_t v) {
+  return sizeof(BlockHeader) + list_bytes(pieces) +
+         aligned(v * (sizeof(PostLanes) + 4 * kLanes + kVectorCodes * pieces.all_steps()));
 }
 
 inline size_t dense_bytes(const Sizes& s) {
@@ -115,7 +115,7 @@ inline size_t dense_bytes(const Sizes& s) {
   size_t bytes = 0;
   for (size_t left = s.group_outputs; left > 0;) {
     const size_t v = blocks_at_once(s, left);
-    bytes += header_of_blocks(pieces, v).bytes;
+    bytes += bytes_of_blocks(pieces, v);
     left = left > v * kLanes ? left - v * kLanes : 0;
   }
   return s.groups * bytes;
@@ -157,12 +157,14 @@ inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, 
     for (size_t first = 0; first < s.group_outputs;) {
       const size_t v = blocks_at_once(s, s.group_outputs - first);
       BlockHeader& header = *static_cast<BlockHeader*>(static_cast<void*>(out));
-      header = header_of_blocks(pieces, v);
+      header.bytes = static_cast<uint32_t>(bytes_of_blocks(pieces, v));
+      header.list_bytes = static_cast<uint32_t>(list_bytes(pieces));
+      header.has_list = 0;
       PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
       for (size_t i = 0; i < v; ++i) {
         const size_t block = first + i * kLanes;
-        posts[i] = PostLanes(op, post, static_cast<uint32_t>(g * s.group_outputs + block),
-                             lanes_from(block, s.group_outputs));
+        new (posts + i) PostLanes(op, post, static_cast<uint32_t>(g * s.group_outputs + block),
+                                  lanes_from(block, s.group_outputs));
       }
       int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + v));
       uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + v * kLanes));

@@ -51,7 +51,7 @@ inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& po
   const Columns c(s);
   PostLanes* posts = static_cast<PostLanes*>(to);
   for (size_t i = 0; i < posts_of(s); ++i)
-    posts[i] =
+    new (posts + i)
         PostLanes(op, post, static_cast<uint32_t>(i * kLanes), lanes_from(i * kLanes, s.channels));
   int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + posts_of(s)));
   int8_t* all_weights = static_cast<int8_t*>(static_cast<void*>(biases + c.row_entries));

@@ -1,6 +1,8 @@
 // A post record at work on kLanes accumulators at a time. Include the variant's vector.h before.
 #pragma once
 
+#include <new>
+
 #include "intrt/kernels/kernel.h"
 
 namespace intrt {
