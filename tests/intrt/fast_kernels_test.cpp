@@ -36,6 +36,11 @@ std::int64_t draw(Random& random, Codes codes) {
   return codes == Codes::kLeast ? -128 : 127;
 }
 
+__attribute__((noinline)) void fill_stack(std::uint8_t byte) {
+  volatile std::uint8_t bytes[1 << 14];
+  for (volatile std::uint8_t& place : bytes) place = byte;
+}
+
 // All memory lies between guards, with its end or its begin at one.
 class GuardedPlan {
  public:
@@ -95,6 +100,15 @@ class GuardedPlan {
     return outcome;
   }
 
+  // What intrt_prepare writes into memory, and the stack below, that hold this byte everywhere.
+  std::vector<std::uint8_t> prepared_over(const char* variant, std::uint8_t byte) const {
+    const GuardedBytes memory(intrt_prepared_bytes(&plan_, variant), at_end_);
+    std::memset(memory.data(), byte, memory.size());
+    fill_stack(byte);
+    REQUIRE(intrt_prepare(&plan_, variant, memory.data(), memory.size()) == INTRT_OK);
+    return {memory.data(), memory.data() + memory.size()};
+  }
+
   // Whether the variant prepares weights.
   bool is_taken_by(const char* variant) const {
     return intrt_prepared_bytes(&plan_, variant) > intrt_prepared_bytes(&plan_, "scalar");
@@ -118,6 +132,7 @@ void compare_variants(const std::vector<std::uint8_t>& bytes, std::uint64_t seed
       const char* const variant = intrt_kernel_variant(v);
       if (std::string(variant) == "scalar") continue;
       if (must_be_taken) REQUIRE(plan.is_taken_by(variant));
+      if (at_end) REQUIRE(plan.prepared_over(variant, 0x3C) == plan.prepared_over(variant, 0xC3));
       for (const bool by_slices : {false, true}) {
         const Outcome found = plan.run(variant, seed, by_slices, codes);
         INFO("variant ", std::string(variant), at_end ? ", at the end" : ", at the begin",
@@ -179,6 +194,27 @@ void store_sparse(PlanBuilder& builder, const std::vector<std::int64_t>& weights
   p.starts_offset = builder.array(starts);
 }
 
+// Codes stay as they are, but for a clamp to 0 or more or, sometimes in one channel alone, to -7 or
+// more.
+intrt_post_record clamp_of(PlanBuilder& builder, Random& random, std::int64_t channels) {
+  const std::int16_t lo = random.one_in(3) ? -7 : 0;
+  if (random.one_in(2)) return builder.shift_post({0}, INTRT_ROUND_FLOOR, lo, 127);
+  std::vector<PlanBuilder::ScaleChannel> scales(static_cast<std::size_t>(channels));
+  const auto special = static_cast<std::size_t>(random.between(0, channels - 1));
+  const bool in_steps = random.one_in(2);
+  for (std::size_t c = 0; c < scales.size(); ++c) {
+    const std::int16_t least = c == special ? lo : std::int16_t{0};
+    PlanBuilder::ScaleChannel& scale = scales[c];
+    scale.multiplier = 1;
+    scale.hi = 127;
+    scale.lo = in_steps ? std::int16_t{0} : least;
+    if (!in_steps) continue;
+    scale.thresholds = {-100, 0, 60};
+    scale.codes = {least, 0, 3, 127};
+  }
+  return builder.scale_post(scales, INTRT_ROUND_FLOOR);
+}
+
 // The tensors of an operator in the arena, the input behind or before the output. Often another
 // operator clamps the input before, in place: kernels may rely on codes that are never negative.
 struct Tensors {
@@ -199,7 +235,7 @@ Tensors add_tensors(PlanBuilder& builder, Random& random, const TensorSpec& inpu
   clamped.arena_offset = builder.arena_offset_of(tensors.from);
   const std::uint32_t to = builder.tensor(clamped);
   intrt_requantize_params p{};
-  p.post = builder.shift_post({0}, INTRT_ROUND_FLOOR, random.one_in(5) ? -1 : 0, 127);
+  p.post = clamp_of(builder, random, input.channels);
   builder.op(k_requantize, tensors.from, to, p);
   return {to, tensors.to};
 }

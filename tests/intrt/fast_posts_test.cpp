@@ -102,3 +102,40 @@ TEST_CASE("scales of all variants equal scalar at the steps of their codes") {
     compare(accumulators, post);
   }
 }
+
+// Mostly those of a line, which some variants compute as one; some with a step moved, which they
+// cannot, beside scales.
+TEST_CASE("channels with steps of all variants equal scalar at their steps") {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Post post;
+    post.kind = INTRT_POST_SCALE;
+    post.rounding = random.one_in(2) ? Rounding::kTowardZero : Rounding::kFloor;
+    std::vector<std::int64_t> accumulators;
+    const std::vector<PlanBuilder::ScaleChannel> scales = usual_scales(random, 8, 40);
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      PlanBuilder::ScaleChannel channel = scales[i];
+      if (!random.one_in(3)) {
+        const std::int64_t gap = random.between(3, 3000), first = random.between(-200000, 200000);
+        const std::int64_t sixteenths = random.between(0, 15);  // of 1, on top of the gap
+        const bool rises = random.one_in(2), moved = random.one_in(4);
+        const auto code = [&](int k) { return static_cast<std::int16_t>(rises ? k : -k); };
+        channel.codes = {code(-100)};
+        for (int k = -99; k <= 100; ++k) {
+          const std::int64_t at = first + k * gap + k * sixteenths / 16;
+          channel.thresholds.push_back(static_cast<std::int32_t>(at + (moved && k == 3 ? 1 : 0)));
+          channel.codes.push_back(code(k));
+        }
+      }
+      const std::int64_t x =
+          channel.thresholds.empty()
+              ? random.between(kMin, kMax)
+              : channel.thresholds[static_cast<std::size_t>(random.between(0, 199))];
+      add_around(accumulators, x);
+      accumulators.push_back(random.pick({kMin, kMax}));
+      post.scales.insert(post.scales.end(), 4, channel);
+    }
+    compare(accumulators, post);
+  }
+}
