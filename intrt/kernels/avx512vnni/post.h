@@ -3,8 +3,6 @@
 
 #include <immintrin.h>
 
-#include <new>
-
 #include "intrt/kernels/avx512vnni/float_scale.h"
 
 namespace intrt {
@@ -28,6 +26,9 @@ class PostLanes {
       : PostLanes({op.plan, post, op.output}, channel, count) {
     find_floats({op.plan, post, op.output});
   }
+
+  // Into memory that was set to 0, so that what lies between the members is 0, too.
+  static void* operator new(size_t, void* place) noexcept { return place; }
 
   // The first `count` of these elements.
   PostLanes first(uint32_t count) const {

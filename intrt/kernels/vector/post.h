@@ -1,8 +1,6 @@
 // A post record at work on kLanes accumulators at a time. Include the variant's vector.h before.
 #pragma once
 
-#include <new>
-
 #include "intrt/kernels/kernel.h"
 
 namespace intrt {
@@ -56,6 +54,9 @@ class PostLanes {
     if (post.kind == INTRT_POST_SHIFT) load_shifts(op.plan, post);
     if (post.kind == INTRT_POST_SCALE) load_scales(op.plan, post);
   }
+
+  // Into memory that was set to 0, so that what lies between the members is 0, too.
+  static void* operator new(size_t, void* place) noexcept { return place; }
 
   // The first `count` of these channels; more, where all channels fare alike.
   PostLanes first(uint32_t count) const {
