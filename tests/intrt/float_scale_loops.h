@@ -29,8 +29,7 @@ FloatForm float_form_of_steps(const int32_t* thresholds, uint32_t count, const i
 
 // Of 16 accumulators.
 void float_codes(const FloatForm& form, const int32_t* x, int32_t* codes);
-// How many of all 2^32 accumulators have another code; at most so many are counted as a register
-// has lanes in 2^28 comparisons.
+// In how many of the 2^28 groups of 16 accumulators some code differs.
 int64_t differences(const FloatForm& form, const IntegerScale& scale);
 
 }  // namespace lockstep::testing

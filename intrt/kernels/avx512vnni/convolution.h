@@ -37,9 +37,10 @@ void run_rows(Tile tile, const Rows& rows) {
           pack(tile);
         } else {
           tile_of<static_cast<int>(kMost), V>(now)(tile);
-          for (int v = 0; v < V; v += 4)  // at most four; if more, of one window
-            PostLanes::store_blocks < V<4 ? V : 4>(posts + v, tile.target, sums + v * kLanes, now,
-                                                   element + v * kLanes, tile.step);
+          constexpr int kAtOnce = V < 4 ? V : 4;  // all; where they are more, of one window
+          for (int v = 0; v < V; v += kAtOnce)
+            PostLanes::store_blocks<kAtOnce>(posts + v, tile.target, sums + v * kLanes, now,
+                                             element + v * kLanes, tile.step);
         }
         tile.window += now * tile.window_step;
         element += now * tile.step;

@@ -101,8 +101,7 @@ inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& po
               weight;
         }
       }
-    const uint32_t start = bias == nullptr ? 0 : static_cast<uint32_t>(bias[channel]);
-    biases[i] = static_cast<int32_t>(start - added.value() * sum);
+    biases[i] = start_of(bias == nullptr ? 0 : bias[channel], sum, added.value());
   }
 }
 

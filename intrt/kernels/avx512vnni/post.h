@@ -9,6 +9,7 @@ namespace intrt {
 namespace {  // compiled for this variant's instructions, so nothing may be shared with other files
 
 constexpr uint32_t kLanes = 16;
+constexpr size_t kDepth = 4;  // codes of a lane that vpdpbusd multiplies and adds up
 // Sums are put aside for as many places before they are brought to codes.
 constexpr size_t kSumsAtOnce = 32;
 

@@ -107,7 +107,7 @@ void run_tile(const Tile& t) {
   const Pieces& pieces = t.pieces;
   const uint8_t* row = t.window;
   if constexpr (kShared) {
-    const size_t quads = pieces.quads / 3, tap_step = quads * kVectorBytes;  // of one tap
+    const size_t quads = pieces.steps / 3, tap_step = quads * kVectorBytes;  // of one tap
     for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step, w += 2 * tap_step) {
       Places<P + 2> columns(row, t.window_step);
       for (size_t quad = 0; quad < quads; ++quad, w += kVectorBytes) {
@@ -128,7 +128,7 @@ void run_tile(const Tile& t) {
     for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
       for (size_t tap = 0; tap < pieces.taps; ++tap) {
         Places<P> places(row + tap * pieces.tap_step, t.window_step);
-        for (size_t quad = 0; quad < pieces.quads; ++quad, w += V * kVectorBytes) {
+        for (size_t quad = 0; quad < pieces.steps; ++quad, w += V * kVectorBytes) {
           add_quad<P, V>(places, w, acc);
           places.move(4);
         }

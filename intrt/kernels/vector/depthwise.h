@@ -71,7 +71,7 @@ inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& po
           all_weights[kDepth * entry + place % kDepth] = weight;
         }
       }
-    biases[i] = start_of(bias == nullptr ? 0 : bias[channel], sum);
+    biases[i] = start_of(bias == nullptr ? 0 : bias[channel], sum, kCodeOffset);
   }
 }
 
@@ -228,7 +228,7 @@ inline void run_flat(DepthwiseRow r, size_t rows) {
 
 inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
   // The last channels are read in whole registers.
-  alignas(kBandAlignment) Code band[kBandCodes + kVectorCodes];
+  alignas(kBlockAlignment) Code band[kBandCodes + kVectorCodes];
   const Columns c(s);
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const PostLanes* posts = static_cast<const PostLanes*>(op.prepared);
