@@ -40,7 +40,8 @@ constexpr std::int64_t kStepsPerNonzero = 3, kStepsPerRun = 4;
 
 constexpr std::string_view kMachines[] = {"portable", "x86-64-v4", "x86-64-v3", "aarch64"};
 // What every variant of vector kernels takes; some take smaller groups and larger windows.
-constexpr int kMostPreparedBits = 8;
+constexpr int kMostPreparedBits = 16;
+constexpr std::int64_t kMostPreparedBytes = 2;  // of a weight
 constexpr std::int64_t kFewestGroupOutputs = 8, kMostWindowCodes = 12 * 1024;
 
 const Times& times_of(const WeightShape& shape) { return shape.four_wide ? kFourWide : kOneByOne; }
@@ -105,11 +106,12 @@ bool prepares_weights(const Program& program, const Op& op, Machine machine) {
   LOCKSTEP_ASSERT(program.layout == Layout::kPhysical);
   const Value& input = program.values[op.input()];
   if (machine == Machine::kPortable || input.bits > kMostPreparedBits) return false;
-  const auto are_bytes = [](const auto& kind) {
-    return kind.segments.empty() && storage_size(kind.weights, kind.wide).element_bytes == 1;
+  const auto are_narrow = [](const auto& kind) {
+    return kind.segments.empty() &&
+           storage_size(kind.weights, kind.wide).element_bytes <= kMostPreparedBytes;
   };
   if (const auto* linear = std::get_if<Linear>(&op.kind))
-    return are_bytes(*linear) && input.shape.count() <= kMostWindowCodes;
+    return are_narrow(*linear) && input.shape.count() <= kMostWindowCodes;
   const auto* conv = std::get_if<Conv2d>(&op.kind);
   LOCKSTEP_ASSERT(conv != nullptr);
   const std::int64_t group_outputs = program.values[op.output].shape.c / conv->groups;
@@ -117,7 +119,7 @@ bool prepares_weights(const Program& program, const Op& op, Machine machine) {
   const auto reach = [&](std::size_t axis) {
     return (conv->window.kernel[axis] - 1) * conv->window.dilation[axis] + 1;
   };
-  return are_bytes(*conv) &&
+  return are_narrow(*conv) &&
          (conv->groups == 1 || depthwise || group_outputs >= kFewestGroupOutputs) &&
          reach(0) * reach(1) * input.shape.c <= kMostWindowCodes;
 }

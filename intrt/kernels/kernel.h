@@ -106,6 +106,15 @@ inline int32_t load_code(const void* data, uint32_t type, size_t i) {
   }
 }
 
+// Calls f with a pointer to codes of 8 or 16 bits.
+template <typename F>
+inline void with_codes(const void* data, uint32_t type, const F& f) {
+  if (type == INTRT_INT8)
+    f(static_cast<const int8_t*>(data));
+  else
+    f(static_cast<const int16_t*>(data));
+}
+
 inline void store_code(void* data, uint32_t type, size_t i, int32_t code) {
   switch (type) {
     case INTRT_INT8:
@@ -198,6 +207,13 @@ struct PostTarget {
 
   int8_t* bytes() const { return static_cast<int8_t*>(op.output_data); }
 };
+
+// Whether a shift to the left may have its number clamped before to those that stay in 32 bits:
+// they come to 2^31 - 2^shift and -2^31 at most, and no limit lies beyond.
+inline bool saturates(int32_t left_shift, int32_t lo, int32_t hi) {
+  constexpr int32_t kMost = 1 << 30;
+  return left_shift <= 30 && lo >= -kMost && hi <= kMost;
+}
 
 // Goes through an input of an element-wise operator in the order of the output's elements. Along an
 // axis where the input has size 1 it stands still.
@@ -298,7 +314,11 @@ INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, add)
 INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, avg_pool2d)
 INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, conv2d)
 INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, conv2d_sparse)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, conv2d_sparse_wide)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, conv2d_wide)
 INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, linear)
 INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, linear_sparse)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, linear_sparse_wide)
+INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, linear_wide)
 INTRT_FAST_VARIANTS(INTRT_DECLARE_FAST, max_pool2d)
 #undef INTRT_DECLARE_FAST

@@ -81,6 +81,35 @@ TEST_CASE("shifts of all variants equal scalar at the steps of their codes") {
         }
 }
 
+// To the left in every other channel; at numbers whose shift leaves the limits, and 32 bits.
+TEST_CASE("shifts to the left of all variants equal scalar") {
+  for (const Rounding rounding : {Rounding::kTowardZero, Rounding::kFloor, Rounding::kHalfEven})
+    for (int left = 1; left <= 31; ++left)
+      for (const std::int64_t lo : {-128, 0, 5})
+        for (const bool of_channels : {false, true}) {
+          std::vector<std::int64_t> around;
+          for (const std::int64_t sign : {-1, 1})
+            for (const std::int64_t x :
+                 {INT64_C(0), INT64_C(127) >> left, INT64_C(128) >> left, (kMax + 1) >> left, kMax})
+              add_around(around, sign * x);
+          Post post;
+          post.kind = INTRT_POST_SHIFT;
+          post.rounding = rounding;
+          post.lo = lo;
+          post.hi = 127;
+          std::vector<std::int64_t> accumulators;
+          for (const std::int64_t x : around)
+            for (const int right : {0, 3}) {
+              accumulators.push_back(x);
+              if (of_channels || post.shifts.empty())
+                post.shifts.push_back(static_cast<std::int8_t>(right == 0 ? -left : right));
+            }
+          CAPTURE(left);
+          CAPTURE(lo);
+          compare(accumulators, post);
+        }
+}
+
 TEST_CASE("scales of all variants equal scalar at the steps of their codes") {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);

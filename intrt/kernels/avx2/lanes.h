@@ -35,6 +35,7 @@ inline Vector bits_in_both(Vector a, Vector b) { return _mm256_and_si256(a, b); 
 inline Vector greater(Vector a, Vector b) { return _mm256_cmpgt_epi32(a, b); }
 // Shifts by 0..31, and by 32 where bits are shifted in.
 inline Vector shift_right(Vector x, Vector by) { return _mm256_srav_epi32(x, by); }
+inline Vector shift_left(Vector x, Vector by) { return _mm256_sllv_epi32(x, by); }
 inline Vector shift_right_unsigned(Vector x, Vector by) { return _mm256_srlv_epi32(x, by); }
 
 inline Vector widen(Packed codes) {

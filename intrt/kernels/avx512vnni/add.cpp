@@ -3,11 +3,10 @@
 namespace intrt {
 namespace {
 
-// `places` times `count` channels from `first` on, `step` elements apart.
-void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multipliers,
-                  uint32_t first, uint32_t count, size_t start, size_t places, size_t step) {
-  const int8_t* a = static_cast<const int8_t*>(op.input_data_at(0)) + start;
-  const int8_t* b = static_cast<const int8_t*>(op.input_data_at(1)) + start;
+template <typename A, typename B>
+void add_codes(const A* a, const B* b, const OpToRun& op, const PostLanes& post,
+               const int32_t* multipliers, uint32_t first, uint32_t count, size_t start,
+               size_t places, size_t step) {
   const __mmask16 lanes = first_lanes(count);
   const __m512i of_a = _mm512_maskz_loadu_epi32(lanes, multipliers + first);
   const __m512i of_b = _mm512_maskz_loadu_epi32(lanes, multipliers + op.output.channels + first);
@@ -26,6 +25,16 @@ void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multi
     start += now * step;
     places -= now;
   }
+}
+
+// `places` times `count` channels from `first` on, `step` elements apart.
+void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multipliers,
+                  uint32_t first, uint32_t count, size_t start, size_t places, size_t step) {
+  with_codes(op.input_data_at(0), op.input.type, [&](const auto* a) {
+    with_codes(op.input_data_at(1), op.input_at(1).type, [&](const auto* b) {
+      add_codes(a + start, b + start, op, post, multipliers, first, count, start, places, step);
+    });
+  });
 }
 
 }  // namespace

@@ -93,12 +93,12 @@ inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& po
     uint32_t sum = 0;
     for (size_t ky = 0; ky < s.kernel_h; ++ky)
       for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-        const int8_t weight = weights.next();
-        sum += static_cast<uint32_t>(static_cast<int32_t>(weight));
+        const int32_t weight = weights.next();
+        sum += static_cast<uint32_t>(weight);
         for (size_t row = 0; row < c.output_rows; ++row) {
           const size_t place = ky + row * s.stride_h, set = place / 4;
           quads[4 * (((row * c.sets + set) * s.kernel_w + kx) * c.row_entries + i) + place % 4] =
-              weight;
+              static_cast<int8_t>(weight);
         }
       }
     biases[i] = start_of(bias == nullptr ? 0 : bias[channel], sum, added.value());

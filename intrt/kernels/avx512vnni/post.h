@@ -10,6 +10,7 @@ namespace {  // compiled for this variant's instructions, so nothing may be shar
 
 constexpr uint32_t kLanes = 16;
 constexpr size_t kDepth = 4;  // codes of a lane that vpdpbusd multiplies and adds up
+using Weight = int8_t;        // prepared
 // Sums are put aside for as many places before they are brought to codes.
 constexpr size_t kSumsAtOnce = 32;
 
@@ -114,7 +115,7 @@ class PostLanes {
 
   bool are_bytes(const Source& from) const {
     return from.post.mask_offset == 0 && from.output.type == INTRT_INT8 && !one_by_one_ &&
-           from.post.rounding != INTRT_ROUND_HALF_EVEN;
+           !has_left_shifts_ && from.post.rounding != INTRT_ROUND_HALF_EVEN;
   }
   // To zero comes to the same where what lies between -1 and 0 is clamped.
   bool rounds_down(const intrt_post_record& post) const {
@@ -190,8 +191,19 @@ class PostLanes {
     }
     lo_ = _mm512_set1_epi32(from.post.lo);
     hi_ = _mm512_set1_epi32(from.post.hi);
-    // Shifts to the left need 64 bits.
-    one_by_one_ = _mm512_mask_cmplt_epi32_mask(lanes_, shifts_, _mm512_setzero_si512()) != 0;
+    left_shifts_ =
+        _mm512_max_epi32(_mm512_sub_epi32(_mm512_setzero_si512(), shifts_), _mm512_setzero_si512());
+    shifts_ = _mm512_max_epi32(shifts_, _mm512_setzero_si512());
+    const int32_t most = _mm512_mask_reduce_max_epi32(lanes_, left_shifts_);
+    has_left_shifts_ = most > 0;
+    one_by_one_ = has_left_shifts_ && !saturates(most, from.post.lo, from.post.hi);
+  }
+
+  // Shifts to the left, which may leave 32 bits; by 0 where there is none.
+  __m512i shift_left(__m512i x) const {
+    const __m512i lowest = _mm512_srav_epi32(_mm512_set1_epi32(INT32_MIN), left_shifts_),
+                  highest = _mm512_srav_epi32(_mm512_set1_epi32(INT32_MAX), left_shifts_);
+    return _mm512_sllv_epi32(_mm512_min_epi32(_mm512_max_epi32(x, lowest), highest), left_shifts_);
   }
 
   // intrt_shift_right_toward_zero; left = 32 - shift.
@@ -205,6 +217,7 @@ class PostLanes {
   __m512i shift(__m512i x, uint32_t rounding) const {
     const __m512i ones = _mm512_set1_epi32(1);
     __m512i result;
+    if (has_left_shifts_) x = shift_left(x);
     if (rounding == INTRT_ROUND_TOWARD_ZERO) {
       result = shift_toward_zero(x, shifts_, _mm512_sub_epi32(_mm512_set1_epi32(32), shifts_));
     } else {
@@ -344,9 +357,9 @@ class PostLanes {
 
   uint32_t channel_, count_;
   __mmask16 lanes_, stepped_ = 0;  // stepped: of channels with steps
-  bool one_by_one_ = false, has_high_scales_ = false;
+  bool one_by_one_ = false, has_left_shifts_ = false, has_high_scales_ = false;
   Form form_ = Form::kOther, best_form_ = Form::kOther;  // the first: of integers, but for steps
-  __m512i shifts_{}, lo_{}, hi_{};
+  __m512i shifts_{}, left_shifts_{}, lo_{}, hi_{};
   __m512i multipliers_[2]{}, addends_[2]{}, wide_shifts_[2]{};
   __m512i high_multipliers_[2]{}, high_addends_[2]{};  // of even and of odd channels
   __m512 float_multipliers_{}, float_addends_{};
@@ -366,6 +379,10 @@ inline uint32_t lanes_from(size_t first, size_t channels) {
 // The codes of up to 16 channels in 32 bits.
 inline __m512i load_codes(const int8_t* codes, __mmask16 lanes) {
   return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, codes));
+}
+
+inline __m512i load_codes(const int16_t* codes, __mmask16 lanes) {
+  return _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(lanes, codes));
 }
 
 }  // namespace

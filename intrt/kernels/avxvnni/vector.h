@@ -9,6 +9,7 @@ namespace {
 
 constexpr size_t kDepth = 4;          // codes in a lane
 using Code = uint8_t;                 // of a band
+using Weight = int8_t;                // prepared
 constexpr int32_t kCodeOffset = 128;  // that bands add to codes
 
 // kLanes times the codes of one lane.
@@ -21,7 +22,7 @@ inline Vector broadcast_codes(const Code* codes) {
 inline Vector load_codes(const Code* codes) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(codes)));
 }
-inline Vector load_weights(const int8_t* weights) {
+inline Vector load_weights(const Weight* weights) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(weights)));
 }
 // Adds to each lane the sum of products of its kDepth codes with as many weights.
@@ -30,10 +31,12 @@ inline Vector dot(Vector acc, Vector codes, Vector weights) {
 }
 
 // The codes of kDepth rows, 16 of each, on top of each other.
-inline void stack(Code* to, const Bytes16 (&rows)[kDepth]) {
+inline void stack(Code* to, const int8_t* const (&rows)[kDepth]) {
   const __m128i bias = _mm_set1_epi8(static_cast<char>(0x80));
-  const __m128i a = _mm_xor_si128(rows[0], bias), b = _mm_xor_si128(rows[1], bias),
-                c = _mm_xor_si128(rows[2], bias), d = _mm_xor_si128(rows[3], bias);
+  const __m128i a = _mm_xor_si128(load_bytes(rows[0]), bias),
+                b = _mm_xor_si128(load_bytes(rows[1]), bias),
+                c = _mm_xor_si128(load_bytes(rows[2]), bias),
+                d = _mm_xor_si128(load_bytes(rows[3]), bias);
   const __m128i low_ab = _mm_unpacklo_epi8(a, b), high_ab = _mm_unpackhi_epi8(a, b),
                 low_cd = _mm_unpacklo_epi8(c, d), high_cd = _mm_unpackhi_epi8(c, d);
   store_bytes(to, _mm_unpacklo_epi16(low_ab, low_cd));

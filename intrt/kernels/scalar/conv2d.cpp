@@ -85,4 +85,4 @@ intrt_status intrt_check_conv2d(Checker& checker, const OpToCheck& op) {
 }
 
 INTRT_DEFINE_FAST_KERNEL(conv2d, conv2d, convolve<int8_t, int8_t>)
-INTRT_DEFINE_KERNEL(conv2d, conv2d_wide, convolve_wide)
+INTRT_DEFINE_FAST_KERNEL(conv2d, conv2d_wide, convolve_wide)

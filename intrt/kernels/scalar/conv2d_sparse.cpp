@@ -137,4 +137,4 @@ void convolve_wide(const OpToRun& op) {
 }  // namespace
 
 INTRT_DEFINE_FAST_KERNEL(conv2d, conv2d_sparse, convolve<int8_t, int8_t>)
-INTRT_DEFINE_KERNEL(conv2d, conv2d_sparse_wide, convolve_wide)
+INTRT_DEFINE_FAST_KERNEL(conv2d, conv2d_sparse_wide, convolve_wide)

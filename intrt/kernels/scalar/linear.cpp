@@ -102,8 +102,8 @@ intrt_status intrt_check_linear(Checker& checker, const OpToCheck& op) {
 }
 
 INTRT_DEFINE_FAST_KERNEL(linear, linear, multiply<int8_t, int8_t>)
-INTRT_DEFINE_KERNEL(linear, linear_wide, multiply_wide)
+INTRT_DEFINE_FAST_KERNEL(linear, linear_wide, multiply_wide)
 INTRT_DEFINE_FAST_KERNEL(linear, linear_sparse, multiply_sparse<int8_t, int8_t>)
-INTRT_DEFINE_KERNEL(linear, linear_sparse_wide, multiply_sparse_wide)
+INTRT_DEFINE_FAST_KERNEL(linear, linear_sparse_wide, multiply_sparse_wide)
 INTRT_DEFINE_KERNEL(linear, linear_segments, multiply_segments<int8_t, int8_t>)
 INTRT_DEFINE_KERNEL(linear, linear_segments_wide, multiply_segments_wide)

@@ -10,7 +10,7 @@ namespace {
 
 bool takes(const OpToPrepare& op) {
   const intrt_tensor_record &a = op.input, &b = input_record(op.plan, op.record, 1);
-  return a.type == INTRT_INT8 && b.type == INTRT_INT8 && same_shape(a, op.output) &&
+  return a.type != INTRT_INT32 && b.type != INTRT_INT32 && same_shape(a, op.output) &&
          same_shape(b, op.output);
 }
 

@@ -6,11 +6,10 @@
 namespace intrt {
 namespace {
 
-// `places` times `count` channels from `first` on, `step` elements apart.
-void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multipliers,
-                  uint32_t first, uint32_t count, size_t start, size_t places, size_t step) {
-  const int8_t* a = static_cast<const int8_t*>(op.input_data_at(0)) + start;
-  const int8_t* b = static_cast<const int8_t*>(op.input_data_at(1)) + start;
+template <typename A, typename B>
+void add_codes(const A* a, const B* b, const OpToRun& op, const PostLanes& post,
+               const int32_t* multipliers, uint32_t first, uint32_t count, size_t start,
+               size_t places, size_t step) {
   const Vector of_a = load_some(multipliers + first, count);
   const Vector of_b = load_some(multipliers + op.output.channels + first, count);
   int32_t sums[kSumsAtOnce * kLanes];
@@ -31,6 +30,16 @@ void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multi
     start += now * step;
     places -= now;
   }
+}
+
+// `places` times `count` channels from `first` on, `step` elements apart.
+void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multipliers,
+                  uint32_t first, uint32_t count, size_t start, size_t places, size_t step) {
+  with_codes(op.input_data_at(0), op.input.type, [&](const auto* a) {
+    with_codes(op.input_data_at(1), op.input_at(1).type, [&](const auto* b) {
+      add_codes(a + start, b + start, op, post, multipliers, first, count, start, places, step);
+    });
+  });
 }
 
 }  // namespace

@@ -11,7 +11,9 @@ namespace {
 constexpr size_t kFewOutputs = kLanes / 2;
 
 bool takes(const OpToPrepare& op) {
-  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
+  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
+  if (p.weight_type == INTRT_INT32) return false;
+  const Sizes s = sizes_of(p, op.input, op.output);
   if (is_depthwise(s)) return Columns(s).fits(s);
   if (s.groups > 1 && s.group_outputs < kFewOutputs) return false;
   return dense_fits(s);

@@ -14,7 +14,17 @@ namespace {
 // Of the copied rows; a convolution of which not even one window fits is left to other kernels.
 constexpr size_t kBandCodes = 48 * 1024 / sizeof(Code);
 
-inline void copy_codes(Code* to, const int8_t* from, size_t count) {
+// Calls f with the input's codes. Those of 16 bits go with weights of 16 bits.
+template <typename F>
+inline void with_input(const OpToRun& op, const F& f) {
+  if constexpr (sizeof(Weight) == 2)
+    with_codes(op.input_data, op.input.type, f);
+  else
+    f(static_cast<const int8_t*>(op.input_data));
+}
+
+template <typename X>
+inline void copy_codes(Code* to, const X* from, size_t count) {
   for (size_t i = 0; i < count; ++i) to[i] = static_cast<Code>(from[i] + kCodeOffset);
 }
 // Codes 0.
@@ -24,7 +34,8 @@ inline void fill_codes(Code* to, size_t count) {
 
 // Input rows y0 .. and columns x0 .. under a number of windows, those outside the input 0.
 // `to` holds rows * columns * channels codes.
-inline void copy_band(const Sizes& s, const int8_t* input, ptrdiff_t y0, size_t rows, ptrdiff_t x0,
+template <typename X>
+inline void copy_band(const Sizes& s, const X* input, ptrdiff_t y0, size_t rows, ptrdiff_t x0,
                       size_t columns, Code* to) {
   const ColumnParts parts(x0, columns, s.width);
   const size_t before = parts.before * s.channels, inside = parts.inside * s.channels;
@@ -64,12 +75,12 @@ struct Tile {
 };
 
 template <int P, int V>
-inline void add_step(const Code* codes, size_t window_step, const int8_t* w, Vector (&acc)[P][V]) {
-  Vector weights[V];
+inline void add_step(const Code* codes, size_t window_step, const Weight* w, Vector (&acc)[P][V]) {
+  decltype(load_weights(w)) weights[V];
   _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) weights[v] =
       load_weights(w + static_cast<size_t>(v) * kVectorCodes);
   _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
-    const Vector code = broadcast_codes(codes + static_cast<size_t>(p) * window_step);
+    const auto code = broadcast_codes(codes + static_cast<size_t>(p) * window_step);
     _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
         dot(acc[p][v], code, weights[v]);
   }
@@ -87,7 +98,8 @@ void run_tile(const Tile& t) {
   }
   const void* const behind_biases = biases + V * kLanes;
   const uint32_t* list = static_cast<const uint32_t*>(behind_biases);
-  const int8_t* w = static_cast<const int8_t*>(behind_biases) + t.block->list_bytes;
+  const Weight* w = static_cast<const Weight*>(
+      static_cast<const void*>(static_cast<const uint8_t*>(behind_biases) + t.block->list_bytes));
   const Pieces& pieces = t.pieces;
   const Code* row = t.window;
   if (t.block->has_list != 0) {
@@ -181,10 +193,11 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
 // Whether the bands of a dense convolution hold a window.
 inline bool dense_fits(const Sizes& s) { return band_size(s, kBandCodes, s.channels).columns != 0; }
 
-inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
+template <typename X>
+inline void run_dense_of(const X* input, const OpToRun& op, const intrt_post_record& post,
+                         const Sizes& s) {
   // A last piece is read in whole steps.
   alignas(kBlockAlignment) Code codes[kBandCodes + kDepth];
-  const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const Part part(s, op.slices);
   for_each_band(
       part, band_size(s, kBandCodes, s.channels),
@@ -198,6 +211,10 @@ inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Si
         fill_codes(codes + band_rows * row_codes, kDepth);
         run_band(op, post, s, {codes, row_codes, oy, rows, ox, columns}, part.sets);
       });
+}
+
+inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
+  with_input(op, [&](const auto* input) { run_dense_of(input, op, post, s); });
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ inline const int32_t* biases_behind(const PostLanes* posts, const Sizes& s) {
 inline size_t depthwise_bytes(const Sizes& s) {
   const Columns c(s);
   return posts_of(s) * sizeof(PostLanes) +
-         c.row_entries * (4 + kDepth * c.output_rows * c.sets * s.kernel_w);
+         c.row_entries * (4 + sizeof(Weight) * kDepth * c.output_rows * c.sets * s.kernel_w);
 }
 
 // bias may be null.
@@ -54,21 +54,21 @@ inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& po
     new (posts + i)
         PostLanes(op, post, static_cast<uint32_t>(i * kLanes), lanes_from(i * kLanes, s.channels));
   int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + posts_of(s)));
-  int8_t* all_weights = static_cast<int8_t*>(static_cast<void*>(biases + c.row_entries));
-  const size_t bytes = kDepth * c.row_entries * c.output_rows * c.sets * s.kernel_w;
-  for (size_t i = 0; i < bytes; ++i) all_weights[i] = 0;
+  Weight* all_weights = static_cast<Weight*>(static_cast<void*>(biases + c.row_entries));
+  const size_t count = kDepth * c.row_entries * c.output_rows * c.sets * s.kernel_w;
+  for (size_t i = 0; i < count; ++i) all_weights[i] = 0;
   for (size_t i = 0; i < c.row_entries; ++i) {
     const size_t channel = i % s.channels;
     StoredWeights::Row weights(stored, channel);
     uint32_t sum = 0;
     for (size_t ky = 0; ky < s.kernel_h; ++ky)
       for (size_t kx = 0; kx < s.kernel_w; ++kx) {
-        const int8_t weight = weights.next();
-        sum += static_cast<uint32_t>(static_cast<int32_t>(weight));
+        const int32_t weight = weights.next();
+        sum += static_cast<uint32_t>(weight);
         for (size_t row = 0; row < c.output_rows; ++row) {
           const size_t place = ky + row * s.stride_h, set = place / kDepth;
           const size_t entry = ((row * c.sets + set) * s.kernel_w + kx) * c.row_entries + i;
-          all_weights[kDepth * entry + place % kDepth] = weight;
+          all_weights[kDepth * entry + place % kDepth] = static_cast<Weight>(weight);
         }
       }
     biases[i] = start_of(bias == nullptr ? 0 : bias[channel], sum, kCodeOffset);
@@ -76,14 +76,14 @@ inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& po
 }
 
 // Lays rows on top of each other. A null row is all 0.
-inline void stack_rows(Code* to, const int8_t* const (&rows)[kDepth], size_t count) {
-  constexpr size_t kAtOnce = sizeof(Bytes16);
-  const int8_t zeros[kAtOnce] = {};
+template <typename X>
+inline void stack_rows(Code* to, const X* const (&rows)[kDepth], size_t count) {
+  constexpr size_t kAtOnce = 16;
+  const X zeros[kAtOnce] = {};
   size_t i = 0;
   for (; i + kAtOnce <= count; i += kAtOnce) {
-    Bytes16 now[kDepth];
-    for (size_t k = 0; k < kDepth; ++k)
-      now[k] = load_bytes(rows[k] == nullptr ? zeros : rows[k] + i);
+    const X* now[kDepth];
+    for (size_t k = 0; k < kDepth; ++k) now[k] = rows[k] == nullptr ? zeros : rows[k] + i;
     stack(to + kDepth * i, now);
   }
   for (; i < count; ++i)
@@ -93,11 +93,12 @@ inline void stack_rows(Code* to, const int8_t* const (&rows)[kDepth], size_t cou
 
 // Codes of `columns` input columns from x0 on, of the rows that set number `set` of the windows
 // from input row y0 on reads.
-inline void stack_set(const Sizes& s, const int8_t* input, ptrdiff_t y0, size_t set, ptrdiff_t x0,
+template <typename X>
+inline void stack_set(const Sizes& s, const X* input, ptrdiff_t y0, size_t set, ptrdiff_t x0,
                       size_t columns, Code* to) {
   const ColumnParts parts(x0, columns, s.width);
   const size_t column_codes = kDepth * s.channels;
-  const int8_t* rows[kDepth];
+  const X* rows[kDepth];
   for (size_t k = 0; k < kDepth; ++k) {
     const ptrdiff_t y = y0 + static_cast<ptrdiff_t>((kDepth * set + k) * s.dilation_h);
     const bool is_inside = y >= 0 && y < static_cast<ptrdiff_t>(s.height);
@@ -122,16 +123,16 @@ struct DepthwiseRow {
   size_t windows, element;
 };
 
-inline const int8_t* weights_of(const DepthwiseRow& r, size_t row, size_t set, size_t kx) {
+inline const Weight* weights_of(const DepthwiseRow& r, size_t row, size_t set, size_t kx) {
   const size_t entry = ((row * r.c.sets + set) * r.s.kernel_w + kx) * r.c.row_entries + r.first;
-  return static_cast<const int8_t*>(static_cast<const void*>(r.biases + r.c.row_entries)) +
+  return static_cast<const Weight*>(static_cast<const void*>(r.biases + r.c.row_entries)) +
          kDepth * entry;
 }
 
 // Weights stay in registers.
 template <int kRows, int kSets, int kTaps>
 inline void run_short_windows(const DepthwiseRow& r) {
-  Vector weights[kRows][kSets][kTaps];
+  decltype(load_weights(weights_of(r, 0, 0, 0))) weights[kRows][kSets][kTaps];
   for (int row = 0; row < kRows; ++row)
     for (int set = 0; set < kSets; ++set)
       for (int kx = 0; kx < kTaps; ++kx)
@@ -150,8 +151,8 @@ inline void run_short_windows(const DepthwiseRow& r) {
       _Pragma("GCC unroll 4") for (int row = 0; row < kRows; ++row) acc[row] = bias;
       _Pragma("GCC unroll 4") for (int set = 0; set < kSets; ++set)
           _Pragma("GCC unroll 8") for (int kx = 0; kx < kTaps; ++kx) {
-        const Vector codes = load_codes(window + static_cast<size_t>(set) * r.set_codes +
-                                        static_cast<size_t>(kx) * tap_step);
+        const auto codes = load_codes(window + static_cast<size_t>(set) * r.set_codes +
+                                      static_cast<size_t>(kx) * tap_step);
         _Pragma("GCC unroll 4") for (int row = 0; row < kRows; ++row) acc[row] =
             dot(acc[row], codes, weights[row][set][kx]);
       }
@@ -226,11 +227,12 @@ inline void run_flat(DepthwiseRow r, size_t rows) {
   }
 }
 
-inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
+template <typename X>
+inline void run_depthwise_of(const X* input, const OpToRun& op, const intrt_post_record& post,
+                             const Sizes& s) {
   // The last channels are read in whole registers.
   alignas(kBlockAlignment) Code band[kBandCodes + kVectorCodes];
   const Columns c(s);
-  const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const PostLanes* posts = static_cast<const PostLanes*>(op.prepared);
   const int32_t* biases = biases_behind(posts, s);
   const PostTarget target = {op, post};
@@ -277,6 +279,10 @@ inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, cons
       }
     }
   }
+}
+
+inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
+  with_input(op, [&](const auto* input) { run_depthwise_of(input, op, post, s); });
 }
 
 }  // namespace

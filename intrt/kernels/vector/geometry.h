@@ -56,37 +56,43 @@ inline Sizes sizes_of_linear(const intrt_tensor_record& input, const intrt_tenso
   return {inputs, 1, inputs, output.channels, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0};
 }
 
-// Weights of 8 bits as a plan stores them, [O][taps][I].
+// Weights of 8 or 16 bits as a plan stores them, [O][taps][I].
 struct StoredWeights {
-  const int8_t* weights;
+  const void* weights;
+  uint32_t type;
   const uint8_t* nonzero;  // null: dense
   const uint32_t* starts;
   size_t taps, inputs;
+
+  int32_t weight(size_t i) const {
+    return type == INTRT_INT8 ? static_cast<const int8_t*>(weights)[i]
+                              : static_cast<const int16_t*>(weights)[i];
+  }
 
   // Goes through those of one output.
   class Row {
    public:
     Row(const StoredWeights& stored, size_t output)
         : stored_(stored),
-          next_(stored.weights + (stored.nonzero == nullptr ? output * stored.taps * stored.inputs
-                                                            : stored.starts[output])),
+          next_(stored.nonzero == nullptr ? output * stored.taps * stored.inputs
+                                          : stored.starts[output]),
           bits_(stored.nonzero == nullptr
                     ? nullptr
                     : stored.nonzero + output * stored.taps * ((stored.inputs + 7) / 8)) {}
 
-    int8_t next() {
-      if (bits_ == nullptr) return *next_++;
+    int32_t next() {
+      if (bits_ == nullptr) return stored_.weight(next_++);
       const bool is_there = (bits_[input_ / 8] >> (input_ % 8) & 1) != 0;
       if (++input_ == stored_.inputs) {
         input_ = 0;
         bits_ += (stored_.inputs + 7) / 8;
       }
-      return is_there ? *next_++ : int8_t{0};
+      return is_there ? stored_.weight(next_++) : 0;
     }
 
    private:
     const StoredWeights& stored_;
-    const int8_t* next_;
+    size_t next_;
     const uint8_t* bits_;
     size_t input_ = 0;
   };
@@ -95,14 +101,18 @@ struct StoredWeights {
 template <typename Params>
 StoredWeights stored_weights(const intrt_plan& plan, const Params& p, size_t taps, size_t inputs) {
   const bool is_dense = p.nonzero_offset == 0;
-  return {object_at<int8_t>(plan, p.weights_offset),
+  return {plan.bytes + p.weights_offset,
+          p.weight_type,
           is_dense ? nullptr : object_at<uint8_t>(plan, p.nonzero_offset),
-          is_dense ? nullptr : object_at<uint32_t>(plan, p.starts_offset), taps, inputs};
+          is_dense ? nullptr : object_at<uint32_t>(plan, p.starts_offset),
+          taps,
+          inputs};
 }
 
-inline bool all_zero(const int8_t* bytes, size_t count) {
+template <typename T>
+inline bool all_zero(const T* numbers, size_t count) {
   for (size_t i = 0; i < count; ++i)
-    if (bytes[i] != 0) return false;
+    if (numbers[i] != 0) return false;
   return true;
 }
 

@@ -6,7 +6,10 @@
 namespace intrt {
 namespace {
 
-bool takes(const OpToPrepare& op) { return dense_fits(sizes_of_linear(op.input, op.output)); }
+bool takes(const OpToPrepare& op) {
+  return params_of<intrt_linear_params>(op.record).weight_type != INTRT_INT32 &&
+         dense_fits(sizes_of_linear(op.input, op.output));
+}
 
 size_t prepared_bytes(const OpToPrepare& op) {
   return dense_bytes(sizes_of_linear(op.input, op.output));

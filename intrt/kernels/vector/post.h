@@ -34,6 +34,12 @@ inline Vector load_widened(const int8_t* codes, size_t count) {
   return widen(load_packed(codes, count));
 }
 
+inline Vector load_widened(const int16_t* codes, size_t count) {
+  int32_t numbers[kLanes] = {};
+  for (size_t i = 0; i < count; ++i) numbers[i] = codes[i];
+  return load(numbers);
+}
+
 // `count` <= kLanes numbers; 0 for the others.
 inline Vector load_some(const int32_t* from, size_t count) {
   int32_t numbers[kLanes] = {};
@@ -81,9 +87,11 @@ class PostLanes {
     else if (post.kind == INTRT_POST_NONE)
       store_all([](Vector x) { return x; });
     else if (post.kind == INTRT_POST_SCALE && post.rounding == INTRT_ROUND_TOWARD_ZERO)
-      store_all([this](Vector x) { return scale_.of<true>(x); });
+      store_scaled<true>(target, store_all);
     else if (post.kind == INTRT_POST_SCALE)
-      store_all([this](Vector x) { return scale_.of<false>(x); });
+      store_scaled<false>(target, store_all);
+    else if (has_left_shifts_)
+      store_all([this, &post](Vector x) { return shift_either_way(x, post.rounding); });
     else if (post.rounding == INTRT_ROUND_TOWARD_ZERO)
       store_all([this](Vector x) { return shift_toward_zero(x); });
     else if (post.rounding == INTRT_ROUND_FLOOR)
@@ -115,13 +123,24 @@ class PostLanes {
                  size_t step, const F& code_of) const {
     const OpToRun& op = target.op;
     const Mask mask(op.plan, target.post.mask_offset);
+    const bool all_kept = target.post.mask_offset == 0;
     for (size_t i = 0; i < count; ++i, element += step) {
       int32_t codes[kLanes];
       intrt::store(codes, clamped(code_of(load(sums + i * kLanes))));
+      if (all_kept && op.output.type == INTRT_INT16) {
+        store_words(static_cast<int16_t*>(op.output_data) + element, codes);
+        continue;
+      }
       for (size_t lane = 0; lane < count_; ++lane)
         store_code(op.output_data, op.output.type, element + lane,
                    mask.keeps(element + lane) ? codes[lane] : 0);
     }
+  }
+  void store_words(int16_t* to, const int32_t (&codes)[kLanes]) const {
+    if (count_ == kLanes)
+      for (size_t lane = 0; lane < kLanes; ++lane) to[lane] = static_cast<int16_t>(codes[lane]);
+    else
+      for (size_t lane = 0; lane < count_; ++lane) to[lane] = static_cast<int16_t>(codes[lane]);
   }
 
   // Flat: other files define PostOp's functions, too, and not for these instructions.
@@ -136,12 +155,24 @@ class PostLanes {
   void load_shifts(const intrt_plan& plan, const intrt_post_record& post) {
     const int8_t* from = object_at<int8_t>(plan, post.shifts_offset);
     int32_t shifts[kLanes] = {}, left[kLanes], below[kLanes], half[kLanes];
+    int32_t left_shifts[kLanes] = {}, lowest[kLanes], highest[kLanes];
     const bool alike = post.shift_count == 1;  // behind `count`, too
     for (size_t i = 0; i < (alike ? kLanes : count_); ++i) {
       shifts[i] = from[alike ? 0 : channel_ + i];
-      if (shifts[i] < 0) one_by_one_ = true;  // shifts to the left need 64 bits
+      if (shifts[i] >= 0) continue;
+      left_shifts[i] = -shifts[i];
+      shifts[i] = 0;
+      has_left_shifts_ = true;
+      if (!saturates(left_shifts[i], post.lo, post.hi)) one_by_one_ = true;
     }
     if (one_by_one_) return;
+    for (size_t i = 0; i < kLanes; ++i) {
+      lowest[i] = INT32_MIN >> left_shifts[i];
+      highest[i] = INT32_MAX >> left_shifts[i];
+    }
+    left_shifts_ = load(left_shifts);
+    lowest_ = load(lowest);
+    highest_ = load(highest);
     for (size_t i = 0; i < kLanes; ++i) {
       left[i] = 32 - shifts[i];
       below[i] = (int32_t{1} << shifts[i]) - 1;
@@ -155,12 +186,50 @@ class PostLanes {
     hi_ = all(post.hi);
   }
 
+  template <bool kTowardZero, typename StoreAll>
+  void store_scaled(const PostTarget& target, const StoreAll& store_all) const {
+    if (steps_.most == 0)
+      store_all([this](Vector x) { return scale_.of<kTowardZero>(x); });
+    else
+      store_all([&](Vector x) { return with_steps(target, x, scale_.of<kTowardZero>(x)); });
+  }
+
+  // `codes`, and those of channels with steps: intrt_step for all lanes at once, in searches that
+  // do not wait for each other.
+  Vector with_steps(const PostTarget& target, Vector x, Vector codes) const {
+    const intrt_plan& plan = target.op.plan;
+    const int32_t* thresholds = object_at<int32_t>(plan, target.post.thresholds_offset);
+    const int16_t* codes_of_steps = object_at<int16_t>(plan, target.post.codes_offset);
+    int32_t numbers[kLanes], results[kLanes];
+    uint32_t passed[kLanes] = {};  // thresholds that are not above the number
+    intrt::store(numbers, x);
+    intrt::store(results, codes);
+    for (uint32_t more = steps_.most; more > 0; more /= 2)
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        const uint32_t next = passed[lane] + more, count = steps_.counts[lane];
+        // Of a lane without steps the first threshold is read, which is there.
+        const uint32_t last = next <= count ? next : count > 0 ? count : 1;
+        const bool is_passed = thresholds[steps_.starts[lane] + last - 1] <= numbers[lane];
+        passed[lane] = next <= count && is_passed ? next : passed[lane];
+      }
+    for (uint32_t lane = 0; lane < count_; ++lane)
+      if (steps_.counts[lane] != 0)
+        results[lane] = codes_of_steps[steps_.starts[lane] + channel_ + lane + passed[lane]];
+    return load(results);
+  }
+
   void load_scales(const intrt_plan& plan, const intrt_post_record& post) {
     if (post.starts_offset != 0) {
       const uint32_t* starts = object_at<uint32_t>(plan, post.starts_offset) + channel_;
-      one_by_one_ = starts[count_] != starts[0];  // some channel has steps
+      for (size_t i = 0; i < count_; ++i) {
+        const uint32_t count = starts[i + 1] - starts[i];
+        if (count == 0) continue;
+        steps_.starts[i] = starts[i];
+        steps_.counts[i] = count;
+        if (steps_.most == 0) steps_.most = 1;
+        while (2 * steps_.most <= count) steps_.most *= 2;
+      }
     }
-    if (one_by_one_) return;
     const int32_t* multipliers_from = object_at<int32_t>(plan, post.multipliers_offset) + channel_;
     const int64_t* addends_from = object_at<int64_t>(plan, post.addends_offset) + channel_;
     const int8_t* shifts_from = object_at<int8_t>(plan, post.shifts_offset) + channel_;
@@ -169,6 +238,11 @@ class PostLanes {
     int32_t multipliers[kLanes] = {}, shifts[kLanes] = {}, lo[kLanes] = {}, hi[kLanes] = {};
     int64_t addends[kLanes] = {};
     for (size_t i = 0; i < count_; ++i) {
+      if (steps_.counts[i] != 0) {  // not clamped
+        lo[i] = INT32_MIN;
+        hi[i] = INT32_MAX;
+        continue;
+      }
       multipliers[i] = multipliers_from[i];
       addends[i] = addends_from[i];
       shifts[i] = shifts_from[i];
@@ -178,6 +252,14 @@ class PostLanes {
     scale_ = Scale(multipliers, addends, shifts);
     lo_ = load(lo);
     hi_ = load(hi);
+  }
+
+  // The shift to the left, which may leave 32 bits, comes first; of other lanes it is 0.
+  Vector shift_either_way(Vector x, uint32_t rounding) const {
+    const Vector moved = shift_left(least(greatest(x, lowest_), highest_), left_shifts_);
+    return rounding == INTRT_ROUND_TOWARD_ZERO ? shift_toward_zero(moved)
+           : rounding == INTRT_ROUND_FLOOR     ? shift_right(moved, shifts_)
+                                               : shift_half_even(moved);
   }
 
   Vector clamped(Vector x) const { return least(greatest(x, lo_), hi_); }
@@ -198,11 +280,17 @@ class PostLanes {
 
   uint32_t channel_, count_;
   bool is_plain_;
-  bool one_by_one_ = false;
+  bool one_by_one_ = false, has_left_shifts_ = false;
   Vector shifts_{}, left_{};  // left: 32 - shift
   Vector below_{}, half_{};   // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
+  Vector left_shifts_{}, lowest_{}, highest_{};  // numbers that stay in 32 bits
   Vector lo_ = all(INT32_MIN), hi_ = all(INT32_MAX);
   Scale scale_;
+  // Of channels with steps: the first threshold and how many there are; of all, the greatest power
+  // of two up to the most thresholds, 0 where there are none.
+  struct Steps {
+    uint32_t starts[kLanes], counts[kLanes], most;
+  } steps_{};
 };
 
 inline uint32_t lanes_from(size_t first, size_t channels) {

@@ -1,5 +1,5 @@
-// Prepared weights of convolutions and linear layers. Include the variant's kLanes, kDepth and
-// PostLanes before; it defines blocks_at_once.
+// Prepared weights of convolutions and linear layers. Include the variant's kLanes, kDepth, Weight
+// and PostLanes before; it defines blocks_at_once.
 #pragma once
 
 #include "intrt/kernels/vector/geometry.h"
@@ -71,7 +71,8 @@ inline size_t list_bytes(const Pieces& pieces) {
 }
 inline size_t bytes_of_blocks(const Pieces& pieces, size_t v) {
   return sizeof(BlockHeader) + list_bytes(pieces) +
-         aligned(v * (sizeof(PostLanes) + 4 * kLanes + kVectorCodes * pieces.all_steps()));
+         aligned(v * (sizeof(PostLanes) + 4 * kLanes +
+                      sizeof(Weight) * kVectorCodes * pieces.all_steps()));
 }
 
 inline size_t all_blocks_bytes(const Sizes& s) {
@@ -87,19 +88,18 @@ inline size_t all_blocks_bytes(const Sizes& s) {
 
 // Takes out steps that are 0 and lists the others, where that pays.
 inline void leave_out_zeros(const Pieces& pieces, size_t v, BlockHeader& header, uint32_t* list,
-                            int8_t* weights) {
-  const size_t step_bytes = v * kVectorCodes, all_steps = pieces.all_steps();
+                            Weight* weights) {
+  const size_t of_step = v * kVectorCodes, all_steps = pieces.all_steps();
   size_t zeros = 0;
-  for (size_t i = 0; i < all_steps; ++i)
-    zeros += all_zero(weights + i * step_bytes, step_bytes) ? 1 : 0;
+  for (size_t i = 0; i < all_steps; ++i) zeros += all_zero(weights + i * of_step, of_step) ? 1 : 0;
   if (zeros * kListFrom < all_steps) return;
-  const int8_t* from = weights;
+  const Weight* from = weights;
   uint32_t kept = 0;
   for (size_t row = 0; row < pieces.rows; ++row) {
     for (size_t tap = 0; tap < pieces.taps; ++tap)
-      for (size_t step = 0; step < pieces.steps; ++step, from += step_bytes) {
-        if (all_zero(from, step_bytes)) continue;
-        for (size_t i = 0; i < step_bytes; ++i) weights[kept * step_bytes + i] = from[i];
+      for (size_t step = 0; step < pieces.steps; ++step, from += of_step) {
+        if (all_zero(from, of_step)) continue;
+        for (size_t i = 0; i < of_step; ++i) weights[kept * of_step + i] = from[i];
         list[pieces.rows + kept++] = static_cast<uint32_t>(tap * pieces.tap_step + kDepth * step);
       }
     list[row] = kept;
@@ -133,18 +133,20 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
       }
       int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + v));
       uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + v * kLanes));
-      int8_t* weights = static_cast<int8_t*>(static_cast<void*>(list)) + header.list_bytes;
+      Weight* weights = static_cast<Weight*>(
+          static_cast<void*>(static_cast<uint8_t*>(static_cast<void*>(list)) + header.list_bytes));
       for (size_t lane = 0; lane < v * kLanes; ++lane) {
         const bool is_there = first + lane < s.group_outputs;
         const size_t o = g * s.group_outputs + (is_there ? first + lane : 0);
         StoredWeights::Row row(stored, o);
         uint32_t sum = 0;
-        int8_t* step = weights + kDepth * lane;
+        Weight* step = weights + kDepth * lane;
         for (size_t piece = 0; piece < pieces.rows * pieces.taps; ++piece)
           for (size_t i = 0; i < kDepth * pieces.steps; i += kDepth, step += v * kVectorCodes)
             for (size_t k = 0; k < kDepth; ++k) {
-              step[k] = is_there && i + k < pieces.length ? row.next() : int8_t{0};
-              sum += static_cast<uint32_t>(static_cast<int32_t>(step[k]));
+              const int32_t weight = is_there && i + k < pieces.length ? row.next() : 0;
+              step[k] = static_cast<Weight>(weight);
+              sum += static_cast<uint32_t>(weight);
             }
         biases[lane] = start_of(is_there && bias != nullptr ? bias[o] : 0, sum, code_offset);
       }

@@ -1,7 +1,7 @@
 # cmake -DCOMPILER=... -DVARIANT=... -DFLAGS=a|b -DEVEX=ON|OFF -DFEATURES=cpu_features.cpp -DSOURCES=x.cpp|y.cpp -DROOT=... -DOUT=dir -P build.cmake
 # Builds the runtime with one fast variant of its kernels, as intrt/CMakeLists.txt would on a machine that has it, and
-# two programs with it: OUT/fast_kernels_test and OUT/plan_digest. With EVEX the variant's vpdpbusd are encoded for
-# AVX-512; nothing else differs.
+# two programs with it: OUT/fast_kernels_test and OUT/plan_digest. With EVEX the variant's vpdpbusd and vpdpwssd are
+# encoded for AVX-512; nothing else differs.
 cmake_minimum_required(VERSION 3.25)
 string(REPLACE "|" ";" flags "${FLAGS}")
 string(REPLACE "|" ";" sources "${SOURCES}")
@@ -33,10 +33,15 @@ foreach(source IN LISTS sources)
   if(EVEX AND source MATCHES "^kernels/${VARIANT}/")
     run(${compile} -S ${ROOT}/intrt/${source} -o ${OUT}/${name}.s)
     file(READ ${OUT}/${name}.s assembly)
-    if(source MATCHES "conv2d|linear" AND NOT assembly MATCHES "{vex} vpdpbusd")
-      message(FATAL_ERROR "${source} has no vpdpbusd")
+    if(source MATCHES "_wide")
+      set(product vpdpwssd)
+    else()
+      set(product vpdpbusd)
     endif()
-    string(REPLACE "{vex} vpdpbusd" "{evex} vpdpbusd" assembly "${assembly}")
+    if(source MATCHES "conv2d|linear" AND NOT assembly MATCHES "{vex} ${product}")
+      message(FATAL_ERROR "${source} has no ${product}")
+    endif()
+    string(REPLACE "{vex} ${product}" "{evex} ${product}" assembly "${assembly}")
     file(WRITE ${OUT}/${name}.s "${assembly}")
     run(${COMPILER} -c ${OUT}/${name}.s -o ${object})
   else()
@@ -52,4 +57,4 @@ list(APPEND objects ${OUT}/cpu_features.o ${OUT}/crc32.o)
 run(${COMPILER} -std=c++20 -O1 -static ${includes} ${other}/plan_digest.cpp ${objects} -o ${OUT}/plan_digest)
 run(${COMPILER} -std=c++20 -O1 -static ${includes} -DINTRT_WITH_${upper} -DEXPECTED_VARIANT="${VARIANT}"
     ${ROOT}/tests/support/main.cpp ${ROOT}/tests/intrt/fast_kernels_test.cpp ${ROOT}/tests/intrt/fast_posts_test.cpp
-    ${objects} -o ${OUT}/fast_kernels_test)
+    ${ROOT}/tests/intrt/fast_wide_test.cpp ${objects} -o ${OUT}/fast_kernels_test)

@@ -1,0 +1,11 @@
+#include "intrt/kernels/avx2/wide.h"
+
+#include "intrt/kernels/vector/depthwise.h"
+
+#include "intrt/kernels/vector/conv2d.h"
+
+const intrt::FastKernel intrt_avx2_conv2d_wide = {intrt::takes, intrt::run, intrt::prepared_bytes,
+                                                  intrt::prepare, intrt::slices};
+// Prepared weights are the same however the plan stores them.
+const intrt::FastKernel intrt_avx2_conv2d_sparse_wide = {
+    intrt::takes, intrt::run, intrt::prepared_bytes, intrt::prepare, intrt::slices};

@@ -1,0 +1,37 @@
+// Codes in pairs of 16 bits, whose products one instruction adds up.
+#pragma once
+
+#include "intrt/kernels/avx2/lanes.h"
+
+namespace intrt {
+namespace {
+
+constexpr size_t kDepth = 2;        // codes in a lane
+using Code = int16_t;               // of a band
+constexpr int32_t kCodeOffset = 0;  // that bands add to codes
+
+// kLanes times the codes of one lane.
+inline Vector broadcast_codes(const Code* codes) {
+  int32_t pair;
+  __builtin_memcpy(&pair, codes, 4);
+  return _mm256_set1_epi32(pair);
+}
+// kLanes * kDepth codes.
+inline Vector load_codes(const Code* codes) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(codes)));
+}
+
+inline void stack_pairs(Code* to, __m256i a, __m256i b) {
+  const __m256i low = _mm256_unpacklo_epi16(a, b), high = _mm256_unpackhi_epi16(a, b);
+  __m256i* const out = static_cast<__m256i*>(static_cast<void*>(to));
+  _mm256_storeu_si256(out, _mm256_permute2x128_si256(low, high, 0x20));
+  _mm256_storeu_si256(out + 1, _mm256_permute2x128_si256(low, high, 0x31));
+}
+// The codes of kDepth rows, 16 of each, on top of each other.
+inline void stack(Code* to, const int8_t* const (&rows)[kDepth]) {
+  stack_pairs(to, _mm256_cvtepi8_epi16(load_bytes(rows[0])),
+              _mm256_cvtepi8_epi16(load_bytes(rows[1])));
+}
+
+}  // namespace
+}  // namespace intrt

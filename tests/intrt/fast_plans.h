@@ -1,0 +1,346 @@
+// Plans of one operator with weights, run by every variant between guards, against the scalar
+// kernels.
+#pragma once
+
+#include "intrt/prepared.h"
+#include "tests/intrt/guarded_bytes.h"
+#include "tests/intrt/kernel_cases.h"
+
+namespace lockstep::testing {
+
+// Each slice on its own, the last one first: a slice that wrote what is another's would spoil it.
+inline void run_by_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call, std::uint32_t,
+                          const intrt_run_options*) {
+  const std::uint32_t slices =
+      kernel.slices == nullptr ? 1
+                               : kernel.slices({call.plan, call.record, call.input, call.output});
+  REQUIRE(slices >= 1);
+  for (std::uint32_t slice = slices; slice-- > 0;) {
+    call.slices = {slice, slice + 1};
+    kernel.run(call);
+  }
+}
+
+struct Outcome {
+  intrt_status status = INTRT_OK;
+  std::vector<std::uint8_t> output;
+};
+
+// Input codes are drawn from all, from the least and the greatest, or are all one of these.
+enum class Codes : std::uint8_t { kAll, kExtremes, kLeast, kGreatest };
+
+inline std::int64_t draw(Random& random, Codes codes, std::uint32_t type) {
+  const std::int64_t least = type == INTRT_INT8 ? -128 : -32768, greatest = -1 - least;
+  if (codes == Codes::kAll) return random.between(least, greatest);
+  if (codes == Codes::kExtremes) return random.pick({least, greatest});
+  return codes == Codes::kLeast ? least : greatest;
+}
+
+inline __attribute__((noinline)) void fill_stack(std::uint8_t byte) {
+  volatile std::uint8_t bytes[1 << 14];
+  for (volatile std::uint8_t& place : bytes) place = byte;
+}
+
+// All memory lies between guards, with its end or its begin at one.
+class GuardedPlan {
+ public:
+  GuardedPlan(const std::vector<std::uint8_t>& bytes, bool at_end)
+      : at_end_(at_end), bytes_((bytes.size() + 15) / 16 * 16, at_end), size_(bytes.size()) {
+    std::memcpy(bytes_.data(), bytes.data(), bytes.size());
+    REQUIRE(intrt_open(&plan_, bytes_.data(), size_, nullptr) == INTRT_OK);
+  }
+
+  Outcome run(const char* variant, std::uint64_t seed, bool by_slices,
+              Codes input_codes = Codes::kAll) const {
+    const GuardedBytes arena(intrt_arena_bytes(&plan_), at_end_);
+    std::memset(arena.data(), 0x5A, arena.size());
+    Random random(seed);
+    for (std::uint32_t input = 0; input < intrt_input_count(&plan_); ++input) {
+      const std::uint32_t tensor = intrt_input(&plan_, input);
+      const std::uint32_t type = intrt::tensor_record(plan_, tensor).type;
+      for (std::uint32_t i = 0; i < intrt_tensor_info(&plan_, tensor).element_count; ++i)
+        intrt::store_code(intrt_tensor_data(&plan_, arena.data(), tensor), type, i,
+                          static_cast<std::int32_t>(draw(random, input_codes, type)));
+    }
+
+    const GuardedBytes memory(intrt_prepared_bytes(&plan_, variant), at_end_);
+    REQUIRE(memory.size() % INTRT_PREPARED_ALIGNMENT == 0);
+    std::memset(memory.data(), 0x3C, memory.size());
+    REQUIRE(intrt_prepare(&plan_, variant, memory.data(), memory.size()) == INTRT_OK);
+    const std::vector<std::uint8_t> before(arena.data(), arena.data() + arena.size());
+    Outcome outcome;
+    if (by_slices) {
+      const intrt::Prepared prepared{
+          *static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data())),
+          run_by_slices};
+      outcome.status = intrt::run_operators(&plan_, &prepared, arena.data(), arena.size(), nullptr);
+    } else {
+      outcome.status =
+          intrt_run_prepared(&plan_, memory.data(), arena.data(), arena.size(), nullptr);
+    }
+    const std::uint32_t output = intrt_output(&plan_, 0);
+    const intrt_tensor to = intrt_tensor_info(&plan_, output);
+    const auto* const result =
+        static_cast<const std::uint8_t*>(intrt_tensor_data(&plan_, arena.data(), output));
+    outcome.output.assign(result, result + std::size_t{to.element_count} * to.element_bytes);
+    // Nothing is written but the output, and the input where it is clamped in place.
+    std::vector<bool> may_change(before.size(), false);
+    const auto allow = [&](std::uint32_t tensor) {
+      const intrt_tensor info = intrt_tensor_info(&plan_, tensor);
+      const auto* const data =
+          static_cast<const std::uint8_t*>(intrt_tensor_data(&plan_, arena.data(), tensor));
+      std::fill_n(may_change.begin() + (data - arena.data()),
+                  std::size_t{info.element_count} * info.element_bytes, true);
+    };
+    allow(output);
+    if (intrt_op_count(&plan_) > 1) allow(intrt_input(&plan_, 0));
+    for (std::size_t i = 0; i < before.size(); ++i)
+      if (!may_change[i] && arena.data()[i] != before[i])
+        FAIL("byte " << i << " of the arena is written, which is not the output's");
+    return outcome;
+  }
+
+  // What intrt_prepare writes into memory, and the stack below, that hold this byte everywhere.
+  std::vector<std::uint8_t> prepared_over(const char* variant, std::uint8_t byte) const {
+    const GuardedBytes memory(intrt_prepared_bytes(&plan_, variant), at_end_);
+    std::memset(memory.data(), byte, memory.size());
+    fill_stack(byte);
+    REQUIRE(intrt_prepare(&plan_, variant, memory.data(), memory.size()) == INTRT_OK);
+    return {memory.data(), memory.data() + memory.size()};
+  }
+
+  // Whether the variant prepares weights.
+  bool is_taken_by(const char* variant) const {
+    return intrt_prepared_bytes(&plan_, variant) > intrt_prepared_bytes(&plan_, "scalar");
+  }
+
+ private:
+  bool at_end_;
+  GuardedBytes bytes_;
+  std::size_t size_;
+  intrt_plan plan_{};
+};
+
+inline void compare_variants(const std::vector<std::uint8_t>& bytes, std::uint64_t seed,
+                             bool must_be_taken, Codes codes = Codes::kAll) {
+  for (const bool at_end : {true, false}) {
+    const GuardedPlan plan(bytes, at_end);
+    const Outcome expected = plan.run("scalar", seed, false, codes);
+    REQUIRE(expected.status == INTRT_OK);
+    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
+      if (intrt_kernel_variant_runs_here(v) == 0) continue;
+      const char* const variant = intrt_kernel_variant(v);
+      if (std::string(variant) == "scalar") continue;
+      if (must_be_taken) REQUIRE(plan.is_taken_by(variant));
+      if (at_end) REQUIRE(plan.prepared_over(variant, 0x3C) == plan.prepared_over(variant, 0xC3));
+      for (const bool by_slices : {false, true}) {
+        const Outcome found = plan.run(variant, seed, by_slices, codes);
+        INFO("variant ", std::string(variant), at_end ? ", at the end" : ", at the begin",
+             by_slices ? ", slice by slice" : "");
+        REQUIRE(found.status == INTRT_OK);
+        REQUIRE(found.output == expected.output);
+      }
+    }
+  }
+}
+
+// Of the input's codes and of the weights.
+struct Types {
+  std::uint8_t input = INTRT_INT8;
+  std::uint32_t weights = INTRT_INT8;
+};
+
+inline std::vector<std::int64_t> random_bytes(Random& random, std::int64_t count) {
+  std::vector<std::int64_t> values;
+  for (std::int64_t i = 0; i < count; ++i) values.push_back(random.between(-128, 127));
+  return values;
+}
+
+// Weights for `outputs` sums of so many products, as large as sums of 32 bits allow: in some places
+// whatever is left, in others an even share.
+inline std::vector<std::int64_t> random_weights(Random& random, std::int64_t outputs,
+                                                std::int64_t products, const Types& types) {
+  if (types.input == INTRT_INT8 && types.weights == INTRT_INT8)
+    return random_bytes(random, outputs * products);
+  const std::int64_t most = types.weights == INTRT_INT8 ? 127 : 32767;
+  const std::int64_t all = (INT32_MAX - (1 << 21)) / (types.input == INTRT_INT8 ? 128 : 32768);
+  std::vector<std::int64_t> values;
+  for (std::int64_t o = 0; o < outputs; ++o)
+    for (std::int64_t i = 0, left = all; i < products; ++i) {
+      const std::int64_t limit = std::min(most, random.one_in(8) ? left : left / (products - i));
+      values.push_back(random.one_in(4) ? random.pick({-limit, limit})
+                                        : random.between(-limit, limit));
+      left -= std::abs(values.back());
+    }
+  return values;
+}
+
+inline std::vector<std::int32_t> random_bias(Random& random, std::int64_t count) {
+  std::vector<std::int32_t> values;
+  for (std::int64_t i = 0; i < count; ++i)
+    values.push_back(static_cast<std::int32_t>(random.between(-(1 << 20), 1 << 20)));
+  return values;
+}
+
+// Most blocks of a random height x 4 weights of rows [outputs][count] become 0.
+inline void clear_blocks(Random& random, std::vector<std::int64_t>& weights, std::int64_t outputs,
+                         std::int64_t count) {
+  const std::int64_t height = random.pick({1, 16, 64, 200});
+  for (std::int64_t o = 0; o < outputs; o += height)
+    for (std::int64_t i = 0; i < count; i += 4) {
+      if (random.one_in(3)) continue;
+      for (std::int64_t row = o; row < std::min(o + height, outputs); ++row)
+        for (std::int64_t k = i; k < std::min(i + 4, count); ++k)
+          weights[static_cast<std::size_t>(row * count + k)] = 0;
+    }
+}
+
+// Weights [rows][inputs] without their zeros; the same number of rows for each output.
+template <typename Params>
+void store_sparse(PlanBuilder& builder, const std::vector<std::int64_t>& weights, std::int64_t rows,
+                  std::int64_t inputs, std::int64_t outputs, Params& p) {
+  std::vector<std::uint8_t> bits;
+  std::vector<std::int64_t> kept;
+  std::vector<std::uint32_t> starts;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    if (row % (rows / outputs) == 0) starts.push_back(static_cast<std::uint32_t>(kept.size()));
+    for (std::int64_t i = 0; i < inputs; ++i) {
+      if (i % 8 == 0) bits.push_back(0);
+      const std::int64_t weight = weights[static_cast<std::size_t>(row * inputs + i)];
+      if (weight == 0) continue;
+      bits.back() |= static_cast<std::uint8_t>(1u << i % 8);
+      kept.push_back(weight);
+    }
+  }
+  starts.push_back(static_cast<std::uint32_t>(kept.size()));
+  p.weights_offset =
+      builder.weights(kept.empty() ? std::vector<std::int64_t>{0} : kept, p.weight_type);
+  p.nonzero_offset = builder.array(bits);
+  p.starts_offset = builder.array(starts);
+}
+
+// Codes stay as they are, but for a clamp to 0 or more or, sometimes in one channel alone, to -7 or
+// more.
+inline intrt_post_record clamp_of(PlanBuilder& builder, Random& random, std::int64_t channels) {
+  const std::int16_t lo = random.one_in(3) ? -7 : 0;
+  if (random.one_in(2)) return builder.shift_post({0}, INTRT_ROUND_FLOOR, lo, 127);
+  std::vector<PlanBuilder::ScaleChannel> scales(static_cast<std::size_t>(channels));
+  const auto special = static_cast<std::size_t>(random.between(0, channels - 1));
+  const bool in_steps = random.one_in(2);
+  for (std::size_t c = 0; c < scales.size(); ++c) {
+    const std::int16_t least = c == special ? lo : std::int16_t{0};
+    PlanBuilder::ScaleChannel& scale = scales[c];
+    scale.multiplier = 1;
+    scale.hi = 127;
+    scale.lo = in_steps ? std::int16_t{0} : least;
+    if (!in_steps) continue;
+    scale.thresholds = {-100, 0, 60};
+    scale.codes = {least, 0, 3, 127};
+  }
+  return builder.scale_post(scales, INTRT_ROUND_FLOOR);
+}
+
+// The tensors of an operator in the arena, the input behind or before the output. Often another
+// operator clamps the input before, in place: kernels may rely on codes that are never negative.
+struct Tensors {
+  std::uint32_t from, to;
+};
+inline Tensors add_tensors(PlanBuilder& builder, Random& random, const TensorSpec& input,
+                           const TensorSpec& output) {
+  Tensors tensors{};
+  if (random.one_in(2)) {
+    tensors.from = builder.input(input);
+    tensors.to = builder.output(output);
+  } else {
+    tensors.to = builder.output(output);
+    tensors.from = builder.input(input);
+  }
+  if (random.one_in(2)) return tensors;
+  TensorSpec clamped = input;
+  clamped.arena_offset = builder.arena_offset_of(tensors.from);
+  const std::uint32_t to = builder.tensor(clamped);
+  intrt_requantize_params p{};
+  p.post = clamp_of(builder, random, input.channels);
+  builder.op(k_requantize, tensors.from, to, p);
+  return {to, tensors.to};
+}
+
+struct Convolution {
+  std::int64_t groups, group_inputs, group_outputs;
+  Axis down, across;
+};
+
+inline std::vector<std::uint8_t> plan_of(Random& random, const Convolution& c,
+                                         const Types& types = {}) {
+  const std::int64_t outputs = c.groups * c.group_outputs;
+  const Format out_format = random_format(random, true);
+  const Logical expected(outputs, c.down.slack() / c.down.stride + 1,
+                         c.across.slack() / c.across.stride + 1);
+  PlanBuilder builder;
+  TensorSpec input;
+  input.type = types.input;
+  input.bits = types.input == INTRT_INT8 ? 8 : 16;
+  input.channels = static_cast<std::uint32_t>(c.groups * c.group_inputs);
+  input.height = static_cast<std::uint32_t>(c.down.input);
+  input.width = static_cast<std::uint32_t>(c.across.input);
+  const Tensors tensors = add_tensors(builder, random, input, spec_of(expected, out_format));
+  intrt_conv2d_params p{};
+  p.kernel_h = static_cast<std::uint32_t>(c.down.kernel);
+  p.kernel_w = static_cast<std::uint32_t>(c.across.kernel);
+  p.stride_h = static_cast<std::uint32_t>(c.down.stride);
+  p.stride_w = static_cast<std::uint32_t>(c.across.stride);
+  p.dilation_h = static_cast<std::uint32_t>(c.down.dilation);
+  p.dilation_w = static_cast<std::uint32_t>(c.across.dilation);
+  p.pad_top = static_cast<std::uint32_t>(c.down.pad_before);
+  p.pad_left = static_cast<std::uint32_t>(c.across.pad_before);
+  p.pad_bottom = static_cast<std::uint32_t>(c.down.pad_after);
+  p.pad_right = static_cast<std::uint32_t>(c.across.pad_after);
+  p.groups = static_cast<std::uint32_t>(c.groups);
+  p.weight_type = types.weights;
+  const std::int64_t taps = c.down.kernel * c.across.kernel;
+  std::vector<std::int64_t> weights = random_weights(random, outputs, taps * c.group_inputs, types);
+  if (random.one_in(2)) clear_blocks(random, weights, outputs, taps * c.group_inputs);
+  if (random.one_in(3))
+    store_sparse(builder, weights, outputs * taps, c.group_inputs, outputs, p);
+  else
+    p.weights_offset = builder.weights(weights, types.weights);
+  if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, outputs), 16);
+  p.post = post_record(
+      builder, random_post(random, out_format, outputs, expected.height, expected.width), expected);
+  builder.op(k_conv2d, tensors.from, tensors.to, p);
+  return builder.finish();
+}
+
+inline std::vector<std::uint8_t> linear_plan(Random& random, std::int64_t outputs,
+                                             const Types& types = {}) {
+  const Format out_format = random_format(random, true);
+  const Logical expected(outputs, 1, 1);
+  TensorSpec input;
+  input.type = types.input;
+  input.bits = types.input == INTRT_INT8 ? 8 : 16;
+  input.channels = static_cast<std::uint32_t>(random.between(1, 300));
+  input.height = static_cast<std::uint32_t>(random.between(1, 3));
+  input.width = static_cast<std::uint32_t>(random.between(1, 3));
+  const std::int64_t inputs = std::int64_t{input.channels} * input.height * input.width;
+  PlanBuilder builder;
+  const Tensors tensors = add_tensors(builder, random, input, spec_of(expected, out_format));
+  intrt_linear_params p{};
+  p.weight_type = types.weights;
+  std::vector<std::int64_t> weights = random_weights(random, outputs, inputs, types);
+  if (random.one_in(2)) clear_blocks(random, weights, outputs, inputs);
+  if (random.one_in(3))
+    store_sparse(builder, weights, outputs, inputs, outputs, p);
+  else
+    p.weights_offset = builder.weights(weights, types.weights);
+  if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, outputs), 16);
+  p.post = post_record(builder, random_post(random, out_format, outputs, 1, 1), expected);
+  builder.op(k_linear, tensors.from, tensors.to, p);
+  return builder.finish();
+}
+
+inline Axis axis_of(std::int64_t input, std::int64_t kernel, std::int64_t stride,
+                    std::int64_t padding) {
+  return {input, kernel, stride, 1, padding, padding};
+}
+
+}  // namespace lockstep::testing
