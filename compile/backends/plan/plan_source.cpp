@@ -45,6 +45,14 @@ std::string header(const intrt_plan& plan, std::size_t size, const std::string& 
   text.line(" *   intrt_open_with(&plan, {0}_plan, {1}_PLAN_BYTES, {0}_plan_kernels, 0);", prefix,
             macro);
   text.line(" *   intrt_run(&plan, arena, {}_PLAN_ARENA_BYTES, 0);", macro);
+  text.line(" *");
+  text.line(
+      " * or, on a host, with the fastest kernels of its CPU and `bytes` more of RAM, aligned to "
+      "{}:",
+      INTRT_PREPARED_ALIGNMENT);
+  text.line(" *   bytes = intrt_prepared_bytes(&plan, 0);");
+  text.line(" *   intrt_prepare(&plan, 0, memory, bytes);");
+  text.line(" *   intrt_run_prepared(&plan, memory, arena, {}_PLAN_ARENA_BYTES, 0);", macro);
   text.line(" */");
   text.line("#ifndef {}_PLAN_H_", macro);
   text.line("#define {}_PLAN_H_", macro);
