@@ -165,11 +165,8 @@ class Elementwise : public Function {
   // loop.
   std::string at_position(std::size_t k, bool by_row) {
     const Shape& shape = in(k).shape;
-    std::string position = "0";
-    if (by_row)
-      position = plus(shape.h == 1 ? "0" : times("y", shape.w), shape.w == 1 ? "0" : "x");
-    else if (!has_one_position(k))
-      position = "i";
+    std::string position = has_one_position(k) ? "0" : "i";
+    if (by_row) position = plus(shape.h == 1 ? "0" : times("y", shape.w), shape.w == 1 ? "0" : "x");
     const std::string first = times(position, shape.c);
     if (serves_all_channels(k)) {
       text_.line("const int32_t all{} = in{}[{}];", k, k, first);
