@@ -208,8 +208,8 @@ struct PostTarget {
   int8_t* bytes() const { return static_cast<int8_t*>(op.output_data); }
 };
 
-// Whether a shift to the left may have its number clamped before to those that stay in 32 bits:
-// they come to 2^31 - 2^shift and -2^31 at most, and no limit lies beyond.
+// Whether a number may be clamped, before a shift to the left, to those that stay in 32 bits. The
+// greatest of these becomes 2^31 - 2^shift, at least 2^30, the least -2^31: no limit lies beyond.
 inline bool saturates(int32_t left_shift, int32_t lo, int32_t hi) {
   constexpr int32_t kMost = 1 << 30;
   return left_shift <= 30 && lo >= -kMost && hi <= kMost;

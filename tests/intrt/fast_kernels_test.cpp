@@ -100,12 +100,14 @@ TEST_CASE("fast add equals scalar for 1 to 130 channels, in place, too") {
       const auto seed = static_cast<std::uint64_t>(2 * channels + (in_place ? 1 : 0));
       CAPTURE(seed);
       Random random(seed);
-      const Format out_format = in_place ? Format{INTRT_INT8, 8} : random_format(random, true);
+      const bool wide_a = random.one_in(3), wide_b = random.one_in(3);
+      const Format out_format = !in_place ? random_format(random, true)
+                                : wide_a  ? Format{INTRT_INT16, 16}
+                                          : Format{INTRT_INT8, 8};
       Logical expected(channels, random.between(1, 9), random.between(1, 9));
       const auto input = [&](bool wide) {
         return spec_of(expected, wide ? Format{INTRT_INT16, 16} : Format{INTRT_INT8, 8});
       };
-      const bool wide_a = !in_place && random.one_in(3), wide_b = random.one_in(3);
       PlanBuilder builder;
       const std::uint32_t a = builder.input(input(wide_a)), b = builder.input(input(wide_b));
       TensorSpec output = spec_of(expected, out_format);

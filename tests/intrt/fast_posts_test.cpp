@@ -3,6 +3,7 @@
 // biases of a linear layer whose weights are 0.
 #include <string>
 
+#include "intrt/kernels/kernel.h"
 #include "tests/intrt/guarded_bytes.h"
 #include "tests/intrt/kernel_cases.h"
 
@@ -12,23 +13,28 @@ namespace {
 
 constexpr std::int64_t kMax = INT32_MAX, kMin = -kMax;  // as plans have them
 
-std::vector<std::int8_t> codes_of(const intrt_plan& plan, const char* variant) {
+std::vector<std::int32_t> codes_of(const intrt_plan& plan, const char* variant) {
   const GuardedBytes arena(intrt_arena_bytes(&plan), false),
       memory(intrt_prepared_bytes(&plan, variant), false);
   REQUIRE(intrt_prepare(&plan, variant, memory.data(), memory.size()) == INTRT_OK);
   REQUIRE(intrt_run_prepared(&plan, memory.data(), arena.data(), arena.size(), nullptr) ==
           INTRT_OK);
   const std::uint32_t output = intrt_output(&plan, 0);
-  const auto* codes =
-      static_cast<const std::int8_t*>(intrt_tensor_data(&plan, arena.data(), output));
-  return {codes, codes + intrt_tensor_info(&plan, output).element_count};
+  std::vector<std::int32_t> codes;
+  for (std::uint32_t i = 0; i < intrt_tensor_info(&plan, output).element_count; ++i)
+    codes.push_back(intrt::load_code(intrt_tensor_data(&plan, arena.data(), output),
+                                     intrt::tensor_record(plan, output).type, i));
+  return codes;
 }
 
-void compare(const std::vector<std::int64_t>& accumulators, const Post& post) {
+void compare(const std::vector<std::int64_t>& accumulators, const Post& post,
+             const Format& format = {INTRT_INT8, 8}) {
   PlanBuilder builder;
   TensorSpec input, output;
   input.channels = 1;
   output.channels = static_cast<std::uint32_t>(accumulators.size());
+  output.type = format.type;
+  output.bits = format.bits;
   const std::uint32_t from = builder.input(input), to = builder.output(output);
   intrt_linear_params p{};
   p.weight_type = INTRT_INT8;
@@ -41,13 +47,13 @@ void compare(const std::vector<std::int64_t>& accumulators, const Post& post) {
   const AlignedBytes bytes(builder.finish());
   intrt_plan plan;
   REQUIRE(intrt_open(&plan, bytes.data(), bytes.size(), nullptr) == INTRT_OK);
-  const std::vector<std::int8_t> expected = codes_of(plan, "scalar");
+  const std::vector<std::int32_t> expected = codes_of(plan, "scalar");
   for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
     if (intrt_kernel_variant_runs_here(v) == 0) continue;
-    const std::vector<std::int8_t> found = codes_of(plan, intrt_kernel_variant(v));
+    const std::vector<std::int32_t> found = codes_of(plan, intrt_kernel_variant(v));
     for (std::size_t i = 0; i < expected.size(); ++i) {
       INFO(std::string(intrt_kernel_variant(v)), ", accumulator ", accumulators[i]);
-      REQUIRE(int{found[i]} == int{expected[i]});
+      REQUIRE(found[i] == expected[i]);
     }
   }
 }
@@ -82,32 +88,51 @@ TEST_CASE("shifts of all variants equal scalar at the steps of their codes") {
 }
 
 // To the left in every other channel; at numbers whose shift leaves the limits, and 32 bits.
+void compare_left_shifts(int left, Post post, const Format& format) {
+  std::vector<std::int64_t> around;
+  for (const std::int64_t sign : {-1, 1})
+    for (const std::int64_t x :
+         {INT64_C(0), post.hi >> left, (post.hi + 1) >> left, (kMax + 1) >> left, kMax})
+      add_around(around, sign * x);
+  for (const bool of_channels : {false, true}) {
+    std::vector<std::int64_t> accumulators;
+    post.shifts.clear();
+    for (const std::int64_t x : around)
+      for (const int shift : {-left, 3}) {
+        accumulators.push_back(x);
+        if (of_channels || post.shifts.empty())
+          post.shifts.push_back(static_cast<std::int8_t>(shift));
+      }
+    CAPTURE(left);
+    CAPTURE(post.lo);
+    CAPTURE(post.hi);
+    compare(accumulators, post, format);
+  }
+}
+
 TEST_CASE("shifts to the left of all variants equal scalar") {
+  constexpr std::int64_t kBound = std::int64_t{1} << 30;
+  Post post;
+  post.kind = INTRT_POST_SHIFT;
   for (const Rounding rounding : {Rounding::kTowardZero, Rounding::kFloor, Rounding::kHalfEven})
-    for (int left = 1; left <= 31; ++left)
-      for (const std::int64_t lo : {-128, 0, 5})
-        for (const bool of_channels : {false, true}) {
-          std::vector<std::int64_t> around;
-          for (const std::int64_t sign : {-1, 1})
-            for (const std::int64_t x :
-                 {INT64_C(0), INT64_C(127) >> left, INT64_C(128) >> left, (kMax + 1) >> left, kMax})
-              add_around(around, sign * x);
-          Post post;
-          post.kind = INTRT_POST_SHIFT;
-          post.rounding = rounding;
+    for (int left = 1; left <= 31; ++left) {
+      post.rounding = rounding;
+      post.hi = 127;
+      for (const std::int64_t lo : {-128, 0, 5}) {
+        post.lo = lo;
+        compare_left_shifts(left, post, {INTRT_INT8, 8});
+      }
+      post.lo = -32768;
+      post.hi = 32767;
+      compare_left_shifts(left, post, {INTRT_INT16, 16});
+      // About what a clamp before the shift leaves.
+      for (const std::int64_t lo : {-kBound, -kBound - 1, kMin - 1})
+        for (const std::int64_t hi : {kBound, kBound + 1, 3 * (kBound / 2), kMax}) {
           post.lo = lo;
-          post.hi = 127;
-          std::vector<std::int64_t> accumulators;
-          for (const std::int64_t x : around)
-            for (const int right : {0, 3}) {
-              accumulators.push_back(x);
-              if (of_channels || post.shifts.empty())
-                post.shifts.push_back(static_cast<std::int8_t>(right == 0 ? -left : right));
-            }
-          CAPTURE(left);
-          CAPTURE(lo);
-          compare(accumulators, post);
+          post.hi = hi;
+          compare_left_shifts(left, post, {INTRT_INT32, 32});
         }
+    }
 }
 
 TEST_CASE("scales of all variants equal scalar at the steps of their codes") {

@@ -1,4 +1,5 @@
-// Registers of 256 bits: what variants with AVX2 have in common. A vector.h includes this.
+// Registers of 256 bits: what variants with AVX2 have in common. A vector.h or wide.h includes
+// this.
 #pragma once
 
 #include <immintrin.h>
@@ -14,7 +15,8 @@ using Packed = uint64_t;  // as many bytes
 using Bytes16 = __m128i;  // 16 codes
 
 // The most windows of a tile with 1, 2 and 4 blocks of kLanes outputs: with weights, a code and a
-// product they are to fit 16 registers. Four blocks pay where few windows are beside each other.
+// product they are to fit the 16 registers of AVX2. Four blocks pay where few windows are beside
+// each other.
 constexpr size_t kMostWindowsOf1 = 12, kMostWindowsOf2 = 6, kMostWindowsOf4 = 2;
 constexpr size_t kFourBlocksUpTo = kMostWindowsOf4;
 

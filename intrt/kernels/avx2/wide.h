@@ -1,5 +1,4 @@
-// AVX2: vpmaddwd. Its sum of two products fits 32 bits, but for 2^31, of four numbers -2^15, which
-// no plan has: the magnitudes of a plan's products stay below together.
+// AVX2: vpmaddwd, whose sum of two products is exact modulo 2^32.
 #pragma once
 
 #include "intrt/kernels/avx2/words.h"

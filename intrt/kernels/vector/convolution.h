@@ -1,4 +1,4 @@
-// What convolutions and linear layers share. Include the variant's vector.h before.
+// What convolutions and linear layers share. Include the variant's vector.h or wide.h before.
 //
 // A band of input rows is copied with its padding to the stack, in the form in which the variant
 // multiplies. Weights are prepared: for kLanes outputs at a time, kDepth weights of each, which one

@@ -1,4 +1,5 @@
-// A post record at work on kLanes accumulators at a time. Include the variant's vector.h before.
+// A post record at work on kLanes accumulators at a time. Include the variant's vector.h or wide.h
+// before.
 #pragma once
 
 #include "intrt/kernels/kernel.h"
@@ -101,8 +102,8 @@ class PostLanes {
   }
 
  private:
-  // `code_of` gives a code that is not clamped yet. Limits of bytes are bytes, so saturated codes
-  // may be clamped instead.
+  // `code_of` gives a code that is not clamped yet. Limits of bytes are bytes, or there are none,
+  // so saturated codes may be clamped instead.
   template <typename F>
   void store_bytes(const PostTarget& target, const int32_t* sums, size_t count, size_t element,
                    size_t step, const F& code_of) const {
@@ -137,6 +138,7 @@ class PostLanes {
     }
   }
   void store_words(int16_t* to, const int32_t (&codes)[kLanes]) const {
+    // With a constant number of lanes the compiler makes one store of them.
     if (count_ == kLanes)
       for (size_t lane = 0; lane < kLanes; ++lane) to[lane] = static_cast<int16_t>(codes[lane]);
     else
@@ -155,7 +157,7 @@ class PostLanes {
   void load_shifts(const intrt_plan& plan, const intrt_post_record& post) {
     const int8_t* from = object_at<int8_t>(plan, post.shifts_offset);
     int32_t shifts[kLanes] = {}, left[kLanes], below[kLanes], half[kLanes];
-    int32_t left_shifts[kLanes] = {}, lowest[kLanes], highest[kLanes];
+    int32_t left_shifts[kLanes] = {};
     const bool alike = post.shift_count == 1;  // behind `count`, too
     for (size_t i = 0; i < (alike ? kLanes : count_); ++i) {
       shifts[i] = from[alike ? 0 : channel_ + i];
@@ -166,13 +168,7 @@ class PostLanes {
       if (!saturates(left_shifts[i], post.lo, post.hi)) one_by_one_ = true;
     }
     if (one_by_one_) return;
-    for (size_t i = 0; i < kLanes; ++i) {
-      lowest[i] = INT32_MIN >> left_shifts[i];
-      highest[i] = INT32_MAX >> left_shifts[i];
-    }
     left_shifts_ = load(left_shifts);
-    lowest_ = load(lowest);
-    highest_ = load(highest);
     for (size_t i = 0; i < kLanes; ++i) {
       left[i] = 32 - shifts[i];
       below[i] = (int32_t{1} << shifts[i]) - 1;
@@ -206,11 +202,11 @@ class PostLanes {
     intrt::store(results, codes);
     for (uint32_t more = steps_.most; more > 0; more /= 2)
       for (size_t lane = 0; lane < kLanes; ++lane) {
-        const uint32_t next = passed[lane] + more, count = steps_.counts[lane];
-        // Of a lane without steps the first threshold is read, which is there.
-        const uint32_t last = next <= count ? next : count > 0 ? count : 1;
-        const bool is_passed = thresholds[steps_.starts[lane] + last - 1] <= numbers[lane];
-        passed[lane] = next <= count && is_passed ? next : passed[lane];
+        const uint32_t next = passed[lane] + more;
+        const bool is_there = next <= steps_.counts[lane];  // else the lane's first is read, or any
+        const bool is_passed =
+            thresholds[steps_.starts[lane] + (is_there ? next - 1 : 0)] <= numbers[lane];
+        passed[lane] = is_there && is_passed ? next : passed[lane];
       }
     for (uint32_t lane = 0; lane < count_; ++lane)
       if (steps_.counts[lane] != 0)
@@ -256,7 +252,9 @@ class PostLanes {
 
   // The shift to the left, which may leave 32 bits, comes first; of other lanes it is 0.
   Vector shift_either_way(Vector x, uint32_t rounding) const {
-    const Vector moved = shift_left(least(greatest(x, lowest_), highest_), left_shifts_);
+    const Vector lowest = shift_right(all(INT32_MIN), left_shifts_),
+                 highest = shift_right(all(INT32_MAX), left_shifts_);
+    const Vector moved = shift_left(least(greatest(x, lowest), highest), left_shifts_);
     return rounding == INTRT_ROUND_TOWARD_ZERO ? shift_toward_zero(moved)
            : rounding == INTRT_ROUND_FLOOR     ? shift_right(moved, shifts_)
                                                : shift_half_even(moved);
@@ -283,7 +281,7 @@ class PostLanes {
   bool one_by_one_ = false, has_left_shifts_ = false;
   Vector shifts_{}, left_{};  // left: 32 - shift
   Vector below_{}, half_{};   // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
-  Vector left_shifts_{}, lowest_{}, highest_{};  // numbers that stay in 32 bits
+  Vector left_shifts_{};
   Vector lo_ = all(INT32_MIN), hi_ = all(INT32_MAX);
   Scale scale_;
   // Of channels with steps: the first threshold and how many there are; of all, the greatest power
