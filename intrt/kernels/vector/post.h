@@ -203,7 +203,8 @@ class PostLanes {
     for (uint32_t more = steps_.most; more > 0; more /= 2)
       for (size_t lane = 0; lane < kLanes; ++lane) {
         const uint32_t next = passed[lane] + more;
-        const bool is_there = next <= steps_.counts[lane];  // else the lane's first is read, or any
+        // Where it is not, a threshold that is there is read, and not heeded.
+        const bool is_there = next <= steps_.counts[lane];
         const bool is_passed =
             thresholds[steps_.starts[lane] + (is_there ? next - 1 : 0)] <= numbers[lane];
         passed[lane] = is_there && is_passed ? next : passed[lane];
