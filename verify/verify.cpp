@@ -49,7 +49,7 @@ std::optional<ProbeResult> probe_c(const OpenPlan& plan, const ConstantsResult& 
       constants.unknown || run.first_divergence || !run.failures.empty())
     return std::nullopt;
   const CProgram program = {*options.c_folder, options.c_prefix, options.child_timeout};
-  const std::vector<CTarget> targets = c_targets(options.targets, program);
+  const std::vector<CTarget> targets = c_targets(options.targets);
   auto target = std::ranges::find_if(targets, [](const CTarget& one) {
     return one.emulated == nullptr && one.optimization == "-O3";
   });

@@ -81,13 +81,11 @@ class Fuzz {
     };
     const std::vector<std::string> written_for = c_targets();
     const verify::CProgram program = write(written_for[seed % written_for.size()]);
-    for (const verify::CTarget& target : verify::c_targets({"host-all"}, program))
+    for (const verify::CTarget& target : host_)
       if (is_wanted(target)) run(target, program);
     if (on_its_core)
-      for (const char* const core : kCores) {
-        const verify::CProgram for_core = write(core);
-        run(verify::c_targets({core}, for_core).at(0), for_core);
-      }
+      for (const verify::CTarget& target : cores_)
+        run(target, write(std::string(target.emulated->name)));
     return true;
   }
 
@@ -95,6 +93,10 @@ class Fuzz {
   std::uint64_t failures() const { return failures_; }
 
  private:
+  // For all networks, so that the harness is compiled once.
+  const std::vector<verify::CTarget> host_ = verify::c_targets({"host-all"});
+  const std::vector<verify::CTarget> cores_ = verify::c_targets({kCores.begin(), kCores.end()});
+
   static bool is_wanted(const verify::CTarget& target) {
     constexpr std::array kNames = {"C gcc -O0", "C gcc -O2", "C gcc -O3", "C clang -O2",
                                    "C clang sanitized"};

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <iterator>
@@ -109,7 +110,8 @@ void write_files(const fs::path& folder, const std::vector<CSourceFile>& files) 
   for (const CSourceFile& file : files) write_file_atomically(folder / file.name, file.text);
 }
 
-Row measure(const Floor& floor, std::size_t core, const Compiled& compiled) {
+Row measure(const Floor& floor, std::size_t core, const verify::CTarget& core_target,
+            const Compiled& compiled) {
   std::optional<std::int64_t> budget;
   if (floor.flash_share > 0) {
     std::int64_t weights = 0;
@@ -125,8 +127,8 @@ Row measure(const Floor& floor, std::size_t core, const Compiled& compiled) {
   const verify::OpenPlan plan(compiled.plan);
   const verify::CProgram program{
       .folder = folder.path(), .prefix = "net", .timeout = std::chrono::minutes(5)};
-  const verify::EmulatedBench bench = verify::run_emulated(
-      verify::c_targets({target}, program).at(0), program, plan, verify::random_inputs(plan, 1));
+  const verify::EmulatedBench bench =
+      verify::run_emulated(core_target, program, plan, verify::random_inputs(plan, 1));
   if (!bench.failure.empty())
     throw InputError(fmt::format("{} on {}: {}", title(floor), target, bench.failure));
   const Peer& peer = peer_of(floor.name);
@@ -206,6 +208,7 @@ int run(const Arguments& arguments) {
       "what", "core", "instr.", "per unit", "ratio", "floor", "", "reads", "code B", "const. B",
       "arena B", "work B", "CMSIS", "stack");
   std::vector<Row> rows;
+  std::array<std::optional<verify::CTarget>, kCoreCount> targets;
   for (const Floor& floor : kFloors) {
     if (!is_wanted(floor.name)) continue;
     const EmbeddedCase one = embedded_case(floor.name, floor.sparsity);
@@ -214,7 +217,8 @@ int run(const Arguments& arguments) {
       if (std::ranges::find(arguments.cores, kCores[core]) == arguments.cores.end()) continue;
       const bool is_variant = floor.sparsity > 0 || floor.flash_share > 0;
       if (is_variant && floor.ratios[core] == 0) continue;
-      rows.push_back(measure(floor, core, compiled));
+      if (!targets[core]) targets[core] = verify::c_targets({std::string(kCores[core])}).at(0);
+      rows.push_back(measure(floor, core, *targets[core], compiled));
       print(rows.back());
     }
   }

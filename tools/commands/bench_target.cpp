@@ -219,8 +219,9 @@ int bench_targets(const TargetBenchOptions& options, Console& console) {
   Outputs outputs({options.plan});
   if (!options.report.empty()) outputs.claim(options.report);
   std::vector<CoreCost> results;
+  if (!is_plan) verify::require_c_files(program);
   for (const verify::CTarget& target :
-       is_plan ? verify::plan_targets(names) : verify::c_targets(names, program)) {
+       is_plan ? verify::plan_targets(names) : verify::c_targets(names)) {
     console.progress(fmt::format("{}: compiling and running", target.emulated->name));
     results.push_back(run_target(target, program, file, plan, inputs));
   }

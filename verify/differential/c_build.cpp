@@ -12,7 +12,6 @@
 #include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "verify/differential/child_process.h"
-#include "verify/differential/harness_files.h"
 #include "verify/differential/stack_bound.h"
 
 namespace lockstep::verify {
@@ -45,16 +44,6 @@ std::string upper_case(std::string text) {
   for (char& c : text)
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
   return text;
-}
-
-// Folders are made one by one, so that none comes back after an interrupt has removed the one
-// above.
-void write_harness(const fs::path& folder) {
-  fs::create_directory(folder);
-  for (const HarnessFile& file : harness_files()) {
-    fs::create_directory((folder / file.path).parent_path());
-    write_file_atomically(folder / file.path, file.text);
-  }
 }
 
 const char* observed(CBuildKind kind) {
@@ -95,41 +84,17 @@ std::vector<std::string> plan_flags(const CTarget& target, const OpenPlan& plan)
   return flags;
 }
 
-// What every compilation of the target is given.
-std::vector<std::string> common_flags(const CTarget& target, const CProgram& program,
-                                      CBuildKind kind, const fs::path& harness) {
-  std::vector<std::string> flags = {
-      "-std=c99",
-      "-Wall",
-      "-Wextra",
-      "-Wconversion",
-      "-pedantic",
-      "-Werror",
-      target.optimization,
-      fmt::format("-DHARNESS_OBSERVE={}", observed(kind)),
-      fmt::format("-DHARNESS_PROBE={}", kind == CBuildKind::kProbed ? 1 : 0),
-      fmt::format("-DHARNESS_MEASURED={}", target.emulated != nullptr ? 1 : 0),
-      "-I",
-      harness.string()};
+// What every compilation of a build is given.
+std::vector<std::string> build_flags(const CTarget& target, const CProgram& program,
+                                     CBuildKind kind) {
+  std::vector<std::string> flags = target.harness->compiler_flags();
   const std::vector<std::string> network =
       program.plan != nullptr ? plan_flags(target, *program.plan) : c_flags(program);
   flags.insert(flags.end(), network.begin(), network.end());
-  flags.insert(flags.end(), target.flags.begin(), target.flags.end());
-  if (target.emulated == nullptr) return flags;
-  flags.insert(flags.end(), target.emulated->flags.begin(), target.emulated->flags.end());
-  if (target.emulated->memory) {
-    for (const char* flag : {"-nostdlib", "-ffunction-sections", "-isystem"})
-      flags.emplace_back(flag);
-    flags.push_back((harness / "freestanding").string());
-  }
+  flags.push_back(fmt::format("-DHARNESS_OBSERVE={}", observed(kind)));
+  flags.push_back(fmt::format("-DHARNESS_PROBE={}", kind == CBuildKind::kProbed ? 1 : 0));
+  flags.push_back(fmt::format("-DHARNESS_MEASURED={}", target.emulated != nullptr ? 1 : 0));
   return flags;
-}
-
-// The harness's files beside the one that runs the network.
-std::vector<std::string> support_sources(const CTarget& target) {
-  if (target.emulated == nullptr) return {"io_host.c"};
-  if (!target.emulated->memory) return {"io_host.c", "measured_call.S"};
-  return {std::string(target.emulated->startup), "bare.c", "io_bare.c", "measured_call.S"};
 }
 
 std::vector<std::string> linker_flags(const CTarget& target, const fs::path& harness) {
@@ -188,7 +153,8 @@ CBuild::CBuild(const CTarget& target, const CProgram& program, CBuildKind kind)
     : target_(target), program_(program), kind_(kind) {
   LOCKSTEP_ASSERT(kind != CBuildKind::kMarked || target.emulated != nullptr);
   LOCKSTEP_ASSERT((program.plan != nullptr) == (target.runtime != nullptr));
-  write_harness(folder_.path() / "harness");
+  failure_ = target.harness->prepare(target, program.timeout);
+  if (!failure_.empty()) return;
   failure_ = compile_network();
   if (!failure_.empty()) return;
   failure_ = link(kNetwork, {"harness.c"});
@@ -222,12 +188,11 @@ std::string CBuild::compile_network() {
 }
 
 std::string CBuild::compile_c() {
-  const fs::path harness = folder_.path() / "harness";
-  std::vector<std::string> arguments = common_flags(target_, program_, kind_, harness);
+  std::vector<std::string> arguments = build_flags(target_, program_, kind_);
   if (target_.emulated != nullptr) arguments.emplace_back("-fcallgraph-info=su");
   arguments.insert(
       arguments.end(),
-      {"-include", (harness / "observe.h").string(), "-c",
+      {"-include", (target_.harness->folder() / "observe.h").string(), "-c",
        (fs::absolute(program_.folder) / (program_.prefix + ".c")).string(), "-o", kObject});
   const ChildResult result = run_compiler(std::move(arguments));
   if (result.succeeded) return "";
@@ -242,10 +207,10 @@ std::string CBuild::link_runtime() {
   if (!failure.empty()) return failure;
   const OpenPlan& plan = *program_.plan;
   write_file_atomically(folder_.path() / kPlan, plan.content());
-  const fs::path harness = folder_.path() / "harness";
   std::vector<std::string> arguments(target_.emulated->flags.begin(),
                                      target_.emulated->flags.end());
-  arguments.insert(arguments.end(), {"-c", (harness / "plan.S").string(), "-o", kPlanObject});
+  arguments.insert(arguments.end(),
+                   {"-c", (target_.harness->folder() / "plan.S").string(), "-o", kPlanObject});
   ChildResult result = run_compiler(std::move(arguments));
   if (!result.succeeded)
     return fmt::format("the plan's bytes do not assemble ({}): {}", result.description,
@@ -270,10 +235,10 @@ std::string CBuild::link_runtime() {
 
 // `sources`: of the harness, or absolute.
 std::string CBuild::link(const char* binary, const std::vector<std::string>& sources) {
-  const fs::path harness = folder_.path() / "harness";
-  std::vector<std::string> arguments = common_flags(target_, program_, kind_, harness);
-  for (const std::vector<std::string>& list : {sources, support_sources(target_)})
-    for (const std::string& source : list) arguments.push_back((harness / source).string());
+  const fs::path harness = target_.harness->folder();
+  std::vector<std::string> arguments = build_flags(target_, program_, kind_);
+  for (const std::string& source : sources) arguments.push_back((harness / source).string());
+  for (const std::string& object : target_.harness->objects()) arguments.push_back(object);
   arguments.emplace_back(kObject);
   const std::vector<std::string> flags = linker_flags(target_, harness);
   arguments.insert(arguments.end(), flags.begin(), flags.end());

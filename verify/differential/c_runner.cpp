@@ -169,11 +169,14 @@ void add_new(std::vector<CTarget> more, std::vector<CTarget>& result) {
 
 }  // namespace
 
-std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program) {
+void require_c_files(const CProgram& program) {
   if (!is_identifier(program.prefix))
     throw InputError(fmt::format("C prefix '{}' is no C identifier", program.prefix));
   for (const char* extension : {".c", ".h", "_selftest.c"})
     read_file(program.folder / (program.prefix + extension));  // InputError names the missing file
+}
+
+std::vector<CTarget> c_targets(const std::vector<std::string>& targets) {
   require_targets(targets, "the generated C");
   std::vector<CTarget> result;
   for (const std::string& target : targets) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "verify/differential/harness_build.h"
 #include "verify/differential/net_table.h"
 #include "verify/differential/observation.h"
 #include "verify/differential/plan_runner.h"
@@ -37,12 +38,17 @@ struct CTarget {
   const EmulatedTarget* emulated = nullptr;         // null: this machine
   std::vector<std::string> flags = {};              // more of them, for the host
   std::shared_ptr<RuntimeBuild> runtime = nullptr;  // of plan_targets() alone
+  // Copies share it: one that is compiled with other flags needs its own.
+  std::shared_ptr<HarnessBuild> harness = std::make_shared<HarnessBuild>();
 };
 
+// InputError for C files that are missing or unusable.
+void require_c_files(const CProgram& program);
+
 // The ways that `targets` (target_names()) stand for, each once, in that order. InputError for an
-// unknown target or none, for a compiler or emulator that is not installed (it names the Debian
-// packages) and for missing or unusable C files.
-std::vector<CTarget> c_targets(const std::vector<std::string>& targets, const CProgram& program);
+// unknown target or none and for a compiler or emulator that is not installed (it names the Debian
+// packages).
+std::vector<CTarget> c_targets(const std::vector<std::string>& targets);
 
 // The ways to run a plan on the emulated cores among `targets`: "plan cortex-m4 (qemu)". The host's
 // are none: plan_runner.h runs plans there. InputError as for c_targets, and for "host-all", which

@@ -72,7 +72,8 @@ class Run {
   void prepare(CProgram& program, std::vector<CTarget>& targets) const {
     if (options_.c_folder) {
       program = {*options_.c_folder, options_.c_prefix, options_.child_timeout};
-      targets = c_targets(options_.targets, program);
+      require_c_files(program);
+      targets = c_targets(options_.targets);
       return;
     }
     program.plan = &plan_;
