@@ -366,6 +366,20 @@ TEST_CASE("a missing compiler, emulator or counter is named, with what to instal
   }
 }
 
+TEST_CASE("a harness that does not compile fails every build, and is not tried again") {
+  const Emitted emitted("bias12");
+  const OnCore on_core(emitted, "cortex-m4");
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("/bin/false", folder / "arm-none-eabi-gcc");
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", folder.path().c_str(), 1);
+  const std::string first = on_core.run().failure;
+  setenv("PATH", path.c_str(), 1);
+  CHECK_MESSAGE(contains(first, "the harness does not compile (exit code 1)"), first);
+  CHECK(on_core.run().failure == first);
+  CHECK(OnCore(emitted, "cortex-m4").run().failure.empty());
+}
+
 TEST_CASE("a plan runs on cores alone, each once; what is missing for the runtime is named") {
   CHECK(verify::plan_targets({"host"}).empty());
   CHECK(verify::plan_targets({"all", "cortex-m4"}).size() == core_names().size());
