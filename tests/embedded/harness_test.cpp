@@ -33,9 +33,8 @@ class OnCore {
       : emitted_(emitted), target_(verify::c_targets({core}).at(0)) {}
 
   verify::CRun run(std::chrono::milliseconds timeout = std::chrono::seconds(60)) const {
-    const verify::CProgram program = {emitted_.folder.path(), "net", timeout};
-    return verify::run_c(target_, program, emitted_.net.graph, emitted_.table(), emitted_.net.batch,
-                         emitted_.net.samples);
+    return verify::run_c(target_, program(timeout), emitted_.net.graph, emitted_.table(),
+                         emitted_.net.batch, emitted_.net.samples);
   }
   // What the build that a device would run takes for one sample.
   struct Cost {
@@ -44,8 +43,8 @@ class OnCore {
     std::optional<std::uint64_t> stack_bound_bytes;
   };
   Cost cost() const {
-    const verify::CProgram program = {emitted_.folder.path(), "net", std::chrono::seconds(60)};
-    verify::CBuild build(target_, program, verify::CBuildKind::kDeployed);
+    const verify::CProgram built = program(std::chrono::seconds(60));
+    verify::CBuild build(target_, built, verify::CBuildKind::kDeployed);
     const verify::CBuild::Output output =
         build.run(verify::harness_input(emitted_.net.graph, emitted_.net.batch, 1),
                   verify::kOutputSlackBytes);
@@ -58,6 +57,10 @@ class OnCore {
   }
 
  private:
+  verify::CProgram program(std::chrono::milliseconds timeout) const {
+    return {emitted_.folder.path(), "net", timeout};
+  }
+
   const Emitted& emitted_;
   verify::CTarget target_;
 };

@@ -93,10 +93,6 @@ class Fuzz {
   std::uint64_t failures() const { return failures_; }
 
  private:
-  // For all networks, so that the harness is compiled once.
-  const std::vector<verify::CTarget> host_ = verify::c_targets({"host-all"});
-  const std::vector<verify::CTarget> cores_ = verify::c_targets({kCores.begin(), kCores.end()});
-
   static bool is_wanted(const verify::CTarget& target) {
     constexpr std::array kNames = {"C gcc -O0", "C gcc -O2", "C gcc -O3", "C clang -O2",
                                    "C clang sanitized"};
@@ -120,6 +116,9 @@ class Fuzz {
     failures_ += failure.empty() ? 0 : 1;
   }
 
+  // For all networks, so that the harness is compiled once.
+  const std::vector<verify::CTarget> host_ = verify::c_targets({"host-all"});
+  const std::vector<verify::CTarget> cores_ = verify::c_targets({kCores.begin(), kCores.end()});
   std::map<std::string, std::uint64_t> values_;  // compared, by what ran
   std::uint64_t failures_ = 0;
 };

@@ -49,6 +49,7 @@ std::vector<std::string> common_sources(const CTarget& target) {
 const std::string& HarnessBuild::prepare(const CTarget& target, std::chrono::milliseconds timeout) {
   if (folder_) return failure_;
   folder_.emplace();
+  failure_ = "the harness is not complete";  // so it stays where something below throws
   write_harness(folder());
   flags_ = flags_for(target, folder());
   ChildOptions options;
@@ -63,9 +64,9 @@ const std::string& HarnessBuild::prepare(const CTarget& target, std::chrono::mil
     objects_.push_back((folder_->path() / fs::path(source).stem()).string() + ".o");
   }
   const ChildResult result = run_child(options);
-  if (!result.succeeded)
-    failure_ = fmt::format("the harness does not compile ({}): {}", result.description,
-                           error_line(result.error_output));
+  failure_ = result.succeeded ? ""
+                              : fmt::format("the harness does not compile ({}): {}",
+                                            result.description, error_line(result.error_output));
   return failure_;
 }
 
