@@ -6,10 +6,19 @@
 namespace intrt {
 namespace {
 
+// Loads a constant for what follows, which would else load it at each use.
+template <typename Vector>
+inline void in_register(Vector& constant) {
+  asm("" : "+v"(constant));
+}
+
+// Functions of sums; load(): their constants are to lie in registers.
+//
 // intrt_shift_right_floor.
 struct PostLanes::ShiftDown : PostLanes::IntegerLimits {
   __m512i shifts;
   explicit ShiftDown(const PostLanes& post) : shifts(post.shifts_) {}
+  void load() { in_register(shifts); }
   __m512i operator()(__m512i x) const { return _mm512_srav_epi32(x, shifts); }
 };
 
@@ -17,6 +26,7 @@ struct PostLanes::ShiftToZero : PostLanes::IntegerLimits {
   __m512i shifts, left;
   explicit ShiftToZero(const PostLanes& post)
       : shifts(post.shifts_), left(_mm512_sub_epi32(_mm512_set1_epi32(32), shifts)) {}
+  void load() { in_register(shifts), in_register(left); }
   __m512i operator()(__m512i x) const { return shift_toward_zero(x, shifts, left); }
 };
 
@@ -27,6 +37,10 @@ struct PostLanes::ScaleHigh : PostLanes::IntegerLimits {
   explicit ScaleHigh(const PostLanes& post)
       : multipliers{post.high_multipliers_[0], post.high_multipliers_[1]},
         addends{post.high_addends_[0], post.high_addends_[1]} {}
+  void load() {
+    in_register(multipliers[0]), in_register(multipliers[1]);
+    in_register(addends[0]), in_register(addends[1]);
+  }
   __m512i operator()(__m512i x) const {
     __m512i even = _mm512_add_epi64(_mm512_mul_epi32(x, multipliers[0]), addends[0]);
     __m512i odd =
@@ -47,17 +61,34 @@ struct PostLanes::ScaleFloat {
   __m512 multipliers, addends;
   explicit ScaleFloat(const PostLanes& post)
       : multipliers(post.float_multipliers_), addends(post.float_addends_) {}
+  void load() { in_register(multipliers), in_register(addends); }
   __m512i operator()(__m512i x) const {
     return scaled_by_floats<kTowardZero>(x, multipliers, addends);
   }
 };
 
+// Four times 16 numbers, saturated to bytes: quarter i of the register gets numbers 4i to 4i + 3 of
+// each, one after the other.
+inline __m512i packed_in_quarters(__m512i a, __m512i b, __m512i c, __m512i d) {
+  return _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+}
+
 // Four times 16 numbers, saturated to bytes, one after the other.
 inline __m512i packed(__m512i a, __m512i b, __m512i c, __m512i d) {
-  // Packing works in quarters of a register: quarter i has numbers 4i to 4i + 3 of each.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return _mm512_permutexvar_epi32(
-      order, _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d)));
+  return _mm512_permutexvar_epi32(order, packed_in_quarters(a, b, c, d));
+}
+
+// Quarter i of register q changes places with quarter q of register i.
+inline void transpose_quarters(__m512i (&x)[4]) {
+  const __m512i low[] = {_mm512_shuffle_i32x4(x[0], x[1], 0x44),
+                         _mm512_shuffle_i32x4(x[2], x[3], 0x44)};
+  const __m512i high[] = {_mm512_shuffle_i32x4(x[0], x[1], 0xEE),
+                          _mm512_shuffle_i32x4(x[2], x[3], 0xEE)};
+  x[0] = _mm512_shuffle_i32x4(low[0], low[1], 0x88);
+  x[1] = _mm512_shuffle_i32x4(low[0], low[1], 0xDD);
+  x[2] = _mm512_shuffle_i32x4(high[0], high[1], 0x88);
+  x[3] = _mm512_shuffle_i32x4(high[0], high[1], 0xDD);
 }
 
 // The first `places` (at most 4 / V) of V * 16 bytes each, of which `lanes` are stored.
@@ -114,11 +145,45 @@ class PostLanes::Packer {
     store_places<V>(to, _mm512_min_epi8(_mm512_max_epi8(bytes, lo_), hi_), places, step, lanes_);
   }
 
+  // The codes of sums of Count places, in the order of the outputs; posts and sums are transposed.
+  template <int Count>
+  __attribute__((always_inline)) void codes_of_transposed(__m512i (&sums)[Count][4],
+                                                          __m512i (&codes)[Count]) const {
+    _Pragma("GCC unroll 4") for (int v = 0; v < 4; ++v) {
+      F form = forms_[v];
+      form.load();
+      _Pragma("GCC unroll 4") for (int i = 0; i < Count; ++i) sums[i][v] = form(sums[i][v]);
+    }
+    __m512i lo = lo_, hi = hi_;
+    in_register(lo), in_register(hi);
+    _Pragma("GCC unroll 4") for (int i = 0; i < Count; ++i) codes[i] = _mm512_min_epi8(
+        _mm512_max_epi8(packed_in_quarters(sums[i][0], sums[i][1], sums[i][2], sums[i][3]), lo),
+        hi);
+  }
+
  private:
   F forms_[4];
   __m512i lo_, hi_;
   __mmask64 lanes_;
 };
+
+inline void PostLanes::transpose_constants(PostLanes* posts) {
+  const auto transpose = [posts](const auto& member_of) {
+    __m512i constants[4];
+    for (int v = 0; v < 4; ++v)
+      __builtin_memcpy(&constants[v], &member_of(posts[v]), sizeof(__m512i));
+    transpose_quarters(constants);
+    for (int v = 0; v < 4; ++v)
+      __builtin_memcpy(&member_of(posts[v]), &constants[v], sizeof(__m512i));
+  };
+  transpose([](PostLanes& post) -> __m512i& { return post.shifts_; });
+  for (int i = 0; i < 2; ++i) {
+    transpose([i](PostLanes& post) -> __m512i& { return post.high_multipliers_[i]; });
+    transpose([i](PostLanes& post) -> __m512i& { return post.high_addends_[i]; });
+  }
+  transpose([](PostLanes& post) -> __m512& { return post.float_multipliers_; });
+  transpose([](PostLanes& post) -> __m512& { return post.float_addends_; });
+}
 
 // The form that all blocks have; where their best ones differ, that of integers.
 template <int V>
@@ -167,11 +232,16 @@ __attribute__((always_inline)) inline bool PostLanes::with_form(const PostLanes*
   return false;
 }
 
+template <int V>
+inline bool PostLanes::have_packer(const PostLanes* posts) {
+  const Form form = common_form<V>(posts);
+  return form != Form::kOther && steps_left<V>(posts, form) == 0;
+}
+
 template <int V, typename Run>
 __attribute__((always_inline)) inline bool PostLanes::with_packer(const PostLanes* posts,
                                                                   const Run& run) {
-  const Form form = common_form<V>(posts);
-  return steps_left<V>(posts, form) == 0 && with_form<V>(posts, form, run);
+  return have_packer<V>(posts) && with_form<V>(posts, common_form<V>(posts), run);
 }
 
 template <int V>

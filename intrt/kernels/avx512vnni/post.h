@@ -67,9 +67,15 @@ class PostLanes {
   struct ScaleHigh;
   template <bool kTowardZero>
   struct ScaleFloat;
-  // Calls run with the packer of the blocks; false when there is none, or none that does all.
+  // There is one that does all.
+  template <int V>
+  static bool have_packer(const PostLanes* posts);
+  // Calls run with the packer of the blocks; false when they have none.
   template <int V, typename Run>
   static bool with_packer(const PostLanes* posts, const Run& run);
+  // The constants of the packer of four blocks are brought in the order of sums whose quarters are
+  // transposed. After it these blocks are good for nothing else.
+  static void transpose_constants(PostLanes* posts);
 
  private:
   // How the codes of bytes come about, apart from their clamp; kOther: in another way.
