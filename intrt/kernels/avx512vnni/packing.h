@@ -101,6 +101,13 @@ inline void store_places(int8_t* to, __m512i bytes, size_t places, size_t step, 
     _mm512_storeu_si512(to, bytes);
     return;
   }
+  if constexpr (V == 1)
+    if (lanes == 0xFF && places == kPlaces && step == 8) {  // 8 outputs beside each other
+      const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 0, 2, 4, 6);
+      _mm256_storeu_si256(static_cast<__m256i_u*>(static_cast<void*>(to)),
+                          _mm512_castsi512_si256(_mm512_permutexvar_epi64(even, bytes)));
+      return;
+    }
   _Pragma("GCC unroll 4") for (int i = 0; i < kPlaces; ++i) {
     if (static_cast<size_t>(i) >= places) return;
     int8_t* const place = to + static_cast<size_t>(i) * step;

@@ -57,13 +57,22 @@ struct Places {
 
 template <int P, int V>
 inline void add_quad(const Places<P>& places, const uint8_t* w, __m512i (&acc)[P][V]) {
+  // Of 32 registers, sums, a code and weights; if these are too many, the last weights are read for
+  // each window. GCC would put a sum into memory.
+  constexpr bool kReadsLast = P * V + 1 + V > 32;
+  constexpr int kHeld = kReadsLast ? V - 1 : V;
   __m512i weights[V];
-  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) weights[v] =
+  _Pragma("GCC unroll 16") for (int v = 0; v < kHeld; ++v) weights[v] =
       _mm512_load_si512(w + static_cast<size_t>(v) * kVectorBytes);
   _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
     const __m512i code = broadcast_quad(places.at(p));
-    _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
+    _Pragma("GCC unroll 16") for (int v = 0; v < kHeld; ++v) acc[p][v] =
         _mm512_dpbusd_epi32(acc[p][v], code, weights[v]);
+    if constexpr (kReadsLast) {
+      asm("" : "+r"(w));  // not to be held
+      acc[p][V - 1] = _mm512_dpbusd_epi32(
+          acc[p][V - 1], code, _mm512_load_si512(w + static_cast<size_t>(V - 1) * kVectorBytes));
+    }
   }
 }
 
@@ -187,7 +196,7 @@ inline TileFunction packing_tile(const PostLanes::Packer<V, F>&, size_t windows,
   if constexpr (V == 1)
     return shared ? tile_among<V, F, true, 8, 12, 14, 16>(windows)
                   : tile_among<V, F, false, 8, 12, 14, 16>(windows);
-  if constexpr (V == 2) return tile_among<V, F, false, 7, 8, 12, 14>(windows);
+  if constexpr (V == 2) return tile_among<V, F, false, 7, 8, 9, 12, 13, 14>(windows);
   if constexpr (V == 4) return tile_among<V, F, false, 4, 5, 6, 7>(windows);
 }
 
