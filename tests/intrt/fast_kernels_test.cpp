@@ -52,6 +52,19 @@ TEST_CASE("fast depthwise conv2d equals scalar for 2 to 130 channels") {
     }
 }
 
+// With as many channels as avx512vnni takes from registers, by 64.
+TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the padding") {
+  for (std::int64_t channels = 33; channels <= 200; ++channels)
+    for (const std::int64_t stride : {1, 2}) {
+      const auto seed = static_cast<std::uint64_t>(channels * 2 + stride);
+      CAPTURE(seed);
+      Random random(seed);
+      const Axis down = axis_of(random.between(3, 9), 3, stride, random.between(0, 3));
+      const Axis across = axis_of(random.between(3, 12), 3, stride, random.between(0, 3));
+      compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
+    }
+}
+
 TEST_CASE("fast conv2d equals scalar for random geometries") {
   for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
     CAPTURE(seed);

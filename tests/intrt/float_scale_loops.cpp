@@ -12,6 +12,8 @@ FloatForm form_of(const intrt::ChannelSteps& steps, bool toward_zero) {
                            : intrt::find_float_scale<false>(steps, scale);
   form.multiplier = scale.multiplier;
   form.addend = scale.addend;
+  form.exception = scale.exception;
+  form.change = scale.change;
   form.toward_zero = toward_zero;
   form.lo = steps.lo;
   form.hi = steps.lo + steps.count;
@@ -23,8 +25,10 @@ FloatForm form_of(const intrt::ChannelSteps& steps, bool toward_zero) {
 
 __m512i codes_of(const FloatForm& form, __m512i x) {
   const __m512 multiplier = _mm512_set1_ps(form.multiplier), addend = _mm512_set1_ps(form.addend);
-  const __m512i code = form.toward_zero ? intrt::scaled_by_floats<true>(x, multiplier, addend)
-                                        : intrt::scaled_by_floats<false>(x, multiplier, addend);
+  __m512i code = form.toward_zero ? intrt::scaled_by_floats<true>(x, multiplier, addend)
+                                  : intrt::scaled_by_floats<false>(x, multiplier, addend);
+  code = _mm512_mask_add_epi32(code, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(form.exception)),
+                               code, _mm512_set1_epi32(form.change));
   return _mm512_min_epi32(_mm512_max_epi32(code, _mm512_set1_epi32(form.lo)),
                           _mm512_set1_epi32(form.hi));
 }
@@ -39,9 +43,10 @@ FloatForm float_form_of(const IntegerScale& scale) {
   return form_of(steps, toward_zero);
 }
 
-FloatForm float_form_of_steps(const int32_t* thresholds, uint32_t count, const int16_t* codes) {
+FloatForm float_form_of_steps(const int32_t* thresholds, uint32_t count, const int16_t* codes,
+                              bool toward_zero) {
   intrt::ChannelSteps steps;
-  if (steps.of_thresholds(thresholds, count, codes)) return form_of(steps, false);
+  if (steps.of_thresholds(thresholds, count, codes)) return form_of(steps, toward_zero);
   FloatForm none = {};
   none.count = -1;
   return none;

@@ -17,6 +17,7 @@ struct IntegerScale {
 struct FloatForm {
   bool found;
   float multiplier, addend;
+  int32_t exception, change;
   bool toward_zero;
   int lo, hi;  // clamp
   int sign, count;
@@ -25,7 +26,8 @@ struct FloatForm {
 
 FloatForm float_form_of(const IntegerScale& scale);
 // Without a form, and with a count of -1: codes rise and fall.
-FloatForm float_form_of_steps(const int32_t* thresholds, uint32_t count, const int16_t* codes);
+FloatForm float_form_of_steps(const int32_t* thresholds, uint32_t count, const int16_t* codes,
+                              bool toward_zero = false);
 
 // Of 16 accumulators.
 void float_codes(const FloatForm& form, const int32_t* x, int32_t* codes);

@@ -115,6 +115,44 @@ TEST_CASE("float scales give the codes of steps, rising and falling") {
   CHECK(not_found > 100);
 }
 
+TEST_CASE("one threshold that is not on the line of the others is an exception") {
+  if (!runs_here()) return;
+  int exceptions = 0, lines = 0;
+  for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const double slope = 1.0 / (static_cast<double>(random.between(6000, 80000)) / 97);
+    const double addend = static_cast<double>(random.between(-280, 280)) / 7;
+    const bool toward_zero = random.one_in(2), rises = random.one_in(2);
+    constexpr int kLo = -100, kHi = 110;
+    const int moved = static_cast<int>(random.between(kLo + 1, kHi));
+    const int by = random.one_in(2) ? 1 : -1;
+    std::vector<std::int32_t> thresholds;
+    std::vector<std::int16_t> codes;
+    for (int code = kLo; code <= kHi; ++code) {
+      codes.push_back(static_cast<std::int16_t>(rises ? code : kHi - code + kLo));
+      if (code == kLo) continue;
+      // To zero, a code up to 0 begins behind the whole number below it. Where codes fall, the
+      // same steps belong to the codes from the other end.
+      const bool is_behind = toward_zero && (rises ? code <= 0 : kHi - code + kLo < 0);
+      const double begin = rises ? (is_behind ? code - 1 : code) : (is_behind ? code : code - 1);
+      const double x = (begin - addend) / slope;
+      const double threshold = is_behind ? std::floor(x) + 1 : std::ceil(x);
+      thresholds.push_back(static_cast<std::int32_t>(threshold) + (code == moved ? by : 0));
+    }
+    const auto count = static_cast<std::uint32_t>(thresholds.size());
+    const FloatForm form = float_form_of_steps(thresholds.data(), count, codes.data(), toward_zero);
+    if (!form.found) continue;
+    ++(form.change == 0 ? lines : exceptions);
+    for (const std::int32_t threshold : thresholds)
+      compare_around(form, threshold, [&](std::int32_t x) {
+        return intrt_step(x, thresholds.data(), count, codes.data());
+      });
+  }
+  MESSAGE(exceptions << " of 500 channels have a line with an exception, " << lines << " a line");
+  CHECK(exceptions > 150);
+}
+
 TEST_CASE("codes that rise and fall, and scales that are too steep, have no float form") {
   if (!runs_here()) return;
   const std::int32_t thresholds[] = {0, 10};

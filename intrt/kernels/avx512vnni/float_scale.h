@@ -8,7 +8,9 @@
 // code is to be j or more, and less for the number before, for each code j that the clamp leaves,
 // then its clamped codes are right for all 2^32 x. Exactly that is tested, with these instructions,
 // for each channel; where it fails, the channel's block keeps its integers. A channel with steps
-// has its thresholds listed, and fares alike.
+// has its thresholds listed, and fares alike. There, often one threshold is not where a line has
+// it: then the step one accumulator before or behind is tested, and the code of the accumulator
+// between, the exception, is changed by one.
 //
 // Magnitudes stay below 2^31, so that the conversion has a result; all numbers are multiples of
 // 2^-83, so none is denormal, and a program that flushes those gets the same codes. The directions
@@ -87,8 +89,14 @@ struct ChannelSteps {
   }
 };
 
+// The number from which on a code is at least `code` or, to zero and not above 0, behind which.
+inline double begin_of(int code, bool toward_zero) {
+  return toward_zero && code <= 0 ? code - 1 : code;
+}
+
 struct FloatScale {
   float multiplier, addend;
+  int32_t exception, change;  // the code of one accumulator is so much more
 };
 
 inline int64_t between(int64_t lo, int64_t hi, int64_t x) { return x < lo ? lo : x > hi ? hi : x; }
@@ -97,21 +105,22 @@ inline int64_t between(int64_t lo, int64_t hi, int64_t x) { return x < lo ? lo :
 // and below `below`; none if that is not above.
 struct Addends {
   double least = -1e30, below = 1e30;
+  int of_least = 0, of_below = 0;  // the steps that ask for these
 
   Addends(const ChannelSteps& steps, bool toward_zero, double slope) {
     for (int i = 0; i < steps.count; ++i) {
       const int code = steps.lo + 1 + i;
-      const double from = toward_zero && code <= 0 ? code - 1 : code;
+      const double from = begin_of(code, toward_zero);
       const auto addend_at = [&](int64_t x) {
         return from - slope * static_cast<double>(static_cast<float>(x));
       };
       if (steps.least[i] <= INT32_MAX) {
         const double a = addend_at(between(INT32_MIN, INT32_MAX, steps.least[i]));
-        if (a > least) least = a;
+        if (a > least) least = a, of_least = i;
       }
       if (steps.least[i] > INT32_MIN) {
         const double a = addend_at(between(INT32_MIN, INT32_MAX, steps.least[i] - 1));
-        if (a < below) below = a;
+        if (a < below) below = a, of_below = i;
       }
     }
   }
@@ -170,7 +179,8 @@ inline double widest_slope(const ChannelSteps& steps, bool toward_zero) {
   if (steps.count < 3 || last - first < 2) return 0;
   for (int i = 1; i < steps.count; ++i)
     if (steps.least[i] < steps.least[i - 1] + 3) return 0;
-  const double codes = steps.count - 1;
+  const double codes =
+      begin_of(steps.lo + steps.count, toward_zero) - begin_of(steps.lo + 1, toward_zero);
   double from = codes / static_cast<double>(last - first + 1),
          to = codes / static_cast<double>(last - first - 1);
   for (int i = 0; i < 40; ++i) {  // the room is a concave function of the slope
@@ -183,12 +193,12 @@ inline double widest_slope(const ChannelSteps& steps, bool toward_zero) {
   return (from + to) / 2;
 }
 
-// False: there is none, or it was not found.
+// Without an exception. False: there is none, or it was not found.
 template <bool kTowardZero>
-inline bool find_float_scale(const ChannelSteps& steps, FloatScale& found) {
+inline bool find_line(const ChannelSteps& steps, FloatScale& found) {
   constexpr double kLeast = 0x1p-60, kMostAddend = 0x1p29;
   if (steps.count == 0) {
-    found = {0, static_cast<float>(steps.lo)};
+    found = {0, static_cast<float>(steps.lo), 0, 0};
     return true;
   }
   const double slope = steps.slope != 0 ? steps.slope : widest_slope(steps, kTowardZero);
@@ -203,8 +213,35 @@ inline bool find_float_scale(const ChannelSteps& steps, FloatScale& found) {
     if ((addend != 0 && magnitude < static_cast<float>(kLeast)) ||
         magnitude > static_cast<float>(kMostAddend))
       continue;
-    found = {steps.sign < 0 ? -multiplier : multiplier, addend};
+    found = {steps.sign < 0 ? -multiplier : multiplier, addend, 0, 0};
     if (steps_are_right<kTowardZero>(steps, found)) return true;
+  }
+  return false;
+}
+
+// The same with at most one exception, for a channel of which only the steps are known.
+template <bool kTowardZero>
+inline bool find_float_scale(const ChannelSteps& steps, FloatScale& found) {
+  if (find_line<kTowardZero>(steps, found)) return true;
+  if (steps.count == 0 || steps.slope != 0) return false;
+  const Addends addends(steps, kTowardZero, widest_slope(steps, kTowardZero));
+  // The two steps that are in each other's way: of one that comes too late for the line, the line's
+  // is one later; of the other, one earlier.
+  for (int way = 0; way < 2; ++way) {
+    const bool is_later = way == 0;
+    ChannelSteps moved = steps;
+    int64_t& step = moved.least[is_later ? addends.of_least : addends.of_below];
+    const int64_t exception = is_later ? step : step - 1;
+    const int wanted = steps.lo + (is_later ? addends.of_least + 1 : addends.of_below);
+    if (exception <= INT32_MIN || exception > INT32_MAX) continue;
+    step += is_later ? 1 : -1;
+    if (!find_line<kTowardZero>(moved, found)) continue;
+    found.exception = static_cast<int32_t>(steps.sign * exception);
+    found.change = is_later ? 1 : -1;
+    const __m512i code = scaled_by_floats<kTowardZero>(_mm512_set1_epi32(found.exception),
+                                                       _mm512_set1_ps(found.multiplier),
+                                                       _mm512_set1_ps(found.addend));
+    if (_mm512_cvtsi512_si32(code) + found.change == wanted) return true;
   }
   return false;
 }

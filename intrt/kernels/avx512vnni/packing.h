@@ -54,16 +54,25 @@ struct PostLanes::ScaleHigh : PostLanes::IntegerLimits {
   }
 };
 
-template <bool kTowardZero>
+template <bool kTowardZero, bool kExcept>
 struct PostLanes::ScaleFloat {
   static __m512i lo(const PostLanes& post) { return post.float_lo_; }
   static __m512i hi(const PostLanes& post) { return post.float_hi_; }
   __m512 multipliers, addends;
+  __m512i exceptions, changes;
   explicit ScaleFloat(const PostLanes& post)
-      : multipliers(post.float_multipliers_), addends(post.float_addends_) {}
-  void load() { in_register(multipliers), in_register(addends); }
+      : multipliers(post.float_multipliers_),
+        addends(post.float_addends_),
+        exceptions(post.float_exceptions_),
+        changes(post.float_changes_) {}
+  void load() {
+    in_register(multipliers), in_register(addends);
+    if (kExcept) in_register(exceptions), in_register(changes);
+  }
   __m512i operator()(__m512i x) const {
-    return scaled_by_floats<kTowardZero>(x, multipliers, addends);
+    const __m512i code = scaled_by_floats<kTowardZero>(x, multipliers, addends);
+    if (!kExcept) return code;
+    return _mm512_mask_add_epi32(code, _mm512_cmpeq_epi32_mask(x, exceptions), code, changes);
   }
 };
 
@@ -190,15 +199,28 @@ inline void PostLanes::transpose_constants(PostLanes* posts) {
   }
   transpose([](PostLanes& post) -> __m512& { return post.float_multipliers_; });
   transpose([](PostLanes& post) -> __m512& { return post.float_addends_; });
+  transpose([](PostLanes& post) -> __m512i& { return post.float_exceptions_; });
+  transpose([](PostLanes& post) -> __m512i& { return post.float_changes_; });
 }
 
-// The form that all blocks have; where their best ones differ, that of integers.
+// The form that serves blocks of both; kOther: none.
+inline PostLanes::Form PostLanes::common(Form a, Form b) {
+  if (a == b) return a;
+  const auto both = [a, b](Form plain, Form except) {
+    return (a == plain || a == except) && (b == plain || b == except);
+  };
+  if (both(Form::kFloatDown, Form::kFloatDownExcept)) return Form::kFloatDownExcept;
+  if (both(Form::kFloatToZero, Form::kFloatToZeroExcept)) return Form::kFloatToZeroExcept;
+  return Form::kOther;
+}
+
+// The form that serves all blocks; where their best ones have none in common, that of integers.
 template <int V>
 inline PostLanes::Form PostLanes::common_form(const PostLanes* posts) {
   Form best = posts[0].best_form_, form = posts[0].form_;
   for (int v = 1; v < V; ++v) {
-    if (posts[v].best_form_ != best) best = Form::kOther;
-    if (posts[v].form_ != form) form = Form::kOther;
+    best = common(best, posts[v].best_form_);
+    form = common(form, posts[v].form_);
   }
   return best != Form::kOther ? best : form;
 }
@@ -206,7 +228,7 @@ inline PostLanes::Form PostLanes::common_form(const PostLanes* posts) {
 template <int V>
 inline uint32_t PostLanes::steps_left(const PostLanes* posts, Form form) {
   uint32_t steps = 0;
-  if (form != Form::kFloatDown && form != Form::kFloatToZero)
+  if (form < Form::kFloatDown)
     for (int v = 0; v < V; ++v) steps |= posts[v].stepped_;
   return steps;
 }
@@ -228,10 +250,16 @@ __attribute__((always_inline)) inline bool PostLanes::with_form(const PostLanes*
       run(Packer<V, ScaleHigh<true>>(posts));
       return true;
     case Form::kFloatDown:
-      run(Packer<V, ScaleFloat<false>>(posts));
+      run(Packer<V, ScaleFloat<false, false>>(posts));
       return true;
     case Form::kFloatToZero:
-      run(Packer<V, ScaleFloat<true>>(posts));
+      run(Packer<V, ScaleFloat<true, false>>(posts));
+      return true;
+    case Form::kFloatDownExcept:
+      run(Packer<V, ScaleFloat<false, true>>(posts));
+      return true;
+    case Form::kFloatToZeroExcept:
+      run(Packer<V, ScaleFloat<true, true>>(posts));
       return true;
     case Form::kOther:
       break;

@@ -65,7 +65,7 @@ class PostLanes {
   struct ShiftToZero;
   template <bool kTowardZero>
   struct ScaleHigh;
-  template <bool kTowardZero>
+  template <bool kTowardZero, bool kExcept>
   struct ScaleFloat;
   // There is one that does all.
   template <int V>
@@ -79,14 +79,16 @@ class PostLanes {
 
  private:
   // How the codes of bytes come about, apart from their clamp; kOther: in another way.
-  enum class Form : uint32_t {
+  enum class Form : uint32_t {  // floats last
     kOther,
     kShiftDown,
     kShiftToZero,
     kScaleDown,
     kScaleToZero,
     kFloatDown,
-    kFloatToZero
+    kFloatToZero,
+    kFloatDownExcept,  // with an exception in some channel
+    kFloatToZeroExcept
   };
 
   struct Source {
@@ -100,6 +102,7 @@ class PostLanes {
     }
   };
 
+  static Form common(Form a, Form b);
   template <int V>
   static Form common_form(const PostLanes* posts);
   // Lanes of channels whose steps the form leaves out.
@@ -132,15 +135,18 @@ class PostLanes {
   void find_floats(const Source& from) {
     if (from.post.kind != INTRT_POST_SCALE || !are_bytes(from)) return;
     const bool down = rounds_down(from.post);
-    if (down ? load_floats<false>(from) : load_floats<true>(from))
-      best_form_ = down ? Form::kFloatDown : Form::kFloatToZero;
+    if (!(down ? load_floats<false>(from) : load_floats<true>(from))) return;
+    const bool excepts = _mm512_test_epi32_mask(float_changes_, float_changes_) != 0;
+    best_form_ = down      ? excepts ? Form::kFloatDownExcept : Form::kFloatDown
+                 : excepts ? Form::kFloatToZeroExcept
+                           : Form::kFloatToZero;
   }
 
   // False: not for all channels.
   template <bool kTowardZero>
   bool load_floats(const Source& from) {
     alignas(64) float multipliers[kLanes] = {}, addends[kLanes] = {};
-    alignas(64) int32_t lo[kLanes], hi[kLanes];
+    alignas(64) int32_t lo[kLanes], hi[kLanes], exceptions[kLanes] = {}, changes[kLanes] = {};
     _mm512_store_si512(lo, lo_);
     _mm512_store_si512(hi, hi_);
     for (uint32_t i = 0; i < count_; ++i) {
@@ -164,11 +170,15 @@ class PostLanes {
       if (!find_float_scale<kTowardZero>(steps, scale)) return false;
       multipliers[i] = scale.multiplier;
       addends[i] = scale.addend;
+      exceptions[i] = scale.exception;
+      changes[i] = scale.change;
     }
     float_multipliers_ = _mm512_load_ps(multipliers);
     float_addends_ = _mm512_load_ps(addends);
     float_lo_ = _mm512_load_si512(lo);
     float_hi_ = _mm512_load_si512(hi);
+    float_exceptions_ = _mm512_load_si512(exceptions);
+    float_changes_ = _mm512_load_si512(changes);
     return true;
   }
 
@@ -369,7 +379,7 @@ class PostLanes {
   __m512i multipliers_[2]{}, addends_[2]{}, wide_shifts_[2]{};
   __m512i high_multipliers_[2]{}, high_addends_[2]{};  // of even and of odd channels
   __m512 float_multipliers_{}, float_addends_{};
-  __m512i float_lo_{}, float_hi_{};
+  __m512i float_lo_{}, float_hi_{}, float_exceptions_{}, float_changes_{};
 };
 
 // All channels of an operator's output fare alike.
