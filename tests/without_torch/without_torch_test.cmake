@@ -10,6 +10,7 @@ function(run)
 endfunction()
 
 run(${CMAKE_COMMAND} --preset no-torch)
-run(${CMAKE_COMMAND} --build --preset no-torch)
-# What runs the executables; the tests of single parts consist of the same objects with and without LibTorch.
-run(${CMAKE_CTEST_COMMAND} --preset no-torch --label-regex end_to_end)
+# Libraries, executables and the tests that run these; the tests of single parts and of kernels consist of the same
+# objects with and without LibTorch.
+run(${CMAKE_COMMAND} --build --preset no-torch --target lockstep_libraries lockstep end_to_end_tests)
+run(${CMAKE_CTEST_COMMAND} --preset no-torch --label-regex end_to_end --label-exclude embedded)
