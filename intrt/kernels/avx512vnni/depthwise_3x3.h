@@ -1,4 +1,4 @@
-// Depthwise convolutions with 3x3 windows, 64 outputs beside each other at a time, from the input
+// Depthwise convolutions with 3x3 windows, 64 channels at a time, from the input
 // where it lies. Four rows of 64 codes become, in registers, four registers of quads: a quad has
 // the codes of one channel and column, so that vpdpbusd adds up a column of the window. With a
 // stride of 1 the same quads serve two output rows, with the weights moved down by one.
