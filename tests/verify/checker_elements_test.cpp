@@ -77,10 +77,11 @@ TEST_CASE("a bias that is finer than the weights' grid counts to its last bit") 
     Int plan_bias;
     std::vector<Int> thresholds, codes;
   };
-  // Half to even of x + 1/2, of x + 3/4, and of x + 3/2 with a whole one in the plan's bias.
+  // Half to even of x + 1/2, of x + 3/4, of x + 3/2 with a whole one in the plan's bias, and of
+  // x + 2^-30, which is as fine as it may be.
   for (const Case& one :
        {Case{1, 1, 0, {-1, 1}, {-2, 0, 1}}, Case{3, 2, 0, {-2, -1, 0}, {-2, -1, 0, 1}},
-        Case{3, 1, 1, {-1, 1}, {-2, 0, 1}}}) {
+        Case{3, 1, 1, {-1, 1}, {-2, 0, 1}}, Case{1, 30, 0, {-1, 0, 1}, {-2, -1, 0, 1}}}) {
     CAPTURE(one.code);
     Sum sum(1, 1, false);
     sum.model.nodes[0].bias = checker::Bias{{one.code}, {one.decimal}, {}};

@@ -31,13 +31,17 @@ checker::Model model_of(const std::string& graph) {
   return checker::read_model(folder / "graph.json", folder / "state");
 }
 
-bool is_proved(const checker::Model& model, const checker::Plan& plan) {
+// Why it is not proved; empty: it is.
+std::string reason(const checker::Model& model, const checker::Plan& plan) {
   try {
     checker::prove(model, plan);
-    return true;
-  } catch (const checker::Failure&) {
-    return false;
+    return "";
+  } catch (const checker::Failure& failure) {
+    return failure.text;
   }
+}
+bool is_proved(const checker::Model& model, const checker::Plan& plan) {
+  return reason(model, plan).empty();
 }
 
 struct Case {
@@ -109,6 +113,17 @@ TEST_CASE("a product is proved with its factors in any order, and with no others
       changed.ops[1 - pair].inputs = {a, b};
       CHECK(is_proved(model, changed) == (a == x && b == x));
     }
+}
+
+TEST_CASE("a pooling that takes the largest is not one that takes the mean") {
+  const std::string attrs = R"({"kernel_size": 2, "stride": 2})";
+  const std::string largest = graph_of("[2, 4, 4]", "max_pool2d", attrs);
+  const checker::Plan plan =
+      checker::read_plan(compile_network(parse_graph(largest, "g"), {}, {}).plan);
+  CHECK(reason(model_of(largest), plan).empty());
+  const std::string why = reason(model_of(graph_of("[2, 4, 4]", "avg_pool2d", attrs)), plan);
+  CHECK_MESSAGE(why.find("the plan takes the largest, the graph does not") != std::string::npos,
+                why);
 }
 
 }  // namespace lockstep::test
