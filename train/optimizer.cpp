@@ -28,14 +28,12 @@ struct Step {
 
 float as_float(double value) { return static_cast<float>(value); }
 
-// Without momentum s.first is empty.
-template <bool kMomentum>
 void sgd(const Step& s) {
   const float rate = as_float(s.learning_rate), decay = as_float(s.spec.weight_decay),
               momentum = as_float(s.spec.momentum);
   for (std::size_t i = 0; i < s.parameter.size(); ++i) {
     float update = s.gradient[i] + decay * s.parameter[i];
-    if constexpr (kMomentum) {
+    if (s.spec.momentum > 0) {
       s.first[i] = momentum * s.first[i] + update;
       update = s.spec.nesterov ? update + momentum * s.first[i] : s.first[i];
     }
@@ -137,7 +135,7 @@ bool optimizer_step(const OptimizerSpec& spec, std::int64_t step, double learnin
       adam(s);
       break;
     case OptimizerKind::kSgd:
-      (spec.momentum > 0 ? sgd<true> : sgd<false>)(s);
+      sgd(s);
       break;
   }
   return all_finite(parameter);
