@@ -7,9 +7,8 @@
 namespace intrt {
 namespace {
 
-// A slice is the output rows that one set of quads serves.
 inline uint32_t depthwise_slices(const Sizes& s) {
-  const size_t rows = Columns(s).output_rows;
+  const size_t rows = rows_of_quads(s);
   return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
 }
 

@@ -1,7 +1,7 @@
-// Depthwise convolutions with 3x3 windows, 64 channels at a time, from the input
-// where it lies. Four rows of 64 codes become, in registers, four registers of quads: a quad has
-// the codes of one channel and column, so that vpdpbusd adds up a column of the window. With a
-// stride of 1 the same quads serve two output rows, with the weights moved down by one.
+// Depthwise convolutions with 3x3 windows, 64 channels at a time, from the input where it lies.
+// Four rows of 64 codes become, in registers, four registers of quads: a quad has the codes of one
+// channel and column, so that vpdpbusd adds up a column of the window. With a stride of 1 the same
+// quads serve two output rows, with the weights moved down by one.
 //
 // Unpacking leaves quads, and so sums, with their quarters transposed: lane j of register q belongs
 // to output 16 * (j / 4) + 4 * q + j % 4. Weights, biases and posts are in that order, and packing
@@ -23,7 +23,7 @@ struct Sets {
   size_t output_rows;  // that four rows of the input serve
 
   explicit Sets(const Sizes& s)
-      : count((s.channels + kOutputs - 1) / kOutputs), output_rows(s.stride_h == 1 ? 2 : 1) {}
+      : count((s.channels + kOutputs - 1) / kOutputs), output_rows(rows_of_quads(s)) {}
 
   static bool fit(const Sizes& s) {
     return s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1 &&

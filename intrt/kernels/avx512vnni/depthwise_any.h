@@ -16,7 +16,7 @@ struct Columns {
 
   explicit Columns(const Sizes& s)
       : sets((s.kernel_h + 3) / 4),
-        output_rows(sets == 1 && s.dilation_h == 1 ? (4 - s.kernel_h) / s.stride_h + 1 : 1),
+        output_rows(rows_of_quads(s)),
         row_entries((s.channels + 2 * kLanes - 1) / kLanes * kLanes),
         most_columns(kBandBytes / (4 * sets * s.channels)) {}
 
@@ -35,6 +35,8 @@ inline bool is_flat(const Sizes& s) {
          (s.channels < kLanes || flat_period(s) <= 5);
 }
 
+// Posts: of 16 channels each; of flat ones, up to where they repeat. Numbers: biases, then for each
+// output row of a set, each set and each tap of a row the weights.
 inline size_t posts_of(const Sizes& s) {
   return is_flat(s) ? flat_period(s) : (s.channels + kLanes - 1) / kLanes;
 }
