@@ -12,6 +12,7 @@ bool intrt::has_avx512vnni() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
 }
+bool intrt::has_avx512vbmi() { return __builtin_cpu_supports("avx512vbmi"); }
 #endif
 
 #ifdef INTRT_WITH_AVXVNNI

@@ -1,9 +1,25 @@
 // The variants that need prepared memory against the scalar kernels, which kernels_test.cpp holds
 // against the definition: every channel count from 1 to 130, and memory that ends where it ends. A
 // failure prints the seed.
+#include "intrt/cpu_features.h"
+#include "intrt/kernels/avx512vnni/linear_header.h"
 #include "tests/intrt/fast_plans.h"
 
 using namespace lockstep::testing;
+
+namespace {
+
+// Whether avx512vnni leaves out zeros one by one in the plan's last operator, a linear layer.
+[[maybe_unused]] bool multiplies_nonzeros_alone(const std::vector<std::uint8_t>& plan) {
+  const std::vector<std::uint8_t> memory = GuardedPlan(plan, true).prepared_over("avx512vnni", 0);
+  const auto& prepared =
+      *static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data()));
+  intrt::LinearHeader header;
+  std::memcpy(&header, prepared.memory_of(prepared.op_count - 1), sizeof header);
+  return header.nonzeros_alone;
+}
+
+}  // namespace
 
 TEST_CASE("fast conv2d equals scalar for 1 to 130 inputs and outputs") {
   for (std::int64_t channels = 1; channels <= 130; ++channels) {
@@ -103,6 +119,29 @@ TEST_CASE("fast linear equals scalar for 1 to 130 outputs") {
     Random random(seed);
     compare_variants(linear_plan(random, outputs), seed, true);
   }
+}
+
+TEST_CASE("fast linear equals scalar where most weights are 0") {
+  int nonzeros_alone = 0, others = 0;
+  for (std::int64_t outputs = 1; outputs <= 130; ++outputs)
+    for (const int nonzero_in : {3, 4, 10, 1000}) {
+      const auto seed = static_cast<std::uint64_t>(outputs * 1000 + nonzero_in);
+      CAPTURE(seed);
+      Random random(seed);
+      const std::vector<std::uint8_t> plan = linear_plan(random, outputs, {}, nonzero_in);
+      compare_variants(plan, seed, true);
+#ifdef INTRT_WITH_AVX512VNNI
+      if (intrt::has_avx512vnni() && intrt::has_avx512vbmi())
+        ++(multiplies_nonzeros_alone(plan) ? nonzeros_alone : others);
+#endif
+    }
+  MESSAGE(nonzeros_alone << " without zeros, " << others << " otherwise");
+#ifdef INTRT_WITH_AVX512VNNI
+  if (intrt::has_avx512vnni() && intrt::has_avx512vbmi()) {
+    CHECK(nonzeros_alone >= 250);
+    CHECK(others >= 20);
+  }
+#endif
 }
 
 // The kernels that prepare nothing: nothing to see from outside whether they take an operator, but

@@ -311,8 +311,9 @@ inline std::vector<std::uint8_t> plan_of(Random& random, const Convolution& c,
   return builder.finish();
 }
 
+// Of the weights, about one in `nonzero_in` is not 0.
 inline std::vector<std::uint8_t> linear_plan(Random& random, std::int64_t outputs,
-                                             const Types& types = {}) {
+                                             const Types& types = {}, int nonzero_in = 1) {
   const Format out_format = random_format(random, true);
   const Logical expected(outputs, 1, 1);
   TensorSpec input;
@@ -327,6 +328,9 @@ inline std::vector<std::uint8_t> linear_plan(Random& random, std::int64_t output
   intrt_linear_params p{};
   p.weight_type = types.weights;
   std::vector<std::int64_t> weights = random_weights(random, outputs, inputs, types);
+  if (nonzero_in > 1)
+    for (std::int64_t& weight : weights)
+      if (!random.one_in(nonzero_in)) weight = 0;
   if (random.one_in(2)) clear_blocks(random, weights, outputs, inputs);
   if (random.one_in(3))
     store_sparse(builder, weights, outputs, inputs, outputs, p);
