@@ -1,5 +1,5 @@
 // Compiles and runs generated C, and compares every tensor with ir::evaluate: with gcc at -O0 and
-// -O3, and with clang at -O2 under its sanitizers.
+// -O3, and with clang at -O0 under its sanitizers.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -29,7 +29,7 @@ inline constexpr const char* kWarnings =
 inline constexpr const char* kCompilers[] = {
     "gcc -O0 ",
     "gcc -O3 ",
-    "clang -O2 -fsanitize=address,undefined -fno-sanitize-recover=all ",
+    "clang -O0 -fsanitize=address,undefined -fno-sanitize-recover=all ",
 };
 
 // Writes each observed tensor to stdout: its index, then its bytes.
