@@ -23,8 +23,6 @@ bool can_write_for(const std::string& core) {
   return std::ranges::find(names, core) != names.end();
 }
 
-bool runs_c_of_m4() { return core().name == "cortex-m7" || core().name == "cortex-m33"; }
-
 // The harness is compiled once for all networks of a case.
 class Core {
  public:
@@ -71,7 +69,7 @@ class Core {
 
   void check(const Recorded& net, std::int64_t samples) const {
     const std::string name(core().name);
-    if (runs_c_of_m4()) {
+    if (resembles_cortex_m4()) {
       REQUIRE(can_write_for(name));
     } else {
       check(net, samples, "generic");
@@ -101,7 +99,7 @@ TEST_CASE("the recorded networks compute what their plans compute") {
 TEST_CASE("the small networks of the zoo compute what their plans compute") {
   const Core here;
   for (const std::string name : {"lenet", "resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder"}) {
-    if (runs_c_of_m4() && name != "resnet8" && name != "ds_cnn") continue;
+    if (resembles_cortex_m4() && name != "resnet8" && name != "ds_cnn") continue;
     INFO(name);
     here.check(zoo_network(name), 1);
   }
@@ -128,7 +126,7 @@ TEST_CASE("the stack is bounded with less optimization, too") {
 TEST_CASE("C that is written for another core computes the same") {
   const Recorded net = zoo_network("ds_cnn");
   const Core here;
-  if (runs_c_of_m4()) return here.check(net, 1, "generic");
+  if (resembles_cortex_m4()) return here.check(net, 1, "generic");
   int checked = 0;
   // One with each kind of micro-kernels.
   for (const char* const other : {"cortex-m3", "cortex-m4", "cortex-m55", "aarch64"}) {

@@ -23,6 +23,11 @@ inline const verify::EmulatedTarget& core() {
   return *target;
 }
 
+// It runs the C of Cortex-M4, and tests on it leave networks out.
+inline bool resembles_cortex_m4() {
+  return core().name == "cortex-m7" || core().name == "cortex-m33";
+}
+
 // The first `samples` of the network's.
 inline verify::Batch first_samples(const Recorded& net, std::int64_t samples) {
   verify::Batch batch = net.batch;
