@@ -58,6 +58,8 @@ class OutputWindow {
     for (size_t i = 0; i < kHalfWindow; ++i) window_[i] = window_[kHalfWindow + i];
     read_half(window_ + kHalfWindow);
   }
+  // For kDepth codes; none was taken yet.
+  bool has_weights(size_t code) const { return !all_zero(window_ + code, kDepth); }
   // Of those for the first `end` codes, not taken yet.
   size_t nonzeros(size_t end) const {
     size_t count = 0;
@@ -102,6 +104,8 @@ class SetWindow {
       const size_t output = first + lane;
       new (lanes() + lane) OutputWindow(stored, output, output < s.group_outputs);
     }
+    count_steps(0);
+    count_steps(kHalfWindow);
   }
 
   // Calls put(count) and then count times quads(of 16 outputs) for each position and each block,
@@ -121,16 +125,28 @@ class SetWindow {
         if (!put(count)) return false;
         for (size_t i = 0; i < count; ++i) quads(block);
       }
-      if (!is_last)
-        for (size_t lane = 0; lane < v_ * kLanes; ++lane) lanes()[lane].go_on();
+      if (is_last) break;
+      for (size_t lane = 0; lane < v_ * kLanes; ++lane) lanes()[lane].go_on();
+      count_steps(kHalfWindow);
     }
     return true;
   }
+  // Of the window until now: steps of the dense form whose weights are not all 0.
+  size_t steps() const { return steps_; }
 
   OutputWindow* lanes() { return static_cast<OutputWindow*>(static_cast<void*>(bytes_)); }
 
  private:
-  size_t positions_, v_;
+  void count_steps(size_t from) {
+    for (size_t code = from; code < from + kHalfWindow; code += kDepth) {
+      bool is_kept = false;
+      for (size_t lane = 0; lane < v_ * kLanes && !is_kept; ++lane)
+        is_kept = lanes()[lane].has_weights(code);
+      steps_ += is_kept ? 1 : 0;
+    }
+  }
+
+  size_t positions_, v_, steps_ = 0;
   alignas(OutputWindow) uint8_t bytes_[8 * kLanes * sizeof(OutputWindow)];  // 8: most blocks
 };
 
@@ -150,16 +166,16 @@ inline size_t count_quads(SetWindow& window, size_t most) {
   return all;
 }
 
-// How many times kLanes quads the layer may have. They are read with their places, and a count
-// takes about as long as reading kCountVectors registers; that is to be at most four fifths of the
-// registers that the dense form reads. Measured with 128 x 128 to 4096 x 1024 weights, up to four
-// of ten of them not 0, layers took at most as much of the dense form's time as this says.
+// How many times kLanes quads a layer may have whose dense form reads so many registers of weights.
+// Quads are read with their places, and a count takes about as long as reading kCountVectors
+// registers; that is to be at most four fifths of the dense form's. Measured with 128 x 128 to
+// 4096 x 1024 weights, up to four of ten of them not 0, layers took at most as much of the dense
+// form's time as this says.
 constexpr size_t kCountVectors = 2;
-inline size_t most_quads(const Sizes& s) {
+inline size_t most_quads(const Sizes& s, size_t dense) {
   const size_t blocks = (s.group_outputs + kLanes - 1) / kLanes;
-  const size_t dense = blocks * ((s.channels + 3) / 4) * 4 / 5;
   const size_t counts = blocks * window_positions(s.channels) * kCountVectors;
-  return dense > counts ? (dense - counts) / 2 : 0;
+  return dense * 4 / 5 > counts ? (dense * 4 / 5 - counts) / 2 : 0;
 }
 
 // Whether this is how the layer is to be multiplied; then it was prepared. At most dense_bytes(s).
@@ -175,16 +191,18 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
     }
     return true;
   };
-  size_t bytes = sizeof(NonzerosHeader), most = most_quads(s);
-  const bool pays = for_each_set([&](size_t first, size_t v) {
+  const size_t all_steps = Pieces(s, 0).all_steps();
+  const size_t most = most_quads(s, (s.group_outputs + kLanes - 1) / kLanes * all_steps);
+  size_t bytes = sizeof(NonzerosHeader), quads_of_all = 0, dense = 0;
+  const bool may_pay = for_each_set([&](size_t first, size_t v) {
     SetWindow window(s, stored, first, v);
-    const size_t count = count_quads(window, most);
-    if (count > most) return false;
-    most -= count;
+    const size_t count = count_quads(window, most - quads_of_all);
+    quads_of_all += count;
     bytes += bytes_before_quads(v, positions) + count * kQuadsBytes;
-    return bytes <= all_bytes;
+    dense += v * steps_taken(all_steps, window.steps());
+    return quads_of_all <= most && bytes <= all_bytes;
   });
-  if (!pays) return false;
+  if (!may_pay || quads_of_all > most_quads(s, dense)) return false;
 
   __builtin_memset(to, 0, all_bytes);
   NonzerosHeader& header = *static_cast<NonzerosHeader*>(to);

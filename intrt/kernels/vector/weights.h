@@ -61,7 +61,10 @@ struct alignas(kBlockAlignment) BlockHeader {
   }
 };
 static_assert(kBlockAlignment % alignof(PostLanes) == 0, "posts are aligned");
-constexpr size_t kListFrom = 8;  // a list is worth it as soon as one in so many steps is 0
+// Of so many steps, `nonzero` of which are not 0; a list is worth it as soon as one in eight is 0.
+inline size_t steps_taken(size_t all, size_t nonzero) {
+  return (all - nonzero) * 8 < all ? all : nonzero;
+}
 
 inline size_t aligned(size_t bytes) {
   return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
@@ -90,9 +93,10 @@ inline size_t all_blocks_bytes(const Sizes& s) {
 inline void leave_out_zeros(const Pieces& pieces, size_t v, BlockHeader& header, uint32_t* list,
                             Weight* weights) {
   const size_t of_step = v * kVectorCodes, all_steps = pieces.all_steps();
-  size_t zeros = 0;
-  for (size_t i = 0; i < all_steps; ++i) zeros += all_zero(weights + i * of_step, of_step) ? 1 : 0;
-  if (zeros * kListFrom < all_steps) return;
+  size_t nonzero = 0;
+  for (size_t i = 0; i < all_steps; ++i)
+    nonzero += all_zero(weights + i * of_step, of_step) ? 0 : 1;
+  if (steps_taken(all_steps, nonzero) == all_steps) return;
   const Weight* from = weights;
   uint32_t kept = 0;
   for (size_t row = 0; row < pieces.rows; ++row) {
