@@ -124,7 +124,7 @@ TEST_CASE("fast linear equals scalar for 1 to 130 outputs") {
 TEST_CASE("fast linear equals scalar where most weights are 0") {
   int nonzeros_alone = 0, others = 0;
   for (std::int64_t outputs = 1; outputs <= 130; ++outputs)
-    for (const int nonzero_in : {3, 4, 10, 1000}) {
+    for (const int nonzero_in : {4, outputs % 2 == 0 ? 10 : 1000}) {
       const auto seed = static_cast<std::uint64_t>(outputs * 1000 + nonzero_in);
       CAPTURE(seed);
       Random random(seed);
@@ -138,7 +138,7 @@ TEST_CASE("fast linear equals scalar where most weights are 0") {
   MESSAGE(nonzeros_alone << " without zeros, " << others << " otherwise");
 #ifdef INTRT_WITH_AVX512VNNI
   if (intrt::has_avx512vnni() && intrt::has_avx512vbmi()) {
-    CHECK(nonzeros_alone >= 200);
+    CHECK(nonzeros_alone >= 100);
     CHECK(others >= 20);
   }
 #endif
