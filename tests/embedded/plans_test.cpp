@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <span>
+#include <string_view>
 
 #include "compile/compile.h"
 #include "compile/support/files.h"

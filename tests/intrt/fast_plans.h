@@ -37,7 +37,7 @@ inline std::int64_t draw(Random& random, Codes codes, std::uint32_t type) {
 }
 
 inline __attribute__((noinline)) void fill_stack(std::uint8_t byte) {
-  volatile std::uint8_t bytes[1 << 14];
+  volatile std::uint8_t bytes[1 << 15];
   for (volatile std::uint8_t& place : bytes) place = byte;
 }
 

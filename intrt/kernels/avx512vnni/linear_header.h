@@ -4,7 +4,7 @@
 namespace intrt {
 
 struct alignas(64) LinearHeader {
-  bool nonzeros_alone;  // as linear_nonzeros.h has them follows; else as weights.h
+  bool nonzeros_alone;  // what follows is that of linear_nonzeros.h, else that of weights.h
 };
 
 }  // namespace intrt

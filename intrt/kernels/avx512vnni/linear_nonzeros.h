@@ -178,7 +178,7 @@ inline size_t most_quads(const Sizes& s, size_t dense) {
   return dense * 4 / 5 > counts ? (dense * 4 / 5 - counts) / 2 : 0;
 }
 
-// Whether this is how the layer is to be multiplied; then it was prepared. At most dense_bytes(s).
+// Whether this is how the layer is to be multiplied; only then dense_bytes(s) are written to `to`.
 inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                              const StoredWeights& stored, const int32_t* bias, void* to) {
   if (!has_avx512vbmi()) return false;
@@ -261,11 +261,12 @@ __attribute__((target("avx512vbmi"), noinline)) void sum_nonzeros(const SetHeade
   for (size_t position = 0; position < positions; ++position) {
     const __m512i first = second;
     second = half((position + 1) * kHalfWindow);
-    _Pragma("GCC unroll 8") for (int v = 0; v < V; ++v) for (size_t count = *counts++; count > 0;
-                                                             --count, quads += kQuadsBytes) acc[v] =
-        _mm512_dpbusd_epi32(acc[v],
-                            _mm512_permutex2var_epi8(first, _mm512_load_si512(quads), second),
-                            _mm512_load_si512(quads + kVectorBytes));
+    _Pragma("GCC unroll 8") for (int v = 0; v < V; ++v) {
+      for (size_t count = *counts++; count > 0; --count, quads += kQuadsBytes) {
+        const __m512i codes = _mm512_permutex2var_epi8(first, _mm512_load_si512(quads), second);
+        acc[v] = _mm512_dpbusd_epi32(acc[v], codes, _mm512_load_si512(quads + kVectorBytes));
+      }
+    }
   }
   _Pragma("GCC unroll 8") for (int v = 0; v < V; ++v)
       _mm512_store_si512(sums + v * static_cast<int>(kLanes), acc[v]);
