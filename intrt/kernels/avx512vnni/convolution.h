@@ -17,42 +17,51 @@ struct Rows {
   size_t count, windows, row_bytes, element, row_elements;
 };
 
-// Tiles of about one size in each row.
+// The windows of a tile are stored here, from `element` on.
+template <int V>
+inline void run_unpacked_tile(const Tile& tile, size_t windows, size_t element) {
+  tile_of<static_cast<int>(most_windows(V)), V>(windows)(tile);
+  constexpr int kAtOnce = V < 4 ? V : 4;  // all; where they are more, of one window
+  for (int v = 0; v < V; v += kAtOnce)
+    PostLanes::store_blocks<kAtOnce>(tile.block->posts() + v, tile.target,
+                                     tile.sums + v * static_cast<int>(kLanes), windows,
+                                     element + static_cast<size_t>(v) * kLanes, tile.step);
+}
+
+// Each row in tiles of at most two sizes, which differ by one window.
 template <int V>
 void run_rows(Tile tile, const Rows& rows) {
-  const PostLanes* const posts = tile.block->posts();
   constexpr size_t kMost = most_windows(V);
   alignas(64) int32_t sums[(kMost * V + 3) / 4 * 4 * kLanes];
   tile.sums = sums;
-  // packing(windows) is a tile that packs, or null.
+  // packing(windows) runs tiles with a packer, or is null.
   const auto run_all = [&](const auto& packing) {
     const uint8_t* const first_window = tile.window;
     for (size_t row = 0; row < rows.count; ++row) {
       tile.window = first_window + row * rows.row_bytes;
       size_t element = rows.element + row * rows.row_elements, left = rows.windows;
-      for (size_t parts = (left + kMost - 1) / kMost; parts > 0; --parts) {
-        const size_t now = (left + parts - 1) / parts;
-        if (const TileFunction pack = packing(now)) {
-          tile.codes = tile.target.bytes() + element;
+      for (size_t parts = (left + kMost - 1) / kMost; parts > 0;) {
+        const size_t windows = (left + parts - 1) / parts;
+        const TileFunction pack = packing(windows);
+        tile.count = pack == nullptr ? 1 : left - parts * (windows - 1);
+        tile.codes = tile.target.bytes() + element;
+        if (pack != nullptr)
           pack(tile);
-        } else {
-          tile_of<static_cast<int>(kMost), V>(now)(tile);
-          constexpr int kAtOnce = V < 4 ? V : 4;  // all; where they are more, of one window
-          for (int v = 0; v < V; v += kAtOnce)
-            PostLanes::store_blocks<kAtOnce>(posts + v, tile.target, sums + v * kLanes, now,
-                                             element + v * kLanes, tile.step);
-        }
-        tile.window += now * tile.window_step;
-        element += now * tile.step;
-        left -= now;
+        else
+          run_unpacked_tile<V>(tile, windows, element);
+        const size_t done = tile.count * windows;
+        tile.window += done * tile.window_step;
+        element += done * tile.step;
+        left -= done;
+        parts -= tile.count;
       }
     }
   };
   bool is_packed = false;
   if constexpr (V <= 4)
-    is_packed = PostLanes::with_packer<V>(posts, [&](const auto& packer) {
+    is_packed = PostLanes::with_packer<V>(tile.block->posts(), [&](const auto& packer) {
       tile.packer = &packer;
-      run_all([&](size_t now) { return packing_tile(packer, now, tile.shared); });
+      run_all([&](size_t windows) { return packing_tile(packer, windows, tile.shared); });
     });
   if (!is_packed) run_all([](size_t) { return TileFunction{}; });
 }
@@ -87,7 +96,8 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
                          nullptr,
                          outputs,
                          shares_quads(s) && header->has_list == 0,
-                         nullptr};
+                         nullptr,
+                         0};
       const Rows of_band = {rows, columns, s.stride_h * row_bytes,
                             (oy * s.output_width + ox) * outputs + channel,
                             s.output_width * outputs};

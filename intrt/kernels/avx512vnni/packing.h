@@ -12,10 +12,11 @@ inline void in_register(Vector& constant) {
   asm("" : "+v"(constant));
 }
 
-// Functions of sums; load(): their constants are to lie in registers.
+// Functions of sums; load(): their constants, so many, are to lie in registers.
 //
 // intrt_shift_right_floor.
 struct PostLanes::ShiftDown : PostLanes::IntegerLimits {
+  static constexpr int kConstants = 1;
   __m512i shifts;
   explicit ShiftDown(const PostLanes& post) : shifts(post.shifts_) {}
   void load() { in_register(shifts); }
@@ -23,6 +24,7 @@ struct PostLanes::ShiftDown : PostLanes::IntegerLimits {
 };
 
 struct PostLanes::ShiftToZero : PostLanes::IntegerLimits {
+  static constexpr int kConstants = 2;
   __m512i shifts, left;
   explicit ShiftToZero(const PostLanes& post)
       : shifts(post.shifts_), left(_mm512_sub_epi32(_mm512_set1_epi32(32), shifts)) {}
@@ -33,6 +35,7 @@ struct PostLanes::ShiftToZero : PostLanes::IntegerLimits {
 // intrt_scale_high.
 template <bool kTowardZero>
 struct PostLanes::ScaleHigh : PostLanes::IntegerLimits {
+  static constexpr int kConstants = 4;
   __m512i multipliers[2], addends[2];  // of even and of odd channels
   explicit ScaleHigh(const PostLanes& post)
       : multipliers{post.high_multipliers_[0], post.high_multipliers_[1]},
@@ -56,6 +59,7 @@ struct PostLanes::ScaleHigh : PostLanes::IntegerLimits {
 
 template <bool kTowardZero, bool kExcept>
 struct PostLanes::ScaleFloat {
+  static constexpr int kConstants = kExcept ? 4 : 2;
   static __m512i lo(const PostLanes& post) { return post.float_lo_; }
   static __m512i hi(const PostLanes& post) { return post.float_hi_; }
   __m512 multipliers, addends;
@@ -82,10 +86,14 @@ inline __m512i packed_in_quarters(__m512i a, __m512i b, __m512i c, __m512i d) {
   return _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
 }
 
+// Of quarters, what brings their numbers one after the other.
+inline __m512i quarters_in_order() {
+  return _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+}
+
 // Four times 16 numbers, saturated to bytes, one after the other.
 inline __m512i packed(__m512i a, __m512i b, __m512i c, __m512i d) {
-  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return _mm512_permutexvar_epi32(order, packed_in_quarters(a, b, c, d));
+  return _mm512_permutexvar_epi32(quarters_in_order(), packed_in_quarters(a, b, c, d));
 }
 
 // Quarter i of register q changes places with quarter q of register i.
@@ -100,52 +108,94 @@ inline void transpose_quarters(__m512i (&x)[4]) {
   x[3] = _mm512_shuffle_i32x4(high[0], high[1], 0xDD);
 }
 
+// How V * 16 bytes of each place are stored.
+enum class Layout {
+  kJoined,  // all of them, those of the register's next place behind
+  kWhole,   // all of them, each place by itself
+  kEights,  // 8 of 16, those of the next place behind
+  kMasked   // those of some lanes
+};
+
+template <Layout kLayout>
+struct ConstantLayout {};
+
+template <size_t kBytes>
+inline void store_bytes(int8_t* to, __m512i bytes) {
+  void* const place = to;
+  if constexpr (kBytes == 16)
+    _mm_storeu_si128(static_cast<__m128i_u*>(place), _mm512_castsi512_si128(bytes));
+  else if constexpr (kBytes == 32)
+    _mm256_storeu_si256(static_cast<__m256i_u*>(place), _mm512_castsi512_si256(bytes));
+  else
+    _mm512_storeu_si512(place, bytes);
+}
+template <size_t kBytes>
+inline void store_bytes(int8_t* to, __m512i bytes, __mmask64 lanes) {
+  if constexpr (kBytes == 16)
+    _mm_mask_storeu_epi8(to, static_cast<__mmask16>(lanes), _mm512_castsi512_si128(bytes));
+  else if constexpr (kBytes == 32)
+    _mm256_mask_storeu_epi8(to, static_cast<__mmask32>(lanes), _mm512_castsi512_si256(bytes));
+  else
+    _mm512_mask_storeu_epi8(to, lanes, bytes);
+}
+
+// Part i of kParts of the register, at its begin.
+template <int kParts>
+inline __m512i part_of(__m512i bytes, int i) {
+  if (i == 0) return bytes;
+  if (kParts == 2) return _mm512_castsi256_si512(_mm512_extracti64x4_epi64(bytes, 1));
+  return _mm512_castsi128_si512(i == 1   ? _mm512_extracti32x4_epi32(bytes, 1)
+                                : i == 2 ? _mm512_extracti32x4_epi32(bytes, 2)
+                                         : _mm512_extracti32x4_epi32(bytes, 3));
+}
+
 // The first `places` (at most 4 / V) of V * 16 bytes each, of which `lanes` are stored.
-template <int V>
-inline void store_places(int8_t* to, __m512i bytes, size_t places, size_t step, __mmask64 lanes) {
+template <int V, Layout kLayout>
+__attribute__((always_inline)) inline void store_places(ConstantLayout<kLayout>, int8_t* to,
+                                                        __m512i bytes, size_t places, size_t step,
+                                                        __mmask64 lanes) {
   constexpr int kPlaces = 4 / V;
-  constexpr size_t kBytes = V * kLanes;
-  constexpr __mmask64 kAll = ~uint64_t{0} >> (64 - kBytes);
-  if (lanes == kAll && places == kPlaces && (V == 4 || step == kBytes)) {
-    _mm512_storeu_si512(to, bytes);
+  if (kLayout == Layout::kJoined && places == kPlaces) {
+    store_bytes<64>(to, bytes);
     return;
   }
-  if constexpr (V == 1)
-    if (lanes == 0xFF && places == kPlaces && step == 8) {  // 8 outputs beside each other
-      const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 0, 2, 4, 6);
-      _mm256_storeu_si256(static_cast<__m256i_u*>(static_cast<void*>(to)),
-                          _mm512_castsi512_si256(_mm512_permutexvar_epi64(even, bytes)));
-      return;
-    }
+  if (kLayout == Layout::kEights && places == kPlaces) {
+    const __m512i even = _mm512_setr_epi64(0, 2, 4, 6, 0, 2, 4, 6);
+    store_bytes<32>(to, _mm512_permutexvar_epi64(even, bytes));
+    return;
+  }
   _Pragma("GCC unroll 4") for (int i = 0; i < kPlaces; ++i) {
     if (static_cast<size_t>(i) >= places) return;
     int8_t* const place = to + static_cast<size_t>(i) * step;
-    if constexpr (V == 1) {
-      const __m128i part = i == 0   ? _mm512_castsi512_si128(bytes)
-                           : i == 1 ? _mm512_extracti32x4_epi32(bytes, 1)
-                           : i == 2 ? _mm512_extracti32x4_epi32(bytes, 2)
-                                    : _mm512_extracti32x4_epi32(bytes, 3);
-      if (lanes == kAll)
-        _mm_storeu_si128(static_cast<__m128i_u*>(static_cast<void*>(place)), part);
-      else
-        _mm_mask_storeu_epi8(place, static_cast<__mmask16>(lanes), part);
-    } else if constexpr (V == 2) {
-      const __m256i part =
-          i == 0 ? _mm512_castsi512_si256(bytes) : _mm512_extracti64x4_epi64(bytes, 1);
-      if (lanes == kAll)
-        _mm256_storeu_si256(static_cast<__m256i_u*>(static_cast<void*>(place)), part);
-      else
-        _mm256_mask_storeu_epi8(place, static_cast<__mmask32>(lanes), part);
-    } else {
-      _mm512_mask_storeu_epi8(place, lanes, bytes);
-    }
+    const __m512i part = part_of<kPlaces>(bytes, i);
+    if (kLayout == Layout::kJoined || kLayout == Layout::kWhole)
+      store_bytes<V * kLanes>(place, part);
+    else
+      store_bytes<V * kLanes>(place, part, lanes);
+  }
+}
+
+// Calls store with the ConstantLayout.
+template <int V, typename Store>
+__attribute__((always_inline)) inline void with_layout(size_t step, __mmask64 lanes,
+                                                       const Store& store) {
+  constexpr size_t kBytes = V * kLanes;
+  if (lanes != ~uint64_t{0} >> (64 - kBytes)) {
+    if (V == 1 && lanes == 0xFF && step == 8)
+      store(ConstantLayout<Layout::kEights>());
+    else
+      store(ConstantLayout<Layout::kMasked>());
+  } else if (V == 4 || step == kBytes) {
+    store(ConstantLayout<Layout::kJoined>());
+  } else {
+    store(ConstantLayout<Layout::kWhole>());
   }
 }
 
 template <int V, typename F>
 class PostLanes::Packer {
  public:
-  static constexpr size_t kPlaces = 4 / V;  // at once
+  static constexpr int kPlaces = 4 / V;  // at once
 
   explicit Packer(const PostLanes* posts)
       : forms_{F(posts[0]), F(posts[1 % V]), F(posts[2 % V]), F(posts[3 % V])},
@@ -158,7 +208,43 @@ class PostLanes::Packer {
                                             __m512i b, __m512i c, __m512i d) const {
     const __m512i bytes =
         packed(forms_[0](a), forms_[1 % V](b), forms_[2 % V](c), forms_[3 % V](d));
-    store_places<V>(to, _mm512_min_epi8(_mm512_max_epi8(bytes, lo_), hi_), places, step, lanes_);
+    const __m512i codes = _mm512_min_epi8(_mm512_max_epi8(bytes, lo_), hi_);
+    with_layout<V>(
+        step, lanes_, [&](auto layout) __attribute__((always_inline)) {
+          store_places<V>(layout, to, codes, places, step, lanes_);
+        });
+  }
+
+  // The sums of P places.
+  template <int P>
+  __attribute__((always_inline)) void store_all(int8_t* to, size_t step,
+                                                const __m512i (&sums)[P][V]) const {
+    constexpr int kRegisters = (P * V + 3) / 4;
+    const auto sum = [&](int i) { return i < P * V ? sums[i / V][i % V] : sums[P - 1][i % V]; };
+    F forms[4] = {forms_[0], forms_[1], forms_[2], forms_[3]};
+    __m512i order = quarters_in_order(), lo = lo_, hi = hi_;
+    __m512i codes[kRegisters];
+    _Pragma("GCC unroll 16") for (int i = 0; i < kRegisters; ++i) {
+      const __m512i bytes =
+          packed_in_quarters(forms[0](sum(4 * i)), forms[1 % V](sum(4 * i + 1)),
+                             forms[2 % V](sum(4 * i + 2)), forms[3 % V](sum(4 * i + 3)));
+      codes[i] = _mm512_min_epi8(_mm512_max_epi8(_mm512_permutexvar_epi32(order, bytes), lo), hi);
+      // Four sums are done with: their registers take what the others need.
+      if (i > 0) continue;
+      in_register(order);
+      if constexpr (F::kConstants * V <= 8)
+        _Pragma("GCC unroll 4") for (int v = 0; v < V; ++v) forms[v].load();
+      if constexpr (F::kConstants * V <= 4) in_register(lo), in_register(hi);
+    }
+    with_layout<V>(
+        step, lanes_, [&](auto layout) __attribute__((always_inline)) {
+          _Pragma("GCC unroll 16") for (int i = 0; i < kRegisters; ++i) {
+            const int place = i * kPlaces;
+            store_places<V>(layout, to + static_cast<size_t>(place) * step, codes[i],
+                            static_cast<size_t>(P - place < kPlaces ? P - place : kPlaces), step,
+                            lanes_);
+          }
+        });
   }
 
   // The codes of sums of Count places, in the order of the outputs; posts and sums are transposed.

@@ -13,8 +13,9 @@ inline __m512i broadcast_quad(const uint8_t* bytes) {
   return _mm512_set1_epi32(quad);
 }
 
-// Windows side by side: where they are read, what they are multiplied with, and where the codes of
-// the first go, or, where there is no packer, the sums: of all blocks for it, then for the next.
+// Windows side by side, `count` times as many as a tile has: where they are read, what they are
+// multiplied with, and where the codes of the first go, or, where there is no packer, the sums of
+// one tile: of all blocks for its first window, then for the next.
 struct Tile {
   const Pieces& pieces;
   const uint8_t* window;
@@ -26,6 +27,7 @@ struct Tile {
   size_t step;  // from window to window
   bool shared;  // tiles of one block may be those of windows that share quads
   int32_t* sums;
+  size_t count;
 };
 
 // Where a quad of P windows lies. For each four windows there is a pointer, so that the few
@@ -92,19 +94,12 @@ inline void add_shared_quad(const Places<P + 2>& columns, const uint8_t* w, size
   }
 }
 
-struct ToSums {};  // in place of a packer's function
-template <typename F>
-constexpr bool kHasPacker = true;
-template <>
-constexpr bool kHasPacker<ToSums> = false;
-
-// The sums of P windows for V blocks of 16 outputs; codes at once, where F is a packer's function.
-// kShared: of three taps as above.
-template <int P, int V, typename F = ToSums, bool kShared = false>
-void run_tile(const Tile& t) {
+// The sums of P windows for V blocks of 16 outputs. kShared: of three taps as above.
+template <int P, int V, bool kShared>
+__attribute__((always_inline)) inline void add_up(const Tile& t, const uint8_t* window,
+                                                  __m512i (&acc)[P][V]) {
   const int32_t* const biases =
       static_cast<const int32_t*>(static_cast<const void*>(t.block->posts() + V));
-  __m512i acc[P][V];
   _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
     const __m512i bias = _mm512_load_si512(biases + static_cast<size_t>(v) * kLanes);
     _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
@@ -114,7 +109,7 @@ void run_tile(const Tile& t) {
   const uint8_t* w =
       static_cast<const uint8_t*>(static_cast<const void*>(list)) + t.block->list_bytes;
   const Pieces& pieces = t.pieces;
-  const uint8_t* row = t.window;
+  const uint8_t* row = window;
   if constexpr (kShared) {
     const size_t quads = pieces.steps / 3, tap_step = quads * kVectorBytes;  // of one tap
     for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step, w += 2 * tap_step) {
@@ -134,42 +129,47 @@ void run_tile(const Tile& t) {
         add_quad<P, V>(places, w, acc);
       }
   } else {
-    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
-      for (size_t tap = 0; tap < pieces.taps; ++tap) {
-        Places<P> places(row + tap * pieces.tap_step, t.window_step);
-        for (size_t quad = 0; quad < pieces.steps; ++quad, w += V * kVectorBytes) {
-          add_quad<P, V>(places, w, acc);
-          places.move(4);
-        }
+    const auto add_piece = [&](const uint8_t* piece) __attribute__((always_inline)) {
+      Places<P> places(piece, t.window_step);
+      for (size_t quad = 0; quad < pieces.steps; ++quad, w += V * kVectorBytes) {
+        add_quad<P, V>(places, w, acc);
+        places.move(4);
       }
+    };
+    if (pieces.rows * pieces.taps == 1) {
+      add_piece(row);
+    } else {
+      for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+        for (size_t tap = 0; tap < pieces.taps; ++tap) add_piece(row + tap * pieces.tap_step);
+    }
   }
-  if constexpr (kHasPacker<F>) {
-    const auto& packer = *static_cast<const PostLanes::Packer<V, F>*>(t.packer);
-    constexpr int kPlaces = 4 / V;
+}
+
+// Tiles of P windows for V blocks, whose sums become codes at once; F is a packer's function.
+template <int P, int V, typename F, bool kShared>
+void run_packed_tiles(const Tile& t) {
+  const auto& packer = *static_cast<const PostLanes::Packer<V, F>*>(t.packer);
+  const uint8_t* window = t.window;
+  int8_t* codes = t.codes;
+  for (size_t i = 0; i < t.count; ++i, window += P * t.window_step, codes += P * t.step) {
+    __m512i acc[P][V];
+    add_up<P, V, kShared>(t, window, acc);
     // What follows takes more registers; without a new start here, GCC 12 moves sums to and fro
     // while they are added up.
     _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
         _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) asm volatile("" : "+v"(acc[p][v]));
-    _Pragma("GCC unroll 16") for (int p = 0; p < P; p += kPlaces) {
-      const int places = P - p < kPlaces ? P - p : kPlaces;
-      const int p1 = places > 1 ? p + 1 : p, p2 = places > 2 ? p + 2 : p,
-                p3 = places > 3 ? p + 3 : p;
-      int8_t* const to = t.codes + static_cast<size_t>(p) * t.step;
-      if constexpr (V == 1)
-        packer.store(to, t.step, static_cast<size_t>(places), acc[p][0], acc[p1][0], acc[p2][0],
-                     acc[p3][0]);
-      else if constexpr (V == 2)
-        packer.store(to, t.step, static_cast<size_t>(places), acc[p][0], acc[p][1], acc[p1][0],
-                     acc[p1][1]);
-      else
-        packer.store(to, t.step, static_cast<size_t>(places), acc[p][0], acc[p][1], acc[p][2],
-                     acc[p][3]);
-    }
-  } else {
-    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
-        _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
-            _mm512_store_si512(t.sums + (p * V + v) * static_cast<int>(kLanes), acc[p][v]);
+    packer.store_all(codes, t.step, acc);
   }
+}
+
+// One tile.
+template <int P, int V>
+void run_tile(const Tile& t) {
+  __m512i acc[P][V];
+  add_up<P, V, false>(t, t.window, acc);
+  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+      _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
+          _mm512_store_si512(t.sums + (p * V + v) * static_cast<int>(kLanes), acc[p][v]);
 }
 
 using TileFunction = void (*)(const Tile& tile);
@@ -182,15 +182,15 @@ inline TileFunction tile_of(size_t windows) {
     return windows == P ? run_tile<P, V> : tile_of<P - 1, V>(windows);
 }
 
-// The tile of as many windows, if that is among the numbers; else null.
+// The function for tiles of as many windows, if that is among the numbers; else null.
 template <int V, typename F, bool kShared, int P, int... kMore>
 inline TileFunction tile_among(size_t windows) {
-  if (windows == P) return run_tile<P, V, F, kShared>;
+  if (windows == P) return run_packed_tiles<P, V, F, kShared>;
   if constexpr (sizeof...(kMore) > 0) return tile_among<V, F, kShared, kMore...>(windows);
   return nullptr;
 }
-// Tiles with packers, of the numbers of windows that rows of usual networks fall into; null for
-// others.
+// That of tiles with packers, of the numbers of windows that rows of usual networks fall into; null
+// for others.
 template <int V, typename F>
 inline TileFunction packing_tile(const PostLanes::Packer<V, F>&, size_t windows, bool shared) {
   if constexpr (V == 1)
