@@ -38,7 +38,7 @@ TEST_CASE("fast conv2d equals scalar for 1 to 130 inputs and outputs") {
 
 // Rows that fall into tiles of the numbers of windows that have kernels of their own.
 TEST_CASE("fast conv2d equals scalar for usual widths") {
-  for (const std::int64_t width : {4, 5, 6, 7, 8, 12, 14, 16, 28, 32, 48})
+  for (const std::int64_t width : {4, 5, 6, 7, 8, 12, 14, 16, 27, 28, 32, 41, 48})
     for (const std::int64_t inputs : {3, 4, 8, 20})
       for (const std::int64_t outputs : {5, 16, 24, 32, 64, 128})
         for (const std::int64_t kernel : {1, 3}) {
@@ -78,6 +78,19 @@ TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the padd
       const Axis down = axis_of(random.between(3, 9), 3, stride, random.between(0, 3));
       const Axis across = axis_of(random.between(3, 12), 3, stride, random.between(0, 3));
       compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
+    }
+}
+
+// avx512vnni takes pairs of pixels from registers.
+TEST_CASE("fast depthwise conv2d of 3x3 windows and 32 channels equals scalar") {
+  for (std::int64_t width = 3; width <= 20; ++width)
+    for (std::int64_t padding = 0; padding <= 6; ++padding) {
+      const auto seed = static_cast<std::uint64_t>(width * 10 + padding);
+      CAPTURE(seed);
+      Random random(seed);
+      const Axis down = axis_of(random.between(3, 9), 3, 1, random.between(0, 4));
+      compare_variants(plan_of(random, {32, 1, 1, down, axis_of(width, 3, 1, padding)}), seed,
+                       true);
     }
 }
 

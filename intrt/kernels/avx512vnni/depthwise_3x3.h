@@ -17,7 +17,12 @@ constexpr size_t kOutputs = 64;     // at a time: a set
 constexpr size_t kRegisters = 4;    // that quads, sums and weights of a set take
 using Quads = __m512i[kRegisters];  // or sums
 
-// 64 channels each.
+inline bool has_3x3_windows(const Sizes& s) {
+  return s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1 &&
+         s.stride_h == s.stride_w && s.stride_w <= 2;
+}
+
+// 64 channels each; behind the last channel comes the first again.
 struct Sets {
   size_t count;
   size_t output_rows;  // that four rows of the input serve
@@ -25,10 +30,7 @@ struct Sets {
   explicit Sets(const Sizes& s)
       : count((s.channels + kOutputs - 1) / kOutputs), output_rows(rows_of_quads(s)) {}
 
-  static bool fit(const Sizes& s) {
-    return s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1 &&
-           s.stride_h == s.stride_w && s.stride_w <= 2 && s.channels > kOutputs / 2;
-  }
+  static bool fit(const Sizes& s) { return has_3x3_windows(s) && s.channels > kOutputs / 2; }
 };
 
 // Of a set: biases, then for each tap of a row and each output row the weights.
