@@ -52,6 +52,27 @@ TEST_CASE("fast conv2d equals scalar for usual widths") {
         }
 }
 
+// avx512vnni keeps all weights of such windows in registers.
+TEST_CASE("fast conv2d equals scalar for short windows") {
+  struct Window {
+    std::int64_t inputs, kernel;
+  };
+  for (const Window& window :
+       {Window{8, 1}, Window{16, 1}, Window{24, 1}, Window{32, 1}, Window{3, 3}, Window{4, 3}})
+    for (const std::int64_t outputs : {8, 16, 24, 32, 40})
+      for (const std::int64_t width : {3, 8, 9, 13, 21, 48})
+        for (const std::int64_t stride : {1, 2}) {
+          const auto seed = static_cast<std::uint64_t>(
+              (((width * 10 + stride) * 100 + window.inputs) * 100 + outputs) * 10 + window.kernel);
+          CAPTURE(seed);
+          Random random(seed);
+          const std::int64_t padding = random.between(0, window.kernel - 1);
+          const Axis down = axis_of(random.between(3, 6), window.kernel, stride, padding);
+          const Axis across = axis_of(width, window.kernel, stride, padding);
+          compare_variants(plan_of(random, {1, window.inputs, outputs, down, across}), seed, true);
+        }
+}
+
 TEST_CASE("fast depthwise conv2d equals scalar for 2 to 130 channels") {
   for (std::int64_t channels = 2; channels <= 130; ++channels)
     for (const std::int64_t kernel : {3, 0}) {

@@ -28,42 +28,49 @@ inline void run_unpacked_tile(const Tile& tile, size_t windows, size_t element) 
                                      element + static_cast<size_t>(v) * kLanes, tile.step);
 }
 
-// Each row in tiles of at most two sizes, which differ by one window.
+// Each row in tiles: of those with all weights in registers, where there are, and of at most two
+// sizes, which differ by one window.
 template <int V>
-void run_rows(Tile tile, const Rows& rows) {
+void run_rows(const Tile& of_rows, const Rows& rows) {
   constexpr size_t kMost = most_windows(V);
   alignas(64) int32_t sums[(kMost * V + 3) / 4 * 4 * kLanes];
-  tile.sums = sums;
   // packing(windows) runs tiles with a packer, or is null.
-  const auto run_all = [&](const auto& packing) {
-    const uint8_t* const first_window = tile.window;
+  const auto run_all = [&](const void* packer, const auto& packing, const TileOf& held) {
+    Tile tile = of_rows;
+    tile.packer = packer;
+    tile.sums = sums;
     for (size_t row = 0; row < rows.count; ++row) {
-      tile.window = first_window + row * rows.row_bytes;
       size_t element = rows.element + row * rows.row_elements, left = rows.windows;
-      for (size_t parts = (left + kMost - 1) / kMost; parts > 0;) {
-        const size_t windows = (left + parts - 1) / parts;
-        const TileFunction pack = packing(windows);
-        tile.count = pack == nullptr ? 1 : left - parts * (windows - 1);
+      tile.window = of_rows.window + row * rows.row_bytes;
+      // `count` times as many windows.
+      const auto run = [&](TileFunction function, size_t windows, size_t count) {
+        tile.count = count;
         tile.codes = tile.target.bytes() + element;
-        if (pack != nullptr)
-          pack(tile);
+        if (function != nullptr)
+          function(tile);
         else
           run_unpacked_tile<V>(tile, windows, element);
-        const size_t done = tile.count * windows;
-        tile.window += done * tile.window_step;
-        element += done * tile.step;
-        left -= done;
-        parts -= tile.count;
+        tile.window += count * windows * tile.window_step;
+        element += count * windows * tile.step;
+        left -= count * windows;
+      };
+      if (held.run != nullptr && left >= held.windows)
+        run(held.run, held.windows, left / held.windows);
+      for (size_t parts = (left + kMost - 1) / kMost; parts > 0; parts -= tile.count) {
+        const size_t windows = (left + parts - 1) / parts;
+        const TileFunction function = packing(windows);
+        run(function, windows, function == nullptr ? 1 : left - parts * (windows - 1));
       }
     }
   };
   bool is_packed = false;
   if constexpr (V <= 4)
-    is_packed = PostLanes::with_packer<V>(tile.block->posts(), [&](const auto& packer) {
-      tile.packer = &packer;
-      run_all([&](size_t windows) { return packing_tile(packer, windows, tile.shared); });
+    is_packed = PostLanes::with_packer<V>(of_rows.block->posts(), [&](const auto& packer) {
+      run_all(
+          &packer, [&](size_t windows) { return packing_tile(packer, windows, of_rows.shared); },
+          tile_with_held_weights(packer, of_rows));
     });
-  if (!is_packed) run_all([](size_t) { return TileFunction{}; });
+  if (!is_packed) run_all(nullptr, [](size_t) { return TileFunction{}; }, {nullptr, 0});
 }
 
 // Windows of three taps, each one tap behind the one before.

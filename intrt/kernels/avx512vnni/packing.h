@@ -215,26 +215,52 @@ class PostLanes::Packer {
         });
   }
 
-  // The sums of P places.
-  template <int P>
-  __attribute__((always_inline)) void store_all(int8_t* to, size_t step,
-                                                const __m512i (&sums)[P][V]) const {
-    constexpr int kRegisters = (P * V + 3) / 4;
-    const auto sum = [&](int i) { return i < P * V ? sums[i / V][i % V] : sums[P - 1][i % V]; };
-    F forms[4] = {forms_[0], forms_[1], forms_[2], forms_[3]};
-    __m512i order = quarters_in_order(), lo = lo_, hi = hi_;
-    __m512i codes[kRegisters];
-    _Pragma("GCC unroll 16") for (int i = 0; i < kRegisters; ++i) {
-      const __m512i bytes =
-          packed_in_quarters(forms[0](sum(4 * i)), forms[1 % V](sum(4 * i + 1)),
-                             forms[2 % V](sum(4 * i + 2)), forms[3 % V](sum(4 * i + 3)));
-      codes[i] = _mm512_min_epi8(_mm512_max_epi8(_mm512_permutexvar_epi32(order, bytes), lo), hi);
-      // Four sums are done with: their registers take what the others need.
-      if (i > 0) continue;
+  // What turns sums into codes. A copy, so that it can stay in registers: what is reached through
+  // a pointer is read again behind each byte that is stored.
+  struct Constants {
+    F forms[4];
+    __m512i order, lo, hi;
+
+    void load() {
       in_register(order);
       if constexpr (F::kConstants * V <= 8)
         _Pragma("GCC unroll 4") for (int v = 0; v < V; ++v) forms[v].load();
       if constexpr (F::kConstants * V <= 4) in_register(lo), in_register(hi);
+    }
+    __attribute__((always_inline)) __m512i codes(__m512i a, __m512i b, __m512i c, __m512i d) const {
+      const __m512i bytes =
+          packed_in_quarters(forms[0](a), forms[1 % V](b), forms[2 % V](c), forms[3 % V](d));
+      return _mm512_min_epi8(_mm512_max_epi8(_mm512_permutexvar_epi32(order, bytes), lo), hi);
+    }
+    // Of 8 outputs: for 8 of one place beside 8 of the next.
+    void repeat_8() {
+      constexpr size_t kRegisters = sizeof(F) / sizeof(__m512i);
+      __m512i of_form[kRegisters];
+      __builtin_memcpy(of_form, &forms[0], sizeof(F));
+      _Pragma("GCC unroll 8") for (__m512i& constant : of_form) constant =
+          _mm512_broadcast_i64x4(_mm512_castsi512_si256(constant));
+      _Pragma("GCC unroll 4") for (F& form : forms) __builtin_memcpy(&form, of_form, sizeof(F));
+      lo = _mm512_broadcastq_epi64(_mm512_castsi512_si128(lo));
+      hi = _mm512_broadcastq_epi64(_mm512_castsi512_si128(hi));
+    }
+  };
+  Constants constants() const {
+    return {{forms_[0], forms_[1], forms_[2], forms_[3]}, quarters_in_order(), lo_, hi_};
+  }
+
+  bool has_8_outputs() const { return V == 1 && lanes_ == 0xFF; }
+
+  // The sums of P places. kLoad: the constants are loaded when the first four sums are done with,
+  // into their registers.
+  template <bool kLoad, int P>
+  __attribute__((always_inline)) void store_all(int8_t* to, size_t step,
+                                                const __m512i (&sums)[P][V], Constants& by) const {
+    constexpr int kRegisters = (P * V + 3) / 4;
+    const auto sum = [&](int i) { return i < P * V ? sums[i / V][i % V] : sums[P - 1][i % V]; };
+    __m512i codes[kRegisters];
+    _Pragma("GCC unroll 16") for (int i = 0; i < kRegisters; ++i) {
+      codes[i] = by.codes(sum(4 * i), sum(4 * i + 1), sum(4 * i + 2), sum(4 * i + 3));
+      if (kLoad && i == 0) by.load();
     }
     with_layout<V>(
         step, lanes_, [&](auto layout) __attribute__((always_inline)) {
