@@ -102,17 +102,20 @@ TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the padd
     }
 }
 
-// avx512vnni takes pairs of pixels from registers.
-TEST_CASE("fast depthwise conv2d of 3x3 windows and 32 channels equals scalar") {
-  for (std::int64_t width = 3; width <= 20; ++width)
-    for (std::int64_t padding = 0; padding <= 6; ++padding) {
-      const auto seed = static_cast<std::uint64_t>(width * 10 + padding);
-      CAPTURE(seed);
-      Random random(seed);
-      const Axis down = axis_of(random.between(3, 9), 3, 1, random.between(0, 4));
-      compare_variants(plan_of(random, {32, 1, 1, down, axis_of(width, 3, 1, padding)}), seed,
-                       true);
-    }
+// avx512vnni takes the last 16 or 32 channels of several pixels at a time.
+TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the width") {
+  for (const std::int64_t channels : {32, 80, 96})
+    for (const std::int64_t stride : {1, 2})
+      for (std::int64_t width = 3; width <= 20; ++width)
+        for (const std::int64_t padding : {0, 1, 2, 6}) {
+          const auto seed =
+              static_cast<std::uint64_t>(((channels * 10 + stride) * 100 + width) * 10 + padding);
+          CAPTURE(seed);
+          Random random(seed);
+          const Axis down = axis_of(random.between(3, 6), 3, stride, random.between(0, 3));
+          const Axis across = axis_of(width, 3, stride, padding);
+          compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
+        }
 }
 
 TEST_CASE("fast conv2d equals scalar for random geometries") {

@@ -1,7 +1,7 @@
 // Depthwise convolutions: which kernel takes which.
 #pragma once
 
-#include "intrt/kernels/avx512vnni/depthwise_3x3_pairs.h"
+#include "intrt/kernels/avx512vnni/depthwise_3x3_tail.h"
 #include "intrt/kernels/avx512vnni/depthwise_any.h"
 
 namespace intrt {
@@ -12,18 +12,47 @@ inline uint32_t depthwise_slices(const Sizes& s) {
   return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
 }
 
-inline bool is_3x3(const Sizes& s) { return Sets::fit(s) || has_pairs(s); }
-
-inline size_t depthwise_bytes(const Sizes& s) { return is_3x3(s) ? bytes_3x3(s) : bytes_of_any(s); }
+inline size_t depthwise_bytes(const Sizes& s) {
+  return Sets::fit(s) ? bytes_3x3(s) : bytes_of_any(s);
+}
 
 // bias may be null.
 inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                               const StoredWeights& stored, const int32_t* bias, void* to) {
-  (is_3x3(s) ? prepare_3x3 : prepare_any)(op, post, s, stored, bias, to);
+  (Sets::fit(s) ? prepare_3x3 : prepare_any)(op, post, s, stored, bias, to);
+}
+
+inline void run_3x3(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
+  constexpr size_t kCachedBytes = 24 * 1024;  // of the input, which one set after the other reads
+  const Sets sets(s);
+  const PostTarget target = {op, post};
+  const DepthwiseHeader& header = *static_cast<const DepthwiseHeader*>(op.prepared);
+  const size_t slice_bytes = sets.output_rows * s.stride_h * s.width * s.channels;
+  const uint32_t at_once = sets.count == 1 ? op.slices.end - op.slices.begin
+                           : slice_bytes > kCachedBytes
+                               ? 1
+                               : static_cast<uint32_t>(kCachedBytes / slice_bytes);
+  for (Slices some = op.slices; some.begin < op.slices.end; some.begin += at_once) {
+    some.end = op.slices.end - some.begin < at_once ? op.slices.end : some.begin + at_once;
+    for (size_t set = 0; set < sets.count; ++set) {
+      const PostLanes* posts = header.all_posts() + kRegisters * set;
+      const bool stored = PostLanes::with_packer<4>(posts, [&](const auto& packer) {
+        if (sets.is_tail(set))
+          run_tail(op, s, sets, some, groups_with(packer, target.bytes()));
+        else
+          run_set(op, s, sets, set, some, codes_with(packer, target.bytes()));
+      });
+      if (stored) continue;
+      if (sets.is_tail(set))
+        run_tail(op, s, sets, some, StoreAnyGroups{posts, target});
+      else
+        run_set(op, s, sets, set, some, StoreAny{posts, target});
+    }
+  }
 }
 
 inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
-  (Sets::fit(s) ? run_3x3 : has_pairs(s) ? run_pairs : run_any)(op, post, s);
+  (Sets::fit(s) ? run_3x3 : run_any)(op, post, s);
 }
 
 }  // namespace

@@ -17,20 +17,28 @@ constexpr size_t kOutputs = 64;     // at a time: a set
 constexpr size_t kRegisters = 4;    // that quads, sums and weights of a set take
 using Quads = __m512i[kRegisters];  // or sums
 
-inline bool has_3x3_windows(const Sizes& s) {
-  return s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1 &&
-         s.stride_h == s.stride_w && s.stride_w <= 2;
-}
-
-// 64 channels each; behind the last channel comes the first again.
+// 64 channels each. The last has fewer: `tail` of several pixels (depthwise_3x3_tail.h) or, where
+// that is 0, those of one pixel.
 struct Sets {
-  size_t count;
+  size_t count, tail;
   size_t output_rows;  // that four rows of the input serve
 
   explicit Sets(const Sizes& s)
-      : count((s.channels + kOutputs - 1) / kOutputs), output_rows(rows_of_quads(s)) {}
+      : count((s.channels + kOutputs - 1) / kOutputs),
+        tail(s.channels % kOutputs == 16 || s.channels % kOutputs == 32 ? s.channels % kOutputs
+                                                                        : 0),
+        output_rows(rows_of_quads(s)) {}
 
-  static bool fit(const Sizes& s) { return has_3x3_windows(s) && s.channels > kOutputs / 2; }
+  static bool fit(const Sizes& s) {
+    return s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1 &&
+           s.stride_h == s.stride_w && s.stride_w <= 2 && s.channels >= kOutputs / 2;
+  }
+  bool is_tail(size_t set) const { return tail != 0 && set + 1 == count; }
+  // Behind the last channel of a tail comes its first again, else that of all.
+  size_t channel(const Sizes& s, size_t output) const {
+    const size_t set = output / kOutputs;
+    return is_tail(set) ? set * kOutputs + output % kOutputs % tail : output % s.channels;
+  }
 };
 
 // Of a set: biases, then for each tap of a row and each output row the weights.
@@ -52,7 +60,7 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
   PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
   for (size_t i = 0; i < header.post_count; ++i)
     new (posts + i)
-        PostLanes(op, post, static_cast<uint32_t>(i * kLanes % s.channels), uint32_t{kLanes});
+        PostLanes(op, post, static_cast<uint32_t>(sets.channel(s, i * kLanes)), uint32_t{kLanes});
   for (size_t set = 0; set < sets.count; ++set)
     if (PostLanes::have_packer<4>(posts + kRegisters * set))
       PostLanes::transpose_constants(posts + kRegisters * set);
@@ -61,7 +69,7 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
   for (size_t output = 0; output < sets.count * kOutputs; ++output) {
     const size_t in_set = output % kOutputs;
     const size_t place = in_set % 16 / 4 * kLanes + in_set / 16 * 4 + in_set % 4;
-    const size_t channel = output % s.channels;
+    const size_t channel = sets.channel(s, output);
     uint8_t* const of_set = numbers + output / kOutputs * set_bytes(sets);
     StoredWeights::Row weights(stored, channel);
     uint32_t sum = 0;
@@ -132,6 +140,16 @@ struct SetRows {
   }
 };
 
+__attribute__((always_inline)) inline void interleave(__m512i a, __m512i b, __m512i c, __m512i d,
+                                                      Quads& quads) {
+  const __m512i low[] = {_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d)};
+  const __m512i high[] = {_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d)};
+  quads[0] = _mm512_unpacklo_epi16(low[0], low[1]);
+  quads[1] = _mm512_unpackhi_epi16(low[0], low[1]);
+  quads[2] = _mm512_unpacklo_epi16(high[0], high[1]);
+  quads[3] = _mm512_unpackhi_epi16(high[0], high[1]);
+}
+
 // The quads of 64 codes of each row, from `at` on. Rows: of the output; one needs three of the
 // input, and has a weight of 0 for the fourth.
 template <int Rows, bool kMasked>
@@ -144,12 +162,7 @@ __attribute__((always_inline)) inline void load_quads(const SetRows& r, ptrdiff_
         r.flip);
   };
   const __m512i a = row(0), b = row(1), c = row(2), d = Rows == 2 ? row(3) : c;
-  const __m512i low[] = {_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d)};
-  const __m512i high[] = {_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d)};
-  quads[0] = _mm512_unpacklo_epi16(low[0], low[1]);
-  quads[1] = _mm512_unpackhi_epi16(low[0], low[1]);
-  quads[2] = _mm512_unpacklo_epi16(high[0], high[1]);
-  quads[3] = _mm512_unpackhi_epi16(high[0], high[1]);
+  interleave(a, b, c, d, quads);
 }
 
 // Columns from the left to the right: each is loaded once, and what the next windows need of it
@@ -298,28 +311,6 @@ struct StoreAny {
     }
   }
 };
-
-inline void run_3x3(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
-  constexpr size_t kCachedBytes = 24 * 1024;  // of the input, which one set after the other reads
-  const Sets sets(s);
-  const PostTarget target = {op, post};
-  const DepthwiseHeader& header = *static_cast<const DepthwiseHeader*>(op.prepared);
-  const size_t slice_bytes = sets.output_rows * s.stride_h * s.width * s.channels;
-  const uint32_t at_once = sets.count == 1 ? op.slices.end - op.slices.begin
-                           : slice_bytes > kCachedBytes
-                               ? 1
-                               : static_cast<uint32_t>(kCachedBytes / slice_bytes);
-  for (Slices some = op.slices; some.begin < op.slices.end; some.begin += at_once) {
-    some.end = op.slices.end - some.begin < at_once ? op.slices.end : some.begin + at_once;
-    for (size_t set = 0; set < sets.count; ++set) {
-      const PostLanes* posts = header.all_posts() + kRegisters * set;
-      const bool stored = PostLanes::with_packer<4>(posts, [&](const auto& packer) {
-        run_set(op, s, sets, set, some, codes_with(packer, target.bytes()));
-      });
-      if (!stored) run_set(op, s, sets, set, some, StoreAny{posts, target});
-    }
-  }
-}
 
 }  // namespace
 }  // namespace intrt
