@@ -174,9 +174,11 @@ void run_packed_tiles(const Tile& t) {
 }
 
 // Windows of Rows rows of Quads quads each, all of whose weights stay in registers.
+template <int V>
+constexpr int kHeldWindows = V == 1 ? 8 : 4;
 template <int V, int Rows, int Quads, typename F>
 void run_with_held_weights(const Tile& t) {
-  constexpr int P = 4;
+  constexpr int P = kHeldWindows<V>;
   const auto& packer = *static_cast<const PostLanes::Packer<V, F>*>(t.packer);
   const BlockNumbers<V> numbers(*t.block);
   __m512i weights[Rows * Quads][V];
@@ -307,11 +309,16 @@ inline TileOf tile_with_held_weights(const PostLanes::Packer<V, F>& packer, cons
         t.step == 8)
       return {run_pairs_with_held_weights<F>, 8};
   if constexpr (V <= 2) {
-    if (pieces.rows == 3 && pieces.steps == 3) return {run_with_held_weights<V, 3, 3, F>, 4};
-    if (pieces.rows == 1 && pieces.steps == 2) return {run_with_held_weights<V, 1, 2, F>, 4};
-    if (pieces.rows == 1 && pieces.steps == 4) return {run_with_held_weights<V, 1, 4, F>, 4};
-    if (pieces.rows == 1 && pieces.steps == 6) return {run_with_held_weights<V, 1, 6, F>, 4};
-    if (pieces.rows == 1 && pieces.steps == 8) return {run_with_held_weights<V, 1, 8, F>, 4};
+    if (pieces.rows == 3 && pieces.steps == 3)
+      return {run_with_held_weights<V, 3, 3, F>, kHeldWindows<V>};
+    if (pieces.rows == 1 && pieces.steps == 2)
+      return {run_with_held_weights<V, 1, 2, F>, kHeldWindows<V>};
+    if (pieces.rows == 1 && pieces.steps == 4)
+      return {run_with_held_weights<V, 1, 4, F>, kHeldWindows<V>};
+    if (pieces.rows == 1 && pieces.steps == 6)
+      return {run_with_held_weights<V, 1, 6, F>, kHeldWindows<V>};
+    if (pieces.rows == 1 && pieces.steps == 8)
+      return {run_with_held_weights<V, 1, 8, F>, kHeldWindows<V>};
   }
   return {nullptr, 0};
 }
