@@ -1,8 +1,9 @@
 // Generated C of the recorded networks and of those of the zoo that a microcontroller holds, on the
 // emulated core that the environment variable LOCKSTEP_TEST_CORE names: every visible tensor is
 // what the plan computes, the self test passes, and nothing outside the arena is touched; and the
-// stack that it takes stays within its bound. So with C for any core and, where the compiler can
-// write it, with C for this one. Cortex-M7 and M33 run the C of Cortex-M4, and so fewer networks.
+// stack that it takes stays within its bound. So with C for any core (of the zoo, one network) and,
+// where the compiler can write it, with C for this one. Cortex-M7 and M33 run the C of Cortex-M4,
+// and so fewer networks.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -67,6 +68,7 @@ class Core {
                 written_for.c_str(), name.c_str(), values);
   }
 
+  // C for any core and, where there is such, for this one.
   void check(const Recorded& net, std::int64_t samples) const {
     const std::string name(core().name);
     if (resembles_cortex_m4()) {
@@ -75,6 +77,12 @@ class Core {
       check(net, samples, "generic");
     }
     if (can_write_for(name)) check(net, samples, name);
+  }
+
+  // The C that one would take for this core.
+  void check_best(const Recorded& net, std::int64_t samples) const {
+    const std::string name(core().name);
+    check(net, samples, can_write_for(name) ? name : "generic");
   }
 
  private:
@@ -101,7 +109,10 @@ TEST_CASE("the small networks of the zoo compute what their plans compute") {
   for (const std::string name : {"lenet", "resnet8", "ds_cnn", "mobilenet_v1_025", "autoencoder"}) {
     if (resembles_cortex_m4() && name != "resnet8" && name != "ds_cnn") continue;
     INFO(name);
-    here.check(zoo_network(name), 1);
+    if (name == "ds_cnn")
+      here.check(zoo_network(name), 1);
+    else
+      here.check_best(zoo_network(name), 1);
   }
 }
 

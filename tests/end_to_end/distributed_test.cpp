@@ -352,21 +352,24 @@ TEST_CASE("a rank that hangs is said not to answer") {
   work.graph = work.file("plain.json");
   write_text(work.graph, kPlainGraph);
   work.group_timeout = "20";  // they must also find each other within it
+  std::vector<Group> groups;  // the number of each is that of the rank that hangs
   for (const std::size_t hangs : {0, 1}) {
-    CAPTURE(hangs);
-    Group group(work, 3, free_tcp(), "out", {"--epochs", "1000", "--batch-size", "3"});
+    Group& group = groups.emplace_back(work, 3, free_tcp(), "out" + std::to_string(hangs),
+                                       Options{"--epochs", "1000", "--batch-size", "3"});
     REQUIRE(group[0].wait_for_text("epoch 1/1000"));
     group[hangs].send(SIGSTOP);
+  }
+  for (std::size_t hangs = 0; hangs < groups.size(); ++hangs)
     for (std::size_t rank = 0; rank < 3; ++rank) {
       if (rank == hangs) continue;
+      CAPTURE(hangs);
       CAPTURE(rank);
-      const Finished finished = wait_for_end(group[rank]);
+      const Finished finished = wait_for_end(groups[hangs][rank]);
       CHECK(finished.exit_code == 2);
       INFO(finished.err);
       CHECK(finished.err.find("rank " + std::to_string(hangs) + " did not answer in step ") !=
             std::string::npos);
     }
-  }
 }
 
 TEST_CASE("a rank that differs is refused on all ranks, which say in what") {
