@@ -140,6 +140,7 @@ struct SetRows {
   }
 };
 
+// Quad i of the four registers, in the order above, gets byte i of each of four rows.
 __attribute__((always_inline)) inline void interleave(__m512i a, __m512i b, __m512i c, __m512i d,
                                                       Quads& quads) {
   const __m512i low[] = {_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d)};

@@ -173,9 +173,10 @@ void run_packed_tiles(const Tile& t) {
   }
 }
 
-// Windows of Rows rows of Quads quads each, all of whose weights stay in registers.
 template <int V>
 constexpr int kHeldWindows = V == 1 ? 8 : 4;
+// Tiles of so many windows of Rows rows of Quads quads each, all of whose weights stay in
+// registers.
 template <int V, int Rows, int Quads, typename F>
 void run_with_held_weights(const Tile& t) {
   constexpr int P = kHeldWindows<V>;
@@ -212,8 +213,9 @@ void run_with_held_weights(const Tile& t) {
   }
 }
 
-// The same for 8 outputs, windows of 3 rows of at most 11 codes, and 8 windows: two share a
-// register. 16 codes of each row are read.
+// The same for 8 outputs, windows of 3 rows of 9 to 11 codes, and 8 windows: two share a register.
+// 16 codes of each row are read; windows that are not of whole quads lie in a band, and behind it
+// there is room.
 template <typename F>
 void run_pairs_with_held_weights(const Tile& t) {
   constexpr int kRows = 3, kQuads = 3, kPairs = 4;
