@@ -93,12 +93,27 @@ struct SetPlaces {
   __mmask64 lanes[2];
 };
 
-// One set of outputs in the output rows that four rows of the input serve. Nothing but values: what
-// is reached through a pointer would be read again behind each byte that is stored.
+// One set of outputs in the output rows from oy on that four rows of the input serve.
+struct WhichRows {
+  const Sizes& s;
+  const Sets& sets;
+  const DepthwiseHeader& header;
+  const int8_t* input;
+  size_t set, oy;
+
+  // All rows that count are there, of the input and of the output, and 64 outputs.
+  bool whole() const {
+    const size_t first = oy * s.stride_h, rows = 2 + sets.output_rows;
+    return (set + 1) * kOutputs <= s.channels && oy + sets.output_rows <= s.output_height &&
+           first >= s.top && first - s.top + rows <= s.height;
+  }
+};
+
+// The same, with nothing but values: what is reached through a pointer would be read again behind
+// each byte that is stored.
 struct SetRows {
   const int8_t* rows[4];
   __mmask64 keep[4];  // none of a row outside the input
-  bool inside;        // all rows that count
   size_t channels, width, output_width;
   ptrdiff_t left;
   __m512i flip;
@@ -107,31 +122,29 @@ struct SetRows {
   __mmask64 lanes;         // that are outputs of the set
   size_t element;          // of the first output row
   SetPlaces places;        // of a row that is not there, no lanes
-  bool whole;              // all rows are there
 
-  SetRows(const Sizes& s, const Sets& sets, const DepthwiseHeader& header, const int8_t* input,
-          size_t set, size_t oy)
-      : inside(true),
-        channels(s.channels),
-        width(s.width),
-        output_width(s.output_width),
-        left(static_cast<ptrdiff_t>(s.left)),
-        flip(header.bias.flip()),
-        numbers(header.numbers() + set * set_bytes(sets)),
-        first(set * kOutputs),
-        lanes(s.channels - first >= kOutputs ? ~uint64_t{0}
-                                             : (uint64_t{1} << (s.channels - first)) - 1),
-        element(oy * s.output_width * s.channels),
-        places{
-            s.output_width * s.channels, s.channels, {lanes, oy + 1 < s.output_height ? lanes : 0}},
-        whole(oy + sets.output_rows <= s.output_height) {
-    const ptrdiff_t y0 = static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top);
+  explicit SetRows(const WhichRows& which)
+      : channels(which.s.channels),
+        width(which.s.width),
+        output_width(which.s.output_width),
+        left(static_cast<ptrdiff_t>(which.s.left)),
+        flip(which.header.bias.flip()),
+        numbers(which.header.numbers() + which.set * set_bytes(which.sets)),
+        first(which.set * kOutputs),
+        lanes(channels - first >= kOutputs ? ~uint64_t{0}
+                                           : (uint64_t{1} << (channels - first)) - 1),
+        element(which.oy * output_width * channels),
+        places{output_width * channels,
+               channels,
+               {lanes, which.oy + 1 < which.s.output_height ? lanes : 0}} {
+    const Sizes& s = which.s;
+    const ptrdiff_t y0 =
+        static_cast<ptrdiff_t>(which.oy * s.stride_h) - static_cast<ptrdiff_t>(s.top);
     for (size_t k = 0; k < 4; ++k) {
       const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(k);
       const bool is_inside = y >= 0 && y < static_cast<ptrdiff_t>(s.height);
-      rows[k] = is_inside ? input + static_cast<size_t>(y) * s.width * s.channels : input;
+      rows[k] = which.input + (is_inside ? static_cast<size_t>(y) * width * channels : 0);
       keep[k] = is_inside ? ~uint64_t{0} : 0;
-      inside = inside && (is_inside || k >= 2 + sets.output_rows);
     }
   }
 
@@ -175,7 +188,7 @@ struct Columns3x3 {
   Quads carried[kCarried];
   ptrdiff_t column;  // of the next window's first tap
 
-  explicit Columns3x3(const SetRows& rows) : r(rows), column(-rows.left) {
+  explicit Columns3x3(const WhichRows& rows) : r(rows), column(-r.left) {
     _Pragma("GCC unroll 2") for (int i = 0; i < kCarried; ++i) load(i, carried[i]);
   }
 
@@ -222,11 +235,11 @@ struct Columns3x3 {
 // store.put<Rows, kMasked>(sums, element, places) takes sums of one column or of two, of each all
 // rows. It is copied, so that it stays in registers.
 template <int Rows, int Stride, bool kMasked, typename Store>
-inline void run_columns(const SetRows& r, const Store store) {
+inline void run_columns(const WhichRows& rows, const Store store) {
   constexpr int kAtOnce = 2;
-  Columns3x3<Rows, Stride, kMasked> columns(r);
-  const SetPlaces places = r.places;
-  size_t element = r.element + r.first, left = r.output_width;
+  Columns3x3<Rows, Stride, kMasked> columns(rows);
+  const SetPlaces places = columns.r.places;
+  size_t element = columns.r.element + columns.r.first, left = columns.r.output_width;
   for (; left >= kAtOnce; left -= kAtOnce, element += kAtOnce * places.column) {
     Quads sums[kAtOnce * Rows];
     columns.template next<kAtOnce>(sums);
@@ -239,11 +252,11 @@ inline void run_columns(const SetRows& r, const Store store) {
 }
 
 template <bool kMasked, typename Store>
-inline void run_set_rows(const SetRows& r, const Sets& sets, const Store store) {
-  if (sets.output_rows == 2)
-    run_columns<2, 1, kMasked>(r, store);
+inline void run_set_rows(const WhichRows& rows, const Store store) {
+  if (rows.sets.output_rows == 2)
+    run_columns<2, 1, kMasked>(rows, store);
   else
-    run_columns<1, 2, kMasked>(r, store);
+    run_columns<1, 2, kMasked>(rows, store);
 }
 
 // The outputs of one set in the rows of some slices.
@@ -253,11 +266,11 @@ inline void run_set(const OpToRun& op, const Sizes& s, const Sets& sets, size_t 
   const DepthwiseHeader& header = *static_cast<const DepthwiseHeader*>(op.prepared);
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
   for (size_t step = slices.begin; step < slices.end; ++step) {
-    const SetRows r(s, sets, header, input, set, step * sets.output_rows);
-    if (r.inside && r.whole && r.lanes == ~uint64_t{0})
-      run_set_rows<false>(r, sets, store);
+    const WhichRows rows = {s, sets, header, input, set, step * sets.output_rows};
+    if (rows.whole())
+      run_set_rows<false>(rows, store);
     else
-      run_set_rows<true>(r, sets, store);
+      run_set_rows<true>(rows, store);
   }
 }
 

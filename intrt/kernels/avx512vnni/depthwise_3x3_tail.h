@@ -23,10 +23,7 @@ class GroupsOfPixels {
  public:
   static constexpr int kRows = 3 - Stride;  // of the output
 
-  GroupsOfPixels(const OpToRun& op, const Sizes& s, const Sets& sets, size_t oy)
-      : r_(s, sets, *static_cast<const DepthwiseHeader*>(op.prepared),
-           static_cast<const int8_t*>(op.input_data), sets.count - 1, oy),
-        column_(-r_.left) {
+  explicit GroupsOfPixels(const WhichRows& rows) : r_(rows), column_(-r_.left) {
     load(column_, last_);
   }
 
@@ -191,14 +188,12 @@ struct StoreAnyGroups {
   }
 };
 
-// The output rows from oy on that four rows of the input serve.
 template <int Pixels, int Stride, typename Store>
-inline void run_groups(const OpToRun& op, const Sizes& s, const Sets& sets, size_t oy,
-                       const Store store) {
+inline void run_groups(const WhichRows& rows, const Store store) {
   constexpr int kAtOnce = 2, kRows = 3 - Stride;
-  GroupsOfPixels<Pixels, Stride> groups(op, s, sets, oy);
+  GroupsOfPixels<Pixels, Stride> groups(rows);
   const SetPlaces places = groups.rows().places;
-  size_t element = groups.rows().element + groups.rows().first, left = s.output_width;
+  size_t element = groups.rows().element + groups.rows().first, left = rows.s.output_width;
   constexpr size_t kPixels = kAtOnce * Pixels;
   for (; left >= kPixels; left -= kPixels, element += kPixels * places.column) {
     Quads sums[kAtOnce * kRows];
@@ -219,11 +214,13 @@ inline void run_groups(const OpToRun& op, const Sizes& s, const Sets& sets, size
 template <typename Store>
 inline void run_tail(const OpToRun& op, const Sizes& s, const Sets& sets, const Slices& slices,
                      const Store store) {
+  const DepthwiseHeader& header = *static_cast<const DepthwiseHeader*>(op.prepared);
+  const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const auto run = sets.tail == 32
                        ? (s.stride_w == 1 ? run_groups<2, 1, Store> : run_groups<2, 2, Store>)
                        : (s.stride_w == 1 ? run_groups<4, 1, Store> : run_groups<4, 2, Store>);
   for (size_t step = slices.begin; step < slices.end; ++step)
-    run(op, s, sets, step * sets.output_rows, store);
+    run({s, sets, header, input, sets.count - 1, step * sets.output_rows}, store);
 }
 
 }  // namespace
