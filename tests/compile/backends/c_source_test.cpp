@@ -2,6 +2,8 @@
 // the IR at every visible tensor.
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "compile/compile.h"
 #include "compile/support/error.h"
 #include "compile/support/files.h"
@@ -58,11 +60,14 @@ TEST_CASE("C for every core computes the codes of the IR, here too") {
     std::vector<std::vector<std::vector<std::int64_t>>> samples;
     for (const int corner : {0, 1, 2})
       samples.push_back(test::input_codes(variant.graph, 3, corner));
+    std::set<std::string> different;  // cores that are alike get the same C
     for (const std::string& target : c_targets()) {
       CAPTURE(name);
       CAPTURE(target);
-      check_c(compiled.program, emit_c(compiled, {.prefix = "net", .target = target}), "net",
-              samples);
+      const auto files = emit_c(compiled, {.prefix = "net", .target = target});
+      std::string text;
+      for (const auto& file : files) text += test::replaced(file.text, target, "");
+      if (different.insert(text).second) check_c(compiled.program, files, "net", samples);
     }
   }
 }
