@@ -248,10 +248,12 @@ void run_pairs_with_held_weights(const Tile& t) {
         const __m512i both =
             _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(load(places.at(2 * pair))), 0xFF00,
                                         load(places.at(2 * pair + 1)));
-        _Pragma("GCC unroll 3") for (int quad = 0; quad < kQuads; ++quad) acc[pair] =
-            _mm512_dpbusd_epi32(acc[pair],
-                                _mm512_shuffle_epi32(both, static_cast<_MM_PERM_ENUM>(0x55 * quad)),
-                                weights[row * kQuads + quad]);
+        const auto add = [&](__m512i codes_of_quad, int quad) __attribute__((always_inline)) {
+          acc[pair] = _mm512_dpbusd_epi32(acc[pair], codes_of_quad, weights[row * kQuads + quad]);
+        };
+        add(_mm512_shuffle_epi32(both, _MM_PERM_AAAA), 0);
+        add(_mm512_shuffle_epi32(both, _MM_PERM_BBBB), 1);
+        add(_mm512_shuffle_epi32(both, _MM_PERM_CCCC), 2);
       }
     }
     _mm512_storeu_si512(codes, constants.codes(acc[0], acc[1], acc[2], acc[3]));
