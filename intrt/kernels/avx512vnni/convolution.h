@@ -6,7 +6,7 @@
 // are read where they lie.
 #pragma once
 
-#include "intrt/kernels/avx512vnni/tile.h"
+#include "intrt/kernels/avx512vnni/short_windows.h"
 
 namespace intrt {
 namespace {
@@ -28,14 +28,14 @@ inline void run_unpacked_tile(const Tile& tile, size_t windows, size_t element) 
                                      element + static_cast<size_t>(v) * kLanes, tile.step);
 }
 
-// Each row in tiles: of those with all weights in registers, where there are, and of at most two
-// sizes, which differ by one window.
+// Each row in tiles: of short windows, where there are such, and of at most two sizes, which differ
+// by one window.
 template <int V>
 void run_rows(const Tile& of_rows, const Rows& rows) {
   constexpr size_t kMost = most_windows(V);
   alignas(64) int32_t sums[(kMost * V + 3) / 4 * 4 * kLanes];
   // packing(windows) runs tiles with a packer, or is null.
-  const auto run_all = [&](const void* packer, const auto& packing, const TileOf& held) {
+  const auto run_all = [&](const void* packer, const auto& packing, const TileOf& shorts) {
     Tile tile = of_rows;
     tile.packer = packer;
     tile.sums = sums;
@@ -54,8 +54,8 @@ void run_rows(const Tile& of_rows, const Rows& rows) {
         element += count * windows * tile.step;
         left -= count * windows;
       };
-      if (held.run != nullptr && left >= held.windows)
-        run(held.run, held.windows, left / held.windows);
+      if (shorts.run != nullptr && left >= shorts.windows)
+        run(shorts.run, shorts.windows, left / shorts.windows);
       for (size_t parts = (left + kMost - 1) / kMost; parts > 0; parts -= tile.count) {
         const size_t windows = (left + parts - 1) / parts;
         const TileFunction function = packing(windows);
@@ -68,7 +68,7 @@ void run_rows(const Tile& of_rows, const Rows& rows) {
     is_packed = PostLanes::with_packer<V>(of_rows.block->posts(), [&](const auto& packer) {
       run_all(
           &packer, [&](size_t windows) { return packing_tile(packer, windows, of_rows.shared); },
-          tile_with_held_weights(packer, of_rows));
+          tile_of_short_windows(packer, of_rows));
     });
   if (!is_packed) run_all(nullptr, [](size_t) { return TileFunction{}; }, {nullptr, 0});
 }

@@ -8,12 +8,15 @@
 namespace intrt {
 namespace {
 
-// 64 codes further by so many pixels, in two registers one behind the other.
+// Of the quads of two groups of pixels, one behind the other, those that begin Shift pixels behind
+// the first.
 template <int Pixels, int Shift>
 inline __m512i pixels_further(__m512i a, __m512i b) {
-  if constexpr (Shift == Pixels) return b;
-  constexpr int kLanes64 = 8;
-  return _mm512_alignr_epi64(b, a, kLanes64 / Pixels * Shift);
+  constexpr int kPixelLanes = 8 / Pixels;  // of 64 bits
+  if constexpr (Shift == Pixels)
+    return b;
+  else
+    return _mm512_alignr_epi64(b, a, kPixelLanes * Shift);
 }
 
 // Groups of pixels of a row from the left to the right, for the output rows that four rows of the
@@ -21,7 +24,7 @@ inline __m512i pixels_further(__m512i a, __m512i b) {
 template <int Pixels, int Stride>
 class GroupsOfPixels {
  public:
-  static constexpr int kRows = 3 - Stride;  // of the output
+  static constexpr int kRows = 3 - Stride;  // of the output, at the same time
 
   explicit GroupsOfPixels(const WhichRows& rows) : r_(rows), column_(-r_.left) {
     load(column_, last_);
@@ -190,8 +193,8 @@ struct StoreAnyGroups {
 
 template <int Pixels, int Stride, typename Store>
 inline void run_groups(const WhichRows& rows, const Store store) {
-  constexpr int kAtOnce = 2, kRows = 3 - Stride;
   GroupsOfPixels<Pixels, Stride> groups(rows);
+  constexpr int kAtOnce = 2, kRows = groups.kRows;
   const SetPlaces places = groups.rows().places;
   size_t element = groups.rows().element + groups.rows().first, left = rows.s.output_width;
   constexpr size_t kPixels = kAtOnce * Pixels;

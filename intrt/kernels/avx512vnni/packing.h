@@ -203,18 +203,6 @@ class PostLanes::Packer {
         hi_(packed(F::hi(posts[0]), F::hi(posts[1 % V]), F::hi(posts[2 % V]), F::hi(posts[3 % V]))),
         lanes_(~uint64_t{0} >> (64 - ((V - 1) * kLanes + posts[V - 1].count_))) {}
 
-  // All blocks of the first place, then of the next; of kPlaces, or of fewer, `places`.
-  __attribute__((always_inline)) void store(int8_t* to, size_t step, size_t places, __m512i a,
-                                            __m512i b, __m512i c, __m512i d) const {
-    const __m512i bytes =
-        packed(forms_[0](a), forms_[1 % V](b), forms_[2 % V](c), forms_[3 % V](d));
-    const __m512i codes = _mm512_min_epi8(_mm512_max_epi8(bytes, lo_), hi_);
-    with_layout<V>(
-        step, lanes_, [&](auto layout) __attribute__((always_inline)) {
-          store_places<V>(layout, to, codes, places, step, lanes_);
-        });
-  }
-
   // What turns sums into codes. A copy, so that it can stay in registers: what is reached through
   // a pointer is read again behind each byte that is stored.
   struct Constants {
@@ -246,6 +234,16 @@ class PostLanes::Packer {
   };
   Constants constants() const {
     return {{forms_[0], forms_[1], forms_[2], forms_[3]}, quarters_in_order(), lo_, hi_};
+  }
+
+  // All blocks of the first place, then of the next; of kPlaces, or of fewer, `places`.
+  __attribute__((always_inline)) void store(int8_t* to, size_t step, size_t places, __m512i a,
+                                            __m512i b, __m512i c, __m512i d) const {
+    const __m512i codes = constants().codes(a, b, c, d);
+    with_layout<V>(
+        step, lanes_, [&](auto layout) __attribute__((always_inline)) {
+          store_places<V>(layout, to, codes, places, step, lanes_);
+        });
   }
 
   bool has_8_outputs() const { return V == 1 && lanes_ == 0xFF; }
