@@ -10,36 +10,38 @@ using namespace intrt;
 // Powers of two, since not every core can divide 64 bits. Measured: docs/architecture.md.
 constexpr uint32_t kMacsOfPart = 20, kElementsOfPart = 16;
 
-uint32_t parts_worth_it(const OpToRun& call, uint32_t op) {
-  const uint64_t macs = intrt_op_macs(&call.plan, op);
-  // A linear layer takes as long as it takes to read its weights, each of which it needs once.
-  const uint64_t elements = element_count(call.input) + element_count(call.output) +
-                            (call.record.code == kOp_linear ? macs : 0);
-  const uint64_t by_macs = macs >> kMacsOfPart, by_elements = elements >> kElementsOfPart;
-  const uint64_t parts = by_macs > by_elements ? by_macs : by_elements;
-  return parts < UINT32_MAX ? static_cast<uint32_t>(parts) : UINT32_MAX;
-}
-
 struct Divided {
   const FastKernel& kernel;
   const OpToRun& call;
   uint32_t slices, parts;
-
-  // The first parts have one more where there is a remainder.
-  uint32_t begin_of(uint32_t part) const {
-    const uint32_t rest = slices % parts;
-    return part * (slices / parts) + (part < rest ? part : rest);
-  }
 };
 
 void run_part(void* work, uint32_t index) {
   const Divided& divided = *static_cast<const Divided*>(work);
   OpToRun call = divided.call;
-  call.slices = {divided.begin_of(index), divided.begin_of(index + 1)};
+  call.slices = {begin_of_part(divided.slices, divided.parts, index),
+                 begin_of_part(divided.slices, divided.parts, index + 1)};
   divided.kernel.run(call);
 }
 
 }  // namespace
+
+void intrt::Work::add(const intrt_plan& plan, uint32_t op) {
+  const intrt_op_record& record = op_record(plan, op);
+  const uint64_t macs = intrt_op_macs(&plan, op);
+  macs_ += macs;
+  for (uint32_t i = 0; i < record.input_count; ++i)
+    elements_ += element_count(input_record(plan, record, i));
+  elements_ += element_count(tensor_record(plan, record.output));
+  // A linear layer takes as long as it takes to read its weights, each of which it needs once.
+  if (record.code == kOp_linear) elements_ += macs;
+}
+
+uint32_t intrt::Work::parts() const {
+  const uint64_t by_macs = macs_ >> kMacsOfPart, by_elements = elements_ >> kElementsOfPart;
+  const uint64_t parts = by_macs > by_elements ? by_macs : by_elements;
+  return parts < UINT32_MAX ? static_cast<uint32_t>(parts) : UINT32_MAX;
+}
 
 void intrt::run_divided(const FastKernel& kernel, OpToRun& call, uint32_t op,
                         const intrt_run_options* options) {
@@ -49,7 +51,9 @@ void intrt::run_divided(const FastKernel& kernel, OpToRun& call, uint32_t op,
   call.slices = {0, slices};
   const intrt_parallel* parallel = options == nullptr ? nullptr : options->parallel;
   if (parallel != nullptr && parallel->threads > 1 && slices > 1) {
-    uint32_t parts = parts_worth_it(call, op);
+    Work work;
+    work.add(call.plan, op);
+    uint32_t parts = work.parts();
     if (parts > parallel->threads) parts = parallel->threads;
     if (parts > slices) parts = slices;
     if (parts > 1) {

@@ -12,8 +12,11 @@ size_t aligned(size_t bytes) {
          INTRT_PREPARED_ALIGNMENT;
 }
 
-size_t entries_end(const intrt_plan& plan) {
-  return aligned(sizeof(PreparedHeader) + sizeof(uint64_t) * intrt_op_count(&plan));
+size_t entries_bytes(const intrt_plan& plan) {
+  return sizeof(PreparedHeader) + sizeof(uint64_t) * intrt_op_count(&plan);
+}
+size_t kernels_begin(const intrt_plan& plan) {
+  return aligned(entries_bytes(plan) + chain_bytes(plan));
 }
 
 // No code that the post record gives to one of so many channels is negative.
@@ -96,7 +99,7 @@ Choice choose(const OpToPrepare& op, uint32_t variant) {
 }
 
 size_t bytes_for(const intrt_plan& plan, uint32_t variant) {
-  size_t bytes = entries_end(plan);
+  size_t bytes = kernels_begin(plan);
   for (uint32_t op = 0; op < intrt_op_count(&plan); ++op)
     bytes += aligned(choose(to_prepare(plan, op), variant).bytes);
   return bytes;
@@ -121,10 +124,10 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
   uint8_t* const base = static_cast<uint8_t*>(memory);
   // What lies between the kernels' numbers is 0, so that the same plan gives the same bytes.
   for (size_t i = 0; i < bytes; ++i) base[i] = 0;
-  *static_cast<PreparedHeader*>(memory) = {PreparedHeader::kMagic, variant, header_of(*plan).crc32,
-                                           intrt_op_count(plan)};
+  PreparedHeader& header = *static_cast<PreparedHeader*>(memory);
+  header = {PreparedHeader::kMagic, variant, header_of(*plan).crc32, intrt_op_count(plan)};
   uint64_t* entries = static_cast<uint64_t*>(static_cast<void*>(base + sizeof(PreparedHeader)));
-  size_t end = entries_end(*plan);
+  size_t end = kernels_begin(*plan);
   for (uint32_t op = 0; op < intrt_op_count(plan); ++op) {
     OpToPrepare call = to_prepare(*plan, op);
     call.input_never_negative = never_negative(*plan, op);
@@ -133,6 +136,8 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
     if (choice.bytes != 0) choice.kernel->prepare(call, base + end);
     end += aligned(choice.bytes);
   }
+  find_chains(*plan, header,
+              static_cast<ChainLink*>(static_cast<void*>(base + entries_bytes(*plan))));
   return INTRT_OK;
 }
 
@@ -149,6 +154,10 @@ intrt_status intrt_run_prepared(const intrt_plan* plan, const void* prepared, vo
       (options != nullptr && options->kernels != nullptr &&
        choose_variant(options->kernels) != header.variant))
     return INTRT_ERROR_KERNELS;
-  const Prepared run = {header, run_divided};
+  const Prepared run = {header, run_divided, run_chain};
   return run_operators(plan, &run, arena, arena_bytes, options);
+}
+
+uint32_t intrt_chain_links(const void* prepared, uint32_t op) {
+  return static_cast<const PreparedHeader*>(prepared)->links()[op].links;
 }

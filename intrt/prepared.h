@@ -1,9 +1,10 @@
-// Prepared memory: a header, an entry for each operator, and what kernels prepared for it.
+// Prepared memory: a header, an entry for each operator, chains, and what kernels prepared.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "intrt/chain.h"
 #include "intrt/kernels/kernel.h"
 
 namespace intrt {
@@ -14,10 +15,13 @@ struct PreparedHeader {
   uint32_t magic, variant;
   uint32_t plan_crc32, op_count;
   // Entries follow: where an operator's memory lies, counted from here, a multiple of 64 to which
-  // the variant is added. 0: the plan is enough for it.
+  // the variant is added. 0: the plan is enough for it. Then a ChainLink for each operator.
 
   const uint64_t* entries() const {
     return static_cast<const uint64_t*>(static_cast<const void*>(this + 1));
+  }
+  const ChainLink* links() const {
+    return static_cast<const ChainLink*>(static_cast<const void*>(entries() + op_count));
   }
   bool is_prepared(uint32_t op) const { return entries()[op] != 0; }
   uint32_t variant_of(uint32_t op) const {
@@ -32,15 +36,34 @@ static_assert(kVariants <= INTRT_PREPARED_ALIGNMENT, "variants fit beside an off
 
 struct Prepared {
   const PreparedHeader& header;
-  // Runs operator number `op` with its prepared kernel. A pointer, so that programs that prepare
-  // nothing link none of it.
+  // Run operator number `op` with its prepared kernel, or the chain that begins with it. Pointers,
+  // so that programs that prepare nothing link none of it.
   void (*run)(const FastKernel& kernel, OpToRun& call, uint32_t op,
               const intrt_run_options* options);
+  decltype(&run_chain) run_links;
 };
 
 // intrt_run, with the kernels that were prepared; null: none.
 intrt_status run_operators(const intrt_plan* plan, const Prepared* prepared, void* arena,
                            size_t arena_bytes, const intrt_run_options* options);
+
+// How much work operators are.
+class Work {
+ public:
+  void add(const intrt_plan& plan, uint32_t op);
+  // Among how many threads it is worth to divide it.
+  uint32_t parts() const;
+
+ private:
+  uint64_t macs_ = 0, elements_ = 0;
+};
+
+// Where a part begins that has its share of some slices. The first parts have one more where there
+// is a remainder.
+inline uint32_t begin_of_part(uint32_t slices, uint32_t parts, uint32_t part) {
+  const uint32_t rest = slices % parts;
+  return part * (slices / parts) + (part < rest ? part : rest);
+}
 
 // Prepared::run: divided among the options' threads where that is worth it.
 void run_divided(const FastKernel& kernel, OpToRun& call, uint32_t op,

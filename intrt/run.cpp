@@ -35,6 +35,14 @@ intrt_status intrt::run_operators(const intrt_plan* plan, const Prepared* prepar
              intrt_tensor_data(plan, arena, intrt_input(plan, i)));
 
   for (uint32_t op = 0; op < intrt_op_count(plan); ++op) {
+    // An observer sees what is between the links of a chain.
+    if (prepared != nullptr && observer == nullptr) {
+      const uint32_t links = prepared->header.links()[op].links;
+      if (links != 0 && prepared->run_links(*plan, prepared->header, op, arena, options)) {
+        op += links - 1;
+        continue;
+      }
+    }
     const intrt_op_record& record = op_record(*plan, op);
     OpToRun call = {*plan,
                     record,

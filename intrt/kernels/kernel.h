@@ -30,10 +30,13 @@ struct OpToRun {
   void* output_data;
   void* arena;
   Slices slices;
-  const void* prepared = nullptr;  // what FastKernel::prepare wrote for this operator
+  const void* prepared = nullptr;     // what FastKernel::prepare wrote for this operator
+  const void* second_data = nullptr;  // of the second input, if not in its place in the arena
 
   const intrt_tensor_record& input_at(uint32_t i) const { return input_record(plan, record, i); }
   const void* input_data_at(uint32_t i) const {
+    if (i == 0) return input_data;
+    if (i == 1 && second_data != nullptr) return second_data;
     return intrt_tensor_data(&plan, arena, input_index(plan, record, i));
   }
 };
@@ -81,6 +84,12 @@ struct OpToPrepare {
   bool input_never_negative = false;  // known for `prepare`
 };
 
+// How slices follow the rows of an output: the first `slices` are its first `rows`, the next its
+// next; the last may have fewer rows. 0 rows: they do not.
+struct RowSlices {
+  uint32_t rows, slices;
+};
+
 // A kernel in a variant other than scalar, which may have the operator's weights in its own order.
 struct FastKernel {
   bool (*takes)(const OpToPrepare& op);  // no: the operator is left to the next variant
@@ -91,6 +100,8 @@ struct FastKernel {
   void (*prepare)(const OpToPrepare& op, void* memory);
   // How many slices the output has; null: `run` computes all of it, whatever slices it is given.
   uint32_t (*slices)(const OpToPrepare& op);
+  // Null: they do not follow rows.
+  RowSlices (*row_slices)(const OpToPrepare& op) = nullptr;
 };
 
 inline int32_t load_code(const void* data, uint32_t type, size_t i) {

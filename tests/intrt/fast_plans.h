@@ -21,6 +21,11 @@ inline void run_by_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call,
   }
 }
 
+inline bool run_no_chain(const intrt_plan&, const intrt::PreparedHeader&, std::uint32_t, void*,
+                         const intrt_run_options*) {
+  return false;
+}
+
 struct Outcome {
   intrt_status status = INTRT_OK;
   std::vector<std::uint8_t> output;
@@ -72,7 +77,7 @@ class GuardedPlan {
     if (by_slices) {
       const intrt::Prepared prepared{
           *static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data())),
-          run_by_slices};
+          run_by_slices, run_no_chain};
       outcome.status = intrt::run_operators(&plan_, &prepared, arena.data(), arena.size(), nullptr);
     } else {
       outcome.status =

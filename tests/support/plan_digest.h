@@ -1,4 +1,5 @@
-// What a plan computes from drawn inputs, as one number for each variant of kernels.
+// What a plan computes from drawn inputs, as one number for each variant of kernels: observed, and
+// once more as programs run it, with one to four threads, when operators may run together.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,22 @@ namespace lockstep::testing {
 struct PlanDigest {
   std::uint64_t digest = 14695981039346656037u;  // FNV-1a of the bytes of all observed tensors
   std::uint64_t values = 0;
+
+  void add(const intrt_tensor& tensor, const void* data) {
+    const std::size_t size = std::size_t{tensor.element_count} * tensor.element_bytes;
+    for (std::size_t i = 0; i < size; ++i)
+      digest = (digest ^ static_cast<const std::uint8_t*>(data)[i]) * 1099511628211u;
+    values += tensor.element_count;
+  }
 };
+
+// Threads whose parts run one after the other, the last first.
+inline intrt_parallel threads_in_turn(std::uint32_t threads) {
+  return {[](void*, std::uint32_t parts, void (*part)(void*, std::uint32_t), void* work) {
+            while (parts > 0) part(work, --parts);
+          },
+          nullptr, threads};
+}
 
 // Fills the inputs with drawn codes of their range; sample 0 with their least ones.
 inline void draw_inputs(const intrt_plan& plan, std::uint8_t* arena, std::uint64_t sample) {
@@ -51,23 +67,26 @@ inline PlanDigest digest_of(const std::vector<std::uint8_t>& bytes, const std::s
     const intrt_plan* plan;
     PlanDigest result;
   } context{&plan, {}};
-  intrt_run_options options{};
-  options.kernels = variant.c_str();
-  options.observer_context = &context;
-  options.observer = [](void* opaque, std::uint32_t tensor, const void* data) {
-    auto* const c = static_cast<Context*>(opaque);
-    const intrt_tensor info = intrt_tensor_info(c->plan, tensor);
-    const std::size_t size = std::size_t{info.element_count} * info.element_bytes;
-    for (std::size_t i = 0; i < size; ++i)
-      c->result.digest =
-          (c->result.digest ^ static_cast<const std::uint8_t*>(data)[i]) * 1099511628211u;
-    c->result.values += info.element_count;
-  };
-  for (std::uint64_t sample = 0; sample < samples; ++sample) {
-    AlignedBytes arena(intrt_arena_bytes(&plan));
+  const auto run = [&](std::uint64_t sample, AlignedBytes& arena, intrt_run_options options) {
     draw_inputs(plan, arena.data(), sample);
+    options.kernels = variant.c_str();
     status = run_variant(plan, arena.data(), arena.size(), options);
     if (status != INTRT_OK) throw std::runtime_error(intrt_status_text(status));
+  };
+  const intrt_observer observer = [](void* opaque, std::uint32_t tensor, const void* data) {
+    auto* const c = static_cast<Context*>(opaque);
+    c->result.add(intrt_tensor_info(c->plan, tensor), data);
+  };
+  for (std::uint64_t sample = 0; sample < samples; ++sample) {
+    AlignedBytes arena(intrt_arena_bytes(&plan)), other_arena(intrt_arena_bytes(&plan));
+    run(sample, arena, {nullptr, observer, &context, nullptr});
+    const intrt_parallel parallel = threads_in_turn(static_cast<std::uint32_t>(1 + sample % 4));
+    run(sample, other_arena, {nullptr, nullptr, nullptr, &parallel});
+    for (std::uint32_t i = 0; i < intrt_output_count(&plan); ++i) {
+      const std::uint32_t tensor = intrt_output(&plan, i);
+      context.result.add(intrt_tensor_info(&plan, tensor),
+                         intrt_tensor_data(&plan, other_arena.data(), tensor));
+    }
   }
   return context.result;
 }

@@ -75,7 +75,7 @@ typedef struct {
 } intrt_tensor;
 
 /* Called after the operator that made `tensor` has run, while its data is valid. Inputs are
- * reported first. */
+ * reported first. So that all of it is there, no operators run together (intrt_chain_links). */
 typedef void (*intrt_observer)(void* context, uint32_t tensor, const void* data);
 
 /* Threads of the caller's. `run` calls part(work, i) once for each i below `parts`, on any threads,
@@ -146,6 +146,10 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
  * options; the codes are the same however many there are. */
 intrt_status intrt_run_prepared(const intrt_plan* plan, const void* prepared, void* arena,
                                 size_t arena_bytes, const intrt_run_options* options);
+/* How many operators from `op` on run together, some rows at a time, so that what goes from one to
+ * the next stays in the cache; 0: no chain begins there. With an observer, or where there are more
+ * threads than a chain can be divided among, they run one by one. The codes are the same. */
+uint32_t intrt_chain_links(const void* prepared, uint32_t op);
 
 /* The kernel variants that were built in, best first; null after the last. "scalar" is always last.
  */

@@ -61,5 +61,5 @@ void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multi
 
 #include "intrt/kernels/vector/add.h"
 
-const intrt::FastKernel intrt_avx512vnni_add = {intrt::takes, intrt::run, nullptr, nullptr,
-                                                intrt::slices};
+const intrt::FastKernel intrt_avx512vnni_add = {intrt::takes, intrt::run,    nullptr,
+                                                nullptr,      intrt::slices, intrt::row_slices};

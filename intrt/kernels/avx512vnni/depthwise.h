@@ -7,10 +7,8 @@
 namespace intrt {
 namespace {
 
-inline uint32_t depthwise_slices(const Sizes& s) {
-  const size_t rows = rows_of_quads(s);
-  return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
-}
+// A slice is the output rows that the same quads serve.
+inline size_t depthwise_slice_rows(const Sizes& s) { return rows_of_quads(s); }
 
 inline size_t depthwise_bytes(const Sizes& s) {
   return Sets::fit(s) ? bytes_3x3(s) : bytes_of_any(s);

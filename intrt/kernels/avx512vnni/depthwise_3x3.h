@@ -141,10 +141,10 @@ struct SetRows {
     const ptrdiff_t y0 =
         static_cast<ptrdiff_t>(which.oy * s.stride_h) - static_cast<ptrdiff_t>(s.top);
     for (size_t k = 0; k < 4; ++k) {
-      const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(k);
-      const bool is_inside = y >= 0 && y < static_cast<ptrdiff_t>(s.height);
-      rows[k] = which.input + (is_inside ? static_cast<size_t>(y) * width * channels : 0);
-      keep[k] = is_inside ? ~uint64_t{0} : 0;
+      const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(k), end = static_cast<ptrdiff_t>(s.height);
+      const ptrdiff_t near = y < 0 ? 0 : y < end ? y : end - 1;  // may be read
+      rows[k] = which.input + static_cast<size_t>(near) * width * channels;
+      keep[k] = near == y ? ~uint64_t{0} : 0;
     }
   }
 

@@ -12,6 +12,7 @@ constexpr size_t kBytes = 64;
 bool takes(const OpToPrepare& op) { return op.input.type == INTRT_INT8; }
 
 uint32_t slices(const OpToPrepare& op) { return op.output.height; }
+RowSlices row_slices(const OpToPrepare&) { return {1, 1}; }
 
 void run(const OpToRun& op) {
   const intrt_max_pool2d_params& p = params_of<intrt_max_pool2d_params>(op.record);
@@ -47,4 +48,4 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-const FastKernel intrt_avx512vnni_max_pool2d = {takes, run, nullptr, nullptr, slices};
+const FastKernel intrt_avx512vnni_max_pool2d = {takes, run, nullptr, nullptr, slices, row_slices};

@@ -4,5 +4,5 @@
 
 #include "intrt/kernels/vector/add.h"
 
-const intrt::FastKernel intrt_neondot_add = {intrt::takes, intrt::run, nullptr, nullptr,
-                                             intrt::slices};
+const intrt::FastKernel intrt_neondot_add = {intrt::takes, intrt::run,    nullptr,
+                                             nullptr,      intrt::slices, intrt::row_slices};

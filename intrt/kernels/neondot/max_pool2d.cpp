@@ -2,5 +2,5 @@
 
 #include "intrt/kernels/vector/max_pool2d.h"
 
-const intrt::FastKernel intrt_neondot_max_pool2d = {intrt::takes, intrt::run, nullptr, nullptr,
-                                                    intrt::slices};
+const intrt::FastKernel intrt_neondot_max_pool2d = {intrt::takes, intrt::run,    nullptr,
+                                                    nullptr,      intrt::slices, intrt::row_slices};

@@ -20,30 +20,34 @@ bool all_equal(const int32_t* values, uint32_t count) {
   return true;
 }
 
-// A slice is some elements or, where channels differ, a row.
-constexpr size_t kSliceElements = 64;
-
 bool is_flat(const intrt_plan& plan, const intrt_add_params& p, uint32_t channels) {
   const int32_t* multipliers = object_at<int32_t>(plan, p.multipliers_offset);
   return channels >= kLanes && channels_alike(p.post) && all_equal(multipliers, channels) &&
          all_equal(multipliers + channels, channels);
 }
 
-uint32_t slices(const OpToPrepare& op) {
-  if (!is_flat(op.plan, params_of<intrt_add_params>(op.record), op.output.channels))
-    return op.output.height;
-  return static_cast<uint32_t>((element_count(op.output) + kSliceElements - 1) / kSliceElements);
+// A slice is a row or, of one row whose channels are alike, some elements.
+size_t slice_elements(bool is_flat, const intrt_tensor_record& output) {
+  constexpr size_t kSome = 64;
+  return is_flat && output.height == 1 ? kSome : size_t{output.width} * output.channels;
 }
+uint32_t slices(const OpToPrepare& op) {
+  const size_t of_slice = slice_elements(
+      is_flat(op.plan, params_of<intrt_add_params>(op.record), op.output.channels), op.output);
+  return static_cast<uint32_t>((element_count(op.output) + of_slice - 1) / of_slice);
+}
+RowSlices row_slices(const OpToPrepare& op) { return {op.output.height > 1 ? 1u : 0u, 1}; }
 
 void run(const OpToRun& op) {
   const intrt_add_params& p = params_of<intrt_add_params>(op.record);
   const int32_t* multipliers = object_at<int32_t>(op.plan, p.multipliers_offset);
   const uint32_t channels = op.output.channels;
   if (is_flat(op.plan, p, channels)) {
-    // Whatever channels they are, kLanes elements at a time.
     const size_t elements = static_cast<size_t>(element_count(op.output));
-    const size_t begin = op.slices.begin * kSliceElements, all = op.slices.end * kSliceElements;
+    const size_t of_slice = slice_elements(true, op.output);
+    const size_t begin = op.slices.begin * of_slice, all = op.slices.end * of_slice;
     const size_t end = all < elements ? all : elements;
+    // Whatever channels they are, kLanes elements at a time.
     add_channels(op, PostLanes(op, p.post, 0, kLanes), multipliers, 0, kLanes, begin,
                  (end - begin) / kLanes, kLanes);
     const uint32_t rest = static_cast<uint32_t>((end - begin) % kLanes);

@@ -37,7 +37,16 @@ void prepare(const OpToPrepare& op, void* to) {
 
 uint32_t slices(const OpToPrepare& op) {
   const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
-  return is_depthwise(s) ? depthwise_slices(s) : dense_slices(s);
+  if (!is_depthwise(s)) return dense_slices(s);
+  const size_t rows = depthwise_slice_rows(s);
+  return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
+}
+
+RowSlices row_slices(const OpToPrepare& op) {
+  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
+  const bool is_one_row = s.output_height == 1;  // as a window of one pixel sees all rows
+  if (is_depthwise(s)) return {is_one_row ? 0 : static_cast<uint32_t>(depthwise_slice_rows(s)), 1};
+  return {sliced_by_outputs(s) ? 0u : 1u, is_one_row ? op.output.width : 1u};
 }
 
 void run(const OpToRun& op) {

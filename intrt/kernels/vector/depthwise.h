@@ -28,10 +28,7 @@ struct Columns {
 };
 
 // A slice is the output rows that the same sets serve.
-inline uint32_t depthwise_slices(const Sizes& s) {
-  const size_t rows = Columns(s).output_rows;
-  return static_cast<uint32_t>((s.output_height + rows - 1) / rows);
-}
+inline size_t depthwise_slice_rows(const Sizes& s) { return Columns(s).output_rows; }
 
 // kLanes channels' posts at a time; then biases; then for each output row, each set and each tap of
 // a row the weights.

@@ -13,6 +13,7 @@ constexpr size_t kChannelsAtOnce = sizeof(Bytes16);
 bool takes(const OpToPrepare& op) { return op.input.type == INTRT_INT8; }
 
 uint32_t slices(const OpToPrepare& op) { return op.output.height; }
+RowSlices row_slices(const OpToPrepare&) { return {1, 1}; }
 
 // A window's taps inside the input.
 struct Window {
