@@ -78,7 +78,7 @@ struct Model::Shared {
       layers.emplace_back(i, tensor);
       layer_infos.push_back(info_of(tensor));
     }
-    operators = operators_of(plan);
+    operators = operators_of(plan, prepared.data());
   }
 
   std::vector<std::byte> owned;  // the plan, where it was copied

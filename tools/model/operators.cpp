@@ -34,7 +34,7 @@ std::uint64_t tensor_bytes(const intrt_tensor_record& tensor) {
 
 }  // namespace
 
-std::vector<OperatorInfo> operators_of(const intrt_plan& plan) {
+std::vector<OperatorInfo> operators_of(const intrt_plan& plan, const void* prepared) {
   std::vector<OperatorInfo> operators;
   for (std::uint32_t op = 0; op < intrt_op_count(&plan); ++op) {
     const intrt_op_record& record = intrt::op_record(plan, op);
@@ -46,7 +46,8 @@ std::vector<OperatorInfo> operators_of(const intrt_plan& plan) {
         {.node = record.name_offset == 0 ? "" : intrt::object_at<char>(plan, record.name_offset),
          .kernel = intrt_op_kernel(&plan, op),
          .macs = intrt_op_macs(&plan, op),
-         .bytes = bytes});
+         .bytes = bytes,
+         .chain_links = intrt_chain_links(prepared, op)});
   }
   return operators;
 }

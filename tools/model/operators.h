@@ -7,6 +7,7 @@
 
 namespace lockstep {
 
-std::vector<OperatorInfo> operators_of(const intrt_plan& plan);
+// `prepared`: for the plan.
+std::vector<OperatorInfo> operators_of(const intrt_plan& plan, const void* prepared);
 
 }  // namespace lockstep

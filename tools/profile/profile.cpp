@@ -19,6 +19,18 @@ double median(std::vector<double>& values) {
   return std::max(*middle, 1e-9);
 }
 
+// Which operators run together, where some do.
+std::string chains_text(const std::vector<OperatorProfile>& operators) {
+  std::vector<std::string> chains;
+  for (std::size_t i = 0; i < operators.size(); ++i)
+    if (const std::size_t links = operators[i].info.chain_links; links != 0)
+      chains.push_back(
+          fmt::format("{} to {}", operators[i].info.node, operators[i + links - 1].info.node));
+  if (chains.empty()) return "";
+  return fmt::format("\nrun together, some rows at a time, but not while their times are taken: {}",
+                     fmt::join(chains, "; "));
+}
+
 }  // namespace
 
 Profile profile_of(Model& model, std::span<const ModelInput> inputs, double seconds) {
@@ -72,10 +84,11 @@ std::string profile_text(const Profile& profile) {
   return fmt::format(
       "{}\n\n{} kernels, {} thread{}, {} inferences: median {:.1f} us\nthis machine at most: "
       "{:.1f} "
-      "GMAC/s in registers, {:.1f} GB/s from caches, {:.1f} GB/s from memory",
+      "GMAC/s in registers, {:.1f} GB/s from caches, {:.1f} GB/s from memory{}",
       table.to_text(), profile.kernels, profile.threads, profile.threads == 1 ? "" : "s",
       profile.inferences, 1e6 * profile.seconds, peak.macs_per_second / 1e9,
-      peak.cache_bytes_per_second / 1e9, peak.memory_bytes_per_second / 1e9);
+      peak.cache_bytes_per_second / 1e9, peak.memory_bytes_per_second / 1e9,
+      chains_text(profile.operators));
 }
 
 Json profile_json(const Profile& profile) {
@@ -85,6 +98,7 @@ Json profile_json(const Profile& profile) {
                          {"kernel", op.info.kernel},
                          {"macs", op.info.macs},
                          {"bytes", op.info.bytes},
+                         {"chain_links", op.info.chain_links},
                          {"median_us", 1e6 * op.seconds},
                          {"share_of_peak", profile.share_of_peak(op)}});
   return {{"kernels", profile.kernels},

@@ -46,6 +46,8 @@ struct OperatorInfo {
   std::string kernel;       // intrt/kernel_list.def
   std::uint64_t macs = 0;   // multiplications for one sample
   std::uint64_t bytes = 0;  // of its inputs, its output and its stored weights
+  // So many, from this one on, run together when nothing observes them; 0: no chain begins here.
+  std::size_t chain_links = 0;
 };
 
 struct ModelOptions {
