@@ -35,36 +35,90 @@ struct alignas(INTRT_PREPARED_ALIGNMENT) PreparedBlock {
   std::byte bytes[INTRT_PREPARED_ALIGNMENT];
 };
 
-// Samples [first, last); returns why it stopped early, or nothing.
-std::string run_range(const OpenPlan& plan, const std::vector<PreparedBlock>& prepared,
-                      const Batch& batch, Observations& seen, std::int64_t first,
-                      std::int64_t last) {
-  const std::uint32_t arena_bytes = intrt_arena_bytes(plan.get());
-  std::vector<ArenaBlock> arena(arena_bytes / INTRT_ARENA_ALIGNMENT + 1);
-  for (std::int64_t s = first; s < last; ++s) {
-    // Nothing may depend on what the arena held before.
-    std::memset(static_cast<void*>(arena.data()), s % 2 == 0 ? 0x55 : 0xAA,
-                arena.size() * sizeof(ArenaBlock));
-    for (std::uint32_t i = 0; i < batch.size(); ++i) {
-      const std::uint32_t tensor = intrt_input(plan.get(), i);
-      const VisibleTensor& info = seen.tensors[tensor];
-      encode_tensor(info, batch[i].codes.data() + s * info.element_count(),
-                    static_cast<std::byte*>(intrt_tensor_data(plan.get(), arena.data(), tensor)));
-    }
-    ObserverContext context = {&seen, std::vector<int>(seen.tensors.size(), 0),
-                               static_cast<std::size_t>(s)};
-    const intrt_run_options options = {nullptr, observe, &context, nullptr};
-    const intrt_status status =
-        intrt_run_prepared(plan.get(), prepared.data(), arena.data(), arena_bytes, &options);
-    if (status != INTRT_OK)
-      return fmt::format("the runtime stopped: {}", intrt_status_text(status));
-    for (std::size_t t = 0; t < seen.tensors.size(); ++t)
-      if (context.times_seen[t] != 1)
-        return fmt::format("tensor '{}' was reported {} times", seen.tensors[t].name,
-                           context.times_seen[t]);
-  }
-  return "";
+// Threads that run their parts one after the other, the last first.
+intrt_parallel threads_in_turn(std::uint32_t threads) {
+  return {[](void*, std::uint32_t parts, void (*part)(void*, std::uint32_t), void* work) {
+            while (parts > 0) part(work, --parts);
+          },
+          nullptr, threads};
 }
+
+// Runs the samples of a batch, twice each: observed, and as programs run them, when operators may
+// run together (intrt_chain_links).
+class SampleRunner {
+ public:
+  SampleRunner(const OpenPlan& plan, const std::vector<PreparedBlock>& prepared, const Batch& batch,
+               Observations& seen)
+      : plan_(plan),
+        prepared_(prepared),
+        batch_(batch),
+        seen_(seen),
+        arena_(intrt_arena_bytes(plan.get()) / INTRT_ARENA_ALIGNMENT + 1) {}
+
+  // Returns what went wrong, or nothing.
+  std::string run(std::int64_t sample) {
+    ObserverContext context = {&seen_, std::vector<int>(seen_.tensors.size(), 0),
+                               static_cast<std::size_t>(sample)};
+    load(sample);
+    std::string failure = run({nullptr, observe, &context, nullptr});
+    if (!failure.empty()) return failure;
+    for (std::size_t t = 0; t < seen_.tensors.size(); ++t)
+      if (context.times_seen[t] != 1)
+        return fmt::format("tensor '{}' was reported {} times", seen_.tensors[t].name,
+                           context.times_seen[t]);
+    // One, two and three threads in turn.
+    const auto threads = static_cast<std::uint32_t>(1 + sample % 3);
+    const intrt_parallel parallel = threads_in_turn(threads);
+    load(sample);
+    failure = run({nullptr, nullptr, nullptr, &parallel});
+    return failure.empty() ? compare_outputs(sample, threads) : failure;
+  }
+
+ private:
+  void load(std::int64_t sample) {
+    // Nothing may depend on what the arena held before.
+    std::memset(static_cast<void*>(arena_.data()), sample % 2 == 0 ? 0x55 : 0xAA,
+                arena_.size() * sizeof(ArenaBlock));
+    for (std::uint32_t i = 0; i < batch_.size(); ++i) {
+      const std::uint32_t tensor = intrt_input(plan_.get(), i);
+      const VisibleTensor& info = seen_.tensors[tensor];
+      encode_tensor(info, batch_[i].codes.data() + sample * info.element_count(),
+                    static_cast<std::byte*>(intrt_tensor_data(plan_.get(), arena_.data(), tensor)));
+    }
+  }
+
+  std::string run(const intrt_run_options& options) {
+    const intrt_status status = intrt_run_prepared(plan_.get(), prepared_.data(), arena_.data(),
+                                                   intrt_arena_bytes(plan_.get()), &options);
+    return status == INTRT_OK ? ""
+                              : fmt::format("the runtime stopped: {}", intrt_status_text(status));
+  }
+
+  std::string compare_outputs(std::int64_t sample, std::uint32_t threads) {
+    for (const std::uint32_t tensor : seen_.outputs) {
+      const VisibleTensor& info = seen_.tensors[tensor];
+      const auto count = static_cast<std::size_t>(info.element_count());
+      std::vector<std::int64_t> codes(count);
+      decode_tensor(
+          info,
+          static_cast<const std::byte*>(intrt_tensor_data(plan_.get(), arena_.data(), tensor)),
+          codes.data());
+      const auto* const observed =
+          seen_.codes[tensor].data() + static_cast<std::size_t>(sample) * count;
+      if (!std::equal(codes.begin(), codes.end(), observed))
+        return fmt::format(
+            "output '{}' of sample {} is another when nothing observes the run, with {} threads",
+            info.name, sample, threads);
+    }
+    return "";
+  }
+
+  const OpenPlan& plan_;
+  const std::vector<PreparedBlock>& prepared_;
+  const Batch& batch_;
+  Observations& seen_;
+  std::vector<ArenaBlock> arena_;
+};
 
 // The plan's inputs must be the graph's, in its order, or there is nothing to feed.
 std::string check_inputs(const OpenPlan& plan, const Graph& graph, const Observations& seen,
@@ -177,7 +231,9 @@ PlanRun run_plan(const OpenPlan& plan, const std::string& kernels, const Batch& 
   }
   std::vector<std::string> failures(2);  // one per half of the samples
   share_range(samples, [&](std::int64_t first, std::int64_t last) {
-    failures[first == 0 ? 0 : 1] = run_range(plan, prepared, batch, seen, first, last);
+    SampleRunner runner(plan, prepared, batch, seen);
+    std::string& failure = failures[first == 0 ? 0 : 1];
+    for (std::int64_t s = first; s < last && failure.empty(); ++s) failure = runner.run(s);
   });
   run.failure = failures[0].empty() ? failures[1] : failures[0];
   if (run.failure.empty()) run.seen = std::move(seen);
