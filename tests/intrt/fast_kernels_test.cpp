@@ -257,6 +257,61 @@ TEST_CASE("fast add equals scalar for 1 to 130 channels, in place, too") {
     }
 }
 
+// Where avx512vnni may add in 16 bits, up to the most that these hold, and just beyond.
+TEST_CASE("fast add of bytes equals scalar, whatever small multipliers, shift and rounding") {
+  struct Pair {
+    std::int32_t a, b;
+  };
+  std::uint64_t seed = 0;
+  for (const Pair of : {Pair{1, 1},
+                        {0, 255},
+                        {255, 0},
+                        {128, 127},
+                        {127, 128},
+                        {3, 64},
+                        {128, 128},
+                        {129, 128},
+                        {256, 0},
+                        {0, 256},
+                        {-1, 4},
+                        {4, -1},
+                        {0, 0}})
+    for (const std::int32_t shift : {-1, 0, 1, 4, 7, 8, 13, 14, 15, 16})
+      for (const Rounding rounding : {Rounding::kTowardZero, Rounding::kFloor, Rounding::kHalfEven})
+        for (const std::int64_t lo : {-128, -5, 0}) {
+          ++seed;
+          CAPTURE(of.a);
+          CAPTURE(of.b);
+          CAPTURE(shift);
+          CAPTURE(lo);
+          Random random(seed);
+          const std::int64_t channels = random.between(1, 70);
+          const Logical image(channels, random.between(1, 3), random.between(1, 9));
+          PlanBuilder builder;
+          const Format bytes = {INTRT_INT8, 8};
+          const std::uint32_t a = builder.input(spec_of(image, bytes)),
+                              b = builder.input(spec_of(image, bytes));
+          TensorSpec output = spec_of(image, bytes);
+          if (random.one_in(2)) output.arena_offset = 0;  // in place
+          const std::uint32_t to = builder.output(output);
+          std::vector<std::int32_t> multipliers(static_cast<std::size_t>(channels), of.a);
+          multipliers.resize(2 * multipliers.size(), of.b);
+          intrt_add_params p{};
+          p.multipliers_offset = builder.array(multipliers);
+          Post post;
+          post.kind = INTRT_POST_SHIFT;
+          post.rounding = rounding;
+          post.shifts = {static_cast<std::int8_t>(shift)};
+          post.lo = lo;
+          post.hi = random.one_in(2) ? 127 : 9;
+          p.post = post_record(builder, post, image);
+          builder.op(k_add, std::vector<std::uint32_t>{a, b}, to, p);
+          const std::vector<std::uint8_t> plan = builder.finish();
+          for (const Codes codes : {Codes::kAll, Codes::kLeast, Codes::kGreatest})
+            compare_variants(plan, seed, false, codes);
+        }
+}
+
 TEST_CASE("fast pools equal scalar for 1 to 130 channels") {
   for (std::int64_t channels = 1; channels <= 130; ++channels) {
     const auto seed = static_cast<std::uint64_t>(channels);

@@ -1,6 +1,6 @@
 // Weighted sums of two values of one shape. Each element is read before the one in its place is
-// written, so the output may lie exactly on an input. Include the variant's PostLanes and
-// add_channels before.
+// written, so the output may lie exactly on an input. Include the variant's PostLanes,
+// add_alike and add_channels before.
 #pragma once
 
 #include "intrt/kernels/kernel.h"
@@ -47,6 +47,7 @@ void run(const OpToRun& op) {
     const size_t of_slice = slice_elements(true, op.output);
     const size_t begin = op.slices.begin * of_slice, all = op.slices.end * of_slice;
     const size_t end = all < elements ? all : elements;
+    if (add_alike(op, multipliers, begin, end - begin)) return;
     // Whatever channels they are, kLanes elements at a time.
     add_channels(op, PostLanes(op, p.post, 0, kLanes), multipliers, 0, kLanes, begin,
                  (end - begin) / kLanes, kLanes);
