@@ -85,6 +85,21 @@ TEST_CASE("fast conv2d of 3 inputs and 8 outputs equals scalar") {
   }
 }
 
+// In avx512vnni two windows share a register of up to 8 outputs behind 16.
+TEST_CASE("fast conv2d of 17, 24 and 25 outputs equals scalar") {
+  for (const std::int64_t outputs : {17, 24, 25})
+    for (std::uint64_t i = 1; i <= 150; ++i) {
+      const std::uint64_t seed = 1000 * static_cast<std::uint64_t>(outputs) + i;
+      CAPTURE(seed);
+      Random random(seed);
+      const std::int64_t kernel = random.pick({1, 1, 3});
+      const Axis down = axis_of(random.between(kernel, 5), kernel, 1, 0);
+      const Axis across = axis_of(random.between(6, 15) + kernel, kernel, 1, 0);
+      compare_variants(plan_of(random, {1, random.between(33, 70), outputs, down, across}), seed,
+                       true);
+    }
+}
+
 TEST_CASE("fast depthwise conv2d equals scalar for 2 to 130 channels") {
   for (std::int64_t channels = 2; channels <= 130; ++channels)
     for (const std::int64_t kernel : {3, 0}) {

@@ -67,7 +67,7 @@ void run_rows(const Tile& of_rows, const Rows& rows) {
   if constexpr (V <= 4)
     is_packed = PostLanes::with_packer<V>(of_rows.block->posts(), [&](const auto& packer) {
       run_all(
-          &packer, [&](size_t windows) { return packing_tile(packer, windows, of_rows.shared); },
+          &packer, [&](size_t windows) { return packing_tile(packer, windows, of_rows.products); },
           tile_of_short_windows(packer, of_rows));
     });
   if (!is_packed) run_all(nullptr, [](size_t) { return TileFunction{}; }, {nullptr, 0});
@@ -102,7 +102,10 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
                          nullptr,
                          nullptr,
                          outputs,
-                         shares_quads(s) && header->has_list == 0,
+                         header->has_list != 0                   ? Products::kPlain
+                         : v == 1 && shares_quads(s)             ? Products::kSharedQuads
+                         : v == 2 && left <= kLanes + kLanes / 2 ? Products::kHalfBlock
+                                                                 : Products::kPlain,
                          nullptr,
                          0};
       const Rows of_band = {rows, columns, s.stride_h * row_bytes,

@@ -13,6 +13,13 @@ inline __m512i broadcast_quad(const uint8_t* bytes) {
   return _mm512_set1_epi32(quad);
 }
 
+// How the products of a tile are formed.
+enum class Products {
+  kPlain,        // each window's quads with all blocks
+  kSharedQuads,  // a quad serves up to three windows, of three taps each
+  kHalfBlock     // of two blocks the second has at most 8 outputs: two windows share its registers
+};
+
 // Windows side by side, `count` times as many as a tile has: where they are read, what they are
 // multiplied with, and where the codes of the first go, or, where there is no packer, the sums of
 // one tile: of all blocks for its first window, then for the next.
@@ -24,8 +31,8 @@ struct Tile {
   PostTarget target;
   const void* packer;
   int8_t* codes;
-  size_t step;  // from window to window
-  bool shared;  // tiles of one block may be those of windows that share quads
+  size_t step;        // from window to window
+  Products products;  // that tiles may have
   int32_t* sums;
   size_t count;
 };
@@ -94,6 +101,42 @@ inline void add_shared_quad(const Places<P + 2>& columns, const uint8_t* w, size
   }
 }
 
+// 16 outputs of each window, and 8 of each pair.
+template <int P>
+struct HalfBlock {
+  __m512i pairs[(P + 1) / 2];
+
+  static __m512i twice(const void* half) {
+    return _mm512_broadcast_i64x4(_mm256_load_si256(static_cast<const __m256i*>(half)));
+  }
+  explicit HalfBlock(const int32_t* biases) {
+    const __m512i bias = twice(biases);
+    _Pragma("GCC unroll 8") for (__m512i& pair : pairs) pair = bias;
+  }
+
+  __attribute__((always_inline)) void add_quad(const Places<P>& places, const uint8_t* w,
+                                               __m512i (&acc)[P][2]) {
+    constexpr __mmask16 kUpper = 0xFF00;
+    const __m512i weights = _mm512_load_si512(w), of_pairs = twice(w + kVectorBytes);
+    _Pragma("GCC unroll 8") for (int p = 0; p < P; p += 2) {
+      __m512i code = broadcast_quad(places.at(p));
+      acc[p][0] = _mm512_dpbusd_epi32(acc[p][0], code, weights);
+      if (p + 1 < P) {
+        const __m512i next = broadcast_quad(places.at(p + 1));
+        acc[p + 1][0] = _mm512_dpbusd_epi32(acc[p + 1][0], next, weights);
+        code = _mm512_mask_blend_epi32(kUpper, code, next);
+      }
+      pairs[p / 2] = _mm512_dpbusd_epi32(pairs[p / 2], code, of_pairs);
+    }
+  }
+
+  // Behind the 8 outputs of a window may come those of another.
+  __attribute__((always_inline)) void part(__m512i (&acc)[P][2]) const {
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][1] =
+        p % 2 == 0 ? pairs[p / 2] : _mm512_shuffle_i64x2(pairs[p / 2], pairs[p / 2], 0x4E);
+  }
+};
+
 // What lies behind the posts of V blocks.
 template <int V>
 struct BlockNumbers {
@@ -107,8 +150,8 @@ struct BlockNumbers {
         weights(static_cast<const uint8_t*>(static_cast<const void*>(list)) + block.list_bytes) {}
 };
 
-// The sums of P windows for V blocks of 16 outputs. kShared: of three taps as above.
-template <int P, int V, bool kShared>
+// The sums of P windows for V blocks of 16 outputs.
+template <int P, int V, Products kProducts>
 __attribute__((always_inline)) inline void add_up(const Tile& t, const uint8_t* window,
                                                   __m512i (&acc)[P][V]) {
   const BlockNumbers<V> numbers(*t.block);
@@ -120,7 +163,18 @@ __attribute__((always_inline)) inline void add_up(const Tile& t, const uint8_t* 
   const uint8_t* w = numbers.weights;
   const Pieces& pieces = t.pieces;
   const uint8_t* row = window;
-  if constexpr (kShared) {
+  if constexpr (kProducts == Products::kHalfBlock) {
+    HalfBlock<P> half(numbers.biases + kLanes);
+    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+      for (size_t tap = 0; tap < pieces.taps; ++tap) {
+        Places<P> places(row + tap * pieces.tap_step, t.window_step);
+        for (size_t quad = 0; quad < pieces.steps; ++quad, w += V * kVectorBytes) {
+          half.add_quad(places, w, acc);
+          places.move(4);
+        }
+      }
+    half.part(acc);
+  } else if constexpr (kProducts == Products::kSharedQuads) {
     const size_t quads = pieces.steps / 3, tap_step = quads * kVectorBytes;  // of one tap
     for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step, w += 2 * tap_step) {
       Places<P + 2> columns(row, t.window_step);
@@ -156,14 +210,14 @@ __attribute__((always_inline)) inline void add_up(const Tile& t, const uint8_t* 
 }
 
 // Tiles of P windows for V blocks, whose sums become codes at once; F is a packer's function.
-template <int P, int V, typename F, bool kShared>
+template <int P, int V, typename F, Products kProducts>
 void run_packed_tiles(const Tile& t) {
   const auto& packer = *static_cast<const PostLanes::Packer<V, F>*>(t.packer);
   const uint8_t* window = t.window;
   int8_t* codes = t.codes;
   for (size_t i = 0; i < t.count; ++i, window += P * t.window_step, codes += P * t.step) {
     __m512i acc[P][V];
-    add_up<P, V, kShared>(t, window, acc);
+    add_up<P, V, kProducts>(t, window, acc);
     // What follows takes more registers; without a new start here, GCC 12 moves sums to and fro
     // while they are added up.
     _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
@@ -177,7 +231,7 @@ void run_packed_tiles(const Tile& t) {
 template <int P, int V>
 void run_tile(const Tile& t) {
   __m512i acc[P][V];
-  add_up<P, V, false>(t, t.window, acc);
+  add_up<P, V, Products::kPlain>(t, t.window, acc);
   _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
       _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
           _mm512_store_si512(t.sums + (p * V + v) * static_cast<int>(kLanes), acc[p][v]);
@@ -194,21 +248,26 @@ inline TileFunction tile_of(size_t windows) {
 }
 
 // The function for tiles of as many windows, if that is among the numbers; else null.
-template <int V, typename F, bool kShared, int P, int... kMore>
+template <int V, typename F, Products kProducts, int P, int... kMore>
 inline TileFunction tile_among(size_t windows) {
-  if (windows == P) return run_packed_tiles<P, V, F, kShared>;
-  if constexpr (sizeof...(kMore) > 0) return tile_among<V, F, kShared, kMore...>(windows);
+  if (windows == P) return run_packed_tiles<P, V, F, kProducts>;
+  if constexpr (sizeof...(kMore) > 0) return tile_among<V, F, kProducts, kMore...>(windows);
   return nullptr;
 }
 // That of tiles with packers, of the numbers of windows that rows of usual networks fall into; null
 // for others.
 template <int V, typename F>
-inline TileFunction packing_tile(const PostLanes::Packer<V, F>&, size_t windows, bool shared) {
+inline TileFunction packing_tile(const PostLanes::Packer<V, F>&, size_t windows,
+                                 Products products) {
   if constexpr (V == 1)
-    return shared ? tile_among<V, F, true, 8, 12, 14, 16>(windows)
-                  : tile_among<V, F, false, 8, 12, 14, 16>(windows);
-  if constexpr (V == 2) return tile_among<V, F, false, 7, 8, 9, 12, 13, 14>(windows);
-  if constexpr (V == 4) return tile_among<V, F, false, 4, 5, 6, 7>(windows);
+    return products == Products::kSharedQuads
+               ? tile_among<V, F, Products::kSharedQuads, 8, 12, 14, 16>(windows)
+               : tile_among<V, F, Products::kPlain, 8, 12, 14, 16>(windows);
+  if constexpr (V == 2)
+    return products == Products::kHalfBlock
+               ? tile_among<V, F, Products::kHalfBlock, 7, 8, 9, 12, 13, 14>(windows)
+               : tile_among<V, F, Products::kPlain, 7, 8, 9, 12, 13, 14>(windows);
+  if constexpr (V == 4) return tile_among<V, F, Products::kPlain, 4, 5, 6, 7>(windows);
 }
 
 }  // namespace
