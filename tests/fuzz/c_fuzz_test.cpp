@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +17,7 @@
 #include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "tests/fuzz/random_graph/random_graph.h"
+#include "tests/fuzz/setting.h"
 #include "tests/support/temporary_folder.h"
 #include "verify/differential/c_runner.h"
 #include "verify/differential/plan_runner.h"
@@ -28,11 +28,6 @@ namespace {
 constexpr std::uint64_t kNetworks = 12, kOnEachCore = 1;
 constexpr std::array kCores = {"cortex-m4", "cortex-m55", "rv32imc"};
 constexpr int kSamples = 4;  // as input_codes has them
-
-std::uint64_t setting(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // All samples of each input.
 verify::Batch inputs_of(const Graph& graph, std::uint64_t seed) {

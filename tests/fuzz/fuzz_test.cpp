@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,6 +20,7 @@
 #include "tests/fuzz/minimise.h"
 #include "tests/fuzz/program_forms.h"
 #include "tests/fuzz/random_graph/random_graph.h"
+#include "tests/fuzz/setting.h"
 
 namespace lockstep::test {
 namespace {
@@ -31,11 +31,6 @@ constexpr std::uint64_t kNetworks = 2000;
 constexpr std::uint64_t kLeastOfEachOperator = 40;  // among kNetworks that compile
 constexpr std::uint64_t kLeastOfEachForm = 20;
 constexpr int kMostMinimised = 3;
-
-std::uint64_t setting(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // A refusal without names and numbers: its kind.
 std::string kind_of(const std::string& refusal) {

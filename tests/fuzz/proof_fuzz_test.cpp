@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 
@@ -14,6 +13,7 @@
 #include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "tests/fuzz/random_graph/random_graph.h"
+#include "tests/fuzz/setting.h"
 #include "tests/support/temporary_folder.h"
 #include "verify/c_proof/c_proof.h"
 #include "verify/checker/proof.h"
@@ -25,11 +25,6 @@ namespace {
 constexpr std::uint64_t kNetworks = 300;
 constexpr std::int64_t kSamples = 6;
 constexpr std::int64_t kWorstCaseWork = std::int64_t{1} << 24;  // enough for small networks
-
-std::uint64_t setting(const char* name, std::uint64_t otherwise) {
-  const char* const text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // Some output channels of each layer lose all their weights, some input channels too, and some get
 // a bias that outweighs all.
