@@ -1,7 +1,8 @@
 // Chains: operators one after the other, each of which makes rows out of rows that the one before
 // has just computed. They run together, some rows at a time, so that what goes from one to the next
 // stays in the cache of the core that computes it, however large the tensors are. What is computed
-// is the same; only whoever observes every tensor has them run one by one.
+// is the same. With an observer, who sees every tensor whole, and for more threads than a chain can
+// be divided among, they run one by one.
 #pragma once
 
 #include <stddef.h>

@@ -11,8 +11,8 @@ using namespace intrt;
 // done once for each band takes too long. Measured: docs/kernels.md.
 constexpr uint64_t kWorthIt = 256 * 1024, kKept = 384 * 1024;
 constexpr uint32_t kBandRows = 6;
-// A part computes rows at its begin that another has, too: rows of the first link in a part, in
-// rows of it under one row of the last.
+// Parts compute some rows of the first link twice, as many as are under one row of the last. Each
+// has so many times as many of its own.
 constexpr uint32_t kRowsOfPart = 4, kMostParts = 64;
 constexpr uint64_t kLineBytes = 64;
 
@@ -33,10 +33,13 @@ void set_window(ChainLink& link, const Window& window) {
   link.padding = window.pad_top;
 }
 
+// For operators whose windows over the rows of their input are known here.
 ChainLink link_of(const intrt_plan& plan, const PreparedHeader& header, uint32_t op) {
   ChainLink link = {};
-  if (!header.is_prepared(op)) return link;
   const intrt_op_record& record = op_record(plan, op);
+  if (!header.is_prepared(op) ||
+      (record.code != kOp_conv2d && record.code != kOp_max_pool2d && record.code != kOp_add))
+    return link;
   const OpToPrepare call = {plan, record, input_record(plan, record, 0),
                             tensor_record(plan, record.output)};
   const intrt_kernel& kernel = *find_kernel(plan, kernel_of(plan, record));

@@ -76,7 +76,7 @@ class Part {
     const ChainLink& of = link(k);
     return at(memory_ + of.kept_offset, size_t{first_kept_[k]} * of.row_bytes);
   }
-  // Before the memory, as it may be, a pointer cannot lead; a number can.
+  // It may lie before the memory, or before all memory. Kernels add to it what leads back.
   static void* at(uint8_t* memory, size_t before) {
     return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(memory) - before);
   }

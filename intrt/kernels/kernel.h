@@ -100,7 +100,8 @@ struct FastKernel {
   void (*prepare)(const OpToPrepare& op, void* memory);
   // How many slices the output has; null: `run` computes all of it, whatever slices it is given.
   uint32_t (*slices)(const OpToPrepare& op);
-  // Null: they do not follow rows.
+  // Null: they do not follow rows. Otherwise `run` may be given slices of an input of which only
+  // the rows under them are there, for a conv2d 3 times the dilation behind these, too (chain.h).
   RowSlices (*row_slices)(const OpToPrepare& op) = nullptr;
 };
 

@@ -1,5 +1,5 @@
 // What a plan computes from drawn inputs, as one number for each variant of kernels: observed, and
-// once more as programs run it, with one to four threads, when operators may run together.
+// once more as programs run it, with one thread and more, when operators may run together.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 namespace lockstep::testing {
 
 struct PlanDigest {
-  std::uint64_t digest = 14695981039346656037u;  // FNV-1a of the bytes of all observed tensors
+  std::uint64_t digest = 14695981039346656037u;  // FNV-1a of the bytes of all that is seen
   std::uint64_t values = 0;
 
   void add(const intrt_tensor& tensor, const void* data) {

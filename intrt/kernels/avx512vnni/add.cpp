@@ -56,7 +56,7 @@ class ShortSums {
            op.output.type == INTRT_INT8 && of_a >= 0 && of_b >= 0 && of_a <= 255 && of_b <= 255 &&
            of_a + of_b <= 256 && shift_ >= 0 && shift_ <= 15 && post_.mask_offset == 0 &&
            post_.rounding != INTRT_ROUND_HALF_EVEN;
-    multipliers_ = _mm512_set1_epi16(static_cast<int16_t>(of_b << 8 | (of_a & 255)));
+    if (fit_) multipliers_ = _mm512_set1_epi16(static_cast<int16_t>(of_b * 256 + of_a));
   }
 
   bool fit() const { return fit_; }
@@ -99,7 +99,7 @@ class ShortSums {
   const intrt_post_record& post_;
   int32_t shift_;
   bool fit_;
-  __m512i multipliers_;
+  __m512i multipliers_{};
 };
 
 // Elements of channels that are alike; false: they are not such sums.
