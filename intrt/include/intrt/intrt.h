@@ -146,9 +146,10 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
  * options; the codes are the same however many there are. */
 intrt_status intrt_run_prepared(const intrt_plan* plan, const void* prepared, void* arena,
                                 size_t arena_bytes, const intrt_run_options* options);
-/* Of memory that was prepared, op < op_count: how many operators from `op` on run together, some rows at a time, so that what goes from one to
- * the next stays in the cache; 0: no chain begins there. With an observer, or where there are more
- * threads than a chain can be divided among, they run one by one. The codes are the same. */
+/* Of memory that was prepared, op < op_count: how many operators from `op` on run together, some
+ * rows at a time, so that what goes from one to the next stays in the cache; 0: no chain begins
+ * there. With an observer, or where there are more threads than a chain can be divided among, they
+ * run one by one. The codes are the same. */
 uint32_t intrt_chain_links(const void* prepared, uint32_t op);
 
 /* The kernel variants that were built in, best first; null after the last. "scalar" is always last.
