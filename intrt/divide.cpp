@@ -26,21 +26,25 @@ void run_part(void* work, uint32_t index) {
 
 }  // namespace
 
-void intrt::Work::add(const intrt_plan& plan, uint32_t op) {
-  const intrt_op_record& record = op_record(plan, op);
-  const uint64_t macs = intrt_op_macs(&plan, op);
-  macs_ += macs;
-  for (uint32_t i = 0; i < record.input_count; ++i)
-    elements_ += element_count(input_record(plan, record, i));
-  elements_ += element_count(tensor_record(plan, record.output));
-  // A linear layer takes as long as it takes to read its weights, each of which it needs once.
-  if (record.code == kOp_linear) elements_ += macs;
-}
-
-uint32_t intrt::Work::parts() const {
-  const uint64_t by_macs = macs_ >> kMacsOfPart, by_elements = elements_ >> kElementsOfPart;
+uint32_t intrt::parts_worth_it(const intrt_plan& plan, uint32_t first, uint32_t count,
+                               const intrt_run_options* options) {
+  const intrt_parallel* parallel = options == nullptr ? nullptr : options->parallel;
+  if (parallel == nullptr || parallel->threads <= 1) return 1;
+  uint64_t macs = 0, elements = 0;
+  for (uint32_t op = first; op < first + count; ++op) {
+    const intrt_op_record& record = op_record(plan, op);
+    const uint64_t macs_of_op = intrt_op_macs(&plan, op);
+    macs += macs_of_op;
+    for (uint32_t i = 0; i < record.input_count; ++i)
+      elements += element_count(input_record(plan, record, i));
+    elements += element_count(tensor_record(plan, record.output));
+    // A linear layer takes as long as it takes to read its weights, each of which it needs once.
+    if (record.code == kOp_linear) elements += macs_of_op;
+  }
+  const uint64_t by_macs = macs >> kMacsOfPart, by_elements = elements >> kElementsOfPart;
   const uint64_t parts = by_macs > by_elements ? by_macs : by_elements;
-  return parts < UINT32_MAX ? static_cast<uint32_t>(parts) : UINT32_MAX;
+  if (parts <= 1) return 1;
+  return parts < parallel->threads ? static_cast<uint32_t>(parts) : parallel->threads;
 }
 
 void intrt::run_divided(const FastKernel& kernel, OpToRun& call, uint32_t op,
@@ -49,17 +53,11 @@ void intrt::run_divided(const FastKernel& kernel, OpToRun& call, uint32_t op,
                               ? 1
                               : kernel.slices({call.plan, call.record, call.input, call.output});
   call.slices = {0, slices};
-  const intrt_parallel* parallel = options == nullptr ? nullptr : options->parallel;
-  if (parallel != nullptr && parallel->threads > 1 && slices > 1) {
-    Work work;
-    work.add(call.plan, op);
-    uint32_t parts = work.parts();
-    if (parts > parallel->threads) parts = parallel->threads;
-    if (parts > slices) parts = slices;
-    if (parts > 1) {
-      Divided divided = {kernel, call, slices, parts};
-      return parallel->run(parallel->pool, parts, run_part, &divided);
-    }
+  uint32_t parts = slices > 1 ? parts_worth_it(call.plan, op, 1, options) : 1;
+  if (parts > slices) parts = slices;
+  if (parts > 1) {
+    Divided divided = {kernel, call, slices, parts};
+    return options->parallel->run(options->parallel->pool, parts, run_part, &divided);
   }
   kernel.run(call);
 }

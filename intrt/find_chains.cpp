@@ -40,10 +40,8 @@ ChainLink link_of(const intrt_plan& plan, const PreparedHeader& header, uint32_t
   if (!header.is_prepared(op) ||
       (record.code != kOp_conv2d && record.code != kOp_max_pool2d && record.code != kOp_add))
     return link;
-  const OpToPrepare call = {plan, record, input_record(plan, record, 0),
-                            tensor_record(plan, record.output)};
-  const intrt_kernel& kernel = *find_kernel(plan, kernel_of(plan, record));
-  const FastKernel& fast = *kernel.fast[header.variant_of(op)];
+  const OpToPrepare call = to_prepare(plan, op);
+  const FastKernel& fast = fast_kernel(plan, header, op);
   const uint64_t row_bytes =
       uint64_t{call.output.width} * call.output.channels * element_bytes(call.output.type);
   if (fast.row_slices == nullptr || row_bytes > UINT32_MAX) return link;
@@ -89,13 +87,14 @@ class Finder {
     return tensor_record(plan_, op_record(plan_, op).output);
   }
 
-  // Whether it makes rows of what the operator before computed, and nobody else reads that.
-  bool joins(uint32_t op) const {
+  // Whether it makes rows of what the operator before computed, and nobody else reads that. Notes
+  // which input that is.
+  bool joins(uint32_t op) {
     const uint32_t tensor = op_record(plan_, op - 1).output;
     ChainLink& link = links_[op];
     if (links_[op - 1].rows == 0 || link.rows == 0 || readers_[tensor] != 1) return false;
     const intrt_op_record& record = op_record(plan_, op);
-    for (uint32_t i = 0; i < record.input_count && i < 2; ++i)
+    for (uint32_t i = 0; i < record.input_count; ++i)
       if (input_index(plan_, record, i) == tensor) {
         link.linked_input = i;
         return true;

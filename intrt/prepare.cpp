@@ -76,11 +76,6 @@ bool never_negative(const intrt_plan& plan, uint32_t op) {
   return false;
 }
 
-OpToPrepare to_prepare(const intrt_plan& plan, uint32_t op) {
-  const intrt_op_record& record = op_record(plan, op);
-  return {plan, record, input_record(plan, record, 0), tensor_record(plan, record.output)};
-}
-
 // How the first of the variants from `variant` on that this CPU runs and that takes the operator
 // does.
 struct Choice {

@@ -34,6 +34,30 @@ struct PreparedHeader {
 };
 static_assert(kVariants <= INTRT_PREPARED_ALIGNMENT, "variants fit beside an offset");
 
+inline OpToPrepare to_prepare(const intrt_plan& plan, uint32_t op) {
+  const intrt_op_record& record = op_record(plan, op);
+  return {plan, record, input_record(plan, record, 0), tensor_record(plan, record.output)};
+}
+
+// From tensor to tensor in the arena, without what was prepared.
+inline OpToRun to_run(const intrt_plan& plan, uint32_t op, void* arena) {
+  const intrt_op_record& record = op_record(plan, op);
+  return {plan,
+          record,
+          input_record(plan, record, 0),
+          tensor_record(plan, record.output),
+          intrt_tensor_data(&plan, arena, input_index(plan, record, 0)),
+          intrt_tensor_data(&plan, arena, record.output),
+          arena,
+          {0, 1}};
+}
+
+// The kernel of a prepared operator.
+inline const FastKernel& fast_kernel(const intrt_plan& plan, const PreparedHeader& header,
+                                     uint32_t op) {
+  return *find_kernel(plan, kernel_of(plan, op_record(plan, op)))->fast[header.variant_of(op)];
+}
+
 struct Prepared {
   const PreparedHeader& header;
   // Run operator number `op` with its prepared kernel, or the chain that begins with it. Pointers,
@@ -47,16 +71,10 @@ struct Prepared {
 intrt_status run_operators(const intrt_plan* plan, const Prepared* prepared, void* arena,
                            size_t arena_bytes, const intrt_run_options* options);
 
-// How much work operators are.
-class Work {
- public:
-  void add(const intrt_plan& plan, uint32_t op);
-  // Among how many threads it is worth to divide it.
-  uint32_t parts() const;
-
- private:
-  uint64_t macs_ = 0, elements_ = 0;
-};
+// Among how many of the options' threads it is worth to divide so many operators, from `first` on;
+// 1 where there are no threads.
+uint32_t parts_worth_it(const intrt_plan& plan, uint32_t first, uint32_t count,
+                        const intrt_run_options* options);
 
 // Where a part begins that has its share of some slices. The first parts have one more where there
 // is a remainder.

@@ -43,23 +43,15 @@ intrt_status intrt::run_operators(const intrt_plan* plan, const Prepared* prepar
         continue;
       }
     }
-    const intrt_op_record& record = op_record(*plan, op);
-    OpToRun call = {*plan,
-                    record,
-                    input_record(*plan, record, 0),
-                    tensor_record(*plan, record.output),
-                    intrt_tensor_data(plan, arena, input_index(*plan, record, 0)),
-                    intrt_tensor_data(plan, arena, record.output),
-                    arena,
-                    {0, 1}};
-    const intrt_kernel& kernel = *find_kernel(*plan, kernel_of(*plan, record));
+    OpToRun call = to_run(*plan, op, arena);
     if (prepared != nullptr && prepared->header.is_prepared(op)) {
       call.prepared = prepared->header.memory_of(op);
-      prepared->run(*kernel.fast[prepared->header.variant_of(op)], call, op, options);
+      prepared->run(fast_kernel(*plan, prepared->header, op), call, op, options);
     } else {
-      kernel.run(call);
+      find_kernel(*plan, kernel_of(*plan, call.record))->run(call);
     }
-    if (observer != nullptr) observer(options->observer_context, record.output, call.output_data);
+    if (observer != nullptr)
+      observer(options->observer_context, call.record.output, call.output_data);
   }
   return INTRT_OK;
 }

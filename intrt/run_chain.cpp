@@ -84,25 +84,12 @@ class Part {
   void run_link(uint32_t k, uint32_t end) const {
     const ChainLink& of = link(k);
     const uint32_t op = chain_.first + k;
-    const intrt_op_record& record = op_record(chain_.plan, op);
-    const intrt_kernel& kernel = *find_kernel(chain_.plan, kernel_of(chain_.plan, record));
-    void* const input =
-        k > 0 && of.linked_input == 0
-            ? rows_of(k - 1)
-            : intrt_tensor_data(&chain_.plan, chain_.arena, input_index(chain_.plan, record, 0));
-    OpToRun call = {chain_.plan,
-                    record,
-                    input_record(chain_.plan, record, 0),
-                    tensor_record(chain_.plan, record.output),
-                    input,
-                    k < chain_.last()
-                        ? rows_of(k)
-                        : intrt_tensor_data(&chain_.plan, chain_.arena, record.output),
-                    chain_.arena,
-                    {done_[k] / of.rows * of.slices, (end + of.rows - 1) / of.rows * of.slices}};
+    OpToRun call = to_run(chain_.plan, op, chain_.arena);
+    if (k > 0) (of.linked_input == 0 ? call.input_data : call.second_data) = rows_of(k - 1);
+    if (k < chain_.last()) call.output_data = rows_of(k);
+    call.slices = {done_[k] / of.rows * of.slices, (end + of.rows - 1) / of.rows * of.slices};
     call.prepared = chain_.header.memory_of(op);
-    if (k > 0 && of.linked_input == 1) call.second_data = rows_of(k - 1);
-    kernel.fast[chain_.header.variant_of(op)]->run(call);
+    fast_kernel(chain_.plan, chain_.header, op).run(call);
   }
 
   const Chain& chain_;
@@ -119,18 +106,11 @@ void run_part(void* work, uint32_t index) { Part(*static_cast<const Chain*>(work
 bool intrt::run_chain(const intrt_plan& plan, const PreparedHeader& header, uint32_t first,
                       void* arena, const intrt_run_options* options) {
   const ChainLink& chain = header.links()[first];
-  const intrt_parallel* parallel = options == nullptr ? nullptr : options->parallel;
-  uint32_t parts = 1;
-  if (parallel != nullptr && parallel->threads > 1) {
-    Work work;
-    for (uint32_t k = 0; k < chain.links; ++k) work.add(plan, first + k);
-    parts = work.parts();
-    if (parts > parallel->threads) parts = parallel->threads;
-    if (parts > 1 && parts > chain.most_parts) return false;
-  }
+  const uint32_t parts = parts_worth_it(plan, first, chain.links, options);
+  if (parts > 1 && parts > chain.most_parts) return false;
   Chain run = {plan, header, first, static_cast<uint8_t*>(arena), parts};
   if (parts > 1)
-    parallel->run(parallel->pool, parts, run_part, &run);
+    options->parallel->run(options->parallel->pool, parts, run_part, &run);
   else
     run_part(&run, 0);
   return true;

@@ -2,6 +2,7 @@
 // at every layer, on every kernel variant of this machine, for 1, 2, 3 and 7 threads.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
 
 #include "compile/checkpoint/state_dict.h"
@@ -56,6 +57,8 @@ void check_threads(const std::vector<std::byte>& plan) {
   }
 }
 
+bool has_chain(const OperatorInfo& op) { return op.chain_links > 0; }
+
 }  // namespace
 
 TEST_CASE("recorded networks") {
@@ -74,17 +77,23 @@ TEST_CASE("recorded networks") {
 }
 
 TEST_CASE("networks of the zoo, of which the larger ones are divided") {
-  int seen = 0, divided = 0;
+  int seen = 0, divided = 0, with_chains = 0;
+  bool is_scalar = false;
   for (const zoo::Network& network : zoo::networks()) {
     const std::int64_t macs = zoo::size_of(network.build({})).macs;
     if (macs > 110'000'000) continue;
     INFO(network.name);
-    check_threads(zoo_plan(network.name));
+    const std::vector<std::byte> plan = zoo_plan(network.name);
+    check_threads(plan);
+    const Model model = Model::view(plan);
+    is_scalar = model.kernels() == "scalar";
+    with_chains += std::ranges::any_of(model.operators(), &has_chain) ? 1 : 0;
     ++seen;
     divided += macs > 20'000'000 ? 1 : 0;
   }
   CHECK(seen >= 10);
   CHECK(divided >= 4);
+  CHECK((with_chains >= 1 || is_scalar));  // threads share a chain, too
 }
 
 }  // namespace lockstep::test
