@@ -10,14 +10,14 @@
 bool intrt::has_avx512vnni() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512vnni");
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
 }
 bool intrt::has_avx512vbmi() { return __builtin_cpu_supports("avx512vbmi"); }
 #endif
 
 #ifdef INTRT_WITH_AVXVNNI
 bool intrt::has_avxvnni() {
-  if (!__builtin_cpu_supports("avx2")) return false;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return false;
 #ifdef __clang__  // whose library does not look for it
   const auto eax_of_leaf7 = [](uint32_t subleaf) {
     uint32_t eax = 7, ebx, ecx = subleaf, edx;
@@ -32,7 +32,7 @@ bool intrt::has_avxvnni() {
 #endif
 
 #ifdef INTRT_WITH_AVX2
-bool intrt::has_avx2() { return __builtin_cpu_supports("avx2"); }
+bool intrt::has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 
 #ifdef INTRT_WITH_NEONDOT

@@ -93,10 +93,16 @@ Choice choose(const OpToPrepare& op, uint32_t variant) {
   return {nullptr, kScalar, 0};
 }
 
+OpToPrepare operator_of(const intrt_plan& plan, uint32_t op) {
+  OpToPrepare call = to_prepare(plan, op);
+  call.input_never_negative = never_negative(plan, op);
+  return call;
+}
+
 size_t bytes_for(const intrt_plan& plan, uint32_t variant) {
   size_t bytes = kernels_begin(plan);
   for (uint32_t op = 0; op < intrt_op_count(&plan); ++op)
-    bytes += aligned(choose(to_prepare(plan, op), variant).bytes);
+    bytes += aligned(choose(operator_of(plan, op), variant).bytes);
   return bytes;
 }
 
@@ -124,8 +130,7 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
   uint64_t* entries = static_cast<uint64_t*>(static_cast<void*>(base + sizeof(PreparedHeader)));
   size_t end = kernels_begin(*plan);
   for (uint32_t op = 0; op < intrt_op_count(plan); ++op) {
-    OpToPrepare call = to_prepare(*plan, op);
-    call.input_never_negative = never_negative(*plan, op);
+    const OpToPrepare call = operator_of(*plan, op);
     const Choice choice = choose(call, variant);
     entries[op] = choice.kernel == nullptr ? 0 : end + choice.variant;
     if (choice.bytes != 0) choice.kernel->prepare(call, base + end);

@@ -81,7 +81,7 @@ struct OpToPrepare {
   const intrt_op_record& record;
   const intrt_tensor_record& input;  // the first
   const intrt_tensor_record& output;
-  bool input_never_negative = false;  // known for `prepare`
+  bool input_never_negative = false;  // known for `prepared_bytes` and `prepare`
 };
 
 // How slices follow the rows of an output: the first `slices` are its first `rows`, the next its

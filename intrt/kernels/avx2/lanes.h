@@ -35,6 +35,8 @@ inline Vector greatest(Vector a, Vector b) { return _mm256_max_epi32(a, b); }
 inline Vector bits_in_both(Vector a, Vector b) { return _mm256_and_si256(a, b); }
 // -1 where a > b, else 0.
 inline Vector greater(Vector a, Vector b) { return _mm256_cmpgt_epi32(a, b); }
+// -1 where a == b, else 0.
+inline Vector equal(Vector a, Vector b) { return _mm256_cmpeq_epi32(a, b); }
 // Shifts by 0..31, and by 32 where bits are shifted in.
 inline Vector shift_right(Vector x, Vector by) { return _mm256_srav_epi32(x, by); }
 inline Vector shift_left(Vector x, Vector by) { return _mm256_sllv_epi32(x, by); }
@@ -52,6 +54,9 @@ inline Packed pack(Vector codes) {
 
 // The same of four at once.
 using Packed4 = __m256i;
+inline void store_packed4(int8_t* to, Packed4 x) {
+  _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to)), x);
+}
 inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
   // Packing works in halves of a register; this brings the halves of each vector together.
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
@@ -61,9 +66,16 @@ inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
 inline Packed4 clamped4(Packed4 x, Packed4 lo, Packed4 hi) {
   return _mm256_min_epi8(_mm256_max_epi8(x, lo), hi);
 }
-// To four places, `step` apart.
-inline void store4(int8_t* to, size_t step, Packed4 x) {
+// To 4 / V places, `step` apart.
+template <int V>
+inline void store_places(int8_t* to, size_t step, Packed4 x) {
+  if (V == 4) return store_packed4(to, x);
   const __m128i low = _mm256_castsi256_si128(x), high = _mm256_extracti128_si256(x, 1);
+  if (V == 2) {
+    _mm_storeu_si128(static_cast<__m128i*>(static_cast<void*>(to)), low);
+    _mm_storeu_si128(static_cast<__m128i*>(static_cast<void*>(to + step)), high);
+    return;
+  }
   const int64_t places[] = {_mm_cvtsi128_si64(low), _mm_extract_epi64(low, 1),
                             _mm_cvtsi128_si64(high), _mm_extract_epi64(high, 1)};
   for (size_t i = 0; i < 4; ++i) __builtin_memcpy(to + i * step, places + i, 8);
@@ -74,6 +86,18 @@ inline Bytes16 load_bytes(const int8_t* from) {
 }
 inline void store_bytes(void* to, Bytes16 x) { _mm_storeu_si128(static_cast<__m128i*>(to), x); }
 inline Bytes16 greatest_bytes(Bytes16 a, Bytes16 b) { return _mm_max_epi8(a, b); }
+
+// Scales as float32 functions. They round as MXCSR says.
+using Floats = __m256;
+inline Floats load(const float* from) { return _mm256_loadu_ps(from); }
+// To nearest, and inexact results raise nothing.
+inline bool floats_round_to_nearest() { return (_mm_getcsr() & 0x7000) == 0x1000; }
+template <bool kTowardZero>
+inline Vector scaled_by_floats(Vector x, Floats multiplier, Floats addend) {
+  const Floats code = _mm256_fmadd_ps(_mm256_cvtepi32_ps(x), multiplier, addend);
+  return _mm256_cvttps_epi32(
+      kTowardZero ? code : _mm256_round_ps(code, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
+}
 
 // intrt_scale, saturated to 32 bits instead of clamped. Products are made in 64 bits, of even and
 // of odd lanes.

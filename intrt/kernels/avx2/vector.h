@@ -1,21 +1,24 @@
-// AVX2. It has no sum of products of bytes that cannot saturate (vpmaddubsw saturates at 16 bits);
-// vpmaddwd adds two products of 16-bit numbers, so bands hold codes in 16 bits, and weights are
-// widened when they are loaded.
+// AVX2. Its product of bytes, vpmaddubsw, adds two products in 16 bits and saturates; so weights
+// are prepared in such a way that no sum leaves these (pair_sums.h).
 #pragma once
 
-#include "intrt/kernels/avx2/pairs.h"
+#include "intrt/kernels/avx2/bytes.h"
 
 namespace intrt {
 namespace {
 
-using Weight = int8_t;  // prepared
+constexpr bool kSumsPairs = true;  // in 16 bits first
 
-inline Vector load_weights(const Weight* weights) {
-  return _mm256_cvtepi8_epi16(load_bytes(weights));
+inline Vector pair_sums(Vector codes, Vector weights) {
+  return _mm256_maddubs_epi16(codes, weights);
+}
+inline Vector add_pair_sums(Vector a, Vector b) { return _mm256_add_epi16(a, b); }
+inline Vector add_up(Vector acc, Vector sums) {
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
 }
 // Adds to each lane the sum of products of its kDepth codes with as many weights.
 inline Vector dot(Vector acc, Vector codes, Vector weights) {
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(codes, weights));
+  return add_up(acc, pair_sums(codes, weights));
 }
 
 }  // namespace

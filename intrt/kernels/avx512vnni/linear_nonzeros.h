@@ -178,11 +178,11 @@ inline size_t most_quads(const Sizes& s, size_t dense) {
   return dense * 4 / 5 > counts ? (dense * 4 / 5 - counts) / 2 : 0;
 }
 
-// Whether this is how the layer is to be multiplied; only then dense_bytes(s) are written to `to`.
+// Whether this is how the layer is to be multiplied; only then dense_bytes are written to `to`.
 inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                              const StoredWeights& stored, const int32_t* bias, void* to) {
   if (!has_avx512vbmi()) return false;
-  const size_t positions = window_positions(stored.inputs), all_bytes = dense_bytes(s);
+  const size_t positions = window_positions(stored.inputs), all_bytes = dense_bytes(op, s, stored);
   const auto for_each_set = [&](const auto& f) {
     for (size_t first = 0; first < s.group_outputs;) {
       const size_t v = blocks_at_once(s, s.group_outputs - first);

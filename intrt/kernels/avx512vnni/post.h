@@ -9,8 +9,9 @@ namespace intrt {
 namespace {  // compiled for this variant's instructions, so nothing may be shared with other files
 
 constexpr uint32_t kLanes = 16;
-constexpr size_t kDepth = 4;  // codes of a lane that vpdpbusd multiplies and adds up
-using Weight = int8_t;        // prepared
+constexpr size_t kDepth = 4;        // codes of a lane that vpdpbusd multiplies and adds up
+using Weight = int8_t;              // prepared
+constexpr bool kSumsPairs = false;  // all sums have 32 bits
 // Sums are put aside for as many places before they are brought to codes.
 constexpr size_t kSumsAtOnce = 32;
 

@@ -34,7 +34,9 @@ inline bool fits_in_place(const Sizes& s) {
          s.rows_under(s.output_height) <= s.height && s.columns_under(s.output_width) <= s.width;
 }
 
-inline size_t dense_bytes(const Sizes& s) { return sizeof(DenseHeader) + all_blocks_bytes(s); }
+inline size_t dense_bytes(const OpToPrepare&, const Sizes& s, const StoredWeights&) {
+  return sizeof(DenseHeader) + all_blocks_bytes(s);
+}
 // bias may be null; `to` is aligned to 64.
 inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                           const StoredWeights& stored, const int32_t* bias, void* to) {

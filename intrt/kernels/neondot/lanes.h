@@ -29,6 +29,8 @@ inline Vector greatest(Vector a, Vector b) { return vmaxq_s32(a, b); }
 inline Vector bits_in_both(Vector a, Vector b) { return vandq_s32(a, b); }
 // -1 where a > b, else 0.
 inline Vector greater(Vector a, Vector b) { return vreinterpretq_s32_u32(vcgtq_s32(a, b)); }
+// -1 where a == b, else 0.
+inline Vector equal(Vector a, Vector b) { return vreinterpretq_s32_u32(vceqq_s32(a, b)); }
 // Shifts by 0..31, and by 32 where bits are shifted in.
 inline Vector shift_right(Vector x, Vector by) { return vshlq_s32(x, vnegq_s32(by)); }
 inline Vector shift_left(Vector x, Vector by) { return vshlq_s32(x, by); }
@@ -46,13 +48,21 @@ inline Packed pack(Vector codes) {
 }
 // The same of four at once.
 using Packed4 = int8x16_t;
+inline void store_packed4(int8_t* to, Packed4 x) { vst1q_s8(to, x); }
 inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
   const int16x8_t ab = vqmovn_high_s32(vqmovn_s32(a), b), cd = vqmovn_high_s32(vqmovn_s32(c), d);
   return vqmovn_high_s16(vqmovn_s16(ab), cd);
 }
 inline Packed4 clamped4(Packed4 x, Packed4 lo, Packed4 hi) { return vminq_s8(vmaxq_s8(x, lo), hi); }
-// To four places, `step` apart.
-inline void store4(int8_t* to, size_t step, Packed4 x) {
+// To 4 / V places, `step` apart.
+template <int V>
+inline void store_places(int8_t* to, size_t step, Packed4 x) {
+  if (V == 4) return store_packed4(to, x);
+  if (V == 2) {
+    vst1_s8(to, vget_low_s8(x));
+    vst1_s8(to + step, vget_high_s8(x));
+    return;
+  }
   const uint32x4_t words = vreinterpretq_u32_s8(x);
   const Packed each[4] = {vgetq_lane_u32(words, 0), vgetq_lane_u32(words, 1),
                           vgetq_lane_u32(words, 2), vgetq_lane_u32(words, 3)};
@@ -62,6 +72,21 @@ inline void store4(int8_t* to, size_t step, Packed4 x) {
 inline Bytes16 load_bytes(const int8_t* from) { return vld1q_s8(from); }
 inline void store_bytes(int8_t* to, Bytes16 x) { vst1q_s8(to, x); }
 inline Bytes16 greatest_bytes(Bytes16 a, Bytes16 b) { return vmaxq_s8(a, b); }
+
+// Scales as float32 functions. They round as FPCR says.
+using Floats = float32x4_t;
+inline Floats load(const float* from) { return vld1q_f32(from); }
+// To nearest, and inexact results trap nothing.
+inline bool floats_round_to_nearest() {
+  uint64_t fpcr;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+  return (fpcr & 0xC01000) == 0;
+}
+template <bool kTowardZero>
+inline Vector scaled_by_floats(Vector x, Floats multiplier, Floats addend) {
+  const Floats code = vfmaq_f32(addend, vcvtq_f32_s32(x), multiplier);
+  return kTowardZero ? vcvtq_s32_f32(code) : vcvtmq_s32_f32(code);
+}
 
 // intrt_scale, saturated to 32 bits instead of clamped. Products are made in 64 bits, of the lower
 // and of the upper lanes.

@@ -6,10 +6,11 @@
 namespace intrt {
 namespace {
 
-constexpr size_t kDepth = 4;        // codes in a lane
-using Code = int8_t;                // of a band
-using Weight = int8_t;              // prepared
-constexpr int32_t kCodeOffset = 0;  // that bands add to codes
+constexpr size_t kDepth = 4;                     // codes in a lane
+using Code = int8_t;                             // of a band
+using Weight = int8_t;                           // prepared
+constexpr bool kSumsPairs = false;               // all sums have 32 bits
+inline uint32_t code_offset(bool) { return 0; }  // that bands add to codes
 
 // kLanes times the codes of one lane.
 inline Vector broadcast_codes(const Code* codes) {
@@ -26,7 +27,7 @@ inline Vector dot(Vector acc, Vector codes, Vector weights) {
 }
 
 // The codes of kDepth rows, 16 of each, on top of each other.
-inline void stack(Code* to, const int8_t* const (&rows)[kDepth]) {
+inline void stack(Code* to, const int8_t* const (&rows)[kDepth], uint32_t) {
   vst4q_s8(to, int8x16x4_t{{load_bytes(rows[0]), load_bytes(rows[1]), load_bytes(rows[2]),
                             load_bytes(rows[3])}});
 }

@@ -6,10 +6,11 @@
 namespace intrt {
 namespace {
 
-constexpr size_t kDepth = 1;        // codes in a lane
-using Code = int16_t;               // of a band
-using Weight = int16_t;             // prepared
-constexpr int32_t kCodeOffset = 0;  // that bands add to codes
+constexpr size_t kDepth = 1;                     // codes in a lane
+using Code = int16_t;                            // of a band
+using Weight = int16_t;                          // prepared
+constexpr bool kSumsPairs = false;               // all sums have 32 bits
+inline uint32_t code_offset(bool) { return 0; }  // that bands add to codes
 
 using Words = int16x4_t;  // kLanes codes, or weights
 
@@ -20,12 +21,12 @@ inline Words load_weights(const Weight* weights) { return load_codes(weights); }
 inline Vector dot(Vector acc, Words codes, Words weights) { return vmlal_s16(acc, codes, weights); }
 
 // The codes of kDepth rows, 16 of each, on top of each other: of a single one.
-inline void stack(Code* to, const int8_t* const (&rows)[kDepth]) {
+inline void stack(Code* to, const int8_t* const (&rows)[kDepth], uint32_t) {
   const Bytes16 codes = load_bytes(rows[0]);
   vst1q_s16(to, vmovl_s8(vget_low_s8(codes)));
   vst1q_s16(to + 8, vmovl_high_s8(codes));
 }
-inline void stack(Code* to, const int16_t* const (&rows)[kDepth]) {
+inline void stack(Code* to, const int16_t* const (&rows)[kDepth], uint32_t) {
   vst1q_s16(to, vld1q_s16(rows[0]));
   vst1q_s16(to + 8, vld1q_s16(rows[0] + 8));
 }

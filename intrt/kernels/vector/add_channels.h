@@ -12,6 +12,7 @@ void add_codes(const A* a, const B* b, const OpToRun& op, const PostLanes& post,
                size_t places, size_t step) {
   const Vector of_a = load_some(multipliers + first, count);
   const Vector of_b = load_some(multipliers + op.output.channels + first, count);
+  const Target target(op, params_of<intrt_add_params>(op.record).post);
   int32_t sums[kSumsAtOnce * kLanes];
   while (places > 0) {
     const size_t now = places < kSumsAtOnce ? places : kSumsAtOnce;
@@ -24,7 +25,7 @@ void add_codes(const A* a, const B* b, const OpToRun& op, const PostLanes& post,
       add_all(kLanes);
     else
       add_all(count);
-    post.store({op, params_of<intrt_add_params>(op.record).post}, sums, now, start, step);
+    post.store(target, sums, now, start, step);
     a += now * step;
     b += now * step;
     start += now * step;

@@ -31,6 +31,7 @@ void run(const OpToRun& op) {
   const intrt_pool_span* columns = object_at<intrt_pool_span>(op.plan, p.columns_offset);
   const uint32_t channels = op.output.channels;
   const int8_t* input = static_cast<const int8_t*>(op.input_data);
+  const Target target(op, p.post);
   for (uint32_t slice = op.slices.begin; slice < op.slices.end; ++slice) {
     const uint32_t first = slice * static_cast<uint32_t>(kLanes);
     const uint32_t count = lanes_from(first, channels);
@@ -43,7 +44,7 @@ void run(const OpToRun& op) {
                                            : sum_of(input + first, op, rows[y], columns[x], count);
         int32_t sums[kLanes];
         store(sums, multiply(sum, all(static_cast<int32_t>(multiplier))));
-        post.store({op, p.post}, sums, 1, element, 0);
+        post.store(target, sums, 1, element, 0);
       }
   }
 }

@@ -20,8 +20,10 @@ bool takes(const OpToPrepare& op) {
 }
 
 size_t prepared_bytes(const OpToPrepare& op) {
-  const Sizes s = sizes_of(params_of<intrt_conv2d_params>(op.record), op.input, op.output);
-  return is_depthwise(s) ? depthwise_bytes(s) : dense_bytes(s);
+  const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
+  const Sizes s = sizes_of(p, op.input, op.output);
+  const StoredWeights weights = stored_weights(op.plan, p, s.kernel_h * s.kernel_w, s.group_inputs);
+  return is_depthwise(s) ? depthwise_bytes(op, s, weights) : dense_bytes(op, s, weights);
 }
 
 void prepare(const OpToPrepare& op, void* to) {

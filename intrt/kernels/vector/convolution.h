@@ -24,31 +24,31 @@ inline void with_input(const OpToRun& op, const F& f) {
 }
 
 template <typename X>
-inline void copy_codes(Code* to, const X* from, size_t count) {
-  for (size_t i = 0; i < count; ++i) to[i] = static_cast<Code>(from[i] + kCodeOffset);
+inline void copy_codes(Code* to, const X* from, size_t count, uint32_t offset) {
+  for (size_t i = 0; i < count; ++i) to[i] = static_cast<Code>(from[i] + static_cast<Code>(offset));
 }
 // Codes 0.
-inline void fill_codes(Code* to, size_t count) {
-  for (size_t i = 0; i < count; ++i) to[i] = static_cast<Code>(kCodeOffset);
+inline void fill_codes(Code* to, size_t count, uint32_t offset) {
+  for (size_t i = 0; i < count; ++i) to[i] = static_cast<Code>(offset);
 }
 
 // Input rows y0 .. and columns x0 .. under a number of windows, those outside the input 0.
 // `to` holds rows * columns * channels codes.
 template <typename X>
 inline void copy_band(const Sizes& s, const X* input, ptrdiff_t y0, size_t rows, ptrdiff_t x0,
-                      size_t columns, Code* to) {
+                      size_t columns, uint32_t offset, Code* to) {
   const ColumnParts parts(x0, columns, s.width);
   const size_t before = parts.before * s.channels, inside = parts.inside * s.channels;
   for (size_t r = 0; r < rows; ++r, to += columns * s.channels) {
     const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(r);
     if (y < 0 || y >= static_cast<ptrdiff_t>(s.height) || inside == 0) {
-      fill_codes(to, columns * s.channels);
+      fill_codes(to, columns * s.channels, offset);
       continue;
     }
-    fill_codes(to, before);
+    fill_codes(to, before, offset);
     copy_codes(to + before, input + (static_cast<size_t>(y) * s.width + parts.first) * s.channels,
-               inside);
-    fill_codes(to + before + inside, parts.after * s.channels);
+               inside, offset);
+    fill_codes(to + before + inside, parts.after * s.channels, offset);
   }
 }
 
@@ -57,10 +57,22 @@ inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
   return blocks >= 4 && s.output_width <= kFourBlocksUpTo ? 4 : blocks >= 2 ? 2 : 1;
 }
 
-inline size_t dense_bytes(const Sizes& s) { return all_blocks_bytes(s); }
+// Prepared memory begins with this; then come the blocks.
+struct alignas(kBlockAlignment) DenseHeader {
+  uint32_t code_offset;
+};
+
+inline size_t dense_bytes(const OpToPrepare& op, const Sizes& s, const StoredWeights& stored) {
+  size_t bytes = sizeof(DenseHeader) + all_blocks_bytes(s);
+  if constexpr (kSumsPairs)
+    bytes += all_rests_bytes(s, stored, code_offset(op.input_never_negative));
+  return bytes;
+}
 inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                           const StoredWeights& stored, const int32_t* bias, void* to) {
-  prepare_blocks(op, post, s, stored, bias, kCodeOffset, to);
+  DenseHeader& header = *static_cast<DenseHeader*>(to);
+  header.code_offset = code_offset(op.input_never_negative);
+  prepare_blocks(op, post, s, stored, bias, header.code_offset, &header + 1);
 }
 
 // One row of windows, as far as tiles go: where it reads, what it multiplies with, and where it
@@ -70,7 +82,7 @@ struct Tile {
   const Code* window;
   size_t window_step;
   const BlockHeader* block;
-  PostTarget target;
+  const Target& target;
   size_t element, element_step;
 };
 
@@ -84,6 +96,47 @@ inline void add_step(const Code* codes, size_t window_step, const Weight* w, Vec
     _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
         dot(acc[p][v], code, weights[v]);
   }
+}
+
+// The same of two steps, which share sums of 16 bits.
+template <int P, int V>
+inline void add_two_steps(const Code* codes, size_t window_step, const Weight* w,
+                          Vector (&acc)[P][V]) {
+  Vector weights[2][V];
+  _Pragma("GCC unroll 2") for (size_t i = 0; i < 2; ++i)
+      _Pragma("GCC unroll 16") for (size_t v = 0; v < V; ++v) weights[i][v] =
+          load_weights(w + (i * V + v) * kVectorCodes);
+  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
+    const Code* const of_window = codes + static_cast<size_t>(p) * window_step;
+    const Vector first = broadcast_codes(of_window), second = broadcast_codes(of_window + kDepth);
+    _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
+        add_up(acc[p][v],
+               add_pair_sums(pair_sums(first, weights[0][v]), pair_sums(second, weights[1][v])));
+  }
+}
+
+// Steps of a list, from a row of taps to the next.
+template <int P, int V>
+inline void add_listed_steps(const Tile& t, const uint32_t* list, const Weight* w,
+                             Vector (&acc)[P][V]) {
+  const Pieces& pieces = t.pieces;
+  const Code* row = t.window;
+  uint32_t step = 0;
+  for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
+    for (; step < list[r]; ++step, w += V * kVectorCodes)
+      add_step<P, V>(row + list[pieces.rows + step], t.window_step, w, acc);
+}
+
+// Steps side by side.
+template <int P, int V>
+inline void add_piece(const Tile& t, const Code* codes, const Weight* w, Vector (&acc)[P][V]) {
+  size_t step = 0;
+  if constexpr (kSumsPairs)
+    if (t.block->shares_sums != 0)
+      for (; step + 2 <= t.pieces.steps; step += 2, codes += 2 * kDepth, w += 2 * V * kVectorCodes)
+        add_two_steps<P, V>(codes, t.window_step, w, acc);
+  for (; step < t.pieces.steps; ++step, codes += kDepth, w += V * kVectorCodes)
+    add_step<P, V>(codes, t.window_step, w, acc);
 }
 
 // The sums of P windows for V blocks of outputs.
@@ -100,27 +153,29 @@ void run_tile(const Tile& t) {
   const uint32_t* list = static_cast<const uint32_t*>(behind_biases);
   const Weight* w = static_cast<const Weight*>(
       static_cast<const void*>(static_cast<const uint8_t*>(behind_biases) + t.block->list_bytes));
-  const Pieces& pieces = t.pieces;
-  const Code* row = t.window;
   if (t.block->has_list != 0) {
-    uint32_t step = 0;
-    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
-      for (; step < list[r]; ++step, w += V * kVectorCodes)
-        add_step<P, V>(row + list[pieces.rows + step], t.window_step, w, acc);
+    add_listed_steps<P, V>(t, list, w, acc);
   } else {
+    const Pieces& pieces = t.pieces;
+    const Code* row = t.window;
     for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
-      for (size_t tap = 0; tap < pieces.taps; ++tap) {
-        const Code* codes = row + tap * pieces.tap_step;
-        for (size_t step = 0; step < pieces.steps; ++step, codes += kDepth, w += V * kVectorCodes)
-          add_step<P, V>(codes, t.window_step, w, acc);
-      }
+      for (size_t tap = 0; tap < pieces.taps; ++tap, w += pieces.steps * V * kVectorCodes)
+        add_piece<P, V>(t, row + tap * pieces.tap_step, w, acc);
   }
-  int32_t sums[V][P * kLanes];
-  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
-      _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
-          store(sums[v] + static_cast<size_t>(p) * kLanes, acc[p][v]);
-  for (size_t v = 0; v < V; ++v)
-    posts[v].store(t.target, sums[v], P, t.element + v * kLanes, t.element_step);
+  if constexpr (kSumsPairs)
+    if (t.block->rests != 0) {
+      const uint8_t* const rests =
+          static_cast<const uint8_t*>(static_cast<const void*>(t.block)) + t.block->rests;
+      add_listed_steps<P, V>(
+          t, static_cast<const uint32_t*>(static_cast<const void*>(rests)),
+          static_cast<const Weight*>(static_cast<const void*>(rests + t.block->rest_list_bytes)),
+          acc);
+    }
+  int32_t sums[P * V * kLanes];
+  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+      _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
+          store(sums + static_cast<size_t>(p * V + v) * kLanes, acc[p][v]);
+  PostLanes::store_blocks<V>(posts, t.target, sums, P, t.element, t.element_step);
 }
 
 using TileFunction = void (*)(const Tile& tile);
@@ -157,25 +212,21 @@ struct Band {
 // Outputs of the windows of one band: those of V blocks from `channel` on, `left` of them in the
 // group g.
 template <size_t V, size_t kMostWindows>
-inline void run_blocks(const OpToRun& op, const intrt_post_record& post, const Sizes& s,
-                       const Band& band, size_t g, size_t left, const BlockHeader* header) {
+inline void run_blocks(const Target& target, const Sizes& s, const Band& band, size_t g,
+                       size_t left, const BlockHeader* header) {
   const Pieces pieces(s, band.row_codes);
   const size_t outputs = s.groups * s.group_outputs, channel = (g + 1) * s.group_outputs - left;
   for (size_t r = 0; r < band.rows; ++r)
-    run_row<V, kMostWindows>({pieces,
-                              band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
-                              s.stride_w * s.channels,
-                              header,
-                              {op, post},
-                              ((band.oy + r) * s.output_width + band.ox) * outputs + channel,
-                              outputs},
-                             band.columns);
+    run_row<V, kMostWindows>(
+        {pieces, band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
+         s.stride_w * s.channels, header, target,
+         ((band.oy + r) * s.output_width + band.ox) * outputs + channel, outputs},
+        band.columns);
 }
 
 // The outputs of `sets` of blocks, for the windows of one band.
-inline void run_band(const OpToRun& op, const intrt_post_record& post, const Sizes& s,
-                     const Band& band, const Extent& sets) {
-  const uint8_t* block = static_cast<const uint8_t*>(op.prepared);
+inline void run_band(const Target& target, const Sizes& s, const Band& band, const Extent& sets) {
+  const uint8_t* block = static_cast<const uint8_t*>(target.op.prepared) + sizeof(DenseHeader);
   size_t set = 0;
   for (size_t g = 0; g < s.groups; ++g)
     for (size_t left = s.group_outputs; left > 0 && set < sets.end; ++set) {
@@ -184,7 +235,7 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
       if (set >= sets.begin)
         (v == 1   ? run_blocks<1, kMostWindowsOf1>
          : v == 2 ? run_blocks<2, kMostWindowsOf2>
-                  : run_blocks<4, kMostWindowsOf4>)(op, post, s, band, g, left, header);
+                  : run_blocks<4, kMostWindowsOf4>)(target, s, band, g, left, header);
       block += header->bytes;
       left = left > v * kLanes ? left - v * kLanes : 0;
     }
@@ -194,11 +245,11 @@ inline void run_band(const OpToRun& op, const intrt_post_record& post, const Siz
 inline bool dense_fits(const Sizes& s) { return band_size(s, kBandCodes, s.channels).columns != 0; }
 
 template <typename X>
-inline void run_dense_of(const X* input, const OpToRun& op, const intrt_post_record& post,
-                         const Sizes& s) {
+inline void run_dense_of(const X* input, const Target& target, const Sizes& s) {
   // A last piece is read in whole steps.
   alignas(kBlockAlignment) Code codes[kBandCodes + kDepth];
-  const Part part(s, op.slices);
+  const uint32_t offset = static_cast<const DenseHeader*>(target.op.prepared)->code_offset;
+  const Part part(s, target.op.slices);
   for_each_band(
       part, band_size(s, kBandCodes, s.channels),
       [&](size_t oy, size_t rows, size_t ox, size_t columns) {
@@ -206,15 +257,16 @@ inline void run_dense_of(const X* input, const OpToRun& op, const intrt_post_rec
         copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
                   band_rows,
                   static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left),
-                  band_columns, codes);
+                  band_columns, offset, codes);
         const size_t row_codes = band_columns * s.channels;
-        fill_codes(codes + band_rows * row_codes, kDepth);
-        run_band(op, post, s, {codes, row_codes, oy, rows, ox, columns}, part.sets);
+        fill_codes(codes + band_rows * row_codes, kDepth, offset);
+        run_band(target, s, {codes, row_codes, oy, rows, ox, columns}, part.sets);
       });
 }
 
 inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
-  with_input(op, [&](const auto* input) { run_dense_of(input, op, post, s); });
+  const Target target(op, post);
+  with_input(op, [&](const auto* input) { run_dense_of(input, target, s); });
 }
 
 }  // namespace

@@ -21,12 +21,16 @@ inline Packed load_packed(const int8_t* from, size_t count) {
   }
   return packed;
 }
-inline void store_packed(int8_t* to, Packed packed, size_t count) {
-  if (count == kLanes) {
-    __builtin_memcpy(to, &packed, kLanes);
+// `count` <= 4 * kLanes bytes, none behind them.
+inline void copy_bytes(int8_t* to, const int8_t* from, size_t count) {
+  if (count >= 8) {
+    for (size_t i = 0; i + 8 <= count; i += 8) __builtin_memcpy(to + i, from + i, 8);
+    __builtin_memcpy(to + count - 8, from + count - 8, 8);
+  } else if (count >= 4) {
+    __builtin_memcpy(to, from, 4);
+    __builtin_memcpy(to + count - 4, from + count - 4, 4);
   } else {
-    for (size_t i = 0; i < count; ++i, packed >>= 8)
-      to[i] = static_cast<int8_t>(static_cast<uint8_t>(packed));
+    for (size_t i = 0; i < count; ++i) to[i] = from[i];
   }
 }
 
@@ -48,18 +52,48 @@ inline Vector load_some(const int32_t* from, size_t count) {
   return load(numbers);
 }
 
+constexpr int kFloatsAtOnce = 16;
+template <bool kTowardZero>
+inline void codes_by_floats(const int32_t (&x)[kFloatsAtOnce], float multiplier, float addend,
+                            int32_t (&codes)[kFloatsAtOnce]) {
+  float multipliers[kLanes], addends[kLanes];
+  for (size_t i = 0; i < kLanes; ++i) multipliers[i] = multiplier, addends[i] = addend;
+  for (size_t i = 0; i < kFloatsAtOnce; i += kLanes)
+    store(codes + i, scaled_by_floats<kTowardZero>(load(x + i), load(multipliers), load(addends)));
+}
+
+}  // namespace
+}  // namespace intrt
+
+#include "intrt/kernels/vector/float_scale.h"
+
+namespace intrt {
+namespace {
+
+// An operator at work and its post record.
+struct Target {
+  const OpToRun& op;
+  const intrt_post_record& post;
+  bool may_use_floats;
+
+  Target(const OpToRun& running, const intrt_post_record& its_post)
+      : op(running),
+        post(its_post),
+        may_use_floats(its_post.kind == INTRT_POST_SCALE && floats_round_to_nearest()) {}
+
+  int8_t* bytes() const { return static_cast<int8_t*>(op.output_data); }
+};
+
 // Of `count` channels beginning with `channel`: what becomes of their accumulators. Points to
 // nothing, so that it can be prepared.
 class PostLanes {
  public:
-  // Op: OpToRun or OpToPrepare.
-  template <typename Op>
-  PostLanes(const Op& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
-      : channel_(channel),
-        count_(count),
-        is_plain_(post.mask_offset == 0 && op.output.type == INTRT_INT8) {
-    if (post.kind == INTRT_POST_SHIFT) load_shifts(op.plan, post);
-    if (post.kind == INTRT_POST_SCALE) load_scales(op.plan, post);
+  PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
+      : PostLanes(op.plan, post, op.output, channel, count) {}
+  // Takes more time to find what runs faster.
+  PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
+      : PostLanes(op.plan, post, op.output, channel, count) {
+    if (post.kind == INTRT_POST_SCALE && form_ != Form::kOther) find_floats(op.plan, post);
   }
 
   // Into memory that was set to 0, so that what lies between the members is 0, too.
@@ -74,60 +108,179 @@ class PostLanes {
 
   // Sums of the channels at `count` places, kLanes numbers for each: to the elements from `element`
   // on, `step` apart.
-  __attribute__((noinline)) void store(const PostTarget& target, const int32_t* sums, size_t count,
-                                       size_t element, size_t step) const {
-    const intrt_post_record& post = target.post;
-    const auto store_all = [&](const auto& code_of) {
-      if (is_plain_)
-        store_bytes(target, sums, count, element, step, code_of);
-      else
-        store_any(target, sums, count, element, step, code_of);
-    };
-    if (one_by_one_)
-      store_one_by_one(target, sums, count, element, step);
-    else if (post.kind == INTRT_POST_NONE)
-      store_all([](Vector x) { return x; });
-    else if (post.kind == INTRT_POST_SCALE && post.rounding == INTRT_ROUND_TOWARD_ZERO)
-      store_scaled<true>(target, store_all);
-    else if (post.kind == INTRT_POST_SCALE)
-      store_scaled<false>(target, store_all);
-    else if (has_left_shifts_)
-      store_all([this, &post](Vector x) { return shift_either_way(x, post.rounding); });
-    else if (post.rounding == INTRT_ROUND_TOWARD_ZERO)
-      store_all([this](Vector x) { return shift_toward_zero(x); });
-    else if (post.rounding == INTRT_ROUND_FLOOR)
-      store_all([this](Vector x) { return shift_right(x, shifts_); });
-    else
-      store_all([this](Vector x) { return shift_half_even(x); });
+  void store(const Target& target, const int32_t* sums, size_t count, size_t element,
+             size_t step) const {
+    store_blocks<1>(this, target, sums, count, element, step);
+  }
+
+  // The same for V blocks of channels beside each other (1, 2 or 4), of which only the last may
+  // have fewer than kLanes: sums of all blocks for the first place, then for the next.
+  template <int V>
+  __attribute__((noinline)) static void store_blocks(const PostLanes* posts, const Target& target,
+                                                     const int32_t* sums, size_t count,
+                                                     size_t element, size_t step) {
+    const BlockSums of = {posts, target, sums, count, element, step};
+    switch (common_form<V>(posts, target.may_use_floats)) {
+      case Form::kNone:
+        return store_bytes<V, None>(of);
+      case Form::kShiftDown:
+        return store_bytes<V, ShiftDown>(of);
+      case Form::kShiftToZero:
+        return store_bytes<V, ShiftToZero>(of);
+      case Form::kShiftHalfEven:
+        return store_bytes<V, ShiftHalfEven>(of);
+      case Form::kShiftEitherWay:
+        return store_bytes<V, ShiftEitherWay>(of);
+      case Form::kScaleDown:
+        return store_bytes<V, ScaleBy<false>>(of);
+      case Form::kScaleToZero:
+        return store_bytes<V, ScaleBy<true>>(of);
+      case Form::kScaleOrStep:
+        return store_bytes<V, ScaleOrStep>(of);
+      case Form::kFloatDown:
+        return store_bytes<V, ScaleByFloat<false, false>>(of);
+      case Form::kFloatToZero:
+        return store_bytes<V, ScaleByFloat<true, false>>(of);
+      case Form::kFloatDownExcept:
+        return store_bytes<V, ScaleByFloat<false, true>>(of);
+      case Form::kFloatToZeroExcept:
+        return store_bytes<V, ScaleByFloat<true, true>>(of);
+      case Form::kOther:
+        for (size_t v = 0; v < V; ++v)
+          posts[v].store_any(target, sums + v * kLanes, V * kLanes, count, element + v * kLanes,
+                             step);
+    }
   }
 
  private:
-  // `code_of` gives a code that is not clamped yet. Limits of bytes are bytes, or there are none,
-  // so saturated codes may be clamped instead.
-  template <typename F>
-  void store_bytes(const PostTarget& target, const int32_t* sums, size_t count, size_t element,
-                   size_t step, const F& code_of) const {
-    int8_t* to = target.bytes() + element;
-    const auto code_at = [&](size_t i) { return code_of(load(sums + i * kLanes)); };
-    size_t i = 0;
-    if (count_ == kLanes) {
-      const Packed4 lo = pack4(lo_, lo_, lo_, lo_), hi = pack4(hi_, hi_, hi_, hi_);
-      for (; i + 4 <= count; i += 4, to += 4 * step)
-        store4(to, step,
-               clamped4(pack4(code_at(i), code_at(i + 1), code_at(i + 2), code_at(i + 3)), lo, hi));
-    }
-    for (; i < count; ++i, to += step) store_packed(to, pack(clamped(code_at(i))), count_);
+  // How codes that are bytes come about, apart from their clamp. Otherwise they are not, or a mask
+  // leaves some out, or are made one by one.
+  enum class Form : uint32_t {
+    kNone,
+    kShiftDown,
+    kShiftToZero,
+    kShiftHalfEven,
+    kShiftEitherWay,  // whatever shifts and rounding
+    kScaleDown,
+    kScaleToZero,
+    kScaleOrStep,  // whatever scales, steps and rounding
+    kFloatDown,
+    kFloatToZero,
+    kFloatDownExcept,
+    kFloatToZeroExcept,
+    kOther
+  };
+
+  PostLanes(const intrt_plan& plan, const intrt_post_record& post,
+            const intrt_tensor_record& output, uint32_t channel, uint32_t count)
+      : channel_(channel), count_(count) {
+    if (post.kind == INTRT_POST_SHIFT) load_shifts(plan, post);
+    if (post.kind == INTRT_POST_SCALE) load_scales(plan, post);
+    const bool are_bytes = post.mask_offset == 0 && output.type == INTRT_INT8 && !one_by_one_;
+    form_ = best_form_ = are_bytes ? form_of(post) : Form::kOther;
   }
 
-  template <typename F>
-  void store_any(const PostTarget& target, const int32_t* sums, size_t count, size_t element,
-                 size_t step, const F& code_of) const {
+  Form form_of(const intrt_post_record& post) const {
+    if (post.kind == INTRT_POST_NONE) return Form::kNone;
+    if (has_left_shifts_) return Form::kShiftEitherWay;
+    if (steps_.most != 0) return Form::kScaleOrStep;
+    const bool is_shift = post.kind == INTRT_POST_SHIFT;
+    if (post.rounding == INTRT_ROUND_HALF_EVEN) return Form::kShiftHalfEven;
+    // To zero comes to the same where what lies between -1 and 0 is clamped.
+    if (post.rounding == INTRT_ROUND_FLOOR || gives_no_negative())
+      return is_shift ? Form::kShiftDown : Form::kScaleDown;
+    return is_shift ? Form::kShiftToZero : Form::kScaleToZero;
+  }
+  // Channels with steps aside.
+  bool gives_no_negative() const {
+    int32_t lo[kLanes];
+    intrt::store(lo, lo_);
+    for (size_t i = 0; i < count_; ++i)
+      if (lo[i] < 0 && steps_.counts[i] == 0) return false;
+    return true;
+  }
+
+  // The form that serves all blocks.
+  template <int V>
+  static Form common_form(const PostLanes* posts, bool may_use_floats) {
+    Form best = posts[0].best_form_, form = posts[0].form_;
+    bool have_floats = may_use_floats, are_alike = true;
+    for (int v = 1; v < V; ++v) {
+      have_floats = have_floats && with_exceptions(posts[v].best_form_) == with_exceptions(best);
+      if (posts[v].best_form_ != best) best = with_exceptions(best);
+      are_alike = are_alike && posts[v].form_ == form;
+    }
+    if (have_floats && best > Form::kScaleOrStep) return best;
+    if (are_alike) return form;
+    for (int v = 0; v < V; ++v)
+      if (posts[v].form_ == Form::kOther) return Form::kOther;
+    return form >= Form::kScaleDown ? Form::kScaleOrStep : Form::kShiftEitherWay;
+  }
+  static Form with_exceptions(Form form) {
+    return form == Form::kFloatDown     ? Form::kFloatDownExcept
+           : form == Form::kFloatToZero ? Form::kFloatToZeroExcept
+                                        : form;
+  }
+
+  // What store_blocks gets.
+  struct BlockSums {
+    const PostLanes* posts;
+    const Target& target;
+    const int32_t* sums;
+    size_t count, element, step;
+  };
+
+  // Limits of bytes are bytes, or there are none, so saturated codes may be clamped instead.
+  template <int V, typename F>
+  static void store_bytes(const BlockSums& of) {
+    constexpr size_t kPlaces = 4 / V;  // at once
+    const auto post = [&of](size_t i) -> const PostLanes& { return of.posts[i % V]; };
+    const F code_of[4] = {F(post(0), of.target), F(post(1), of.target), F(post(2), of.target),
+                          F(post(3), of.target)};
+    const Packed4 lo = pack4(post(0).lo_, post(1).lo_, post(2).lo_, post(3).lo_);
+    const Packed4 hi = pack4(post(0).hi_, post(1).hi_, post(2).hi_, post(3).hi_);
+    // Of the sums of `blocks` of the next four blocks; the last instead of those behind.
+    const auto codes_of = [&](const int32_t* sums, size_t blocks) {
+      const auto code = [&](size_t i) {
+        return code_of[i](load(sums + (i < blocks ? i : blocks - 1) * kLanes));
+      };
+      return clamped4(pack4(code(0), code(1), code(2), code(3)), lo, hi);
+    };
+    int8_t* to = of.target.bytes() + of.element;
+    const int32_t* sums = of.sums;
+    const size_t bytes = (V - 1) * kLanes + of.posts[V - 1].count_;  // of a place
+    size_t left = of.count;
+    if (bytes == V * kLanes)
+      for (; left >= kPlaces; left -= kPlaces, sums += 4 * kLanes, to += kPlaces * of.step)
+        store_places<V>(to, of.step, codes_of(sums, 4));
+    while (left > 0) {
+      const size_t places = left < kPlaces ? left : kPlaces;
+      int8_t codes[4 * kLanes];
+      store_packed4(codes, codes_of(sums, places * V));
+      for (size_t i = 0; i < places; ++i, to += of.step)
+        copy_bytes(to, codes + i * V * kLanes, bytes);
+      left -= places;
+      sums += places * V * kLanes;
+    }
+  }
+
+  // Sums of a place lie sums_step numbers behind those of the place before.
+  __attribute__((noinline)) void store_any(const Target& target, const int32_t* sums,
+                                           size_t sums_step, size_t count, size_t element,
+                                           size_t step) const {
+    if (one_by_one_) return store_one_by_one(target, sums, sums_step, count, element, step);
     const OpToRun& op = target.op;
+    const uint32_t kind = target.post.kind;
     const Mask mask(op.plan, target.post.mask_offset);
     const bool all_kept = target.post.mask_offset == 0;
-    for (size_t i = 0; i < count; ++i, element += step) {
+    const ShiftEitherWay shifted(*this, target);
+    const ScaleOrStep scaled(*this, target);
+    for (size_t i = 0; i < count; ++i, sums += sums_step, element += step) {
+      const Vector x = load(sums);
       int32_t codes[kLanes];
-      intrt::store(codes, clamped(code_of(load(sums + i * kLanes))));
+      intrt::store(codes, clamped(kind == INTRT_POST_SHIFT   ? shifted(x)
+                                  : kind == INTRT_POST_SCALE ? scaled(x)
+                                                             : x));
       if (all_kept && op.output.type == INTRT_INT16) {
         store_words(static_cast<int16_t*>(op.output_data) + element, codes);
         continue;
@@ -146,10 +299,11 @@ class PostLanes {
   }
 
   // Flat: other files define PostOp's functions, too, and not for these instructions.
-  __attribute__((flatten)) void store_one_by_one(const PostTarget& target, const int32_t* sums,
-                                                 size_t count, size_t element, size_t step) const {
+  __attribute__((flatten)) void store_one_by_one(const Target& target, const int32_t* sums,
+                                                 size_t sums_step, size_t count, size_t element,
+                                                 size_t step) const {
     const PostOp post(target.op, target.post);
-    for (size_t i = 0; i < count; ++i, sums += kLanes, element += step)
+    for (size_t i = 0; i < count; ++i, sums += sums_step, element += step)
       for (uint32_t lane = 0; lane < count_; ++lane)
         post.store(element + lane, channel_ + lane, sums[lane]);
   }
@@ -167,6 +321,8 @@ class PostLanes {
       has_left_shifts_ = true;
       if (!saturates(left_shifts[i], post.lo, post.hi)) one_by_one_ = true;
     }
+    lo_ = all(post.lo);
+    hi_ = all(post.hi);
     if (one_by_one_) return;
     left_shifts_ = load(left_shifts);
     for (size_t i = 0; i < kLanes; ++i) {
@@ -178,41 +334,6 @@ class PostLanes {
     left_ = load(left);
     below_ = load(below);
     half_ = load(half);
-    lo_ = all(post.lo);
-    hi_ = all(post.hi);
-  }
-
-  template <bool kTowardZero, typename StoreAll>
-  void store_scaled(const PostTarget& target, const StoreAll& store_all) const {
-    if (steps_.most == 0)
-      store_all([this](Vector x) { return scale_.of<kTowardZero>(x); });
-    else
-      store_all([&](Vector x) { return with_steps(target, x, scale_.of<kTowardZero>(x)); });
-  }
-
-  // `codes`, and those of channels with steps: intrt_step for all lanes at once, in searches that
-  // do not wait for each other.
-  Vector with_steps(const PostTarget& target, Vector x, Vector codes) const {
-    const intrt_plan& plan = target.op.plan;
-    const int32_t* thresholds = object_at<int32_t>(plan, target.post.thresholds_offset);
-    const int16_t* codes_of_steps = object_at<int16_t>(plan, target.post.codes_offset);
-    int32_t numbers[kLanes], results[kLanes];
-    uint32_t passed[kLanes] = {};  // thresholds that are not above the number
-    intrt::store(numbers, x);
-    intrt::store(results, codes);
-    for (uint32_t more = steps_.most; more > 0; more /= 2)
-      for (size_t lane = 0; lane < kLanes; ++lane) {
-        const uint32_t next = passed[lane] + more;
-        // Where it is not, a threshold that is there is read, and not heeded.
-        const bool is_there = next <= steps_.counts[lane];
-        const bool is_passed =
-            thresholds[steps_.starts[lane] + (is_there ? next - 1 : 0)] <= numbers[lane];
-        passed[lane] = is_there && is_passed ? next : passed[lane];
-      }
-    for (uint32_t lane = 0; lane < count_; ++lane)
-      if (steps_.counts[lane] != 0)
-        results[lane] = codes_of_steps[steps_.starts[lane] + channel_ + lane + passed[lane]];
-    return load(results);
   }
 
   void load_scales(const intrt_plan& plan, const intrt_post_record& post) {
@@ -251,40 +372,183 @@ class PostLanes {
     hi_ = load(hi);
   }
 
-  // The shift to the left, which may leave 32 bits, comes first; of other lanes it is 0.
-  Vector shift_either_way(Vector x, uint32_t rounding) const {
-    const Vector lowest = shift_right(all(INT32_MIN), left_shifts_),
-                 highest = shift_right(all(INT32_MAX), left_shifts_);
-    const Vector moved = shift_left(least(greatest(x, lowest), highest), left_shifts_);
-    return rounding == INTRT_ROUND_TOWARD_ZERO ? shift_toward_zero(moved)
-           : rounding == INTRT_ROUND_FLOOR     ? shift_right(moved, shifts_)
-                                               : shift_half_even(moved);
+  void find_floats(const intrt_plan& plan, const intrt_post_record& post) {
+    if (!floats_round_to_nearest()) return;
+    // Where only codes that are not negative count, down and to zero come to the same.
+    const bool to_zero = post.rounding == INTRT_ROUND_TOWARD_ZERO || gives_no_negative();
+    if (!(to_zero ? load_floats<true>(plan, post) : load_floats<false>(plan, post))) return;
+    int32_t changes[kLanes];
+    intrt::store(changes, float_changes_);
+    best_form_ = to_zero ? Form::kFloatToZero : Form::kFloatDown;
+    for (const int32_t change : changes)
+      if (change != 0) best_form_ = with_exceptions(best_form_);
+  }
+
+  // False: not for all channels.
+  template <bool kTowardZero>
+  bool load_floats(const intrt_plan& plan, const intrt_post_record& post) {
+    float multipliers[kLanes] = {}, addends[kLanes] = {};
+    int32_t lo[kLanes], hi[kLanes], exceptions[kLanes] = {}, changes[kLanes] = {};
+    intrt::store(lo, lo_);
+    intrt::store(hi, hi_);
+    for (uint32_t i = 0; i < count_; ++i) {
+      const uint32_t c = channel_ + i;
+      ChannelSteps steps;
+      if (steps_.counts[i] != 0) {
+        if (!steps.of_thresholds(
+                object_at<int32_t>(plan, post.thresholds_offset) + steps_.starts[i],
+                steps_.counts[i],
+                object_at<int16_t>(plan, post.codes_offset) + steps_.starts[i] + c))
+          return false;
+        lo[i] = steps.lo;
+        hi[i] = steps.lo + steps.count;
+      } else if (!steps.of_scale(object_at<int32_t>(plan, post.multipliers_offset)[c],
+                                 object_at<int64_t>(plan, post.addends_offset)[c],
+                                 object_at<int8_t>(plan, post.shifts_offset)[c], kTowardZero, lo[i],
+                                 hi[i])) {
+        return false;
+      }
+      FloatScale scale;
+      if (!find_float_scale<kTowardZero>(steps, scale)) return false;
+      multipliers[i] = scale.multiplier;
+      addends[i] = scale.addend;
+      exceptions[i] = scale.exception;
+      changes[i] = scale.change;
+    }
+    float_multipliers_ = load(multipliers);
+    float_addends_ = load(addends);
+    float_exceptions_ = load(exceptions);
+    float_changes_ = load(changes);
+    // Of channels with steps, the least and the greatest code.
+    lo_ = load(lo);
+    hi_ = load(hi);
+    return true;
   }
 
   Vector clamped(Vector x) const { return least(greatest(x, lo_), hi_); }
 
+  // Each turns sums of one block into codes that are not clamped yet.
+  struct None {
+    None(const PostLanes&, const Target&) {}
+    Vector operator()(Vector x) const { return x; }
+  };
+
+  struct ShiftDown {
+    Vector shifts;
+    ShiftDown(const PostLanes& post, const Target&) : shifts(post.shifts_) {}
+    Vector operator()(Vector x) const { return shift_right(x, shifts); }
+  };
+
   // intrt_shift_right_toward_zero: 2^shift - 1 where x is negative; a shift by 32 leaves 0.
-  Vector shift_toward_zero(Vector x) const {
-    const Vector more = shift_right_unsigned(shift_right(x, all(31)), left_);
-    return shift_right(add(x, more), shifts_);
-  }
+  struct ShiftToZero {
+    Vector shifts, left;  // left: 32 - shift
+    ShiftToZero(const PostLanes& post, const Target&) : shifts(post.shifts_), left(post.left_) {}
+    Vector operator()(Vector x) const {
+      const Vector more = shift_right_unsigned(shift_right(x, all(31)), left);
+      return shift_right(add(x, more), shifts);
+    }
+  };
 
   // intrt_shift_right_half_even: one more where what is dropped, plus 1 where the quotient is odd,
   // exceeds one half.
-  Vector shift_half_even(Vector x) const {
-    const Vector quotient = shift_right(x, shifts_);
-    const Vector dropped = add(bits_in_both(x, below_), bits_in_both(quotient, all(1)));
-    return subtract(quotient, greater(dropped, half_));
+  struct ShiftHalfEven {
+    Vector shifts, below, half;
+    ShiftHalfEven(const PostLanes& post, const Target&)
+        : shifts(post.shifts_), below(post.below_), half(post.half_) {}
+    Vector operator()(Vector x) const {
+      const Vector quotient = shift_right(x, shifts);
+      const Vector dropped = add(bits_in_both(x, below), bits_in_both(quotient, all(1)));
+      return subtract(quotient, greater(dropped, half));
+    }
+  };
+
+  // The shift to the left, which may leave 32 bits, comes first; of other lanes it is 0.
+  struct ShiftEitherWay {
+    const PostLanes& post;
+    const Target& target;
+    ShiftEitherWay(const PostLanes& of_post, const Target& its_target)
+        : post(of_post), target(its_target) {}
+    Vector operator()(Vector x) const {
+      const Vector lowest = shift_right(all(INT32_MIN), post.left_shifts_),
+                   highest = shift_right(all(INT32_MAX), post.left_shifts_);
+      const Vector moved = shift_left(least(greatest(x, lowest), highest), post.left_shifts_);
+      const uint32_t rounding = target.post.rounding;
+      return rounding == INTRT_ROUND_TOWARD_ZERO ? ShiftToZero(post, target)(moved)
+             : rounding == INTRT_ROUND_FLOOR     ? ShiftDown(post, target)(moved)
+                                                 : ShiftHalfEven(post, target)(moved);
+    }
+  };
+
+  template <bool kTowardZero>
+  struct ScaleBy {
+    const Scale& scale;
+    ScaleBy(const PostLanes& post, const Target&) : scale(post.scale_) {}
+    Vector operator()(Vector x) const { return scale.of<kTowardZero>(x); }
+  };
+
+  template <bool kTowardZero, bool kExcept>
+  struct ScaleByFloat {
+    Floats multiplier, addend;
+    Vector exception, change;
+    ScaleByFloat(const PostLanes& post, const Target&)
+        : multiplier(post.float_multipliers_),
+          addend(post.float_addends_),
+          exception(post.float_exceptions_),
+          change(post.float_changes_) {}
+    Vector operator()(Vector x) const {
+      const Vector code = scaled_by_floats<kTowardZero>(x, multiplier, addend);
+      return kExcept ? add(code, bits_in_both(equal(x, exception), change)) : code;
+    }
+  };
+
+  struct ScaleOrStep {
+    const PostLanes& post;
+    const Target& target;
+    ScaleOrStep(const PostLanes& of_post, const Target& its_target)
+        : post(of_post), target(its_target) {}
+    Vector operator()(Vector x) const {
+      const Vector codes = target.post.rounding == INTRT_ROUND_TOWARD_ZERO
+                               ? post.scale_.of<true>(x)
+                               : post.scale_.of<false>(x);
+      return post.steps_.most == 0 ? codes : post.with_steps(target, x, codes);
+    }
+  };
+
+  // `codes`, and those of channels with steps: intrt_step for all lanes at once, in searches that
+  // do not wait for each other.
+  Vector with_steps(const Target& target, Vector x, Vector codes) const {
+    const intrt_plan& plan = target.op.plan;
+    const int32_t* thresholds = object_at<int32_t>(plan, target.post.thresholds_offset);
+    const int16_t* codes_of_steps = object_at<int16_t>(plan, target.post.codes_offset);
+    int32_t numbers[kLanes], results[kLanes];
+    uint32_t passed[kLanes] = {};  // thresholds that are not above the number
+    intrt::store(numbers, x);
+    intrt::store(results, codes);
+    for (uint32_t more = steps_.most; more > 0; more /= 2)
+      for (size_t lane = 0; lane < kLanes; ++lane) {
+        const uint32_t next = passed[lane] + more;
+        // Where it is not, a threshold that is there is read, and not heeded.
+        const bool is_there = next <= steps_.counts[lane];
+        const bool is_passed =
+            thresholds[steps_.starts[lane] + (is_there ? next - 1 : 0)] <= numbers[lane];
+        passed[lane] = is_there && is_passed ? next : passed[lane];
+      }
+    for (uint32_t lane = 0; lane < count_; ++lane)
+      if (steps_.counts[lane] != 0)
+        results[lane] = codes_of_steps[steps_.starts[lane] + channel_ + lane + passed[lane]];
+    return load(results);
   }
 
   uint32_t channel_, count_;
-  bool is_plain_;
   bool one_by_one_ = false, has_left_shifts_ = false;
-  Vector shifts_{}, left_{};  // left: 32 - shift
-  Vector below_{}, half_{};   // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
+  Form form_ = Form::kOther, best_form_ = Form::kOther;  // the first: of integers
+  Vector shifts_{}, left_{};                             // left: 32 - shift
+  Vector below_{}, half_{};  // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
   Vector left_shifts_{};
   Vector lo_ = all(INT32_MIN), hi_ = all(INT32_MAX);
   Scale scale_;
+  Floats float_multipliers_{}, float_addends_{};
+  Vector float_exceptions_{}, float_changes_{};
   // Of channels with steps: the first threshold and how many there are; of all, the greatest power
   // of two up to the most thresholds, 0 where there are none.
   struct Steps {

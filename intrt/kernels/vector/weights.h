@@ -2,7 +2,7 @@
 // and PostLanes before; it defines blocks_at_once.
 #pragma once
 
-#include "intrt/kernels/vector/geometry.h"
+#include "intrt/kernels/vector/pair_sums.h"
 
 namespace intrt {
 namespace {
@@ -50,11 +50,15 @@ inline uint32_t dense_slices(const Sizes& s) {
 // header; what becomes of the sums of each block; kLanes biases for each; room for a list; for each
 // step of the window kVectorCodes weights for each block. Steps whose weights are 0 for all of
 // these outputs may be left out. The list then says, for each row of taps, the number of the step
-// behind its last; and, for each step, where its codes lie from the begin of their row.
+// behind its last; and, for each step, where its codes lie from the begin of their row. Behind all
+// sets lie the rests of their weights (pair_sums.h): such a list, and the steps' weights.
 struct alignas(kBlockAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
   uint32_t has_list;
+  uint32_t shares_sums;  // two steps have sums of 16 bits with each other
+  uint32_t rest_list_bytes;
+  uint64_t rests;  // where those lie, counted from here; 0: none
 
   const PostLanes* posts() const {
     return static_cast<const PostLanes*>(static_cast<const void*>(this + 1));
@@ -69,11 +73,11 @@ inline size_t steps_taken(size_t all, size_t nonzero) {
 inline size_t aligned(size_t bytes) {
   return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
 }
-inline size_t list_bytes(const Pieces& pieces) {
-  return aligned(4 * (pieces.rows + pieces.all_steps()));
+inline size_t list_bytes(const Pieces& pieces, size_t steps) {
+  return aligned(4 * (pieces.rows + steps));
 }
 inline size_t bytes_of_blocks(const Pieces& pieces, size_t v) {
-  return sizeof(BlockHeader) + list_bytes(pieces) +
+  return sizeof(BlockHeader) + list_bytes(pieces, pieces.all_steps()) +
          aligned(v * (sizeof(PostLanes) + 4 * kLanes +
                       sizeof(Weight) * kVectorCodes * pieces.all_steps()));
 }
@@ -87,6 +91,13 @@ inline size_t all_blocks_bytes(const Sizes& s) {
     left = left > v * kLanes ? left - v * kLanes : 0;
   }
   return s.groups * bytes;
+}
+
+// Of v blocks, with so many rests.
+inline size_t rests_bytes(const Pieces& pieces, size_t v, size_t rests) {
+  return rests == 0
+             ? 0
+             : list_bytes(pieces, rests) + aligned(sizeof(Weight) * v * kVectorCodes * rests);
 }
 
 // Takes out steps that are 0 and lists the others, where that pays.
@@ -111,6 +122,109 @@ inline void leave_out_zeros(const Pieces& pieces, size_t v, BlockHeader& header,
   header.has_list = 1;
 }
 
+// The steps of a set of blocks: a bit for each. All fit a band.
+class StepBits {
+ public:
+  void set(size_t step) {
+    bits_[step / 8] = static_cast<uint8_t>(bits_[step / 8] | 1u << step % 8);
+  }
+  size_t count() const {
+    size_t count = 0;
+    for (const uint8_t bits : bits_) count += static_cast<size_t>(__builtin_popcount(bits));
+    return count;
+  }
+
+ private:
+  uint8_t bits_[48 * 1024 / 8] = {};
+};
+
+// How many steps of the blocks of so many outputs have rests, found without the prepared weights.
+inline size_t count_rests(const Pieces& pieces, const StoredWeights& stored, size_t first_output,
+                          size_t outputs, uint32_t code_offset) {
+  // f(number of the step, its number in its piece, weights of one output)
+  const auto for_each_step = [&](const auto& f) {
+    for (size_t o = first_output; o < first_output + outputs; ++o) {
+      StoredWeights::Row row(stored, o);
+      size_t number = 0;
+      for (size_t piece = 0; piece < pieces.rows * pieces.taps; ++piece)
+        for (size_t step = 0; step < pieces.steps; ++step, ++number) {
+          Weight weights[kDepth] = {};
+          for (size_t k = 0; k < kDepth && kDepth * step + k < pieces.length; ++k)
+            weights[k] = static_cast<Weight>(row.next());
+          f(number, step, weights);
+        }
+    }
+  };
+  const bool may_share = code_offset == 0;
+  if (may_share) {
+    StepBits nonzero;
+    for_each_step([&](size_t number, size_t, const Weight* weights) {
+      if (!all_zero(weights, kDepth)) nonzero.set(number);
+    });
+    // Where steps are listed, none shares its sums with another, and one alone has room.
+    if (steps_taken(pieces.all_steps(), nonzero.count()) != pieces.all_steps()) return 0;
+  }
+  StepBits rests;
+  Weight before[kDepth];
+  for_each_step([&](size_t number, size_t step, Weight* weights) {
+    Weight rest[kDepth] = {};
+    const bool shares = may_share && step % 2 == 1;
+    if (split_weights(shares ? before : nullptr, weights, rest, most_pair_weights(code_offset)))
+      rests.set(number);
+    for (size_t k = 0; k < kDepth; ++k) before[k] = weights[k];
+  });
+  return rests.count();
+}
+
+// The same of all sets: the bytes of their rests.
+inline size_t all_rests_bytes(const Sizes& s, const StoredWeights& stored, uint32_t code_offset) {
+  const Pieces pieces(s, 0);
+  size_t bytes = 0;
+  for (size_t g = 0; g < s.groups; ++g)
+    for (size_t first = 0; first < s.group_outputs;) {
+      const size_t left = s.group_outputs - first, v = blocks_at_once(s, left);
+      const size_t outputs = left < v * kLanes ? left : v * kLanes;
+      bytes += rests_bytes(
+          pieces, v,
+          count_rests(pieces, stored, g * s.group_outputs + first, outputs, code_offset));
+      first += outputs;
+    }
+  return bytes;
+}
+
+// Splits the weights of a set's steps and puts their rests to `to`, so many as are counted.
+inline void put_rests_aside(const Pieces& pieces, size_t v, uint32_t code_offset, size_t count,
+                            BlockHeader& header, const uint32_t* list, Weight* weights,
+                            uint8_t* to) {
+  const size_t of_step = v * kVectorCodes;
+  header.shares_sums = code_offset == 0 && header.has_list == 0 ? 1 : 0;
+  if (count == 0) return;
+  header.rests = static_cast<uint64_t>(to - static_cast<uint8_t*>(static_cast<void*>(&header)));
+  header.rest_list_bytes = static_cast<uint32_t>(list_bytes(pieces, count));
+  uint32_t* rest_list = static_cast<uint32_t*>(static_cast<void*>(to));
+  Weight* rests = static_cast<Weight*>(static_cast<void*>(to + header.rest_list_bytes));
+  uint32_t found = 0;
+  const auto split_step = [&](size_t place, const Weight* before) {
+    bool is_split = false;
+    for (size_t i = 0; i < of_step && found < count; i += kDepth)
+      is_split |= split_weights(before == nullptr ? nullptr : before + i, weights + i,
+                                rests + found * of_step + i, most_pair_weights(code_offset));
+    if (is_split) rest_list[pieces.rows + found++] = static_cast<uint32_t>(place);
+    weights += of_step;
+  };
+  uint32_t listed = 0;
+  for (size_t row = 0; row < pieces.rows; ++row) {
+    if (header.has_list != 0)
+      for (; listed < list[row]; ++listed) split_step(list[pieces.rows + listed], nullptr);
+    else
+      for (size_t tap = 0; tap < pieces.taps; ++tap)
+        for (size_t step = 0; step < pieces.steps; ++step)
+          split_step(tap * pieces.tap_step + kDepth * step,
+                     header.shares_sums != 0 && step % 2 == 1 ? weights - of_step : nullptr);
+    rest_list[row] = found;
+  }
+}
+
 // A bias, less what the offset of codes adds to the sum.
 inline int32_t start_of(int32_t bias, uint32_t weight_sum, uint32_t code_offset) {
   return static_cast<int32_t>(static_cast<uint32_t>(bias) - code_offset * weight_sum);
@@ -122,12 +236,13 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
                            void* to) {
   const Pieces pieces(s, 0);
   uint8_t* out = static_cast<uint8_t*>(to);
+  uint8_t* rests = out + all_blocks_bytes(s);
   for (size_t g = 0; g < s.groups; ++g)
     for (size_t first = 0; first < s.group_outputs;) {
       const size_t v = blocks_at_once(s, s.group_outputs - first);
       BlockHeader& header = *static_cast<BlockHeader*>(static_cast<void*>(out));
       header.bytes = static_cast<uint32_t>(bytes_of_blocks(pieces, v));
-      header.list_bytes = static_cast<uint32_t>(list_bytes(pieces));
+      header.list_bytes = static_cast<uint32_t>(list_bytes(pieces, pieces.all_steps()));
       header.has_list = 0;
       PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
       for (size_t i = 0; i < v; ++i) {
@@ -155,6 +270,13 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
         biases[lane] = start_of(is_there && bias != nullptr ? bias[o] : 0, sum, code_offset);
       }
       leave_out_zeros(pieces, v, header, list, weights);
+      if constexpr (kSumsPairs) {
+        const size_t left = s.group_outputs - first, lanes = v * kLanes;
+        const size_t count = count_rests(pieces, stored, g * s.group_outputs + first,
+                                         left < lanes ? left : lanes, code_offset);
+        put_rests_aside(pieces, v, code_offset, count, header, list, weights, rests);
+        rests += rests_bytes(pieces, v, count);
+      }
       out += header.bytes;
       first += v * kLanes;
     }

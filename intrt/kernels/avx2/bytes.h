@@ -1,0 +1,47 @@
+// Codes and weights of 8 bits, four in a lane: what avx2 and avxvnni have in common. Their products
+// take unsigned codes: where codes may be negative, bands add 128 to them, and biases take 128
+// times the sum of the weights off. A vector.h includes this and defines `dot`.
+#pragma once
+
+#include "intrt/kernels/avx2/lanes.h"
+
+namespace intrt {
+namespace {
+
+constexpr size_t kDepth = 4;  // codes in a lane
+using Code = uint8_t;         // of a band
+using Weight = int8_t;        // prepared
+// What bands add to codes.
+inline uint32_t code_offset(bool never_negative) { return never_negative ? 0 : 128; }
+
+// kLanes times the codes of one lane.
+inline Vector broadcast_codes(const Code* codes) {
+  int32_t quad;
+  __builtin_memcpy(&quad, codes, 4);
+  return _mm256_set1_epi32(quad);
+}
+// kLanes * kDepth codes, or weights.
+inline Vector load_codes(const Code* codes) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(codes)));
+}
+inline Vector load_weights(const Weight* weights) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(weights)));
+}
+
+// The codes of kDepth rows, 16 of each, on top of each other; `offset`, 0 or 128, is added.
+inline void stack(Code* to, const int8_t* const (&rows)[kDepth], uint32_t offset) {
+  const __m128i flip = _mm_set1_epi8(static_cast<char>(offset));
+  const __m128i a = _mm_xor_si128(load_bytes(rows[0]), flip),
+                b = _mm_xor_si128(load_bytes(rows[1]), flip),
+                c = _mm_xor_si128(load_bytes(rows[2]), flip),
+                d = _mm_xor_si128(load_bytes(rows[3]), flip);
+  const __m128i low_ab = _mm_unpacklo_epi8(a, b), high_ab = _mm_unpackhi_epi8(a, b),
+                low_cd = _mm_unpacklo_epi8(c, d), high_cd = _mm_unpackhi_epi8(c, d);
+  store_bytes(to, _mm_unpacklo_epi16(low_ab, low_cd));
+  store_bytes(to + 16, _mm_unpackhi_epi16(low_ab, low_cd));
+  store_bytes(to + 32, _mm_unpacklo_epi16(high_ab, high_cd));
+  store_bytes(to + 48, _mm_unpackhi_epi16(high_ab, high_cd));
+}
+
+}  // namespace
+}  // namespace intrt
