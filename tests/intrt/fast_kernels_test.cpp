@@ -367,8 +367,9 @@ TEST_CASE("fast pools equal scalar for 1 to 130 channels") {
   }
 }
 
-// Outputs are the sums themselves.
-std::vector<std::uint8_t> extreme_plan(Random& random, const Convolution& c, Codes codes) {
+// Outputs are the sums themselves. Clamped: the convolution gets the codes behind a clamp to 0.
+template <typename Draw>
+std::vector<std::uint8_t> sums_plan(const Convolution& c, bool clamped, const Draw& draw_weight) {
   const std::int64_t outputs = c.groups * c.group_outputs;
   const Logical expected(outputs, c.down.slack() / c.down.stride + 1,
                          c.across.slack() / c.across.stride + 1);
@@ -377,11 +378,19 @@ std::vector<std::uint8_t> extreme_plan(Random& random, const Convolution& c, Cod
   input.height = static_cast<std::uint32_t>(c.down.input);
   input.width = static_cast<std::uint32_t>(c.across.input);
   PlanBuilder builder;
-  const std::uint32_t from = builder.input(input);
+  std::uint32_t from = builder.input(input);
   const std::uint32_t to = builder.output(spec_of(expected, {INTRT_INT32, 32}));
+  if (clamped) {
+    input.arena_offset = builder.arena_offset_of(from);
+    const std::uint32_t behind = builder.tensor(input);
+    intrt_requantize_params clamp{};
+    clamp.post = builder.shift_post({0}, INTRT_ROUND_FLOOR, 0, 127);
+    builder.op(k_requantize, from, behind, clamp);
+    from = behind;
+  }
   std::vector<std::int64_t> weights;
   for (std::int64_t i = 0; i < outputs * c.down.kernel * c.across.kernel * c.group_inputs; ++i)
-    weights.push_back(draw(random, codes, INTRT_INT8));
+    weights.push_back(draw_weight());
   intrt_conv2d_params p{};
   p.kernel_h = static_cast<std::uint32_t>(c.down.kernel);
   p.kernel_w = static_cast<std::uint32_t>(c.across.kernel);
@@ -401,10 +410,32 @@ TEST_CASE("extreme codes and weights: no sum of products saturates") {
       for (const Convolution& c : {Convolution{1, 2000, 17, one, one},
                                    {1, 64, 40, three, five},
                                    {33, 1, 1, three, three},
-                                   {33, 1, 1, five, five}}) {
-        CAPTURE(static_cast<int>(weights));
-        CAPTURE(static_cast<int>(codes));
-        compare_variants(extreme_plan(random, c, weights), 3, true, codes);
+                                   {33, 1, 1, five, five}})
+        for (const bool clamped : {false, true}) {
+          CAPTURE(static_cast<int>(weights));
+          CAPTURE(static_cast<int>(codes));
+          CAPTURE(clamped);
+          const auto weight = [&] { return draw(random, weights, INTRT_INT8); };
+          compare_variants(sums_plan(c, clamped, weight), 3, true, codes);
+        }
+}
+
+// avx2 sums two products in 16 bits, or four of codes that are not negative: as long as weights add
+// up to 128, or 258, at most.
+TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little more") {
+  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0);
+  for (std::uint64_t seed = 1; seed <= 60; ++seed)
+    for (const bool clamped : {false, true})
+      for (const Convolution& c :
+           {Convolution{1, 64, 17, one, one}, {1, 6, 8, three, three}, {17, 1, 1, three, three}}) {
+        CAPTURE(seed);
+        CAPTURE(clamped);
+        Random random(seed);
+        const int sign = random.one_in(2) ? 1 : -1;
+        const auto weight = [&] {
+          return sign * random.pick({0, 1, 2, 3, 4, 63, 64, 65, 66, 124, 125, 126, 127, 127});
+        };
+        compare_variants(sums_plan(c, clamped, weight), seed, true, Codes::kGreatest);
       }
 }
 

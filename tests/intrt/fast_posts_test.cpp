@@ -1,6 +1,7 @@
 // What the variants make of accumulators, against the scalar kernels, which the lemmas hold against
 // what rounding means: at both sides of each place where a code changes. The accumulators are the
 // biases of a linear layer whose weights are 0.
+#include <cfenv>
 #include <string>
 
 #include "intrt/kernels/kernel.h"
@@ -13,12 +14,26 @@ namespace {
 
 constexpr std::int64_t kMax = INT32_MAX, kMin = -kMax;  // as plans have them
 
-std::vector<std::int32_t> codes_of(const intrt_plan& plan, const char* variant) {
+// How the floats of the caller round when a plan is prepared and when it is run.
+struct Modes {
+  int prepare = FE_TONEAREST, run = FE_TONEAREST;
+};
+
+std::vector<std::int32_t> codes_of(const intrt_plan& plan, const char* variant,
+                                   const Modes& modes = {}) {
   const GuardedBytes arena(intrt_arena_bytes(&plan), false),
       memory(intrt_prepared_bytes(&plan, variant), false);
-  REQUIRE(intrt_prepare(&plan, variant, memory.data(), memory.size()) == INTRT_OK);
-  REQUIRE(intrt_run_prepared(&plan, memory.data(), arena.data(), arena.size(), nullptr) ==
-          INTRT_OK);
+  const auto in_mode = [](int mode, const auto& call) {
+    REQUIRE(std::fesetround(mode) == 0);
+    const intrt_status status = call();
+    std::fesetround(FE_TONEAREST);
+    REQUIRE(status == INTRT_OK);
+  };
+  in_mode(modes.prepare,
+          [&] { return intrt_prepare(&plan, variant, memory.data(), memory.size()); });
+  in_mode(modes.run, [&] {
+    return intrt_run_prepared(&plan, memory.data(), arena.data(), arena.size(), nullptr);
+  });
   const std::uint32_t output = intrt_output(&plan, 0);
   std::vector<std::int32_t> codes;
   for (std::uint32_t i = 0; i < intrt_tensor_info(&plan, output).element_count; ++i)
@@ -28,7 +43,7 @@ std::vector<std::int32_t> codes_of(const intrt_plan& plan, const char* variant) 
 }
 
 void compare(const std::vector<std::int64_t>& accumulators, const Post& post,
-             const Format& format = {INTRT_INT8, 8}) {
+             const Format& format = {INTRT_INT8, 8}, const Modes& modes = {}) {
   PlanBuilder builder;
   TensorSpec input, output;
   input.channels = 1;
@@ -50,7 +65,7 @@ void compare(const std::vector<std::int64_t>& accumulators, const Post& post,
   const std::vector<std::int32_t> expected = codes_of(plan, "scalar");
   for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
     if (intrt_kernel_variant_runs_here(v) == 0) continue;
-    const std::vector<std::int32_t> found = codes_of(plan, intrt_kernel_variant(v));
+    const std::vector<std::int32_t> found = codes_of(plan, intrt_kernel_variant(v), modes);
     for (std::size_t i = 0; i < expected.size(); ++i) {
       INFO(std::string(intrt_kernel_variant(v)), ", accumulator ", accumulators[i]);
       REQUIRE(found[i] == expected[i]);
@@ -135,26 +150,39 @@ TEST_CASE("shifts to the left of all variants equal scalar") {
     }
 }
 
-TEST_CASE("scales of all variants equal scalar at the steps of their codes") {
-  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
-    CAPTURE(seed);
-    Random random(seed);
-    Post post;
-    post.kind = INTRT_POST_SCALE;
-    post.rounding = random.one_in(2) ? Rounding::kTowardZero : Rounding::kFloor;
-    std::vector<std::int64_t> accumulators;
-    for (const PlanBuilder::ScaleChannel& channel : usual_scales(random, 8, 100)) {
-      const std::int64_t step = std::int64_t{1} << channel.shift;
-      const std::int64_t code = random.between(-130, 130);
-      const std::int64_t x = channel.multiplier == 0
-                                 ? random.between(kMin, kMax)
-                                 : (code * step - channel.addend) / channel.multiplier;
-      add_around(accumulators, x);
-      accumulators.push_back(random.pick({kMin, kMax}));
-      post.scales.insert(post.scales.end(), 4, channel);
-    }
-    compare(accumulators, post);
+// Scales of 8 times 4 channels, with accumulators at their steps.
+void compare_scales(std::uint64_t seed, const Modes& modes) {
+  CAPTURE(seed);
+  Random random(seed);
+  Post post;
+  post.kind = INTRT_POST_SCALE;
+  post.rounding = random.one_in(2) ? Rounding::kTowardZero : Rounding::kFloor;
+  std::vector<std::int64_t> accumulators;
+  for (const PlanBuilder::ScaleChannel& channel : usual_scales(random, 8, 100)) {
+    const std::int64_t step = std::int64_t{1} << channel.shift;
+    const std::int64_t code = random.between(-130, 130);
+    const std::int64_t x = channel.multiplier == 0
+                               ? random.between(kMin, kMax)
+                               : (code * step - channel.addend) / channel.multiplier;
+    add_around(accumulators, x);
+    accumulators.push_back(random.pick({kMin, kMax}));
+    post.scales.insert(post.scales.end(), 4, channel);
   }
+  compare(accumulators, post, {INTRT_INT8, 8}, modes);
+}
+
+TEST_CASE("scales of all variants equal scalar at the steps of their codes") {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) compare_scales(seed, {});
+}
+
+// Variants that scale by floats do not where these round in another way.
+TEST_CASE("how the caller's floats round does not matter") {
+  for (const int prepare : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO})
+    for (const int run : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+      CAPTURE(prepare);
+      CAPTURE(run);
+      for (std::uint64_t seed = 1; seed <= 40; ++seed) compare_scales(seed, {prepare, run});
+    }
 }
 
 // Mostly those of a line, which some variants compute as one; some with a step moved, which they

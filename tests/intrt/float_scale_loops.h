@@ -1,5 +1,5 @@
-// Float scales behind functions that any CPU's code may call; they themselves need a CPU that runs
-// avx512vnni. Nothing of the standard library, which other files would then share.
+// Float scales of the kernel variants. Nothing of the standard library, which other files would
+// then share.
 #pragma once
 
 #include <stdint.h>
@@ -24,14 +24,17 @@ struct FloatForm {
   int64_t least[255];  // of sign * x: where the codes change
 };
 
-FloatForm float_form_of(const IntegerScale& scale);
-// Without a form, and with a count of -1: codes rise and fall.
-FloatForm float_form_of_steps(const int32_t* thresholds, uint32_t count, const int16_t* codes,
-                              bool toward_zero = false);
-
-// Of 16 accumulators.
-void float_codes(const FloatForm& form, const int32_t* x, int32_t* codes);
-// In how many of the 2^28 groups of 16 accumulators some code differs.
-int64_t differences(const FloatForm& form, const IntegerScale& scale);
+// Functions of one variant, which need a CPU that runs it.
+struct FloatLoops {
+  FloatForm (*form_of)(const IntegerScale& scale);
+  // Without a form, and with a count of -1: codes rise and fall.
+  FloatForm (*form_of_steps)(const int32_t* thresholds, uint32_t count, const int16_t* codes,
+                             bool toward_zero);
+  // Of 16 accumulators.
+  void (*codes_of)(const FloatForm& form, const int32_t* x, int32_t* codes);
+  // In how many of the 2^28 groups of 16 accumulators some code differs.
+  int64_t (*differences)(const FloatForm& form, const IntegerScale& scale);
+};
+extern const FloatLoops kFloatLoops_avx512vnni, kFloatLoops_avx2;
 
 }  // namespace lockstep::testing

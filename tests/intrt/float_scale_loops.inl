@@ -1,6 +1,6 @@
+// Float scales behind functions that any CPU's code may call: FLOAT_LOOPS names them. A file for
+// one set of instructions includes these and then the variant's codes_by_floats before.
 #include "tests/intrt/float_scale_loops.h"
-
-#include "intrt/kernels/avx512vnni/float_scale.h"
 
 namespace lockstep::testing {
 namespace {
@@ -23,17 +23,19 @@ FloatForm form_of(const intrt::ChannelSteps& steps, bool toward_zero) {
   return form;
 }
 
-__m512i codes_of(const FloatForm& form, __m512i x) {
-  const __m512 multiplier = _mm512_set1_ps(form.multiplier), addend = _mm512_set1_ps(form.addend);
-  __m512i code = form.toward_zero ? intrt::scaled_by_floats<true>(x, multiplier, addend)
-                                  : intrt::scaled_by_floats<false>(x, multiplier, addend);
-  code = _mm512_mask_add_epi32(code, _mm512_cmpeq_epi32_mask(x, _mm512_set1_epi32(form.exception)),
-                               code, _mm512_set1_epi32(form.change));
-  return _mm512_min_epi32(_mm512_max_epi32(code, _mm512_set1_epi32(form.lo)),
-                          _mm512_set1_epi32(form.hi));
+// Of 16 accumulators.
+void float_codes(const FloatForm& form, const int32_t* x, int32_t* codes) {
+  int32_t numbers[16], found[16];
+  for (int i = 0; i < 16; ++i) numbers[i] = x[i];
+  if (form.toward_zero)
+    intrt::codes_by_floats<true>(numbers, form.multiplier, form.addend, found);
+  else
+    intrt::codes_by_floats<false>(numbers, form.multiplier, form.addend, found);
+  for (int i = 0; i < 16; ++i) {
+    const int32_t code = found[i] + (numbers[i] == form.exception ? form.change : 0);
+    codes[i] = code < form.lo ? form.lo : code > form.hi ? form.hi : code;
+  }
 }
-
-}  // namespace
 
 FloatForm float_form_of(const IntegerScale& scale) {
   const bool toward_zero = scale.rounding == INTRT_ROUND_TOWARD_ZERO && scale.lo < 0;
@@ -52,22 +54,24 @@ FloatForm float_form_of_steps(const int32_t* thresholds, uint32_t count, const i
   return none;
 }
 
-void float_codes(const FloatForm& form, const int32_t* x, int32_t* codes) {
-  _mm512_storeu_si512(codes, codes_of(form, _mm512_loadu_si512(x)));
-}
-
 int64_t differences(const FloatForm& form, const IntegerScale& scale) {
-  alignas(64) int32_t x[16], expected[16];
+  int32_t x[16], expected[16], found[16];
   int64_t count = 0;
   for (int64_t first = INT32_MIN; first <= INT32_MAX; first += 16) {
     for (int i = 0; i < 16; ++i) x[i] = static_cast<int32_t>(first + i);
     for (int i = 0; i < 16; ++i)
       expected[i] = intrt_scale(x[i], scale.multiplier, scale.addend, scale.shift, scale.rounding,
                                 scale.lo, scale.hi);
-    const __m512i found = codes_of(form, _mm512_load_si512(x));
-    if (_mm512_cmpneq_epi32_mask(found, _mm512_load_si512(expected)) != 0) ++count;
+    float_codes(form, x, found);
+    int32_t difference = 0;
+    for (int i = 0; i < 16; ++i) difference |= found[i] ^ expected[i];
+    if (difference != 0) ++count;
   }
   return count;
 }
+
+}  // namespace
+
+const FloatLoops FLOAT_LOOPS = {float_form_of, float_form_of_steps, float_codes, differences};
 
 }  // namespace lockstep::testing
