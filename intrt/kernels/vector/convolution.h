@@ -75,15 +75,14 @@ inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, 
   prepare_blocks(op, post, s, stored, bias, header.code_offset, &header + 1);
 }
 
-// One row of windows, as far as tiles go: where it reads, what it multiplies with, and where it
-// goes.
+// One row of windows, as far as tiles go: where it reads, what it multiplies with, and where its
+// sums go.
 struct Tile {
   const Pieces& pieces;
   const Code* window;
   size_t window_step;
   const BlockHeader* block;
-  const Target& target;
-  size_t element, element_step;
+  int32_t* sums;  // of all blocks for the first window, then for the next
 };
 
 template <int P, int V>
@@ -171,11 +170,9 @@ void run_tile(const Tile& t) {
           static_cast<const Weight*>(static_cast<const void*>(rests + t.block->rest_list_bytes)),
           acc);
     }
-  int32_t sums[P * V * kLanes];
   _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
       _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
-          store(sums + static_cast<size_t>(p * V + v) * kLanes, acc[p][v]);
-  PostLanes::store_blocks<V>(posts, t.target, sums, P, t.element, t.element_step);
+          store(t.sums + static_cast<size_t>(p * V + v) * kLanes, acc[p][v]);
 }
 
 using TileFunction = void (*)(const Tile& tile);
@@ -188,17 +185,25 @@ inline TileFunction tile_of(size_t windows) {
     return windows == P ? run_tile<P, V> : tile_of<P - 1, V>(windows);
 }
 
-// A row of `windows` windows for V blocks, in tiles of about one size.
+// A row of `windows` windows for V blocks, in tiles of about one size. Their codes go to the
+// elements from `element` on, `step` apart.
 template <size_t V, size_t kMostWindows>
-inline void run_row(Tile tile, size_t windows) {
-  size_t parts = (windows + kMostWindows - 1) / kMostWindows;
-  while (windows > 0) {
+inline void run_row(Tile tile, size_t windows, const Target& target, size_t element, size_t step) {
+  static_assert(kMostWindows <= kSumsAtOnce, "there is room for a tile's sums");
+  int32_t sums[kSumsAtOnce * V * kLanes];
+  size_t parts = (windows + kMostWindows - 1) / kMostWindows, put_aside = 0;
+  for (; windows > 0; --parts) {
     const size_t now = (windows + parts - 1) / parts;
+    tile.sums = sums + put_aside * V * kLanes;
     tile_of<static_cast<int>(kMostWindows), static_cast<int>(V)>(now)(tile);
     tile.window += now * tile.window_step;
-    tile.element += now * tile.element_step;
     windows -= now;
-    --parts;
+    put_aside += now;
+    if (windows > 0 && put_aside + kMostWindows <= kSumsAtOnce) continue;
+    PostLanes::store_blocks<static_cast<int>(V)>(tile.block->posts(), target, sums, put_aside,
+                                                 element, step);
+    element += put_aside * step;
+    put_aside = 0;
   }
 }
 
@@ -219,9 +224,9 @@ inline void run_blocks(const Target& target, const Sizes& s, const Band& band, s
   for (size_t r = 0; r < band.rows; ++r)
     run_row<V, kMostWindows>(
         {pieces, band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
-         s.stride_w * s.channels, header, target,
-         ((band.oy + r) * s.output_width + band.ox) * outputs + channel, outputs},
-        band.columns);
+         s.stride_w * s.channels, header, nullptr},
+        band.columns, target, ((band.oy + r) * s.output_width + band.ox) * outputs + channel,
+        outputs);
 }
 
 // The outputs of `sets` of blocks, for the windows of one band.
