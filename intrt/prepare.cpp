@@ -123,7 +123,8 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
   if (bytes < bytes_for(*plan, variant)) return INTRT_ERROR_PREPARED;
 
   uint8_t* const base = static_cast<uint8_t*>(memory);
-  // What lies between the kernels' numbers is 0, so that the same plan gives the same bytes.
+  // What lies between the kernels' numbers is 0, so that the same plan gives the same bytes, as
+  // long as the caller's floats round alike.
   for (size_t i = 0; i < bytes; ++i) base[i] = 0;
   PreparedHeader& header = *static_cast<PreparedHeader*>(memory);
   header = {PreparedHeader::kMagic, variant, header_of(*plan).crc32, intrt_op_count(plan)};

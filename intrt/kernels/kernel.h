@@ -96,7 +96,7 @@ struct FastKernel {
   void (*run)(const OpToRun& op);
   // How much memory it prepares; null: none.
   size_t (*prepared_bytes)(const OpToPrepare& op);
-  // Fills so many bytes, aligned to INTRT_PREPARED_ALIGNMENT, which `run` then finds.
+  // Fills so many bytes, aligned to INTRT_PREPARED_ALIGNMENT and 0 before, which `run` then finds.
   void (*prepare)(const OpToPrepare& op, void* memory);
   // How many slices the output has; null: `run` computes all of it, whatever slices it is given.
   uint32_t (*slices)(const OpToPrepare& op);

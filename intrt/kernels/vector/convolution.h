@@ -101,13 +101,13 @@ inline void add_step(const Code* codes, size_t window_step, const Weight* w, Vec
 template <int P, int V>
 inline void add_two_steps(const Code* codes, size_t window_step, const Weight* w,
                           Vector (&acc)[P][V]) {
-  Vector weights[2][V];
+  decltype(load_weights(w)) weights[2][V];
   _Pragma("GCC unroll 2") for (size_t i = 0; i < 2; ++i)
       _Pragma("GCC unroll 16") for (size_t v = 0; v < V; ++v) weights[i][v] =
           load_weights(w + (i * V + v) * kVectorCodes);
   _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
     const Code* const of_window = codes + static_cast<size_t>(p) * window_step;
-    const Vector first = broadcast_codes(of_window), second = broadcast_codes(of_window + kDepth);
+    const auto first = broadcast_codes(of_window), second = broadcast_codes(of_window + kDepth);
     _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
         add_up(acc[p][v],
                add_pair_sums(pair_sums(first, weights[0][v]), pair_sums(second, weights[1][v])));

@@ -36,7 +36,8 @@ inline size_t weights_of(const Sizes& s, const Columns& c) {
 }
 
 // Prepared memory begins with this. Then come kLanes channels' posts at a time; biases; for each
-// output row, each set and each tap of a row the weights; and as many rests (pair_sums.h).
+// output row, each set and each tap of a row the weights; and, where there may be, as many rests
+// (pair_sums.h).
 struct alignas(kBlockAlignment) DepthwiseHeader {
   uint32_t code_offset;
   bool has_rests;

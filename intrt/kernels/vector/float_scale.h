@@ -7,10 +7,10 @@
 // whole does not either. Hence, if it is at least j for the first x where the code is to be j or
 // more, and less for the number before, for each code j that the clamp leaves, then its clamped
 // codes are right for all 2^32 x. Exactly that is tested, with these instructions, for each
-// channel; where it fails, the channel's block keeps its integers. A channel with steps has its
-// thresholds listed, and fares alike. There, often one threshold is not where a line has it: then
-// the step one accumulator before or behind is tested, and the code of the accumulator between, the
-// exception, is changed by one.
+// channel; where it fails, those that are stored with the channel keep their integers. A channel
+// with steps has its thresholds listed, and fares alike. There, often one threshold is not where a
+// line has it: then the step one accumulator before or behind is tested, and the code of the
+// accumulator between, the exception, is changed by one.
 //
 // Magnitudes stay below 2^31, so that the conversion has a result; all numbers are multiples of
 // 2^-83, so none is denormal, and a program that flushes those gets the same codes.

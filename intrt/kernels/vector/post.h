@@ -121,8 +121,6 @@ class PostLanes {
                                                      size_t element, size_t step) {
     const BlockSums of = {posts, target, sums, count, element, step};
     switch (common_form<V>(posts, target.may_use_floats)) {
-      case Form::kNone:
-        return store_bytes<V, None>(of);
       case Form::kShiftDown:
         return store_bytes<V, ShiftDown>(of);
       case Form::kShiftToZero:
@@ -153,10 +151,9 @@ class PostLanes {
   }
 
  private:
-  // How codes that are bytes come about, apart from their clamp. Otherwise they are not, or a mask
-  // leaves some out, or are made one by one.
+  // How codes that are bytes come about, apart from their clamp. kOther: they are not, as where
+  // there is no post, or a mask leaves some out, or they are made one by one.
   enum class Form : uint32_t {
-    kNone,
     kShiftDown,
     kShiftToZero,
     kShiftHalfEven,
@@ -176,12 +173,12 @@ class PostLanes {
       : channel_(channel), count_(count) {
     if (post.kind == INTRT_POST_SHIFT) load_shifts(plan, post);
     if (post.kind == INTRT_POST_SCALE) load_scales(plan, post);
-    const bool are_bytes = post.mask_offset == 0 && output.type == INTRT_INT8 && !one_by_one_;
+    const bool are_bytes = post.kind != INTRT_POST_NONE && post.mask_offset == 0 &&
+                           output.type == INTRT_INT8 && !one_by_one_;
     form_ = best_form_ = are_bytes ? form_of(post) : Form::kOther;
   }
 
   Form form_of(const intrt_post_record& post) const {
-    if (post.kind == INTRT_POST_NONE) return Form::kNone;
     if (has_left_shifts_) return Form::kShiftEitherWay;
     if (steps_.most != 0) return Form::kScaleOrStep;
     const bool is_shift = post.kind == INTRT_POST_SHIFT;
@@ -428,11 +425,6 @@ class PostLanes {
   Vector clamped(Vector x) const { return least(greatest(x, lo_), hi_); }
 
   // Each turns sums of one block into codes that are not clamped yet.
-  struct None {
-    None(const PostLanes&, const Target&) {}
-    Vector operator()(Vector x) const { return x; }
-  };
-
   struct ShiftDown {
     Vector shifts;
     ShiftDown(const PostLanes& post, const Target&) : shifts(post.shifts_) {}
