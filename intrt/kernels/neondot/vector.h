@@ -28,8 +28,9 @@ inline Vector dot(Vector acc, Vector codes, Vector weights) {
 
 // The codes of kDepth rows, 16 of each, on top of each other.
 inline void stack(Code* to, const int8_t* const (&rows)[kDepth], uint32_t) {
-  vst4q_s8(to, int8x16x4_t{{load_bytes(rows[0]), load_bytes(rows[1]), load_bytes(rows[2]),
-                            load_bytes(rows[3])}});
+  const int8x16x4_t stacked = {
+      {load_bytes(rows[0]), load_bytes(rows[1]), load_bytes(rows[2]), load_bytes(rows[3])}};
+  vst4q_s8(to, stacked);
 }
 
 }  // namespace
