@@ -50,13 +50,16 @@ void compare_around(const FloatLoops& loops, const FloatForm& form, std::int64_t
 // Calls f with the functions of each variant that this CPU runs.
 template <typename F>
 void for_each_variant(const F& f) {
+  bool is_one_there = false;
   for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
     const std::string name = intrt_kernel_variant(v);
     if (intrt_kernel_variant_runs_here(v) == 0 || (name != "avx512vnni" && name != "avx2"))
       continue;
     INFO(name);
+    is_one_there = true;
     f(name == "avx2" ? kFloatLoops_avx2 : kFloatLoops_avx512vnni);
   }
+  if (!is_one_there) MESSAGE("skipped: this CPU runs neither avx512vnni nor avx2");
 }
 
 }  // namespace

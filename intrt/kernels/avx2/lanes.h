@@ -45,14 +45,8 @@ inline Vector shift_right_unsigned(Vector x, Vector by) { return _mm256_srlv_epi
 inline Vector widen(Packed codes) {
   return _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(codes)));
 }
-// Saturated.
-inline Packed pack(Vector codes) {
-  const __m128i words =
-      _mm_packs_epi32(_mm256_castsi256_si128(codes), _mm256_extracti128_si256(codes, 1));
-  return static_cast<Packed>(_mm_cvtsi128_si64(_mm_packs_epi16(words, words)));
-}
 
-// The same of four at once.
+// Four vectors of codes, saturated to bytes.
 using Packed4 = __m256i;
 inline void store_packed4(int8_t* to, Packed4 x) {
   _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to)), x);

@@ -151,24 +151,10 @@ class PostLanes {
     _mm512_store_si512(lo, lo_);
     _mm512_store_si512(hi, hi_);
     for (uint32_t i = 0; i < count_; ++i) {
-      const uint32_t c = (channel_ + i) % from.output.channels;
-      ChannelSteps steps;
-      if ((stepped_ >> i & 1) != 0) {
-        const uint32_t* starts = from.array<uint32_t>(from.post.starts_offset);
-        if (!steps.of_thresholds(from.array<int32_t>(from.post.thresholds_offset) + starts[c],
-                                 starts[c + 1] - starts[c],
-                                 from.array<int16_t>(from.post.codes_offset) + starts[c] + c))
-          return false;
-        lo[i] = steps.lo;
-        hi[i] = steps.lo + steps.count;
-      } else if (!steps.of_scale(from.array<int32_t>(from.post.multipliers_offset)[c],
-                                 from.array<int64_t>(from.post.addends_offset)[c],
-                                 from.array<int8_t>(from.post.shifts_offset)[c], kTowardZero, lo[i],
-                                 hi[i])) {
-        return false;
-      }
       FloatScale scale;
-      if (!find_float_scale<kTowardZero>(steps, scale)) return false;
+      if (!find_float_scale_of<kTowardZero>(
+              from.plan, from.post, (channel_ + i) % from.output.channels, lo[i], hi[i], scale))
+        return false;
       multipliers[i] = scale.multiplier;
       addends[i] = scale.addend;
       exceptions[i] = scale.exception;

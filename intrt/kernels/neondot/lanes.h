@@ -41,12 +41,8 @@ inline Vector shift_right_unsigned(Vector x, Vector by) {
 inline Vector widen(Packed codes) {
   return vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(codes)))));
 }
-// Saturated.
-inline Packed pack(Vector codes) {
-  const int16x4_t words = vqmovn_s32(codes);
-  return vget_lane_u32(vreinterpret_u32_s8(vqmovn_s16(vcombine_s16(words, words))), 0);
-}
-// The same of four at once.
+
+// Four vectors of codes, saturated to bytes.
 using Packed4 = int8x16_t;
 inline void store_packed4(int8_t* to, Packed4 x) { vst1q_s8(to, x); }
 inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {

@@ -231,5 +231,28 @@ inline bool find_float_scale(const ChannelSteps& steps, FloatScale& found) {
   return false;
 }
 
+// Of channel c of a post record. False: there is none, or it was not found. The clamp's limits
+// become the least and the greatest code, where the channel has steps.
+template <bool kTowardZero>
+inline bool find_float_scale_of(const intrt_plan& plan, const intrt_post_record& post, uint32_t c,
+                                int32_t& lo, int32_t& hi, FloatScale& found) {
+  ChannelSteps steps;
+  const uint32_t* starts =
+      post.starts_offset == 0 ? nullptr : object_at<uint32_t>(plan, post.starts_offset);
+  if (starts != nullptr && starts[c] != starts[c + 1]) {
+    if (!steps.of_thresholds(object_at<int32_t>(plan, post.thresholds_offset) + starts[c],
+                             starts[c + 1] - starts[c],
+                             object_at<int16_t>(plan, post.codes_offset) + starts[c] + c))
+      return false;
+    lo = steps.lo;
+    hi = steps.lo + steps.count;
+  } else if (!steps.of_scale(object_at<int32_t>(plan, post.multipliers_offset)[c],
+                             object_at<int64_t>(plan, post.addends_offset)[c],
+                             object_at<int8_t>(plan, post.shifts_offset)[c], kTowardZero, lo, hi)) {
+    return false;
+  }
+  return find_float_scale<kTowardZero>(steps, found);
+}
+
 }  // namespace
 }  // namespace intrt

@@ -3,54 +3,13 @@
 #pragma once
 
 #include "intrt/kernels/kernel.h"
+#include "intrt/kernels/vector/codes.h"
 
 namespace intrt {
 namespace {
 
 // Sums are put aside for as many places before they are brought to codes.
 constexpr size_t kSumsAtOnce = 32;
-
-// `count` <= kLanes bytes.
-inline Packed load_packed(const int8_t* from, size_t count) {
-  Packed packed = 0;
-  if (count == kLanes) {
-    __builtin_memcpy(&packed, from, kLanes);
-  } else {
-    for (size_t i = 0; i < count; ++i)
-      packed |= static_cast<Packed>(static_cast<uint8_t>(from[i])) << (8 * i);
-  }
-  return packed;
-}
-// `count` <= 4 * kLanes bytes, none behind them.
-inline void copy_bytes(int8_t* to, const int8_t* from, size_t count) {
-  if (count >= 8) {
-    for (size_t i = 0; i + 8 <= count; i += 8) __builtin_memcpy(to + i, from + i, 8);
-    __builtin_memcpy(to + count - 8, from + count - 8, 8);
-  } else if (count >= 4) {
-    __builtin_memcpy(to, from, 4);
-    __builtin_memcpy(to + count - 4, from + count - 4, 4);
-  } else {
-    for (size_t i = 0; i < count; ++i) to[i] = from[i];
-  }
-}
-
-// The codes of `count` <= kLanes channels in 32 bits.
-inline Vector load_widened(const int8_t* codes, size_t count) {
-  return widen(load_packed(codes, count));
-}
-
-inline Vector load_widened(const int16_t* codes, size_t count) {
-  int32_t numbers[kLanes] = {};
-  for (size_t i = 0; i < count; ++i) numbers[i] = codes[i];
-  return load(numbers);
-}
-
-// `count` <= kLanes numbers; 0 for the others.
-inline Vector load_some(const int32_t* from, size_t count) {
-  int32_t numbers[kLanes] = {};
-  for (size_t i = 0; i < count; ++i) numbers[i] = from[i];
-  return load(numbers);
-}
 
 constexpr int kFloatsAtOnce = 16;
 template <bool kTowardZero>
@@ -70,18 +29,13 @@ inline void codes_by_floats(const int32_t (&x)[kFloatsAtOnce], float multiplier,
 namespace intrt {
 namespace {
 
-// An operator at work and its post record.
-struct Target {
-  const OpToRun& op;
-  const intrt_post_record& post;
+// With what is found out once for a run.
+struct Target : PostTarget {
   bool may_use_floats;
 
   Target(const OpToRun& running, const intrt_post_record& its_post)
-      : op(running),
-        post(its_post),
+      : PostTarget{running, its_post},
         may_use_floats(its_post.kind == INTRT_POST_SCALE && floats_round_to_nearest()) {}
-
-  int8_t* bytes() const { return static_cast<int8_t*>(op.output_data); }
 };
 
 // Of `count` channels beginning with `channel`: what becomes of their accumulators. Points to
@@ -389,24 +343,9 @@ class PostLanes {
     intrt::store(lo, lo_);
     intrt::store(hi, hi_);
     for (uint32_t i = 0; i < count_; ++i) {
-      const uint32_t c = channel_ + i;
-      ChannelSteps steps;
-      if (steps_.counts[i] != 0) {
-        if (!steps.of_thresholds(
-                object_at<int32_t>(plan, post.thresholds_offset) + steps_.starts[i],
-                steps_.counts[i],
-                object_at<int16_t>(plan, post.codes_offset) + steps_.starts[i] + c))
-          return false;
-        lo[i] = steps.lo;
-        hi[i] = steps.lo + steps.count;
-      } else if (!steps.of_scale(object_at<int32_t>(plan, post.multipliers_offset)[c],
-                                 object_at<int64_t>(plan, post.addends_offset)[c],
-                                 object_at<int8_t>(plan, post.shifts_offset)[c], kTowardZero, lo[i],
-                                 hi[i])) {
-        return false;
-      }
       FloatScale scale;
-      if (!find_float_scale<kTowardZero>(steps, scale)) return false;
+      if (!find_float_scale_of<kTowardZero>(plan, post, channel_ + i, lo[i], hi[i], scale))
+        return false;
       multipliers[i] = scale.multiplier;
       addends[i] = scale.addend;
       exceptions[i] = scale.exception;
