@@ -455,7 +455,7 @@ static int32_t any_number(int32_t i) {
                         between(0, 31);
 }
 
-static int arithmetic_cases(void) {
+int micro_arithmetic_cases(void) {
   for (int32_t i = 0; i < 2000; ++i) {
     const int32_t x = any_number(i), m = any_number(i % 50);
     REQUIRE(intrt_clamp(x, -128, 127) == clamped(x, -128, 127));
@@ -486,14 +486,23 @@ static int arithmetic_cases(void) {
   return 0;
 }
 
-int micro_cases(void) {
-  static int (*const kCases[])(void) = {panel_cases,      dot_cases,          single_cases,
-                                        strip_cases,      add_cases,          arithmetic_cases,
-                                        micro_mve_cases,  micro_sparse_cases, micro_linear_cases,
-                                        micro_neon_cases, micro_wide_cases};
+int micro_run(int (*const cases[])(void), int count, int times) {
   int failed = 0;
-  for (unsigned i = 0; i < sizeof kCases / sizeof *kCases && failed == 0; ++i) failed = kCases[i]();
+  for (int i = 0; i < count * times && failed == 0; ++i) failed = cases[i % count]();
   return failed;
+}
+
+int micro_cases(void) {
+  static int (*const kCases[])(void) = {panel_cases,        dot_cases,          single_cases,
+                                        strip_cases,        add_cases,
+#ifndef MICRO_NO_MVE
+                                        micro_mve_cases,
+#endif
+#ifndef MICRO_NO_NEON
+                                        micro_neon_cases,
+#endif
+                                        micro_sparse_cases, micro_linear_cases, micro_wide_cases};
+  return micro_run(kCases, sizeof kCases / sizeof *kCases, 1);
 }
 
 int micro_has_dsp(void) { return INTRT_HAS_DSP; }

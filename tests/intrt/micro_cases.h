@@ -17,13 +17,18 @@ int micro_memory_intact(void);
 
 /* 0, or the line of micro_cases.c that failed first, or of the files below, which it runs, too. */
 int micro_cases(void);
+/* The same of what reads and writes no array. */
+int micro_arithmetic_cases(void);
 int micro_linear_cases(void);
 int micro_mve_cases(void);
 int micro_neon_cases(void);
 int micro_sparse_cases(void);
 int micro_wide_cases(void);
+/* Runs all `count` cases, `times` times; 0, or the first line that failed. */
+int micro_run(int (*const cases[])(void), int count, int times);
 
-/* Whether the functions are not the plain ones here. */
+/* Whether the functions are not the plain ones here. Cores that have nothing to do with MVE or NEON
+ * may leave out their cases: MICRO_NO_MVE, MICRO_NO_NEON. */
 int micro_has_dsp(void);
 int micro_has_mve(void);
 int micro_has_neon(void);

@@ -76,32 +76,38 @@ static volatile int32_t zero; /* of which the compiler knows nothing */
                       d.rows, d.groups);                                                       \
     REQUIRE(is_dot(&d));                                                                       \
   }
-#define DOTS(g)                  \
-  DOT(0, 16 * g, 64 * g, 1, g)   \
-  DOT(5, 400, 64 * g, 2, g)      \
-  DOT(0, 400, 64 * g + 64, 2, g) \
-  DOT(48, 7, 64 * g, 3, g)       \
-  DOT(16, 32, 64, g, 1)
+#define DOTS(g)                    \
+  static int dots_##g(void) {      \
+    DOT(0, 16 * g, 64 * g, 1, g)   \
+    DOT(5, 400, 64 * g, 2, g)      \
+    DOT(0, 400, 64 * g + 64, 2, g) \
+    DOT(48, 7, 64 * g, 3, g)       \
+    DOT(16, 32, 64, g, 1)          \
+    return 0;                      \
+  }
+DOTS(1)
+DOTS(2)
+DOTS(3)
+DOTS(4)
+DOTS(5)
+DOTS(6)
+DOTS(8)
+DOTS(9)
+DOTS(12)
+static int other_dots(void) {
+  DOT(16, 64, 192, 3, 3)
+  DOT(16, 63, 192, 3, 3)
+  DOT(32, 128, 400, 2, 6)
+  DOT(64, 256, 768, 3, 12)
+  DOT(64, 300, 768, 2, 12)
+  DOT(16, 4200 / 2, 192, 2, 3)
+  return 0;
+}
 
 static int dot_cases(void) {
-  for (int again = 0; again < 3; ++again) {
-    DOTS(1)
-    DOTS(2)
-    DOTS(3)
-    DOTS(4)
-    DOTS(5)
-    DOTS(6)
-    DOTS(8)
-    DOTS(9)
-    DOTS(12)
-    DOT(16, 64, 192, 3, 3)
-    DOT(16, 63, 192, 3, 3)
-    DOT(32, 128, 400, 2, 6)
-    DOT(64, 256, 768, 3, 12)
-    DOT(64, 300, 768, 2, 12)
-    DOT(16, 4200 / 2, 192, 2, 3)
-  }
-  return 0;
+  static int (*const kDots[])(void) = {dots_1, dots_2, dots_3, dots_4,  dots_5,
+                                       dots_6, dots_8, dots_9, dots_12, other_dots};
+  return micro_run(kDots, 10, 3);
 }
 
 /* The same with weights of 16 bits. */
@@ -142,26 +148,32 @@ static int is_wide_dot(const struct dot* dot) {
                            d.weight_step, d.rows, d.groups);                                  \
     REQUIRE(is_wide_dot(&d));                                                                 \
   }
-#define WIDE_DOTS(g)                  \
-  WIDE_DOT(0, 16 * g, 64 * g, 1, g)   \
-  WIDE_DOT(5, 400, 64 * g, 2, g)      \
-  WIDE_DOT(0, 400, 64 * g + 64, 2, g) \
-  WIDE_DOT(48, 7, 64 * g, 3, g)       \
-  WIDE_DOT(16, 32, 64, g, 1)
+#define WIDE_DOTS(g)                    \
+  static int wide_dots_##g(void) {      \
+    WIDE_DOT(0, 16 * g, 64 * g, 1, g)   \
+    WIDE_DOT(5, 400, 64 * g, 2, g)      \
+    WIDE_DOT(0, 400, 64 * g + 64, 2, g) \
+    WIDE_DOT(48, 7, 64 * g, 3, g)       \
+    WIDE_DOT(16, 32, 64, g, 1)          \
+    return 0;                           \
+  }
+WIDE_DOTS(1)
+WIDE_DOTS(2)
+WIDE_DOTS(3)
+WIDE_DOTS(4)
+WIDE_DOTS(5)
+WIDE_DOTS(6)
+WIDE_DOTS(8)
+static int other_wide_dots(void) {
+  WIDE_DOT(16, 64, 192, 3, 3)
+  WIDE_DOT(32, 128, 400, 2, 6)
+  return 0;
+}
 
 static int wide_dot_cases(void) {
-  for (int again = 0; again < 3; ++again) {
-    WIDE_DOTS(1)
-    WIDE_DOTS(2)
-    WIDE_DOTS(3)
-    WIDE_DOTS(4)
-    WIDE_DOTS(5)
-    WIDE_DOTS(6)
-    WIDE_DOTS(8)
-    WIDE_DOT(16, 64, 192, 3, 3)
-    WIDE_DOT(32, 128, 400, 2, 6)
-  }
-  return 0;
+  static int (*const kDots[])(void) = {wide_dots_1, wide_dots_2, wide_dots_3, wide_dots_4,
+                                       wide_dots_5, wide_dots_6, wide_dots_8, other_wide_dots};
+  return micro_run(kDots, 8, 3);
 }
 
 static int panel_case(int32_t first, int32_t count, const int32_t* begin, const int32_t* end) {
@@ -323,7 +335,7 @@ static int add_case(int32_t count, int32_t multiplier0, int32_t multiplier1, int
 static int add_cases(void) {
   static const int32_t kMultipliers[4][2] = {{1, 1}, {1, 2}, {64, 1}, {-3, 100}};
   for (int32_t count = 0; count <= 40; ++count)
-    for (int32_t shift = 0; shift <= 14; ++shift)
+    for (int32_t shift = 0; shift <= 14; shift += count % 8 == 5 ? 1 : 7)
       for (int way = 0; way < 48; ++way) {
         const int32_t* const multipliers = kMultipliers[way % 4];
         if (shift == 14 && multipliers[0] * multipliers[0] > 4) continue; /* of 16 bits no more */

@@ -44,5 +44,6 @@ TEST_CASE("the plain micro-kernels do what their comments say") {
   CHECK(micro_has_mve() == 0);
   CHECK(micro_has_neon() == 0);
   CHECK(micro_has_wide() == 0);
+  CHECK_MESSAGE(micro_arithmetic_cases() == 0, "the number is a line of micro_cases.c");
   CHECK_MESSAGE(micro_cases() == 0, "the number is a line of micro_cases.c");
 }
