@@ -43,5 +43,25 @@ inline void stack(Code* to, const int8_t* const (&rows)[kDepth], uint32_t offset
   store_bytes(to + 48, _mm_unpackhi_epi16(high_ab, high_cd));
 }
 
+// The same of 4 * kLanes codes, in registers; halves of these are stacked, so lane l of register q
+// has those of column 16 * (l / 4) + 4 * q + l % 4.
+inline void stack4(const int8_t* const (&rows)[kDepth], uint32_t offset, Vector (&stacked)[4]) {
+  const Vector flip = _mm256_set1_epi8(static_cast<char>(offset));
+  const auto row = [&](size_t k) {
+    return _mm256_xor_si256(
+        _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(rows[k]))), flip);
+  };
+  const Vector a = row(0), b = row(1), c = row(2), d = row(3);
+  const Vector low_ab = _mm256_unpacklo_epi8(a, b), high_ab = _mm256_unpackhi_epi8(a, b),
+               low_cd = _mm256_unpacklo_epi8(c, d), high_cd = _mm256_unpackhi_epi8(c, d);
+  stacked[0] = _mm256_unpacklo_epi16(low_ab, low_cd);
+  stacked[1] = _mm256_unpackhi_epi16(low_ab, low_cd);
+  stacked[2] = _mm256_unpacklo_epi16(high_ab, high_cd);
+  stacked[3] = _mm256_unpackhi_epi16(high_ab, high_cd);
+}
+inline void store_codes(Code* to, Vector codes) {
+  _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to)), codes);
+}
+
 }  // namespace
 }  // namespace intrt

@@ -51,11 +51,14 @@ using Packed4 = __m256i;
 inline void store_packed4(int8_t* to, Packed4 x) {
   _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to)), x);
 }
+// Of vectors in the order in which codes are stacked (vector/depthwise_3x3.h): as instructions
+// pack, the lower halves of all four come first.
+inline Packed4 pack_stacked(Vector a, Vector b, Vector c, Vector d) {
+  return _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+}
 inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
-  // Packing works in halves of a register; this brings the halves of each vector together.
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  return _mm256_permutevar8x32_epi32(
-      _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d)), order);
+  return _mm256_permutevar8x32_epi32(pack_stacked(a, b, c, d), order);
 }
 inline Packed4 clamped4(Packed4 x, Packed4 lo, Packed4 hi) {
   return _mm256_min_epi8(_mm256_max_epi8(x, lo), hi);

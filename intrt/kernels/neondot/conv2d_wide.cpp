@@ -1,6 +1,6 @@
 #include "intrt/kernels/neondot/wide.h"
 
-#include "intrt/kernels/vector/depthwise.h"
+#include "intrt/kernels/vector/depthwise_wide.h"
 
 #include "intrt/kernels/vector/conv2d.h"
 

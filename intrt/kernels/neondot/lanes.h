@@ -49,6 +49,8 @@ inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
   const int16x8_t ab = vqmovn_high_s32(vqmovn_s32(a), b), cd = vqmovn_high_s32(vqmovn_s32(c), d);
   return vqmovn_high_s16(vqmovn_s16(ab), cd);
 }
+// The same: codes are stacked in order.
+inline Packed4 pack_stacked(Vector a, Vector b, Vector c, Vector d) { return pack4(a, b, c, d); }
 inline Packed4 clamped4(Packed4 x, Packed4 lo, Packed4 hi) { return vminq_s8(vmaxq_s8(x, lo), hi); }
 // To 4 / V places, `step` apart.
 template <int V>

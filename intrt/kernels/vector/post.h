@@ -29,6 +29,17 @@ inline void codes_by_floats(const int32_t (&x)[kFloatsAtOnce], float multiplier,
 namespace intrt {
 namespace {
 
+// The channels of some lanes: `count` one after the other or, stacked, four from `first` on, then
+// four that come 16 after these, and so on; all kLanes.
+struct LaneChannels {
+  uint32_t first, count;
+  uint32_t stacked = 0;  // 1: stacked. No byte lies between the members
+
+  // How far behind the first channel that of a lane is.
+  uint32_t place(uint32_t lane) const { return stacked != 0 ? lane / 4 * 16 + lane % 4 : lane; }
+  uint32_t channel(uint32_t lane) const { return first + place(lane); }
+};
+
 // With what is found out once for a run.
 struct Target : PostTarget {
   bool may_use_floats;
@@ -38,15 +49,17 @@ struct Target : PostTarget {
         may_use_floats(its_post.kind == INTRT_POST_SCALE && floats_round_to_nearest()) {}
 };
 
-// Of `count` channels beginning with `channel`: what becomes of their accumulators. Points to
-// nothing, so that it can be prepared.
+// Of some channels: what becomes of their accumulators. Points to nothing, so that it can be
+// prepared.
 class PostLanes {
  public:
   PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
-      : PostLanes(op.plan, post, op.output, channel, count) {}
+      : PostLanes(op.plan, post, op.output, LaneChannels{channel, count}) {}
   // Takes more time to find what runs faster.
   PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
-      : PostLanes(op.plan, post, op.output, channel, count) {
+      : PostLanes(op, post, LaneChannels{channel, count}) {}
+  PostLanes(const OpToPrepare& op, const intrt_post_record& post, LaneChannels channels)
+      : PostLanes(op.plan, post, op.output, channels) {
     if (post.kind == INTRT_POST_SCALE && form_ != Form::kOther) find_floats(op.plan, post);
   }
 
@@ -56,7 +69,7 @@ class PostLanes {
   // The first `count` of these channels; more, where all channels fare alike.
   PostLanes first(uint32_t count) const {
     PostLanes some = *this;
-    some.count_ = count;
+    some.channels_.count = count;
     return some;
   }
 
@@ -68,39 +81,66 @@ class PostLanes {
   }
 
   // The same for V blocks of channels beside each other (1, 2 or 4), of which only the last may
-  // have fewer than kLanes: sums of all blocks for the first place, then for the next.
-  template <int V>
+  // have fewer than kLanes: sums of all blocks for the first place, then for the next. kStacked: of
+  // four blocks of stacked channels, four channels apart.
+  template <int V, bool kStacked = false>
   __attribute__((noinline)) static void store_blocks(const PostLanes* posts, const Target& target,
                                                      const int32_t* sums, size_t count,
                                                      size_t element, size_t step) {
     const BlockSums of = {posts, target, sums, count, element, step};
     switch (common_form<V>(posts, target.may_use_floats)) {
       case Form::kShiftDown:
-        return store_bytes<V, ShiftDown>(of);
+        return store_bytes<V, kStacked, ShiftDown>(of);
       case Form::kShiftToZero:
-        return store_bytes<V, ShiftToZero>(of);
+        return store_bytes<V, kStacked, ShiftToZero>(of);
       case Form::kShiftHalfEven:
-        return store_bytes<V, ShiftHalfEven>(of);
+        return store_bytes<V, kStacked, ShiftHalfEven>(of);
       case Form::kShiftEitherWay:
-        return store_bytes<V, ShiftEitherWay>(of);
+        return store_bytes<V, kStacked, ShiftEitherWay>(of);
       case Form::kScaleDown:
-        return store_bytes<V, ScaleBy<false>>(of);
+        return store_bytes<V, kStacked, ScaleBy<false>>(of);
       case Form::kScaleToZero:
-        return store_bytes<V, ScaleBy<true>>(of);
+        return store_bytes<V, kStacked, ScaleBy<true>>(of);
       case Form::kScaleOrStep:
-        return store_bytes<V, ScaleOrStep>(of);
+        return store_bytes<V, kStacked, ScaleOrStep>(of);
       case Form::kFloatDown:
-        return store_bytes<V, ScaleByFloat<false, false>>(of);
+        return store_bytes<V, kStacked, ScaleByFloat<false, false>>(of);
       case Form::kFloatToZero:
-        return store_bytes<V, ScaleByFloat<true, false>>(of);
+        return store_bytes<V, kStacked, ScaleByFloat<true, false>>(of);
       case Form::kFloatDownExcept:
-        return store_bytes<V, ScaleByFloat<false, true>>(of);
+        return store_bytes<V, kStacked, ScaleByFloat<false, true>>(of);
       case Form::kFloatToZeroExcept:
-        return store_bytes<V, ScaleByFloat<true, true>>(of);
+        return store_bytes<V, kStacked, ScaleByFloat<true, true>>(of);
       case Form::kOther:
         for (size_t v = 0; v < V; ++v)
-          posts[v].store_any(target, sums + v * kLanes, V * kLanes, count, element + v * kLanes,
-                             step);
+          posts[v].store_any(target, sums + v * kLanes, V * kLanes, count,
+                             element + v * (kStacked ? 4 : kLanes), step);
+    }
+  }
+
+  // Calls work(codes_of) where codes_of(sums) makes codes of four blocks of stacked channels; false
+  // where that takes more than registers, and the sums are for store_blocks.
+  template <typename Work>
+  static bool with_stacked_codes(const PostLanes* posts, const Target& target, const Work& work) {
+    const auto with = [&](auto form) {
+      work(FourCodes<decltype(form), true>(posts[0], posts[1], posts[2], posts[3], target));
+      return true;
+    };
+    switch (common_form<4>(posts, target.may_use_floats)) {
+      case Form::kShiftDown:
+        return with(ShiftDown(*posts, target));
+      case Form::kShiftToZero:
+        return with(ShiftToZero(*posts, target));
+      case Form::kFloatDown:
+        return with(ScaleByFloat<false, false>(*posts, target));
+      case Form::kFloatToZero:
+        return with(ScaleByFloat<true, false>(*posts, target));
+      case Form::kFloatDownExcept:
+        return with(ScaleByFloat<false, true>(*posts, target));
+      case Form::kFloatToZeroExcept:
+        return with(ScaleByFloat<true, true>(*posts, target));
+      default:
+        return false;
     }
   }
 
@@ -123,8 +163,8 @@ class PostLanes {
   };
 
   PostLanes(const intrt_plan& plan, const intrt_post_record& post,
-            const intrt_tensor_record& output, uint32_t channel, uint32_t count)
-      : channel_(channel), count_(count) {
+            const intrt_tensor_record& output, LaneChannels channels)
+      : channels_(channels) {
     if (post.kind == INTRT_POST_SHIFT) load_shifts(plan, post);
     if (post.kind == INTRT_POST_SCALE) load_scales(plan, post);
     const bool are_bytes = post.kind != INTRT_POST_NONE && post.mask_offset == 0 &&
@@ -146,7 +186,7 @@ class PostLanes {
   bool gives_no_negative() const {
     int32_t lo[kLanes];
     intrt::store(lo, lo_);
-    for (size_t i = 0; i < count_; ++i)
+    for (size_t i = 0; i < channels_.count; ++i)
       if (lo[i] < 0 && steps_.counts[i] == 0) return false;
     return true;
   }
@@ -181,25 +221,44 @@ class PostLanes {
     size_t count, element, step;
   };
 
-  // Limits of bytes are bytes, or there are none, so saturated codes may be clamped instead.
-  template <int V, typename F>
+  // Four blocks' sums into codes. Limits of bytes are bytes, or there are none, so saturated codes
+  // may be clamped instead.
+  template <typename F, bool kStacked>
+  struct FourCodes {
+    F code_of[4];
+    Packed4 lo, hi;
+
+    FourCodes(const PostLanes& a, const PostLanes& b, const PostLanes& c, const PostLanes& d,
+              const Target& target)
+        : code_of{F(a, target), F(b, target), F(c, target), F(d, target)},
+          lo(pack(a.lo_, b.lo_, c.lo_, d.lo_)),
+          hi(pack(a.hi_, b.hi_, c.hi_, d.hi_)) {}
+
+    Packed4 operator()(const Vector (&sums)[4]) const {
+      return clamped4(
+          pack(code_of[0](sums[0]), code_of[1](sums[1]), code_of[2](sums[2]), code_of[3](sums[3])),
+          lo, hi);
+    }
+    static Packed4 pack(Vector a, Vector b, Vector c, Vector d) {
+      return kStacked ? pack_stacked(a, b, c, d) : pack4(a, b, c, d);
+    }
+  };
+
+  template <int V, bool kStacked, typename F>
   static void store_bytes(const BlockSums& of) {
     constexpr size_t kPlaces = 4 / V;  // at once
     const auto post = [&of](size_t i) -> const PostLanes& { return of.posts[i % V]; };
-    const F code_of[4] = {F(post(0), of.target), F(post(1), of.target), F(post(2), of.target),
-                          F(post(3), of.target)};
-    const Packed4 lo = pack4(post(0).lo_, post(1).lo_, post(2).lo_, post(3).lo_);
-    const Packed4 hi = pack4(post(0).hi_, post(1).hi_, post(2).hi_, post(3).hi_);
+    const FourCodes<F, kStacked> codes_of_four(post(0), post(1), post(2), post(3), of.target);
     // Of the sums of `blocks` of the next four blocks; the last instead of those behind.
     const auto codes_of = [&](const int32_t* sums, size_t blocks) {
-      const auto code = [&](size_t i) {
-        return code_of[i](load(sums + (i < blocks ? i : blocks - 1) * kLanes));
+      const auto sum = [&](size_t i) {
+        return load(sums + (i < blocks ? i : blocks - 1) * kLanes);
       };
-      return clamped4(pack4(code(0), code(1), code(2), code(3)), lo, hi);
+      return codes_of_four({sum(0), sum(1), sum(2), sum(3)});
     };
     int8_t* to = of.target.bytes() + of.element;
     const int32_t* sums = of.sums;
-    const size_t bytes = (V - 1) * kLanes + of.posts[V - 1].count_;  // of a place
+    const size_t bytes = (V - 1) * kLanes + of.posts[V - 1].channels_.count;  // of a place
     size_t left = of.count;
     if (bytes == V * kLanes)
       for (; left >= kPlaces; left -= kPlaces, sums += 4 * kLanes, to += kPlaces * of.step)
@@ -232,21 +291,23 @@ class PostLanes {
       intrt::store(codes, clamped(kind == INTRT_POST_SHIFT   ? shifted(x)
                                   : kind == INTRT_POST_SCALE ? scaled(x)
                                                              : x));
-      if (all_kept && op.output.type == INTRT_INT16) {
+      if (all_kept && op.output.type == INTRT_INT16 && channels_.stacked == 0) {
         store_words(static_cast<int16_t*>(op.output_data) + element, codes);
         continue;
       }
-      for (size_t lane = 0; lane < count_; ++lane)
-        store_code(op.output_data, op.output.type, element + lane,
-                   mask.keeps(element + lane) ? codes[lane] : 0);
+      for (uint32_t lane = 0; lane < channels_.count; ++lane) {
+        const size_t place = element + channels_.place(lane);
+        store_code(op.output_data, op.output.type, place, mask.keeps(place) ? codes[lane] : 0);
+      }
     }
   }
   void store_words(int16_t* to, const int32_t (&codes)[kLanes]) const {
     // With a constant number of lanes the compiler makes one store of them.
-    if (count_ == kLanes)
+    if (channels_.count == kLanes)
       for (size_t lane = 0; lane < kLanes; ++lane) to[lane] = static_cast<int16_t>(codes[lane]);
     else
-      for (size_t lane = 0; lane < count_; ++lane) to[lane] = static_cast<int16_t>(codes[lane]);
+      for (size_t lane = 0; lane < channels_.count; ++lane)
+        to[lane] = static_cast<int16_t>(codes[lane]);
   }
 
   // Flat: other files define PostOp's functions, too, and not for these instructions.
@@ -255,8 +316,8 @@ class PostLanes {
                                                  size_t step) const {
     const PostOp post(target.op, target.post);
     for (size_t i = 0; i < count; ++i, sums += sums_step, element += step)
-      for (uint32_t lane = 0; lane < count_; ++lane)
-        post.store(element + lane, channel_ + lane, sums[lane]);
+      for (uint32_t lane = 0; lane < channels_.count; ++lane)
+        post.store(element + channels_.place(lane), channels_.channel(lane), sums[lane]);
   }
 
   void load_shifts(const intrt_plan& plan, const intrt_post_record& post) {
@@ -264,8 +325,8 @@ class PostLanes {
     int32_t shifts[kLanes] = {}, left[kLanes], below[kLanes], half[kLanes];
     int32_t left_shifts[kLanes] = {};
     const bool alike = post.shift_count == 1;  // behind `count`, too
-    for (size_t i = 0; i < (alike ? kLanes : count_); ++i) {
-      shifts[i] = from[alike ? 0 : channel_ + i];
+    for (uint32_t i = 0; i < (alike ? kLanes : channels_.count); ++i) {
+      shifts[i] = from[alike ? 0 : channels_.channel(i)];
       if (shifts[i] >= 0) continue;
       left_shifts[i] = -shifts[i];
       shifts[i] = 0;
@@ -289,34 +350,35 @@ class PostLanes {
 
   void load_scales(const intrt_plan& plan, const intrt_post_record& post) {
     if (post.starts_offset != 0) {
-      const uint32_t* starts = object_at<uint32_t>(plan, post.starts_offset) + channel_;
-      for (size_t i = 0; i < count_; ++i) {
-        const uint32_t count = starts[i + 1] - starts[i];
+      for (uint32_t i = 0; i < channels_.count; ++i) {
+        const uint32_t* starts =
+            object_at<uint32_t>(plan, post.starts_offset) + channels_.channel(i);
+        const uint32_t count = starts[1] - starts[0];
         if (count == 0) continue;
-        steps_.starts[i] = starts[i];
+        steps_.starts[i] = starts[0];
         steps_.counts[i] = count;
         if (steps_.most == 0) steps_.most = 1;
         while (2 * steps_.most <= count) steps_.most *= 2;
       }
     }
-    const int32_t* multipliers_from = object_at<int32_t>(plan, post.multipliers_offset) + channel_;
-    const int64_t* addends_from = object_at<int64_t>(plan, post.addends_offset) + channel_;
-    const int8_t* shifts_from = object_at<int8_t>(plan, post.shifts_offset) + channel_;
-    const int16_t* limits =
-        object_at<int16_t>(plan, post.limits_offset) + 2 * static_cast<size_t>(channel_);
+    const int32_t* multipliers_from = object_at<int32_t>(plan, post.multipliers_offset);
+    const int64_t* addends_from = object_at<int64_t>(plan, post.addends_offset);
+    const int8_t* shifts_from = object_at<int8_t>(plan, post.shifts_offset);
+    const int16_t* limits = object_at<int16_t>(plan, post.limits_offset);
     int32_t multipliers[kLanes] = {}, shifts[kLanes] = {}, lo[kLanes] = {}, hi[kLanes] = {};
     int64_t addends[kLanes] = {};
-    for (size_t i = 0; i < count_; ++i) {
+    for (uint32_t i = 0; i < channels_.count; ++i) {
       if (steps_.counts[i] != 0) {  // not clamped
         lo[i] = INT32_MIN;
         hi[i] = INT32_MAX;
         continue;
       }
-      multipliers[i] = multipliers_from[i];
-      addends[i] = addends_from[i];
-      shifts[i] = shifts_from[i];
-      lo[i] = limits[2 * i];
-      hi[i] = limits[2 * i + 1];
+      const size_t channel = channels_.channel(i);
+      multipliers[i] = multipliers_from[channel];
+      addends[i] = addends_from[channel];
+      shifts[i] = shifts_from[channel];
+      lo[i] = limits[2 * channel];
+      hi[i] = limits[2 * channel + 1];
     }
     scale_ = Scale(multipliers, addends, shifts);
     lo_ = load(lo);
@@ -342,9 +404,9 @@ class PostLanes {
     int32_t lo[kLanes], hi[kLanes], exceptions[kLanes] = {}, changes[kLanes] = {};
     intrt::store(lo, lo_);
     intrt::store(hi, hi_);
-    for (uint32_t i = 0; i < count_; ++i) {
+    for (uint32_t i = 0; i < channels_.count; ++i) {
       FloatScale scale;
-      if (!find_float_scale_of<kTowardZero>(plan, post, channel_ + i, lo[i], hi[i], scale))
+      if (!find_float_scale_of<kTowardZero>(plan, post, channels_.channel(i), lo[i], hi[i], scale))
         return false;
       multipliers[i] = scale.multiplier;
       addends[i] = scale.addend;
@@ -464,13 +526,14 @@ class PostLanes {
             thresholds[steps_.starts[lane] + (is_there ? next - 1 : 0)] <= numbers[lane];
         passed[lane] = is_there && is_passed ? next : passed[lane];
       }
-    for (uint32_t lane = 0; lane < count_; ++lane)
+    for (uint32_t lane = 0; lane < channels_.count; ++lane)
       if (steps_.counts[lane] != 0)
-        results[lane] = codes_of_steps[steps_.starts[lane] + channel_ + lane + passed[lane]];
+        results[lane] =
+            codes_of_steps[steps_.starts[lane] + channels_.channel(lane) + passed[lane]];
     return load(results);
   }
 
-  uint32_t channel_, count_;
+  LaneChannels channels_;
   bool one_by_one_ = false, has_left_shifts_ = false;
   Form form_ = Form::kOther, best_form_ = Form::kOther;  // the first: of integers
   Vector shifts_{}, left_{};                             // left: 32 - shift

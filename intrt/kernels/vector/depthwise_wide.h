@@ -1,0 +1,24 @@
+// Depthwise convolutions with codes or weights of 16 bits: one kernel takes all.
+#pragma once
+
+#include "intrt/kernels/vector/depthwise_any.h"
+
+namespace intrt {
+namespace {
+
+inline size_t depthwise_bytes(const OpToPrepare& op, const Sizes& s, const StoredWeights& stored) {
+  return bytes_of_any(op, s, stored);
+}
+
+// bias may be null.
+inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
+                              const StoredWeights& stored, const int32_t* bias, void* to) {
+  prepare_any(op, post, s, stored, bias, to);
+}
+
+inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
+  run_any(op, post, s);
+}
+
+}  // namespace
+}  // namespace intrt
