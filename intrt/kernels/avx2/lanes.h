@@ -26,6 +26,9 @@ inline Vector load(const int32_t* from) {
 inline void store(int32_t* to, Vector x) {
   _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to)), x);
 }
+// Is worked out here: compilers would rather add up all products at the end, for which there are
+// not enough registers.
+inline void in_register(Vector& x) { __asm__("" : "+x"(x)); }
 inline Vector all(int32_t x) { return _mm256_set1_epi32(x); }
 inline Vector add(Vector a, Vector b) { return _mm256_add_epi32(a, b); }
 inline Vector subtract(Vector a, Vector b) { return _mm256_sub_epi32(a, b); }

@@ -13,12 +13,8 @@ inline Vector pair_sums(Vector codes, Vector weights) {
   return _mm256_maddubs_epi16(codes, weights);
 }
 inline Vector add_pair_sums(Vector a, Vector b) { return _mm256_add_epi16(a, b); }
-// Sums are made in the order in which they are written, as registers for all products at once are
-// not there.
 inline Vector add_up(Vector acc, Vector sums) {
-  acc = _mm256_add_epi32(acc, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
-  __asm__("" : "+x"(acc));
-  return acc;
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)));
 }
 // Adds to each lane the sum of products of its kDepth codes with as many weights.
 inline Vector dot(Vector acc, Vector codes, Vector weights) {

@@ -20,6 +20,7 @@ constexpr size_t kFourBlocksUpTo = SIZE_MAX;  // windows beside each other
 
 inline Vector load(const int32_t* from) { return vld1q_s32(from); }
 inline void store(int32_t* to, Vector x) { vst1q_s32(to, x); }
+inline void in_register(Vector& x) { __asm__("" : "+w"(x)); }  // is worked out here
 inline Vector all(int32_t x) { return vdupq_n_s32(x); }
 inline Vector add(Vector a, Vector b) { return vaddq_s32(a, b); }
 inline Vector subtract(Vector a, Vector b) { return vsubq_s32(a, b); }

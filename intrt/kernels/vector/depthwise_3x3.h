@@ -141,6 +141,7 @@ inline void sum_windows(const Code* columns, size_t count, const uint8_t* number
         const Vector before = kx == 0 ? load(biases + q * kLanes) : sums[row][q];
         sums[row][q] = dot(before, codes, load_weights(of_tap));
         if (kRests) sums[row][q] = dot(sums[row][q], codes, load_weights(of_tap + kWeights));
+        in_register(sums[row][q]);
       }
     }
     _Pragma("GCC unroll 2") for (size_t row = 0; row < kRows; ++row) put(x, row, sums[row]);
