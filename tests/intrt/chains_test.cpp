@@ -39,7 +39,7 @@ class ChainPlan {
   std::vector<std::uint8_t> finish() { return builder_.finish(); }
 
  private:
-  static constexpr std::uint32_t kChannels = 16, kSide = 96;
+  static constexpr std::uint32_t kChannels = 32, kSide = 68;
 
   TensorSpec spec(int place) const {
     TensorSpec spec;

@@ -394,7 +394,9 @@ std::vector<std::uint8_t> sums_plan(const Convolution& c, bool clamped, const Dr
   intrt_conv2d_params p{};
   p.kernel_h = static_cast<std::uint32_t>(c.down.kernel);
   p.kernel_w = static_cast<std::uint32_t>(c.across.kernel);
-  p.stride_h = p.stride_w = p.dilation_h = p.dilation_w = 1;
+  p.stride_h = static_cast<std::uint32_t>(c.down.stride);
+  p.stride_w = static_cast<std::uint32_t>(c.across.stride);
+  p.dilation_h = p.dilation_w = 1;
   p.groups = static_cast<std::uint32_t>(c.groups);
   p.weight_type = INTRT_INT8;
   p.weights_offset = builder.weights(weights, INTRT_INT8);
@@ -403,13 +405,16 @@ std::vector<std::uint8_t> sums_plan(const Convolution& c, bool clamped, const Dr
 }
 
 TEST_CASE("extreme codes and weights: no sum of products saturates") {
-  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(5, 3, 1, 0), five = axis_of(9, 5, 1, 0);
+  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(5, 3, 1, 0), five = axis_of(9, 5, 1, 0),
+             by_two = axis_of(5, 3, 2, 0);
   Random random(1);
   for (const Codes weights : {Codes::kExtremes, Codes::kLeast, Codes::kGreatest})
     for (const Codes codes : {Codes::kExtremes, Codes::kLeast, Codes::kGreatest})
       for (const Convolution& c : {Convolution{1, 2000, 17, one, one},
                                    {1, 64, 40, three, five},
+                                   {31, 1, 1, three, three},
                                    {33, 1, 1, three, three},
+                                   {33, 1, 1, by_two, by_two},
                                    {33, 1, 1, five, five}})
         for (const bool clamped : {false, true}) {
           CAPTURE(static_cast<int>(weights));
@@ -423,11 +428,14 @@ TEST_CASE("extreme codes and weights: no sum of products saturates") {
 // avx2 sums two products in 16 bits, or four of codes that are not negative: as long as weights add
 // up to 128, or 258, at most.
 TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little more") {
-  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0);
+  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0), by_two = axis_of(5, 3, 2, 0);
   for (std::uint64_t seed = 1; seed <= 60; ++seed)
     for (const bool clamped : {false, true})
-      for (const Convolution& c :
-           {Convolution{1, 64, 17, one, one}, {1, 6, 8, three, three}, {17, 1, 1, three, three}}) {
+      for (const Convolution& c : {Convolution{1, 64, 17, one, one},
+                                   {1, 6, 8, three, three},
+                                   {17, 1, 1, three, three},
+                                   {33, 1, 1, three, three},
+                                   {33, 1, 1, by_two, by_two}}) {
         CAPTURE(seed);
         CAPTURE(clamped);
         Random random(seed);

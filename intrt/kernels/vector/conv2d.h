@@ -1,5 +1,5 @@
 // Convolutions with any window, stride, dilation and groups. Include the variant's convolution.h
-// and depthwise.h before.
+// and depthwise.h, or depthwise_wide.h, before.
 #pragma once
 
 #include "intrt/kernels/vector/geometry.h"

@@ -1,7 +1,7 @@
 // Depthwise convolutions with 3x3 windows, 4 * kLanes channels at a time, a block. Four rows of the
 // input lie on top of each other, a column after the other: that is a window's column and, with a
 // stride of 1, also that of the window below it, with the weights moved down by one. Sums become
-// codes without leaving the registers.
+// codes without leaving the registers, where a post does not need more of these.
 //
 // The lanes of four vectors are in the order in which codes are stacked (LaneChannels); biases,
 // weights and posts, too, and packing undoes it.
@@ -117,6 +117,7 @@ struct RowsOf3x3 {
       Vector stacked[4];
       stack4(now, offset, stacked);
       for (size_t q = 0; q < 4; ++q) store_codes(to + q * kVectorCodes, stacked[q]);
+      if (x + 1 == parts.inside) continue;  // no pointer goes beyond the input
       for (size_t k = 0; k < kDepth; ++k) now[k] += steps[k];
     }
     fill_codes(to, parts.after * kColumnCodes, offset);

@@ -35,9 +35,9 @@ inline size_t weights_of(const Sizes& s, const Columns& c) {
   return kDepth * c.row_entries * c.output_rows * c.sets * s.kernel_w;
 }
 
-// Prepared memory begins with this. Then come kLanes channels' posts at a time; biases; for each
-// output row, each set and each tap of a row the weights; and, where there may be, as many rests
-// (pair_sums.h).
+// Prepared memory begins with this. Then come, but for depthwise_3x3.h, kLanes channels' posts at a
+// time; biases; for each output row, each set and each tap of a row the weights; and, where there
+// may be, as many rests (pair_sums.h).
 struct alignas(kBlockAlignment) DepthwiseHeader {
   uint32_t code_offset;
   bool has_rests;
