@@ -7,17 +7,17 @@ namespace intrt {
 namespace {
 
 inline size_t depthwise_bytes(const OpToPrepare& op, const Sizes& s, const StoredWeights& stored) {
-  return Blocks3x3::fit(s) ? bytes_3x3(op, s) : bytes_of_any(op, s, stored);
+  return Quartets3x3::fit(s) ? bytes_3x3(op, s) : bytes_of_any(op, s, stored);
 }
 
 // bias may be null.
 inline void prepare_depthwise(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                               const StoredWeights& stored, const int32_t* bias, void* to) {
-  (Blocks3x3::fit(s) ? prepare_3x3 : prepare_any)(op, post, s, stored, bias, to);
+  (Quartets3x3::fit(s) ? prepare_3x3 : prepare_any)(op, post, s, stored, bias, to);
 }
 
 inline void run_depthwise(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
-  (Blocks3x3::fit(s) ? run_3x3 : run_any)(op, post, s);
+  (Quartets3x3::fit(s) ? run_3x3 : run_any)(op, post, s);
 }
 
 }  // namespace

@@ -122,7 +122,7 @@ class PostLanes {
   // where that takes more than registers, and the sums are for store_blocks.
   template <typename Work>
   static bool with_stacked_codes(const PostLanes* posts, const Target& target, const Work& work) {
-    const auto with = [&](auto form) {
+    const auto with = [&](auto form) {  // whose type counts
       work(FourCodes<decltype(form), true>(posts[0], posts[1], posts[2], posts[3], target));
       return true;
     };
