@@ -28,6 +28,14 @@ inline Vector load_weights(const Weight* weights) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(weights)));
 }
 
+// A window: 16 codes, from which picked() takes those at the places in `places`, bytes of 0 to 15.
+constexpr size_t kWindowCodes = 16;
+inline Vector load_window(const Code* codes) {
+  return _mm256_broadcastsi128_si256(
+      _mm_loadu_si128(static_cast<const __m128i*>(static_cast<const void*>(codes))));
+}
+inline Vector picked(Vector window, Vector places) { return _mm256_shuffle_epi8(window, places); }
+
 // The codes of kDepth rows, 16 of each, on top of each other; `offset`, 0 or 128, is added.
 inline void stack(Code* to, const int8_t* const (&rows)[kDepth], uint32_t offset) {
   const __m128i flip = _mm_set1_epi8(static_cast<char>(offset));

@@ -1,45 +1,7 @@
 #include "intrt/kernels/avx512vnni/convolution.h"
-#include "intrt/kernels/avx512vnni/linear_header.h"
 #include "intrt/kernels/avx512vnni/linear_nonzeros.h"
 
-#include "intrt/kernels/vector/linear.h"
+#include "intrt/kernels/vector/linear_either.h"
 
-namespace intrt {
-namespace {
-
-size_t prepared_bytes_of_either(const OpToPrepare& op) {
-  return sizeof(LinearHeader) + prepared_bytes(op);
-}
-
-void prepare_either(const OpToPrepare& op, void* to) {
-  const intrt_linear_params& p = params_of<intrt_linear_params>(op.record);
-  const Sizes s = sizes_of_linear(op.input, op.output);
-  LinearHeader& header = *static_cast<LinearHeader*>(to);
-  __builtin_memset(&header, 0, sizeof header);
-  header.nonzeros_alone = prepare_nonzeros(
-      op, p.post, s, stored_weights(op.plan, p, 1, s.channels),
-      p.bias_offset == 0 ? nullptr : object_at<int32_t>(op.plan, p.bias_offset), &header + 1);
-  if (!header.nonzeros_alone) prepare(op, &header + 1);
-}
-
-void run_either(const OpToRun& op) {
-  const LinearHeader& header = *static_cast<const LinearHeader*>(op.prepared);
-  OpToRun behind = op;
-  behind.prepared = &header + 1;
-  if (header.nonzeros_alone)
-    run_nonzeros(behind, params_of<intrt_linear_params>(op.record).post,
-                 sizes_of_linear(op.input, op.output));
-  else
-    run(behind);
-}
-
-}  // namespace
-}  // namespace intrt
-
-const intrt::FastKernel intrt_avx512vnni_linear = {intrt::takes, intrt::run_either,
-                                                   intrt::prepared_bytes_of_either,
-                                                   intrt::prepare_either, intrt::slices};
-// Prepared weights are the same however the plan stores them.
-const intrt::FastKernel intrt_avx512vnni_linear_sparse = {intrt::takes, intrt::run_either,
-                                                          intrt::prepared_bytes_of_either,
-                                                          intrt::prepare_either, intrt::slices};
+const intrt::FastKernel intrt_avx512vnni_linear = intrt::kLinear;
+const intrt::FastKernel intrt_avx512vnni_linear_sparse = intrt::kLinear;

@@ -10,6 +10,7 @@ constexpr size_t kDepth = 4;                     // codes in a lane
 using Code = int8_t;                             // of a band
 using Weight = int8_t;                           // prepared
 constexpr bool kSumsPairs = false;               // all sums have 32 bits
+constexpr size_t kStepsPerQuad = 3;  // take as long (linear_nonzeros.h)
 inline uint32_t code_offset(bool) { return 0; }  // that bands add to codes
 
 // kLanes times the codes of one lane.
@@ -24,6 +25,14 @@ inline Vector load_weights(const Weight* weights) { return load_codes(weights); 
 // Adds to each lane the sum of products of its kDepth codes with as many weights.
 inline Vector dot(Vector acc, Vector codes, Vector weights) {
   return vdotq_s32(acc, vreinterpretq_s8_s32(codes), vreinterpretq_s8_s32(weights));
+}
+
+// A window: 16 codes, from which picked() takes those at the places in `places`, bytes of 0 to 15.
+constexpr size_t kWindowCodes = 16;
+inline Vector load_window(const Code* codes) { return load_codes(codes); }
+inline Vector picked(Vector window, Vector places) {
+  return vreinterpretq_s32_s8(
+      vqtbl1q_s8(vreinterpretq_s8_s32(window), vreinterpretq_u8_s32(places)));
 }
 
 // The codes of kDepth rows, 16 of each, on top of each other.

@@ -138,41 +138,52 @@ class StepBits {
   uint8_t bits_[48 * 1024 / 8] = {};
 };
 
-// How many steps of the blocks of so many outputs have rests, found without the prepared weights.
+// The steps of a window, output by output, found without the prepared weights.
+// f(number of the step, its number in its piece, weights of one output)
+template <typename F>
+inline void for_each_stored_step(const Pieces& pieces, const StoredWeights& stored,
+                                 size_t first_output, size_t outputs, const F& f) {
+  for (size_t o = first_output; o < first_output + outputs; ++o) {
+    StoredWeights::Row row(stored, o);
+    size_t number = 0;
+    for (size_t piece = 0; piece < pieces.rows * pieces.taps; ++piece)
+      for (size_t step = 0; step < pieces.steps; ++step, ++number) {
+        Weight weights[kDepth] = {};
+        for (size_t k = 0; k < kDepth && kDepth * step + k < pieces.length; ++k)
+          weights[k] = static_cast<Weight>(row.next());
+        f(number, step, weights);
+      }
+  }
+}
+
+// How many steps of the blocks of so many outputs are multiplied, but for rests.
+inline size_t count_steps(const Pieces& pieces, const StoredWeights& stored, size_t first_output,
+                          size_t outputs) {
+  StepBits nonzero;
+  for_each_stored_step(pieces, stored, first_output, outputs,
+                       [&](size_t number, size_t, const Weight* weights) {
+                         if (!all_zero(weights, kDepth)) nonzero.set(number);
+                       });
+  return steps_taken(pieces.all_steps(), nonzero.count());
+}
+
+// How many steps of the blocks of so many outputs have rests.
 inline size_t count_rests(const Pieces& pieces, const StoredWeights& stored, size_t first_output,
                           size_t outputs, uint32_t code_offset) {
-  // f(number of the step, its number in its piece, weights of one output)
-  const auto for_each_step = [&](const auto& f) {
-    for (size_t o = first_output; o < first_output + outputs; ++o) {
-      StoredWeights::Row row(stored, o);
-      size_t number = 0;
-      for (size_t piece = 0; piece < pieces.rows * pieces.taps; ++piece)
-        for (size_t step = 0; step < pieces.steps; ++step, ++number) {
-          Weight weights[kDepth] = {};
-          for (size_t k = 0; k < kDepth && kDepth * step + k < pieces.length; ++k)
-            weights[k] = static_cast<Weight>(row.next());
-          f(number, step, weights);
-        }
-    }
-  };
   const bool may_share = code_offset == 0;
-  if (may_share) {
-    StepBits nonzero;
-    for_each_step([&](size_t number, size_t, const Weight* weights) {
-      if (!all_zero(weights, kDepth)) nonzero.set(number);
-    });
-    // Where steps are listed, none shares its sums with another, and one alone has room.
-    if (steps_taken(pieces.all_steps(), nonzero.count()) != pieces.all_steps()) return 0;
-  }
+  // Where steps are listed, none shares its sums with another, and one alone has room.
+  if (may_share && count_steps(pieces, stored, first_output, outputs) != pieces.all_steps())
+    return 0;
   StepBits rests;
   Weight before[kDepth];
-  for_each_step([&](size_t number, size_t step, Weight* weights) {
-    Weight rest[kDepth] = {};
-    const bool shares = may_share && step % 2 == 1;
-    if (split_weights(shares ? before : nullptr, weights, rest, most_pair_weights(code_offset)))
-      rests.set(number);
-    for (size_t k = 0; k < kDepth; ++k) before[k] = weights[k];
-  });
+  for_each_stored_step(
+      pieces, stored, first_output, outputs, [&](size_t number, size_t step, Weight* weights) {
+        Weight rest[kDepth] = {};
+        const bool shares = may_share && step % 2 == 1;
+        if (split_weights(shares ? before : nullptr, weights, rest, most_pair_weights(code_offset)))
+          rests.set(number);
+        for (size_t k = 0; k < kDepth; ++k) before[k] = weights[k];
+      });
   return rests.count();
 }
 

@@ -1,4 +1,4 @@
-// What the prepared memory of a linear layer begins with.
+// What the prepared memory of a linear layer of 8 bits begins with.
 #pragma once
 
 namespace intrt {
