@@ -215,6 +215,43 @@ TEST_CASE("fast conv2d equals scalar where the input does not fit a band") {
   check({5000, 1, 1, axis_of(4, 3, 1, 1), axis_of(4, 3, 1, 1)}, false);
 }
 
+TEST_CASE("fast conv_transpose2d equals scalar for 1 to 130 inputs or outputs") {
+  for (std::int64_t channels = 1; channels <= 130; ++channels) {
+    const auto seed = static_cast<std::uint64_t>(channels);
+    CAPTURE(seed);
+    Random random(seed);
+    const std::int64_t stride = random.between(1, 3), kernel = random.between(stride, 4);
+    const std::int64_t padding = random.between(0, kernel / 2), other = random.between(1, 130);
+    const auto axis = [&](std::int64_t most) {
+      return axis_of(random.between(2, most), kernel, stride, padding);
+    };
+    const Axis down = axis(6), across = axis(25);
+    const auto size = [&](const Axis& a) {
+      return (a.input - 1) * stride - 2 * padding + kernel + random.between(0, stride - 1);
+    };
+    const std::int64_t height = size(down), width = size(across);
+    compare_variants(transposed_plan_of(random, {1, channels, other, down, across}, height, width),
+                     seed, true);
+    compare_variants(transposed_plan_of(random, {1, other, channels, down, across}, height, width),
+                     seed, true);
+  }
+}
+
+// Outputs that no tap reaches, or of padding alone, more phases than outputs, and taps of which
+// few reach one phase.
+TEST_CASE("fast conv_transpose2d equals scalar for random geometries and outputs of any size") {
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const std::int64_t groups = random.pick({1, 1, 2, 3});
+    const Convolution c = {groups, random.between(1, groups == 1 ? 70 : 9),
+                           random.between(1, groups == 1 ? 70 : 20), random_axis(random),
+                           random_axis(random)};
+    compare_variants(transposed_plan_of(random, c, random.between(1, 14), random.between(1, 40)),
+                     seed, false);
+  }
+}
+
 TEST_CASE("fast linear equals scalar for 1 to 130 outputs") {
   for (std::int64_t outputs = 1; outputs <= 130; ++outputs) {
     const auto seed = static_cast<std::uint64_t>(outputs);

@@ -8,17 +8,55 @@
 
 namespace lockstep::testing {
 
-// Each slice on its own, the last one first: a slice that wrote what is another's would spoil it.
-inline void run_by_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call, std::uint32_t,
-                          const intrt_run_options*) {
+inline std::uint32_t slices_of(const intrt::FastKernel& kernel, const intrt::OpToRun& call) {
   const std::uint32_t slices =
       kernel.slices == nullptr ? 1
                                : kernel.slices({call.plan, call.record, call.input, call.output});
   REQUIRE(slices >= 1);
-  for (std::uint32_t slice = slices; slice-- > 0;) {
+  return slices;
+}
+
+// Each slice on its own, the last one first: a slice that wrote what is another's would spoil it.
+inline void run_by_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call, std::uint32_t,
+                          const intrt_run_options*) {
+  for (std::uint32_t slice = slices_of(kernel, call); slice-- > 0;) {
     call.slices = {slice, slice + 1};
     kernel.run(call);
   }
+}
+
+// The same, and which bytes a slice writes is seen by what it leaves as they were: no byte may be
+// written by two. Where the output lies on an input, that cannot be seen.
+inline void run_by_watched_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call,
+                                  std::uint32_t op, const intrt_run_options* options) {
+  auto* const output = static_cast<std::uint8_t*>(call.output_data);
+  const auto bytes_of = [](const intrt_tensor_record& tensor) {
+    return static_cast<std::size_t>(intrt::element_count(tensor)) *
+           intrt::element_bytes(tensor.type);
+  };
+  const std::size_t bytes = bytes_of(call.output);
+  for (std::uint32_t i = 0; i < call.record.input_count; ++i) {
+    const auto* const input = static_cast<const std::uint8_t*>(call.input_data_at(i));
+    if (input < output + bytes && output < input + bytes_of(call.input_at(i)))
+      return run_by_slices(kernel, call, op, options);
+  }
+  std::vector<std::uint8_t> result(bytes);
+  std::vector<bool> is_written(bytes);
+  for (std::uint32_t slice = slices_of(kernel, call); slice-- > 0;) {
+    call.slices = {slice, slice + 1};
+    std::memset(output, 0xA5, bytes);
+    kernel.run(call);
+    const std::vector<std::uint8_t> first(output, output + bytes);
+    std::memset(output, 0x5A, bytes);
+    kernel.run(call);
+    for (std::size_t i = 0; i < bytes; ++i) {
+      if (output[i] != first[i]) continue;
+      if (is_written[i]) FAIL("slice " << slice << " writes byte " << i << " of another");
+      is_written[i] = true;
+      result[i] = first[i];
+    }
+  }
+  std::memcpy(output, result.data(), bytes);
 }
 
 inline bool run_no_chain(const intrt_plan&, const intrt::PreparedHeader&, std::uint32_t, void*,
@@ -77,7 +115,7 @@ class GuardedPlan {
     if (by_slices) {
       const intrt::Prepared prepared{
           *static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data())),
-          run_by_slices, run_no_chain};
+          at_end_ ? run_by_slices : run_by_watched_slices, run_no_chain};
       outcome.status = intrt::run_operators(&plan_, &prepared, arena.data(), arena.size(), nullptr);
     } else {
       outcome.status =
@@ -273,46 +311,80 @@ inline Tensors add_tensors(PlanBuilder& builder, Random& random, const TensorSpe
 struct Convolution {
   std::int64_t groups, group_inputs, group_outputs;
   Axis down, across;
+
+  std::int64_t outputs() const { return groups * group_outputs; }
+  std::int64_t taps() const { return down.kernel * across.kernel; }
+  TensorSpec input(const Types& types) const {
+    TensorSpec spec;
+    spec.type = types.input;
+    spec.bits = types.input == INTRT_INT8 ? 8 : 16;
+    spec.channels = static_cast<std::uint32_t>(groups * group_inputs);
+    spec.height = static_cast<std::uint32_t>(down.input);
+    spec.width = static_cast<std::uint32_t>(across.input);
+    return spec;
+  }
+  // What conv2d and conv_transpose2d have in common.
+  template <typename Params>
+  Params params(const Types& types) const {
+    Params p{};
+    p.kernel_h = static_cast<std::uint32_t>(down.kernel);
+    p.kernel_w = static_cast<std::uint32_t>(across.kernel);
+    p.stride_h = static_cast<std::uint32_t>(down.stride);
+    p.stride_w = static_cast<std::uint32_t>(across.stride);
+    p.dilation_h = static_cast<std::uint32_t>(down.dilation);
+    p.dilation_w = static_cast<std::uint32_t>(across.dilation);
+    p.pad_top = static_cast<std::uint32_t>(down.pad_before);
+    p.pad_left = static_cast<std::uint32_t>(across.pad_before);
+    p.groups = static_cast<std::uint32_t>(groups);
+    p.weight_type = types.weights;
+    return p;
+  }
 };
 
 inline std::vector<std::uint8_t> plan_of(Random& random, const Convolution& c,
                                          const Types& types = {}) {
-  const std::int64_t outputs = c.groups * c.group_outputs;
   const Format out_format = random_format(random, true);
-  const Logical expected(outputs, c.down.slack() / c.down.stride + 1,
+  const Logical expected(c.outputs(), c.down.slack() / c.down.stride + 1,
                          c.across.slack() / c.across.stride + 1);
   PlanBuilder builder;
-  TensorSpec input;
-  input.type = types.input;
-  input.bits = types.input == INTRT_INT8 ? 8 : 16;
-  input.channels = static_cast<std::uint32_t>(c.groups * c.group_inputs);
-  input.height = static_cast<std::uint32_t>(c.down.input);
-  input.width = static_cast<std::uint32_t>(c.across.input);
-  const Tensors tensors = add_tensors(builder, random, input, spec_of(expected, out_format));
-  intrt_conv2d_params p{};
-  p.kernel_h = static_cast<std::uint32_t>(c.down.kernel);
-  p.kernel_w = static_cast<std::uint32_t>(c.across.kernel);
-  p.stride_h = static_cast<std::uint32_t>(c.down.stride);
-  p.stride_w = static_cast<std::uint32_t>(c.across.stride);
-  p.dilation_h = static_cast<std::uint32_t>(c.down.dilation);
-  p.dilation_w = static_cast<std::uint32_t>(c.across.dilation);
-  p.pad_top = static_cast<std::uint32_t>(c.down.pad_before);
-  p.pad_left = static_cast<std::uint32_t>(c.across.pad_before);
+  const Tensors tensors =
+      add_tensors(builder, random, c.input(types), spec_of(expected, out_format));
+  auto p = c.params<intrt_conv2d_params>(types);
   p.pad_bottom = static_cast<std::uint32_t>(c.down.pad_after);
   p.pad_right = static_cast<std::uint32_t>(c.across.pad_after);
-  p.groups = static_cast<std::uint32_t>(c.groups);
-  p.weight_type = types.weights;
-  const std::int64_t taps = c.down.kernel * c.across.kernel;
-  std::vector<std::int64_t> weights = random_weights(random, outputs, taps * c.group_inputs, types);
-  if (random.one_in(2)) clear_blocks(random, weights, outputs, taps * c.group_inputs);
+  const std::int64_t of_output = c.taps() * c.group_inputs;
+  std::vector<std::int64_t> weights = random_weights(random, c.outputs(), of_output, types);
+  if (random.one_in(2)) clear_blocks(random, weights, c.outputs(), of_output);
   if (random.one_in(3))
-    store_sparse(builder, weights, outputs * taps, c.group_inputs, outputs, p);
+    store_sparse(builder, weights, c.outputs() * c.taps(), c.group_inputs, c.outputs(), p);
   else
     p.weights_offset = builder.weights(weights, types.weights);
-  if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, outputs), 16);
+  if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, c.outputs()), 16);
   p.post = post_record(
-      builder, random_post(random, out_format, outputs, expected.height, expected.width), expected);
+      builder, random_post(random, out_format, c.outputs(), expected.height, expected.width),
+      expected);
   builder.op(k_conv2d, tensors.from, tensors.to, p);
+  return builder.finish();
+}
+
+// The transpose: an output of any height and width.
+inline std::vector<std::uint8_t> transposed_plan_of(Random& random, const Convolution& c,
+                                                    std::int64_t height, std::int64_t width,
+                                                    const Types& types = {}) {
+  const Format out_format = random_format(random, true);
+  const Logical expected(c.outputs(), height, width);
+  PlanBuilder builder;
+  const Tensors tensors =
+      add_tensors(builder, random, c.input(types), spec_of(expected, out_format));
+  auto p = c.params<intrt_conv_transpose2d_params>(types);
+  const std::int64_t of_output = c.taps() * c.group_inputs;
+  std::vector<std::int64_t> weights = random_weights(random, c.outputs(), of_output, types);
+  if (random.one_in(2)) clear_blocks(random, weights, c.outputs(), of_output);
+  p.weights_offset = builder.weights(weights, types.weights);
+  if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, c.outputs()), 16);
+  p.post =
+      post_record(builder, random_post(random, out_format, c.outputs(), height, width), expected);
+  builder.op(k_conv_transpose2d, tensors.from, tensors.to, p);
   return builder.finish();
 }
 

@@ -59,6 +59,20 @@ TEST_CASE("fast wide conv2d equals scalar for random geometries") {
   }
 }
 
+TEST_CASE("fast wide conv_transpose2d equals scalar for random geometries") {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    const std::int64_t groups = random.pick({1, 1, 2, 3});
+    const Convolution c = {groups, random.between(1, groups == 1 ? 70 : 9),
+                           random.between(1, groups == 1 ? 70 : 20), random_axis(random),
+                           random_axis(random)};
+    compare_variants(
+        transposed_plan_of(random, c, random.between(1, 14), random.between(1, 40), types_of(seed)),
+        seed, false);
+  }
+}
+
 TEST_CASE("fast wide linear equals scalar for 1 to 130 outputs") {
   for (std::int64_t outputs = 1; outputs <= 130; ++outputs) {
     const auto seed = static_cast<std::uint64_t>(outputs);

@@ -151,10 +151,8 @@ inline void run_copied(const OpToRun& op, const intrt_post_record& post, const S
       part, band_size(s, kBandBytes, s.channels),
       [&](size_t oy, size_t rows, size_t ox, size_t columns) {
         const size_t band_columns = s.columns_under(columns), band_rows = s.rows_under(rows);
-        copy_band(
-            s, bias, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
-            band_rows, static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left),
-            band_columns, band);
+        copy_band(s, bias, input, static_cast<ptrdiff_t>(oy * s.stride_h) - s.top, band_rows,
+                  static_cast<ptrdiff_t>(ox * s.stride_w) - s.left, band_columns, band);
         // A last piece is read in whole quads.
         bias.fill(band + band_rows * band_columns * s.channels, 4);
         run_band(op, post, s, band, band_columns, oy, rows, ox, columns, part.sets);

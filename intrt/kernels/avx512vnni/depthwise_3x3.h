@@ -103,9 +103,9 @@ struct WhichRows {
 
   // All rows that count are there, of the input and of the output, and 64 outputs.
   bool whole() const {
-    const size_t first = oy * s.stride_h, rows = 2 + sets.output_rows;
+    const ptrdiff_t first = static_cast<ptrdiff_t>(oy * s.stride_h) - s.top;
     return (set + 1) * kOutputs <= s.channels && oy + sets.output_rows <= s.output_height &&
-           first >= s.top && first - s.top + rows <= s.height;
+           first >= 0 && static_cast<size_t>(first) + 2 + sets.output_rows <= s.height;
   }
 };
 
@@ -127,7 +127,7 @@ struct SetRows {
       : channels(which.s.channels),
         width(which.s.width),
         output_width(which.s.output_width),
-        left(static_cast<ptrdiff_t>(which.s.left)),
+        left(which.s.left),
         flip(which.header.bias.flip()),
         numbers(which.header.numbers() + which.set * set_bytes(which.sets)),
         first(which.set * kOutputs),
@@ -138,8 +138,7 @@ struct SetRows {
                channels,
                {lanes, which.oy + 1 < which.s.output_height ? lanes : 0}} {
     const Sizes& s = which.s;
-    const ptrdiff_t y0 =
-        static_cast<ptrdiff_t>(which.oy * s.stride_h) - static_cast<ptrdiff_t>(s.top);
+    const ptrdiff_t y0 = static_cast<ptrdiff_t>(which.oy * s.stride_h) - s.top;
     for (size_t k = 0; k < 4; ++k) {
       const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(k), end = static_cast<ptrdiff_t>(s.height);
       const ptrdiff_t near = y < 0 ? 0 : y < end ? y : end - 1;  // may be read

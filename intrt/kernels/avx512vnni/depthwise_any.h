@@ -406,7 +406,7 @@ inline void run_any(const OpToRun& op, const intrt_post_record& post, const Size
   for (size_t ox = 0; ox < s.output_width; ox += most_windows) {
     const size_t windows = most_windows < s.output_width - ox ? most_windows : s.output_width - ox;
     const size_t columns = s.columns_under(windows), set_bytes = 4 * columns * s.channels;
-    const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left);
+    const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * s.stride_w) - s.left;
     const size_t fitting_steps = kBandBytes / (c.sets * set_bytes);
     const size_t most_steps = fitting_steps < Stack::kMostSteps ? fitting_steps : Stack::kMostSteps;
     for (size_t oy = begin_row; oy < end_row; oy += most_steps * c.output_rows) {
@@ -414,7 +414,7 @@ inline void run_any(const OpToRun& op, const intrt_post_record& post, const Size
       const size_t steps = most_steps < left / c.output_rows ? most_steps : left / c.output_rows;
       // The last step may have fewer rows.
       const size_t rest = steps < most_steps ? left % c.output_rows : 0;
-      const ptrdiff_t y0 = static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top);
+      const ptrdiff_t y0 = static_cast<ptrdiff_t>(oy * s.stride_h) - s.top;
       Stack{s, c, header.bias, input, y0, x0, steps + (rest > 0 ? 1 : 0), columns}.write(band);
       const auto run_steps = [&](size_t first, size_t count, size_t rows) {
         if (count == 0) return;

@@ -123,5 +123,5 @@ intrt_status intrt_check_conv_transpose2d(Checker& checker, const OpToCheck& op)
                        op.input, p.post, op.output);
 }
 
-INTRT_DEFINE_KERNEL(conv_transpose2d, conv_transpose2d, convolve_transposed<int8_t, int8_t>)
-INTRT_DEFINE_KERNEL(conv_transpose2d, conv_transpose2d_wide, convolve_wide)
+INTRT_DEFINE_FAST_KERNEL(conv_transpose2d, conv_transpose2d, convolve_transposed<int8_t, int8_t>)
+INTRT_DEFINE_FAST_KERNEL(conv_transpose2d, conv_transpose2d_wide, convolve_wide)

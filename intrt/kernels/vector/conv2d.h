@@ -7,9 +7,6 @@
 namespace intrt {
 namespace {
 
-// Groups with fewer outputs than half a register leave most of it unused.
-constexpr size_t kFewOutputs = kLanes / 2;
-
 bool takes(const OpToPrepare& op) {
   const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
   if (p.weight_type == INTRT_INT32) return false;

@@ -62,14 +62,16 @@ struct alignas(kBlockAlignment) DenseHeader {
   uint32_t code_offset;
 };
 
-inline size_t dense_bytes(const OpToPrepare& op, const Sizes& s, const StoredWeights& stored) {
+template <typename Stored>
+inline size_t dense_bytes(const OpToPrepare& op, const Sizes& s, const Stored& stored) {
   size_t bytes = sizeof(DenseHeader) + all_blocks_bytes(s);
   if constexpr (kSumsPairs)
     bytes += all_rests_bytes(s, stored, code_offset(op.input_never_negative));
   return bytes;
 }
+template <typename Stored>
 inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
-                          const StoredWeights& stored, const int32_t* bias, void* to) {
+                          const Stored& stored, const int32_t* bias, void* to) {
   DenseHeader& header = *static_cast<DenseHeader*>(to);
   header.code_offset = code_offset(op.input_never_negative);
   prepare_blocks(op, post, s, stored, bias, header.code_offset, &header + 1);
@@ -207,6 +209,14 @@ inline void run_row(Tile tile, size_t windows, const Target& target, size_t elem
   }
 }
 
+// A convolution that was prepared, and where its outputs go: which element the first is, and from
+// one row and one column to the next so many.
+struct Dense {
+  const Sizes& s;
+  const DenseHeader& header;
+  size_t first, row_step, column_step;
+};
+
 // rows x columns windows that begin at output (oy, ox), with the input under them.
 struct Band {
   const Code* codes;
@@ -217,21 +227,25 @@ struct Band {
 // Outputs of the windows of one band: those of V blocks from `channel` on, `left` of them in the
 // group g.
 template <size_t V, size_t kMostWindows>
-inline void run_blocks(const Target& target, const Sizes& s, const Band& band, size_t g,
+inline void run_blocks(const Target& target, const Dense& dense, const Band& band, size_t g,
                        size_t left, const BlockHeader* header) {
+  const Sizes& s = dense.s;
   const Pieces pieces(s, band.row_codes);
-  const size_t outputs = s.groups * s.group_outputs, channel = (g + 1) * s.group_outputs - left;
+  const size_t channel = (g + 1) * s.group_outputs - left;
   for (size_t r = 0; r < band.rows; ++r)
     run_row<V, kMostWindows>(
         {pieces, band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
          s.stride_w * s.channels, header, nullptr},
-        band.columns, target, ((band.oy + r) * s.output_width + band.ox) * outputs + channel,
-        outputs);
+        band.columns, target,
+        dense.first + (band.oy + r) * dense.row_step + band.ox * dense.column_step + channel,
+        dense.column_step);
 }
 
 // The outputs of `sets` of blocks, for the windows of one band.
-inline void run_band(const Target& target, const Sizes& s, const Band& band, const Extent& sets) {
-  const uint8_t* block = static_cast<const uint8_t*>(target.op.prepared) + sizeof(DenseHeader);
+inline void run_band(const Target& target, const Dense& dense, const Band& band,
+                     const Extent& sets) {
+  const Sizes& s = dense.s;
+  const uint8_t* block = static_cast<const uint8_t*>(static_cast<const void*>(&dense.header + 1));
   size_t set = 0;
   for (size_t g = 0; g < s.groups; ++g)
     for (size_t left = s.group_outputs; left > 0 && set < sets.end; ++set) {
@@ -240,7 +254,7 @@ inline void run_band(const Target& target, const Sizes& s, const Band& band, con
       if (set >= sets.begin)
         (v == 1   ? run_blocks<1, kMostWindowsOf1>
          : v == 2 ? run_blocks<2, kMostWindowsOf2>
-                  : run_blocks<4, kMostWindowsOf4>)(target, s, band, g, left, header);
+                  : run_blocks<4, kMostWindowsOf4>)(target, dense, band, g, left, header);
       block += header->bytes;
       left = left > v * kLanes ? left - v * kLanes : 0;
     }
@@ -250,28 +264,29 @@ inline void run_band(const Target& target, const Sizes& s, const Band& band, con
 inline bool dense_fits(const Sizes& s) { return band_size(s, kBandCodes, s.channels).columns != 0; }
 
 template <typename X>
-inline void run_dense_of(const X* input, const Target& target, const Sizes& s) {
+inline void run_part(const X* input, const Target& target, const Dense& dense, const Part& part) {
   // A last piece is read in whole steps.
   alignas(kBlockAlignment) Code codes[kBandCodes + kDepth];
-  const uint32_t offset = static_cast<const DenseHeader*>(target.op.prepared)->code_offset;
-  const Part part(s, target.op.slices);
+  const Sizes& s = dense.s;
+  const uint32_t offset = dense.header.code_offset;
   for_each_band(
       part, band_size(s, kBandCodes, s.channels),
       [&](size_t oy, size_t rows, size_t ox, size_t columns) {
         const size_t band_columns = s.columns_under(columns), band_rows = s.rows_under(rows);
-        copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - static_cast<ptrdiff_t>(s.top),
-                  band_rows,
-                  static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left),
-                  band_columns, offset, codes);
+        copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - s.top, band_rows,
+                  static_cast<ptrdiff_t>(ox * s.stride_w) - s.left, band_columns, offset, codes);
         const size_t row_codes = band_columns * s.channels;
         fill_codes(codes + band_rows * row_codes, kDepth, offset);
-        run_band(target, s, {codes, row_codes, oy, rows, ox, columns}, part.sets);
+        run_band(target, dense, {codes, row_codes, oy, rows, ox, columns}, part.sets);
       });
 }
 
 inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
   const Target target(op, post);
-  with_input(op, [&](const auto* input) { run_dense_of(input, target, s); });
+  const size_t outputs = s.groups * s.group_outputs;
+  const Dense dense = {s, *static_cast<const DenseHeader*>(op.prepared), 0,
+                       s.output_width * outputs, outputs};
+  with_input(op, [&](const auto* input) { run_part(input, target, dense, Part(s, op.slices)); });
 }
 
 }  // namespace

@@ -160,7 +160,7 @@ inline void run_quartets(const Target& target, const Sizes& s) {
   alignas(kBlockAlignment) Code columns[(kStride * (kMostWindows - 1) + 3) * kColumnCodes];
   for (size_t oy = op.slices.begin * kRows; oy < op.slices.end * kRows; oy += kRows) {
     const size_t rows = kRows < s.output_height - oy ? kRows : s.output_height - oy;
-    const ptrdiff_t y0 = static_cast<ptrdiff_t>(oy * kStride) - static_cast<ptrdiff_t>(s.top);
+    const ptrdiff_t y0 = static_cast<ptrdiff_t>(oy * kStride) - s.top;
     const PostLanes* posts = header.posts();
     const uint8_t* numbers =
         static_cast<const uint8_t*>(static_cast<const void*>(posts + 4 * quartets.count));
@@ -170,7 +170,7 @@ inline void run_quartets(const Target& target, const Sizes& s) {
       const RowsOf3x3 input_rows(s, input, y0, first, header.code_offset);
       for (size_t ox = 0; ox < s.output_width; ox += kMostWindows) {
         const size_t left = s.output_width - ox, count = left < kMostWindows ? left : kMostWindows;
-        const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * kStride) - static_cast<ptrdiff_t>(s.left);
+        const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * kStride) - s.left;
         input_rows.stack(ColumnParts(x0, s.columns_under(count), s.width), columns);
         const size_t element = (oy * s.output_width + ox) * s.channels + first;
         const size_t row_step = s.output_width * s.channels, step = s.channels;

@@ -313,7 +313,7 @@ inline void run_any_of(const X* input, const Target& target, const Sizes& s) {
   for (size_t ox = 0; ox < s.output_width; ox += most_windows) {
     const size_t windows = most_windows < s.output_width - ox ? most_windows : s.output_width - ox;
     const size_t columns = s.columns_under(windows), set_codes = kDepth * columns * s.channels;
-    const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * s.stride_w) - static_cast<ptrdiff_t>(s.left);
+    const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * s.stride_w) - s.left;
     // As many output rows as fit, `output_rows` for each step.
     const size_t step_codes = c.sets * set_codes;
     const size_t most_rows = kBandCodes / step_codes * c.output_rows;
@@ -322,9 +322,8 @@ inline void run_any_of(const X* input, const Target& target, const Sizes& s) {
       Code* codes = band;
       for (size_t y = oy; y < end; y += c.output_rows)
         for (size_t set = 0; set < c.sets; ++set, codes += set_codes)
-          stack_set(s, input,
-                    static_cast<ptrdiff_t>(y * s.stride_h) - static_cast<ptrdiff_t>(s.top), set, x0,
-                    columns, offset, codes);
+          stack_set(s, input, static_cast<ptrdiff_t>(y * s.stride_h) - s.top, set, x0, columns,
+                    offset, codes);
       fill_codes(codes, kVectorCodes, offset);
       const auto for_each_step = [&](const auto& run_step) {
         const Code* first_code = band;

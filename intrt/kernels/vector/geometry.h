@@ -12,7 +12,7 @@ struct Sizes {
   size_t channels, groups, group_inputs, group_outputs;
   size_t height, width, output_height, output_width;
   size_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
-  size_t top, left;
+  ptrdiff_t top, left;  // padding; negative: so many rows and columns are left out
 
   // Rows and columns of the input from a window's first tap to its last.
   size_t reach_h() const { return dilation_h * (kernel_h - 1) + 1; }
@@ -148,8 +148,9 @@ struct Extent {
 struct Part {
   Extent rows, columns, sets;
 
-  Part(const Sizes& s, const Slices& slices)
-      : rows{0, s.output_height}, columns{0, s.output_width}, sets{0, SIZE_MAX} {
+  explicit Part(const Sizes& s)
+      : rows{0, s.output_height}, columns{0, s.output_width}, sets{0, SIZE_MAX} {}
+  Part(const Sizes& s, const Slices& slices) : Part(s) {
     (sliced_by_outputs(s)  ? sets
      : s.output_height > 1 ? rows
                            : columns) = {slices.begin, slices.end};

@@ -9,6 +9,8 @@ namespace {
 
 constexpr size_t kVectorCodes = kLanes * kDepth;
 constexpr size_t kBlockAlignment = 64;
+// Groups with fewer outputs than half a register leave most of it unused.
+constexpr size_t kFewOutputs = kLanes / 2;
 
 // Where a window's codes lie, in pieces of codes side by side: for each row of taps one, or, with a
 // dilation or groups, one for each tap. A piece is taken in whole steps of kDepth codes; weights
@@ -138,13 +140,14 @@ class StepBits {
   uint8_t bits_[48 * 1024 / 8] = {};
 };
 
-// The steps of a window, output by output, found without the prepared weights.
+// The steps of a window, output by output, found without the prepared weights. Here and below,
+// Stored is StoredWeights or has a Row like it.
 // f(number of the step, its number in its piece, weights of one output)
-template <typename F>
-inline void for_each_stored_step(const Pieces& pieces, const StoredWeights& stored,
-                                 size_t first_output, size_t outputs, const F& f) {
+template <typename Stored, typename F>
+inline void for_each_stored_step(const Pieces& pieces, const Stored& stored, size_t first_output,
+                                 size_t outputs, const F& f) {
   for (size_t o = first_output; o < first_output + outputs; ++o) {
-    StoredWeights::Row row(stored, o);
+    typename Stored::Row row(stored, o);
     size_t number = 0;
     for (size_t piece = 0; piece < pieces.rows * pieces.taps; ++piece)
       for (size_t step = 0; step < pieces.steps; ++step, ++number) {
@@ -157,7 +160,8 @@ inline void for_each_stored_step(const Pieces& pieces, const StoredWeights& stor
 }
 
 // How many steps of the blocks of so many outputs are multiplied, but for rests.
-inline size_t count_steps(const Pieces& pieces, const StoredWeights& stored, size_t first_output,
+template <typename Stored>
+inline size_t count_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
                           size_t outputs) {
   StepBits nonzero;
   for_each_stored_step(pieces, stored, first_output, outputs,
@@ -168,7 +172,8 @@ inline size_t count_steps(const Pieces& pieces, const StoredWeights& stored, siz
 }
 
 // How many steps of the blocks of so many outputs have rests.
-inline size_t count_rests(const Pieces& pieces, const StoredWeights& stored, size_t first_output,
+template <typename Stored>
+inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t first_output,
                           size_t outputs, uint32_t code_offset) {
   const bool may_share = code_offset == 0;
   // Where steps are listed, none shares its sums with another, and one alone has room.
@@ -188,7 +193,8 @@ inline size_t count_rests(const Pieces& pieces, const StoredWeights& stored, siz
 }
 
 // The same of all sets: the bytes of their rests.
-inline size_t all_rests_bytes(const Sizes& s, const StoredWeights& stored, uint32_t code_offset) {
+template <typename Stored>
+inline size_t all_rests_bytes(const Sizes& s, const Stored& stored, uint32_t code_offset) {
   const Pieces pieces(s, 0);
   size_t bytes = 0;
   for (size_t g = 0; g < s.groups; ++g)
@@ -242,8 +248,9 @@ inline int32_t start_of(int32_t bias, uint32_t weight_sum, uint32_t code_offset)
 }
 
 // code_offset: what kernels add to codes. bias may be null; `to` is aligned to kBlockAlignment.
+template <typename Stored>
 inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
-                           const StoredWeights& stored, const int32_t* bias, uint32_t code_offset,
+                           const Stored& stored, const int32_t* bias, uint32_t code_offset,
                            void* to) {
   const Pieces pieces(s, 0);
   uint8_t* out = static_cast<uint8_t*>(to);
@@ -268,7 +275,7 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
       for (size_t lane = 0; lane < v * kLanes; ++lane) {
         const bool is_there = first + lane < s.group_outputs;
         const size_t o = g * s.group_outputs + (is_there ? first + lane : 0);
-        StoredWeights::Row row(stored, o);
+        typename Stored::Row row(stored, o);
         uint32_t sum = 0;
         Weight* step = weights + kDepth * lane;
         for (size_t piece = 0; piece < pieces.rows * pieces.taps; ++piece)

@@ -1,0 +1,6 @@
+#include "intrt/kernels/neondot/vector.h"
+
+#include "intrt/kernels/vector/conv_transpose2d.h"
+
+const intrt::FastKernel intrt_neondot_conv_transpose2d = {
+    intrt::takes, intrt::run, intrt::prepared_bytes, intrt::prepare, intrt::slices};
