@@ -7,8 +7,8 @@
 namespace intrt {
 namespace {
 
-constexpr bool kSumsPairs = true;  // in 16 bits first
-constexpr size_t kStepsPerQuad = 2;  // take as long (linear_nonzeros.h)
+constexpr bool kSumsPairs = true;    // in 16 bits first
+constexpr size_t kStepsPerPair = 4;  // take as long (linear_nonzeros.h)
 
 inline Vector pair_sums(Vector codes, Vector weights) {
   return _mm256_maddubs_epi16(codes, weights);

@@ -6,8 +6,8 @@
 namespace intrt {
 namespace {
 
-constexpr bool kSumsPairs = false;  // all sums have 32 bits
-constexpr size_t kStepsPerQuad = 3;  // take as long (linear_nonzeros.h)
+constexpr bool kSumsPairs = false;   // all sums have 32 bits
+constexpr size_t kStepsPerPair = 5;  // take as long (linear_nonzeros.h)
 
 // Adds to each lane the sum of products of its kDepth codes with as many weights.
 inline Vector dot(Vector acc, Vector codes, Vector weights) {

@@ -1,5 +1,5 @@
 // Linear layers most of whose weights are 0, wherever these lie: the others alone are read and
-// multiplied. Include the variant's convolution.h before.
+// multiplied. Include the variant's vector.h before.
 //
 // A window is kWindowCodes codes of the input side by side. A quad of an output is up to four of
 // its weights for a window, and where in the window their codes lie. Quads of kLanes outputs, for
@@ -135,6 +135,7 @@ class BlockWindow {
     QuadPair pair = {};
     Room room[kLanes];
     for (size_t i = 0; i < 2; ++i) {
+      // Where codes are not negative, both have sums together.
       if (i == 0 || code_offset != 0)
         for (Room& of_lane : room) of_lane = Room(code_offset);
       find_weight();
@@ -188,7 +189,7 @@ inline size_t most_pairs(const Sizes& s, const StoredWeights& stored, uint32_t c
     if constexpr (kSumsPairs) steps += v * count_rests(pieces, stored, first, outputs, code_offset);
     return true;
   });
-  return steps / (2 * kStepsPerQuad);
+  return steps / kStepsPerPair;
 }
 
 inline size_t count_nonzeros(const StoredWeights& stored, size_t outputs) {
@@ -227,8 +228,8 @@ inline void prepare_set(const OpToPrepare& op, const intrt_post_record& post, co
 inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                              const StoredWeights& stored, const int32_t* bias, void* to) {
   const uint32_t offset = code_offset(op.input_never_negative);
-  // Full quads for these alone would be too many.
-  if (count_nonzeros(stored, s.group_outputs) * kStepsPerQuad > s.group_outputs * stored.inputs)
+  // Pairs full of these alone would be too many.
+  if (count_nonzeros(stored, s.group_outputs) * kStepsPerPair > 2 * s.group_outputs * stored.inputs)
     return false;
   const size_t room = dense_bytes(op, s, stored), most = most_pairs(s, stored, offset);
   uint8_t* const base = static_cast<uint8_t*>(to);
