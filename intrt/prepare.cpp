@@ -13,7 +13,7 @@ size_t aligned(size_t bytes) {
 }
 
 size_t entries_bytes(const intrt_plan& plan) {
-  return sizeof(PreparedHeader) + sizeof(uint64_t) * intrt_op_count(&plan);
+  return sizeof(PreparedHeader) + 2 * sizeof(uint64_t) * intrt_op_count(&plan);
 }
 size_t kernels_begin(const intrt_plan& plan) {
   return aligned(entries_bytes(plan) + chain_bytes(plan));
@@ -99,10 +99,19 @@ OpToPrepare operator_of(const intrt_plan& plan, uint32_t op) {
   return call;
 }
 
+// Of an operator that a fast kernel runs.
+size_t step_bytes(const intrt_plan& plan, const OpToPrepare& op) {
+  const intrt_post_record* post = post_of(op.record);
+  return post == nullptr ? 0 : step_tables_bytes(plan, *post, op.output.channels);
+}
+
 size_t bytes_for(const intrt_plan& plan, uint32_t variant) {
   size_t bytes = kernels_begin(plan);
-  for (uint32_t op = 0; op < intrt_op_count(&plan); ++op)
-    bytes += aligned(choose(operator_of(plan, op), variant).bytes);
+  for (uint32_t i = 0; i < intrt_op_count(&plan); ++i) {
+    const OpToPrepare op = operator_of(plan, i);
+    const Choice choice = choose(op, variant);
+    if (choice.kernel != nullptr) bytes += aligned(step_bytes(plan, op)) + aligned(choice.bytes);
+  }
   return bytes;
 }
 
@@ -131,9 +140,17 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
   uint64_t* entries = static_cast<uint64_t*>(static_cast<void*>(base + sizeof(PreparedHeader)));
   size_t end = kernels_begin(*plan);
   for (uint32_t op = 0; op < intrt_op_count(plan); ++op) {
-    const OpToPrepare call = operator_of(*plan, op);
+    OpToPrepare call = operator_of(*plan, op);
     const Choice choice = choose(call, variant);
-    entries[op] = choice.kernel == nullptr ? 0 : end + choice.variant;
+    if (choice.kernel == nullptr) continue;
+    if (const size_t of_steps = step_bytes(*plan, call); of_steps != 0) {
+      StepTables* tables = static_cast<StepTables*>(static_cast<void*>(base + end));
+      fill_step_tables(*plan, *post_of(call.record), call.output.channels, *tables);
+      entries[header.op_count + op] = end;
+      call.step_tables = tables;
+      end += aligned(of_steps);
+    }
+    entries[op] = end + choice.variant;
     if (choice.bytes != 0) choice.kernel->prepare(call, base + end);
     end += aligned(choice.bytes);
   }

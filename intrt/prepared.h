@@ -15,13 +15,15 @@ struct PreparedHeader {
   uint32_t magic, variant;
   uint32_t plan_crc32, op_count;
   // Entries follow: where an operator's memory lies, counted from here, a multiple of 64 to which
-  // the variant is added. 0: the plan is enough for it. Then a ChainLink for each operator.
+  // the variant is added. 0: the plan is enough for it. Then for each operator where its StepTables
+  // lie, or 0, and a ChainLink.
 
   const uint64_t* entries() const {
     return static_cast<const uint64_t*>(static_cast<const void*>(this + 1));
   }
   const ChainLink* links() const {
-    return static_cast<const ChainLink*>(static_cast<const void*>(entries() + op_count));
+    return static_cast<const ChainLink*>(
+        static_cast<const void*>(entries() + size_t{2} * op_count));
   }
   bool is_prepared(uint32_t op) const { return entries()[op] != 0; }
   uint32_t variant_of(uint32_t op) const {
@@ -30,6 +32,12 @@ struct PreparedHeader {
   const void* memory_of(uint32_t op) const {
     return static_cast<const uint8_t*>(static_cast<const void*>(this)) +
            (entries()[op] - variant_of(op));
+  }
+  const StepTables* step_tables_of(uint32_t op) const {
+    const uint64_t offset = entries()[op_count + op];
+    const uint8_t* base = static_cast<const uint8_t*>(static_cast<const void*>(this));
+    return offset == 0 ? nullptr
+                       : static_cast<const StepTables*>(static_cast<const void*>(base + offset));
   }
 };
 static_assert(kVariants <= INTRT_PREPARED_ALIGNMENT, "variants fit beside an offset");

@@ -46,6 +46,7 @@ intrt_status intrt::run_operators(const intrt_plan* plan, const Prepared* prepar
     OpToRun call = to_run(*plan, op, arena);
     if (prepared != nullptr && prepared->header.is_prepared(op)) {
       call.prepared = prepared->header.memory_of(op);
+      call.step_tables = prepared->header.step_tables_of(op);
       prepared->run(fast_kernel(*plan, prepared->header, op), call, op, options);
     } else {
       find_kernel(*plan, kernel_of(*plan, call.record))->run(call);

@@ -89,6 +89,7 @@ class Part {
     if (k < chain_.last()) call.output_data = rows_of(k);
     call.slices = {done_[k] / of.rows * of.slices, (end + of.rows - 1) / of.rows * of.slices};
     call.prepared = chain_.header.memory_of(op);
+    call.step_tables = chain_.header.step_tables_of(op);
     fast_kernel(chain_.plan, chain_.header, op).run(call);
   }
 

@@ -11,6 +11,7 @@
 #include "intrt/kernel_choice.h"
 #include "intrt/kernels.h"
 #include "intrt/plan_view.h"
+#include "intrt/step_tables.h"
 
 namespace intrt {
 
@@ -30,8 +31,9 @@ struct OpToRun {
   void* output_data;
   void* arena;
   Slices slices;
-  const void* prepared = nullptr;     // what FastKernel::prepare wrote for this operator
-  const void* second_data = nullptr;  // of the second input, if not in its place in the arena
+  const void* prepared = nullptr;           // what FastKernel::prepare wrote for this operator
+  const StepTables* step_tables = nullptr;  // with `prepared`, where the post record has steps
+  const void* second_data = nullptr;        // of the second input, if not in its place in the arena
 
   const intrt_tensor_record& input_at(uint32_t i) const { return input_record(plan, record, i); }
   const void* input_data_at(uint32_t i) const {
@@ -81,7 +83,8 @@ struct OpToPrepare {
   const intrt_op_record& record;
   const intrt_tensor_record& input;  // the first
   const intrt_tensor_record& output;
-  bool input_never_negative = false;  // known for `prepared_bytes` and `prepare`
+  bool input_never_negative = false;        // known for `prepared_bytes` and `prepare`
+  const StepTables* step_tables = nullptr;  // for `prepare`, where the post record has steps
 };
 
 // How slices follow the rows of an output: the first `slices` are its first `rows`, the next its

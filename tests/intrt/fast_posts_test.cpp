@@ -2,6 +2,7 @@
 // what rounding means: at both sides of each place where a code changes. The accumulators are the
 // biases of a linear layer whose weights are 0.
 #include <cfenv>
+#include <set>
 #include <string>
 
 #include "intrt/kernels/kernel.h"
@@ -217,6 +218,43 @@ TEST_CASE("channels with steps of all variants equal scalar at their steps") {
       add_around(accumulators, x);
       accumulators.push_back(random.pick({kMin, kMax}));
       post.scales.insert(post.scales.end(), 4, channel);
+    }
+    compare(accumulators, post);
+  }
+}
+
+// Crowded in some places, from one end of the accumulators to the other, and more than 16 bits
+// count: searches begin at tables of what lies before (step_tables.h).
+TEST_CASE("steps of all variants equal scalar, however thresholds lie") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    CAPTURE(seed);
+    Random random(seed);
+    Post post;
+    post.kind = INTRT_POST_SCALE;
+    std::vector<std::int64_t> accumulators;
+    const bool has_many = seed % 20 == 0;
+    for (std::int64_t c = 0; c < (has_many ? 3 : 40); ++c) {
+      const std::int64_t count = has_many ? 70000 : random.pick({1, 2, 3, 16, 17, 200, 256, 1500});
+      std::set<std::int32_t> thresholds;
+      while (static_cast<std::int64_t>(thresholds.size()) < count) {
+        const std::int64_t spread = random.pick({3, 1000, 2000000, INT32_MAX, INT32_MAX});
+        const std::int64_t center = random.one_in(3) ? random.between(-kMax, kMax) : 0;
+        thresholds.insert(static_cast<std::int32_t>(
+            std::clamp(center + random.between(-spread, spread), kMin, kMax)));
+        if (random.one_in(50)) thresholds.insert(random.one_in(2) ? INT32_MIN : INT32_MAX);
+      }
+      PlanBuilder::ScaleChannel channel;
+      channel.thresholds.assign(thresholds.begin(), thresholds.end());
+      for (std::size_t i = 0; i <= thresholds.size(); ++i)
+        channel.codes.push_back(static_cast<std::int16_t>(random.between(-128, 127)));
+      for (int i = 0; i < 8; ++i) {
+        const std::size_t last = thresholds.size() - 1;
+        const auto any = static_cast<std::size_t>(random.between(0, static_cast<int>(last)));
+        const std::size_t step = random.one_in(6) ? 0 : random.one_in(6) ? last : any;
+        accumulators.push_back(
+            std::clamp(std::int64_t{channel.thresholds[step]} + random.between(-1, 1), kMin, kMax));
+        post.scales.push_back(channel);
+      }
     }
     compare(accumulators, post);
   }

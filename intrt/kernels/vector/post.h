@@ -54,12 +54,12 @@ struct Target : PostTarget {
 class PostLanes {
  public:
   PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
-      : PostLanes(op.plan, post, op.output, LaneChannels{channel, count}) {}
+      : PostLanes(op.plan, post, op.output, op.step_tables, LaneChannels{channel, count}) {}
   // Takes more time to find what runs faster.
   PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
       : PostLanes(op, post, LaneChannels{channel, count}) {}
   PostLanes(const OpToPrepare& op, const intrt_post_record& post, LaneChannels channels)
-      : PostLanes(op.plan, post, op.output, channels) {
+      : PostLanes(op.plan, post, op.output, op.step_tables, channels) {
     if (post.kind == INTRT_POST_SCALE && form_ != Form::kOther) find_floats(op.plan, post);
   }
 
@@ -163,9 +163,10 @@ class PostLanes {
   };
 
   PostLanes(const intrt_plan& plan, const intrt_post_record& post,
-            const intrt_tensor_record& output, LaneChannels channels)
+            const intrt_tensor_record& output, const StepTables* step_tables, LaneChannels channels)
       : channels_(channels) {
     if (post.kind == INTRT_POST_SHIFT) load_shifts(plan, post);
+    if (step_tables != nullptr) load_steps(plan, post, *step_tables);
     if (post.kind == INTRT_POST_SCALE) load_scales(plan, post);
     const bool are_bytes = post.kind != INTRT_POST_NONE && post.mask_offset == 0 &&
                            output.type == INTRT_INT8 && !one_by_one_;
@@ -174,7 +175,7 @@ class PostLanes {
 
   Form form_of(const intrt_post_record& post) const {
     if (has_left_shifts_) return Form::kShiftEitherWay;
-    if (steps_.most != 0) return Form::kScaleOrStep;
+    if (steps_.are_there) return Form::kScaleOrStep;
     const bool is_shift = post.kind == INTRT_POST_SHIFT;
     if (post.rounding == INTRT_ROUND_HALF_EVEN) return Form::kShiftHalfEven;
     // To zero comes to the same where what lies between -1 and 0 is clamped.
@@ -348,19 +349,31 @@ class PostLanes {
     half_ = load(half);
   }
 
-  void load_scales(const intrt_plan& plan, const intrt_post_record& post) {
-    if (post.starts_offset != 0) {
-      for (uint32_t i = 0; i < channels_.count; ++i) {
-        const uint32_t* starts =
-            object_at<uint32_t>(plan, post.starts_offset) + channels_.channel(i);
-        const uint32_t count = starts[1] - starts[0];
-        if (count == 0) continue;
-        steps_.starts[i] = starts[0];
-        steps_.counts[i] = count;
-        if (steps_.most == 0) steps_.most = 1;
-        while (2 * steps_.most <= count) steps_.most *= 2;
-      }
+  void load_steps(const intrt_plan& plan, const intrt_post_record& post, const StepTables& tables) {
+    const uint32_t* starts = object_at<uint32_t>(plan, post.starts_offset);
+    int32_t first[kLanes] = {}, last[kLanes] = {}, shift[kLanes] = {};
+    steps_.are_everywhere = true;
+    for (uint32_t i = 0; i < channels_.count; ++i) {
+      const uint32_t channel = channels_.channel(i);
+      const StepParts& parts = tables.parts()[channel];
+      first[i] = parts.first;
+      last[i] = parts.last;
+      shift[i] = static_cast<int32_t>(parts.shift);
+      steps_.tables[i] = parts.counts;
+      steps_.starts[i] = starts[channel];
+      steps_.counts[i] = starts[channel + 1] - starts[channel];
+      steps_.codes[i] = starts[channel] + channel;
+      if (steps_.counts[i] != 0)
+        steps_.are_there = true;
+      else
+        steps_.are_everywhere = false;
     }
+    step_first_ = load(first);
+    step_last_ = load(last);
+    step_shift_ = load(shift);
+  }
+
+  void load_scales(const intrt_plan& plan, const intrt_post_record& post) {
     const int32_t* multipliers_from = object_at<int32_t>(plan, post.multipliers_offset);
     const int64_t* addends_from = object_at<int64_t>(plan, post.addends_offset);
     const int8_t* shifts_from = object_at<int8_t>(plan, post.shifts_offset);
@@ -500,10 +513,11 @@ class PostLanes {
     ScaleOrStep(const PostLanes& of_post, const Target& its_target)
         : post(of_post), target(its_target) {}
     Vector operator()(Vector x) const {
+      if (post.steps_.are_everywhere) return post.with_steps(target, x, x);
       const Vector codes = target.post.rounding == INTRT_ROUND_TOWARD_ZERO
                                ? post.scale_.of<true>(x)
                                : post.scale_.of<false>(x);
-      return post.steps_.most == 0 ? codes : post.with_steps(target, x, codes);
+      return post.steps_.are_there ? post.with_steps(target, x, codes) : codes;
     }
   };
 
@@ -511,13 +525,18 @@ class PostLanes {
   // do not wait for each other.
   Vector with_steps(const Target& target, Vector x, Vector codes) const {
     const intrt_plan& plan = target.op.plan;
+    const StepTables& tables = *target.op.step_tables;
     const int32_t* thresholds = object_at<int32_t>(plan, target.post.thresholds_offset);
     const int16_t* codes_of_steps = object_at<int16_t>(plan, target.post.codes_offset);
-    int32_t numbers[kLanes], results[kLanes];
-    uint32_t passed[kLanes] = {};  // thresholds that are not above the number
+    const Vector near = least(greatest(x, step_first_), step_last_);
+    int32_t numbers[kLanes], results[kLanes], parts[kLanes];
+    intrt::store(parts, shift_right_unsigned(subtract(near, step_first_), step_shift_));
     intrt::store(numbers, x);
     intrt::store(results, codes);
-    for (uint32_t more = steps_.most; more > 0; more /= 2)
+    uint32_t passed[kLanes];  // thresholds that are not above the number
+    for (size_t lane = 0; lane < kLanes; ++lane)
+      passed[lane] = tables.counts()[steps_.tables[lane] + static_cast<uint32_t>(parts[lane])];
+    for (uint32_t more = tables.most; more > 0; more /= 2)
       for (size_t lane = 0; lane < kLanes; ++lane) {
         const uint32_t next = passed[lane] + more;
         // Where it is not, a threshold that is there is read, and not heeded.
@@ -526,10 +545,9 @@ class PostLanes {
             thresholds[steps_.starts[lane] + (is_there ? next - 1 : 0)] <= numbers[lane];
         passed[lane] = is_there && is_passed ? next : passed[lane];
       }
-    for (uint32_t lane = 0; lane < channels_.count; ++lane)
+    for (size_t lane = 0; lane < kLanes; ++lane)
       if (steps_.counts[lane] != 0)
-        results[lane] =
-            codes_of_steps[steps_.starts[lane] + channels_.channel(lane) + passed[lane]];
+        results[lane] = codes_of_steps[steps_.codes[lane] + passed[lane]];
     return load(results);
   }
 
@@ -543,11 +561,12 @@ class PostLanes {
   Scale scale_;
   Floats float_multipliers_{}, float_addends_{};
   Vector float_exceptions_{}, float_changes_{};
-  // Of channels with steps: the first threshold and how many there are; of all, the greatest power
-  // of two up to the most thresholds, 0 where there are none.
+  // Of channels with steps: the first threshold and how many there are, the first code, StepParts.
   struct Steps {
-    uint32_t starts[kLanes], counts[kLanes], most;
+    uint32_t starts[kLanes], counts[kLanes], codes[kLanes], tables[kLanes];
+    bool are_there, are_everywhere;
   } steps_{};
+  Vector step_first_{}, step_last_{}, step_shift_{};
 };
 
 inline uint32_t lanes_from(size_t first, size_t channels) {
