@@ -221,19 +221,56 @@ TEST_CASE("fast conv_transpose2d equals scalar for 1 to 130 inputs or outputs") 
     CAPTURE(seed);
     Random random(seed);
     const std::int64_t stride = random.between(1, 3), kernel = random.between(stride, 4);
-    const std::int64_t padding = random.between(0, kernel / 2), other = random.between(1, 130);
-    const auto axis = [&](std::int64_t most) {
-      return axis_of(random.between(2, most), kernel, stride, padding);
-    };
-    const Axis down = axis(6), across = axis(25);
-    const auto size = [&](const Axis& a) {
-      return (a.input - 1) * stride - 2 * padding + kernel + random.between(0, stride - 1);
-    };
-    const std::int64_t height = size(down), width = size(across);
-    compare_variants(transposed_plan_of(random, {1, channels, other, down, across}, height, width),
-                     seed, true);
-    compare_variants(transposed_plan_of(random, {1, other, channels, down, across}, height, width),
-                     seed, true);
+    const std::int64_t padding = random.between(0, kernel / 2);
+    const Axis down = axis_of(random.between(4, 6), kernel, stride, padding);
+    const Axis across = axis_of(random.between(4, 25), kernel, stride, padding);
+    const std::int64_t other = random.between(3, 130);
+    compare_variants(transposed_plan_of(random, {1, other, channels, down, across}), seed, true);
+    if (channels < 3) continue;  // few codes to a window
+    compare_variants(transposed_plan_of(random, {1, channels, other, down, across}), seed, true);
+    compare_variants(transposed_plan_of(random, {2, channels, 17, down, across}), seed, true);
+  }
+}
+
+// Of one input row or column, or both, where each output has a window of its own; and of one output
+// row, divided by columns.
+TEST_CASE("fast conv_transpose2d equals scalar for few positions") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed)
+    for (const bool one_row : {false, true}) {
+      CAPTURE(seed);
+      CAPTURE(one_row);
+      Random random(seed);
+      const auto axis = [&](std::int64_t input, std::int64_t stride) {
+        const std::int64_t kernel = random.between(stride, 8);
+        return axis_of(input, kernel, stride, random.between(0, std::min(kernel / 2, input)));
+      };
+      const Axis down = one_row ? axis_of(1, 1, 1, 0) : axis_of(1, random.between(1, 8), 1, 0);
+      const Axis across = one_row ? axis(random.between(9, 40), random.between(1, 4))
+                                  : axis_of(1, random.between(1, 8), random.between(1, 3), 0);
+      if (across.kernel < across.stride) continue;
+      const Convolution c = {1, random.between(16, 70), random.between(1, 40), down, across};
+      compare_variants(transposed_plan_of(random, c), seed, true);
+    }
+}
+
+TEST_CASE("fast conv_transpose2d equals scalar for large strides, up to 64 phases") {
+  struct Strides {
+    std::int64_t down, across;
+  };
+  for (const Strides& strides :
+       {Strides{4, 4}, {8, 8}, {1, 64}, {64, 1}, {7, 9}, {5, 13}, {1, 65}, {9, 8}}) {
+    CAPTURE(strides.down);
+    CAPTURE(strides.across);
+    Random random(1);
+    const Axis down = axis_of(3, strides.down + 1, strides.down, 0),
+               across = axis_of(4, strides.across + 1, strides.across, 0);
+    const std::vector<std::uint8_t> plan = transposed_plan_of(random, {1, 20, 9, down, across});
+    const bool is_taken = strides.down * strides.across <= 64;
+    compare_variants(plan, 1, is_taken);
+    const GuardedPlan guarded(plan, true);
+    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
+      if (intrt_kernel_variant_runs_here(v) != 0 && !is_taken)
+        CHECK_FALSE(guarded.is_taken_by(intrt_kernel_variant(v)));
   }
 }
 
@@ -465,6 +502,23 @@ std::vector<std::uint8_t> linear_sums_plan(std::int64_t inputs, std::int64_t out
   p.weights_offset = builder.weights(weights, INTRT_INT8);
   builder.op(k_linear, tensors.from, tensors.to, p);
   return builder.finish();
+}
+
+// As many inputs as fit a band, and one less and more.
+TEST_CASE("fast linear equals scalar for the most inputs, most weights 0") {
+  for (const std::int64_t inputs : {49151, 49152, 49153}) {
+    CAPTURE(inputs);
+    Random random(static_cast<std::uint64_t>(inputs));
+    std::int64_t number = 0;
+    const std::vector<std::uint8_t> plan = linear_sums_plan(inputs, 9, false, [&] {
+      const std::int64_t i = number++ % inputs;
+      return i > inputs - 3 || random.one_in(40) ? random.between(-128, 127) : 0;
+    });
+    compare_variants(plan, 1, inputs <= 49152);
+    if (inputs <= 49152)
+      for (const std::string& variant : variants_without_zeros())
+        CHECK(multiplies_nonzeros_alone(plan, variant));
+  }
 }
 
 // Where they lie together, the quads that are not 0 are read without their places.

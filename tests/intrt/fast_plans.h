@@ -388,6 +388,16 @@ inline std::vector<std::uint8_t> transposed_plan_of(Random& random, const Convol
   return builder.finish();
 }
 
+// With every output in reach of the window, as layers have it. The axes' padding is to be small.
+inline std::vector<std::uint8_t> transposed_plan_of(Random& random, const Convolution& c,
+                                                    const Types& types = {}) {
+  const auto size = [&](const Axis& a) {
+    return (a.input - 1) * a.stride - 2 * a.pad_before + a.kernel + random.between(0, a.stride - 1);
+  };
+  const std::int64_t height = size(c.down), width = size(c.across);
+  return transposed_plan_of(random, c, height, width, types);
+}
+
 // Of the weights, about one in `nonzero_in` is not 0.
 inline std::vector<std::uint8_t> linear_plan(Random& random, std::int64_t outputs,
                                              const Types& types = {}, int nonzero_in = 1) {

@@ -59,6 +59,20 @@ TEST_CASE("fast wide conv2d equals scalar for random geometries") {
   }
 }
 
+TEST_CASE("fast wide conv_transpose2d equals scalar for 1 to 130 outputs") {
+  for (std::int64_t outputs = 1; outputs <= 130; ++outputs) {
+    const auto seed = static_cast<std::uint64_t>(outputs);
+    CAPTURE(seed);
+    Random random(seed);
+    const std::int64_t stride = random.between(1, 3), kernel = random.between(stride, 4);
+    const Axis down = axis_of(random.between(4, 6), kernel, stride, random.between(0, kernel / 2));
+    const Axis across =
+        axis_of(random.between(4, 25), kernel, stride, random.between(0, kernel / 2));
+    const Convolution c = {1, random.between(3, 130), outputs, down, across};
+    compare_variants(transposed_plan_of(random, c, types_of(seed)), seed, true);
+  }
+}
+
 TEST_CASE("fast wide conv_transpose2d equals scalar for random geometries") {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);

@@ -86,7 +86,7 @@ class OutputWindow {
     ++read_;
   }
   bool begins_with_weight() { return at(0) != 0; }
-  // Puts up to four that the lane has room for into a quad; behind them come zeros.
+  // Puts up to four that the lane has room for into a quad, whose other weights are 0.
   void take_quad(Room& room, Weight* places, Weight* weights) {
     size_t taken[2] = {};  // of each sum
     for (size_t i = 0; i < kWindowCodes; ++i) {
@@ -177,20 +177,25 @@ inline size_t count_pairs(const Sizes& s, const StoredWeights& stored, size_t fi
   return count;
 }
 
-// How many pairs a layer may have to take no more time than its dense form does for steps and
-// rests.
-inline size_t most_pairs(const Sizes& s, const StoredWeights& stored, uint32_t code_offset) {
-  const Pieces pieces(s, 0);
-  size_t steps = 0;
-  for_each_set(s, [&](size_t first, size_t v) {
-    const size_t left = s.group_outputs - first, lanes = v * kLanes,
-                 outputs = left < lanes ? left : lanes;
-    steps += v * count_steps(pieces, stored, first, outputs);
-    if constexpr (kSumsPairs) steps += v * count_rests(pieces, stored, first, outputs, code_offset);
-    return true;
-  });
-  return steps / kStepsPerPair;
-}
+// What the dense form of a layer multiplies and takes: steps, and bytes.
+struct DenseCost {
+  size_t steps, bytes;
+
+  DenseCost(const Sizes& s, const StoredWeights& stored, uint32_t code_offset)
+      : steps(0), bytes(sizeof(DenseHeader) + all_blocks_bytes(s)) {
+    const Pieces pieces(s, 0);
+    for_each_set_of_blocks(s, [&](size_t first, size_t outputs, size_t v) {
+      const size_t of_set = count_steps(pieces, stored, first, outputs);
+      steps += v * of_set;
+      if constexpr (kSumsPairs) {
+        const size_t rests =
+            count_rests(pieces, stored, first, outputs, code_offset, of_set != pieces.all_steps());
+        steps += v * rests;
+        bytes += rests_bytes(pieces, v, rests);
+      }
+    });
+  }
+};
 
 inline size_t count_nonzeros(const StoredWeights& stored, size_t outputs) {
   if (stored.nonzero != nullptr) return stored.starts[outputs];
@@ -228,10 +233,11 @@ inline void prepare_set(const OpToPrepare& op, const intrt_post_record& post, co
 inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                              const StoredWeights& stored, const int32_t* bias, void* to) {
   const uint32_t offset = code_offset(op.input_never_negative);
-  // Pairs full of these alone would be too many.
+  // Pairs full of these alone would be too many, but for rests.
   if (count_nonzeros(stored, s.group_outputs) * kStepsPerPair > 2 * s.group_outputs * stored.inputs)
     return false;
-  const size_t room = dense_bytes(op, s, stored), most = most_pairs(s, stored, offset);
+  const DenseCost dense(s, stored, offset);
+  const size_t room = dense.bytes, most = dense.steps / kStepsPerPair;
   uint8_t* const base = static_cast<uint8_t*>(to);
   const auto set_at = [base](size_t bytes) -> SetHeader& {
     return *static_cast<SetHeader*>(static_cast<void*>(base + bytes));

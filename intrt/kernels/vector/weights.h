@@ -171,14 +171,13 @@ inline size_t count_steps(const Pieces& pieces, const Stored& stored, size_t fir
   return steps_taken(pieces.all_steps(), nonzero.count());
 }
 
-// How many steps of the blocks of so many outputs have rests.
+// How many steps of the blocks of so many outputs have rests. is_listed: zeros are left out.
 template <typename Stored>
 inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t first_output,
-                          size_t outputs, uint32_t code_offset) {
+                          size_t outputs, uint32_t code_offset, bool is_listed) {
   const bool may_share = code_offset == 0;
-  // Where steps are listed, none shares its sums with another, and one alone has room.
-  if (may_share && count_steps(pieces, stored, first_output, outputs) != pieces.all_steps())
-    return 0;
+  // Listed steps share no sums, and one alone has room.
+  if (may_share && is_listed) return 0;
   StepBits rests;
   Weight before[kDepth];
   for_each_stored_step(
@@ -192,20 +191,29 @@ inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t fir
   return rests.count();
 }
 
-// The same of all sets: the bytes of their rests.
-template <typename Stored>
-inline size_t all_rests_bytes(const Sizes& s, const Stored& stored, uint32_t code_offset) {
-  const Pieces pieces(s, 0);
-  size_t bytes = 0;
+// Calls f(the first output, how many, blocks) for each set of blocks.
+template <typename F>
+inline void for_each_set_of_blocks(const Sizes& s, const F& f) {
   for (size_t g = 0; g < s.groups; ++g)
     for (size_t first = 0; first < s.group_outputs;) {
       const size_t left = s.group_outputs - first, v = blocks_at_once(s, left);
       const size_t outputs = left < v * kLanes ? left : v * kLanes;
-      bytes += rests_bytes(
-          pieces, v,
-          count_rests(pieces, stored, g * s.group_outputs + first, outputs, code_offset));
+      f(g * s.group_outputs + first, outputs, v);
       first += outputs;
     }
+}
+
+// The bytes of the rests of all sets.
+template <typename Stored>
+inline size_t all_rests_bytes(const Sizes& s, const Stored& stored, uint32_t code_offset) {
+  const Pieces pieces(s, 0);
+  size_t bytes = 0;
+  for_each_set_of_blocks(s, [&](size_t first, size_t outputs, size_t v) {
+    const bool is_listed =
+        code_offset == 0 && count_steps(pieces, stored, first, outputs) != pieces.all_steps();
+    bytes +=
+        rests_bytes(pieces, v, count_rests(pieces, stored, first, outputs, code_offset, is_listed));
+  });
   return bytes;
 }
 
@@ -290,8 +298,9 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
       leave_out_zeros(pieces, v, header, list, weights);
       if constexpr (kSumsPairs) {
         const size_t left = s.group_outputs - first, lanes = v * kLanes;
-        const size_t count = count_rests(pieces, stored, g * s.group_outputs + first,
-                                         left < lanes ? left : lanes, code_offset);
+        const size_t count =
+            count_rests(pieces, stored, g * s.group_outputs + first, left < lanes ? left : lanes,
+                        code_offset, header.has_list != 0);
         put_rests_aside(pieces, v, code_offset, count, header, list, weights, rests);
         rests += rests_bytes(pieces, v, count);
       }
