@@ -99,7 +99,7 @@ OpToPrepare operator_of(const intrt_plan& plan, uint32_t op) {
   return call;
 }
 
-// Of an operator that a fast kernel runs.
+// Of the step tables of an operator that a fast kernel runs.
 size_t step_bytes(const intrt_plan& plan, const OpToPrepare& op) {
   const intrt_post_record* post = post_of(op.record);
   return post == nullptr ? 0 : step_tables_bytes(plan, *post, op.output.channels);

@@ -156,17 +156,6 @@ class BlockWindow {
   alignas(OutputWindow) uint8_t bytes_[kLanes * sizeof(OutputWindow)];
 };
 
-// Calls f(first output, number of blocks) for each set, for as long as f says yes.
-template <typename F>
-inline bool for_each_set(const Sizes& s, const F& f) {
-  for (size_t first = 0; first < s.group_outputs;) {
-    const size_t v = blocks_at_once(s, s.group_outputs - first);
-    if (!f(first, v)) return false;
-    first += v * kLanes;
-  }
-  return true;
-}
-
 // Of a block, but no more than one more than `most`.
 inline size_t count_pairs(const Sizes& s, const StoredWeights& stored, size_t first,
                           uint32_t code_offset, size_t most) {
@@ -184,7 +173,7 @@ struct DenseCost {
   DenseCost(const Sizes& s, const StoredWeights& stored, uint32_t code_offset)
       : steps(0), bytes(sizeof(DenseHeader) + all_blocks_bytes(s)) {
     const Pieces pieces(s, 0);
-    for_each_set_of_blocks(s, [&](size_t first, size_t outputs, size_t v) {
+    for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
       const size_t of_set = count_steps(pieces, stored, first, outputs);
       steps += v * of_set;
       if constexpr (kSumsPairs) {
@@ -193,6 +182,7 @@ struct DenseCost {
         steps += v * rests;
         bytes += rests_bytes(pieces, v, rests);
       }
+      return true;
     });
   }
 };
@@ -243,7 +233,7 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
     return *static_cast<SetHeader*>(static_cast<void*>(base + bytes));
   };
   size_t bytes = sizeof(NonzerosHeader), all_pairs = 0;
-  const bool pays = for_each_set(s, [&](size_t first, size_t v) {
+  const bool pays = for_each_set(s, [&](size_t first, size_t, size_t v) {
     if (bytes + bytes_before_blocks(v) > room) return false;
     SetHeader& set = set_at(bytes);
     set.bytes = bytes_before_blocks(v);
@@ -261,7 +251,7 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
   }
   static_cast<NonzerosHeader*>(to)->code_offset = offset;
   bytes = sizeof(NonzerosHeader);
-  return for_each_set(s, [&](size_t first, size_t v) {
+  return for_each_set(s, [&](size_t first, size_t, size_t v) {
     SetHeader& set = set_at(bytes);
     prepare_set(op, post, s, stored, bias, offset, first, v, set);
     bytes += set.bytes;
@@ -327,7 +317,7 @@ inline void run_nonzeros(const OpToRun& op, const intrt_post_record& post, const
   const Extent sets = Part(s, op.slices).sets;
   const uint8_t* at = static_cast<const uint8_t*>(static_cast<const void*>(&header + 1));
   size_t number = 0;
-  for_each_set(s, [&](size_t first, size_t v) {
+  for_each_set(s, [&](size_t first, size_t, size_t v) {
     const SetHeader& set = *static_cast<const SetHeader*>(static_cast<const void*>(at));
     at += set.bytes;
     if (number++ >= sets.begin)

@@ -191,16 +191,17 @@ inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t fir
   return rests.count();
 }
 
-// Calls f(the first output, how many, blocks) for each set of blocks.
+// Calls f(the first output, how many, blocks) for each set of blocks, for as long as it says yes.
 template <typename F>
-inline void for_each_set_of_blocks(const Sizes& s, const F& f) {
+inline bool for_each_set(const Sizes& s, const F& f) {
   for (size_t g = 0; g < s.groups; ++g)
     for (size_t first = 0; first < s.group_outputs;) {
       const size_t left = s.group_outputs - first, v = blocks_at_once(s, left);
       const size_t outputs = left < v * kLanes ? left : v * kLanes;
-      f(g * s.group_outputs + first, outputs, v);
+      if (!f(g * s.group_outputs + first, outputs, v)) return false;
       first += outputs;
     }
+  return true;
 }
 
 // The bytes of the rests of all sets.
@@ -208,11 +209,12 @@ template <typename Stored>
 inline size_t all_rests_bytes(const Sizes& s, const Stored& stored, uint32_t code_offset) {
   const Pieces pieces(s, 0);
   size_t bytes = 0;
-  for_each_set_of_blocks(s, [&](size_t first, size_t outputs, size_t v) {
+  for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
     const bool is_listed =
         code_offset == 0 && count_steps(pieces, stored, first, outputs) != pieces.all_steps();
     bytes +=
         rests_bytes(pieces, v, count_rests(pieces, stored, first, outputs, code_offset, is_listed));
+    return true;
   });
   return bytes;
 }
