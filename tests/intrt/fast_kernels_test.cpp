@@ -246,7 +246,7 @@ TEST_CASE("fast conv_transpose2d equals scalar for few positions") {
       };
       const Axis down = one_row ? axis_of(1, 1, 1, 0) : axis_of(1, random.between(1, 8), 1, 0);
       const Axis across = one_row ? axis(random.between(9, 40), random.between(1, 4))
-                                  : axis_of(1, random.between(1, 8), random.between(1, 3), 0);
+                                  : axis_of(1, random.between(1, 6), random.between(1, 3), 0);
       if (across.kernel < across.stride) continue;
       const Convolution c = {1, random.between(16, 70), random.between(1, 40), down, across};
       compare_variants(transposed_plan_of(random, c), seed, true);
@@ -607,7 +607,7 @@ TEST_CASE("linear weights that add up to what sums of 16 bits hold, and to a lit
           compare_variants(plan, seed, true, codes);
           if (codes == Codes::kGreatest) count.add(plan);
         }
-  count.check(200, 710);
+  count.check(150, 710);
 }
 
 #ifdef EXPECTED_VARIANT
