@@ -1,64 +1,9 @@
 // The variants that need prepared memory against the scalar kernels, which kernels_test.cpp holds
 // against the definition: every channel count from 1 to 130, and memory that ends where it ends. A
 // failure prints the seed.
-#include <map>
-
-#include "intrt/cpu_features.h"
-#include "intrt/kernels/vector/linear_header.h"
 #include "tests/intrt/fast_plans.h"
 
 using namespace lockstep::testing;
-
-namespace {
-
-// The variants that can leave out zeros one by one, of those that this CPU runs.
-std::vector<std::string> variants_without_zeros() {
-  std::vector<std::string> variants;
-  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
-    const std::string variant = intrt_kernel_variant(v);
-    bool can = intrt_kernel_variant_runs_here(v) != 0 && variant != "scalar";
-#ifdef INTRT_WITH_AVX512VNNI
-    can = can && (variant != "avx512vnni" || intrt::has_avx512vbmi());
-#endif
-    if (can) variants.push_back(variant);
-  }
-  return variants;
-}
-
-// Whether the variant does so in the plan's last operator, a linear layer.
-bool multiplies_nonzeros_alone(const std::vector<std::uint8_t>& plan, const std::string& variant) {
-  const std::vector<std::uint8_t> memory =
-      GuardedPlan(plan, true).prepared_over(variant.c_str(), 0);
-  const auto& prepared =
-      *static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data()));
-  intrt::LinearHeader header;
-  std::memcpy(&header, prepared.memory_of(prepared.op_count - 1), sizeof header);
-  return header.nonzeros_alone;
-}
-
-// How many of some plans each variant multiplies without zeros.
-class NonzerosCount {
- public:
-  NonzerosCount() {
-    for (const std::string& variant : variants_without_zeros()) counts_[variant] = 0;
-  }
-  void add(const std::vector<std::uint8_t>& plan) {
-    for (auto& [variant, count] : counts_)
-      count += multiplies_nonzeros_alone(plan, variant) ? 1 : 0;
-  }
-  void check(int least, int most) const {
-    for (const auto& [variant, count] : counts_) {
-      INFO(variant, ": ", count, " plans without zeros");
-      CHECK(count >= least);
-      CHECK(count <= most);
-    }
-  }
-
- private:
-  std::map<std::string, int> counts_;
-};
-
-}  // namespace
 
 TEST_CASE("fast conv2d equals scalar for 1 to 130 inputs and outputs") {
   for (std::int64_t channels = 1; channels <= 130; ++channels) {
@@ -215,103 +160,6 @@ TEST_CASE("fast conv2d equals scalar where the input does not fit a band") {
   check({5000, 1, 1, axis_of(4, 3, 1, 1), axis_of(4, 3, 1, 1)}, false);
 }
 
-TEST_CASE("fast conv_transpose2d equals scalar for 1 to 130 inputs or outputs") {
-  for (std::int64_t channels = 1; channels <= 130; ++channels) {
-    const auto seed = static_cast<std::uint64_t>(channels);
-    CAPTURE(seed);
-    Random random(seed);
-    const std::int64_t stride = random.between(1, 3), kernel = random.between(stride, 4);
-    const std::int64_t padding = random.between(0, kernel / 2);
-    const Axis down = axis_of(random.between(4, 6), kernel, stride, padding);
-    const Axis across = axis_of(random.between(4, 25), kernel, stride, padding);
-    const std::int64_t other = random.between(3, 130);
-    compare_variants(transposed_plan_of(random, {1, other, channels, down, across}), seed, true);
-    if (channels < 3) continue;  // few codes to a window
-    compare_variants(transposed_plan_of(random, {1, channels, other, down, across}), seed, true);
-    compare_variants(transposed_plan_of(random, {2, channels, 17, down, across}), seed, true);
-  }
-}
-
-// Of one input row or column, or both, where each output has a window of its own; and of one output
-// row, divided by columns.
-TEST_CASE("fast conv_transpose2d equals scalar for few positions") {
-  for (std::uint64_t seed = 1; seed <= 60; ++seed)
-    for (const bool one_row : {false, true}) {
-      CAPTURE(seed);
-      CAPTURE(one_row);
-      Random random(seed);
-      const auto axis = [&](std::int64_t input, std::int64_t stride) {
-        const std::int64_t kernel = random.between(stride, 8);
-        return axis_of(input, kernel, stride, random.between(0, std::min(kernel / 2, input)));
-      };
-      const Axis down = one_row ? axis_of(1, 1, 1, 0) : axis_of(1, random.between(1, 8), 1, 0);
-      const Axis across = one_row ? axis(random.between(9, 40), random.between(1, 4))
-                                  : axis_of(1, random.between(1, 6), random.between(1, 3), 0);
-      if (across.kernel < across.stride) continue;
-      const Convolution c = {1, random.between(16, 70), random.between(1, 40), down, across};
-      compare_variants(transposed_plan_of(random, c), seed, true);
-    }
-}
-
-TEST_CASE("fast conv_transpose2d equals scalar for large strides, up to 64 phases") {
-  struct Strides {
-    std::int64_t down, across;
-  };
-  for (const Strides& strides :
-       {Strides{4, 4}, {8, 8}, {1, 64}, {64, 1}, {7, 9}, {5, 13}, {1, 65}, {9, 8}}) {
-    CAPTURE(strides.down);
-    CAPTURE(strides.across);
-    Random random(1);
-    const Axis down = axis_of(3, strides.down + 1, strides.down, 0),
-               across = axis_of(4, strides.across + 1, strides.across, 0);
-    const std::vector<std::uint8_t> plan = transposed_plan_of(random, {1, 20, 9, down, across});
-    const bool is_taken = strides.down * strides.across <= 64;
-    compare_variants(plan, 1, is_taken);
-    const GuardedPlan guarded(plan, true);
-    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
-      if (intrt_kernel_variant_runs_here(v) != 0 && !is_taken)
-        CHECK_FALSE(guarded.is_taken_by(intrt_kernel_variant(v)));
-  }
-}
-
-// Outputs that no tap reaches, or of padding alone, more phases than outputs, and taps of which
-// few reach one phase.
-TEST_CASE("fast conv_transpose2d equals scalar for random geometries and outputs of any size") {
-  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
-    CAPTURE(seed);
-    Random random(seed);
-    const std::int64_t groups = random.pick({1, 1, 2, 3});
-    const Convolution c = {groups, random.between(1, groups == 1 ? 70 : 9),
-                           random.between(1, groups == 1 ? 70 : 20), random_axis(random),
-                           random_axis(random)};
-    compare_variants(transposed_plan_of(random, c, random.between(1, 14), random.between(1, 40)),
-                     seed, false);
-  }
-}
-
-TEST_CASE("fast linear equals scalar for 1 to 130 outputs") {
-  for (std::int64_t outputs = 1; outputs <= 130; ++outputs) {
-    const auto seed = static_cast<std::uint64_t>(outputs);
-    CAPTURE(seed);
-    Random random(seed);
-    compare_variants(linear_plan(random, outputs), seed, true);
-  }
-}
-
-TEST_CASE("fast linear equals scalar where most weights are 0") {
-  NonzerosCount count;
-  for (std::int64_t outputs = 1; outputs <= 130; ++outputs)
-    for (const int nonzero_in : {4, 8, outputs % 2 == 0 ? 10 : 1000}) {
-      const auto seed = static_cast<std::uint64_t>(outputs * 1000 + nonzero_in);
-      CAPTURE(seed);
-      Random random(seed);
-      const std::vector<std::uint8_t> plan = linear_plan(random, outputs, {}, nonzero_in);
-      compare_variants(plan, seed, true);
-      count.add(plan);
-    }
-  count.check(100, 370);
-}
-
 // The kernels that prepare nothing: nothing to see from outside whether they take an operator, but
 // a fault of theirs shows.
 TEST_CASE("fast add equals scalar for 1 to 130 channels, in place, too") {
@@ -444,22 +292,7 @@ TEST_CASE("fast pools equal scalar for 1 to 130 channels") {
   }
 }
 
-// Outputs are the sums themselves. Clamped: the operator gets the codes behind a clamp to 0.
-Tensors add_tensors_of_sums(PlanBuilder& builder, TensorSpec input, bool clamped,
-                            const Logical& sums) {
-  std::uint32_t from = builder.input(input);
-  const std::uint32_t to = builder.output(spec_of(sums, {INTRT_INT32, 32}));
-  if (clamped) {
-    input.arena_offset = builder.arena_offset_of(from);
-    const std::uint32_t behind = builder.tensor(input);
-    intrt_requantize_params clamp{};
-    clamp.post = builder.shift_post({0}, INTRT_ROUND_FLOOR, 0, 127);
-    builder.op(k_requantize, from, behind, clamp);
-    from = behind;
-  }
-  return {from, to};
-}
-
+// Outputs are the sums themselves.
 template <typename Draw>
 std::vector<std::uint8_t> sums_plan(const Convolution& c, bool clamped, const Draw& draw_weight) {
   const std::int64_t outputs = c.groups * c.group_outputs;
@@ -485,59 +318,6 @@ std::vector<std::uint8_t> sums_plan(const Convolution& c, bool clamped, const Dr
   p.weights_offset = builder.weights(weights, INTRT_INT8);
   builder.op(k_conv2d, tensors.from, tensors.to, p);
   return builder.finish();
-}
-
-// The same of a linear layer, weights output by output.
-template <typename Draw>
-std::vector<std::uint8_t> linear_sums_plan(std::int64_t inputs, std::int64_t outputs, bool clamped,
-                                           const Draw& draw_weight) {
-  TensorSpec input;
-  input.channels = static_cast<std::uint32_t>(inputs);
-  PlanBuilder builder;
-  const Tensors tensors = add_tensors_of_sums(builder, input, clamped, Logical(outputs, 1, 1));
-  std::vector<std::int64_t> weights;
-  for (std::int64_t i = 0; i < outputs * inputs; ++i) weights.push_back(draw_weight());
-  intrt_linear_params p{};
-  p.weight_type = INTRT_INT8;
-  p.weights_offset = builder.weights(weights, INTRT_INT8);
-  builder.op(k_linear, tensors.from, tensors.to, p);
-  return builder.finish();
-}
-
-// As many inputs as fit a band, and one less and more.
-TEST_CASE("fast linear equals scalar for the most inputs, most weights 0") {
-  for (const std::int64_t inputs : {49151, 49152, 49153}) {
-    CAPTURE(inputs);
-    Random random(static_cast<std::uint64_t>(inputs));
-    std::int64_t number = 0;
-    const std::vector<std::uint8_t> plan = linear_sums_plan(inputs, 9, false, [&] {
-      const std::int64_t i = number++ % inputs;
-      return i > inputs - 3 || random.one_in(40) ? random.between(-128, 127) : 0;
-    });
-    compare_variants(plan, 1, inputs <= 49152);
-    if (inputs <= 49152)
-      for (const std::string& variant : variants_without_zeros())
-        CHECK(multiplies_nonzeros_alone(plan, variant));
-  }
-}
-
-// Where they lie together, the quads that are not 0 are read without their places.
-TEST_CASE("fast linear equals scalar with three of four quads of all outputs 0") {
-  constexpr std::int64_t kOutputs = 16, kInputs = 512;
-  for (const bool together : {true, false}) {
-    Random random(7);
-    std::int64_t number = 0;
-    const std::vector<std::uint8_t> plan = linear_sums_plan(kInputs, kOutputs, false, [&] {
-      const std::int64_t o = number / kInputs, i = number % kInputs;
-      ++number;
-      return (i / 4 + (together ? 0 : o)) % 4 == 0 ? random.between(1, 127) : 0;
-    });
-    compare_variants(plan, 7, true);
-    for (const std::string& variant : variants_without_zeros()) {
-      CAPTURE(variant);
-      CHECK(multiplies_nonzeros_alone(plan, variant) == !together);
-    }
-  }
 }
 
 TEST_CASE("extreme codes and weights: no sum of products saturates") {
@@ -581,33 +361,6 @@ TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little mor
         };
         compare_variants(sums_plan(c, clamped, weight), seed, true, Codes::kGreatest);
       }
-}
-
-// The same of layers that are multiplied without zeros, whose weights find places where sums have
-// room for them.
-TEST_CASE("linear weights that add up to what sums of 16 bits hold, and to a little more") {
-  NonzerosCount count;
-  for (std::uint64_t seed = 1; seed <= 60; ++seed)
-    for (const bool clamped : {false, true})
-      for (const std::int64_t inputs : {5, 16, 17, 40, 100, 300})
-        for (const Codes codes : {Codes::kGreatest, Codes::kLeast}) {
-          CAPTURE(seed);
-          CAPTURE(clamped);
-          CAPTURE(inputs);
-          Random random(seed);
-          const int nonzero_in = random.pick({5, 8, 20});
-          const bool has_one_sign = random.one_in(2);
-          const auto weight = [&]() -> std::int64_t {
-            if (!random.one_in(nonzero_in)) return 0;
-            const std::int64_t size = random.pick({1, 2, 3, 63, 64, 65, 124, 125, 126, 127, 128});
-            return has_one_sign || random.one_in(2) ? -size : std::min<std::int64_t>(size, 127);
-          };
-          const std::vector<std::uint8_t> plan =
-              linear_sums_plan(inputs, random.between(1, 70), clamped, weight);
-          compare_variants(plan, seed, true, codes);
-          if (codes == Codes::kGreatest) count.add(plan);
-        }
-  count.check(150, 710);
 }
 
 #ifdef EXPECTED_VARIANT

@@ -193,6 +193,13 @@ struct Types {
   std::uint32_t weights = INTRT_INT8;
 };
 
+// Those of the wide kernels, in turn.
+inline Types wide_types(std::uint64_t seed) {
+  constexpr Types kTypes[] = {
+      {INTRT_INT8, INTRT_INT16}, {INTRT_INT16, INTRT_INT8}, {INTRT_INT16, INTRT_INT16}};
+  return kTypes[seed % std::size(kTypes)];
+}
+
 inline std::vector<std::int64_t> random_bytes(Random& random, std::int64_t count) {
   std::vector<std::int64_t> values;
   for (std::int64_t i = 0; i < count; ++i) values.push_back(random.between(-128, 127));
@@ -306,6 +313,23 @@ inline Tensors add_tensors(PlanBuilder& builder, Random& random, const TensorSpe
   p.post = clamp_of(builder, random, input.channels);
   builder.op(k_requantize, tensors.from, to, p);
   return {to, tensors.to};
+}
+
+// For an operator whose outputs are the sums themselves. Clamped: it gets the codes behind a clamp
+// to 0.
+inline Tensors add_tensors_of_sums(PlanBuilder& builder, TensorSpec input, bool clamped,
+                                   const Logical& sums) {
+  std::uint32_t from = builder.input(input);
+  const std::uint32_t to = builder.output(spec_of(sums, {INTRT_INT32, 32}));
+  if (clamped) {
+    input.arena_offset = builder.arena_offset_of(from);
+    const std::uint32_t behind = builder.tensor(input);
+    intrt_requantize_params clamp{};
+    clamp.post = builder.shift_post({0}, INTRT_ROUND_FLOOR, 0, 127);
+    builder.op(k_requantize, from, behind, clamp);
+    from = behind;
+  }
+  return {from, to};
 }
 
 struct Convolution {

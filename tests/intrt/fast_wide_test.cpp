@@ -4,15 +4,6 @@
 
 using namespace lockstep::testing;
 
-namespace {
-
-constexpr Types kTypes[] = {
-    {INTRT_INT8, INTRT_INT16}, {INTRT_INT16, INTRT_INT8}, {INTRT_INT16, INTRT_INT16}};
-
-const Types& types_of(std::uint64_t seed) { return kTypes[seed % std::size(kTypes)]; }
-
-}  // namespace
-
 TEST_CASE("fast wide conv2d equals scalar for 1 to 130 inputs or outputs") {
   for (std::int64_t channels = 1; channels <= 130; ++channels) {
     const auto seed = static_cast<std::uint64_t>(channels);
@@ -25,7 +16,7 @@ TEST_CASE("fast wide conv2d equals scalar for 1 to 130 inputs or outputs") {
     const std::int64_t other = random.between(1, 130);
     const Convolution c = random.one_in(2) ? Convolution{1, channels, other, down, across}
                                            : Convolution{1, other, channels, down, across};
-    compare_variants(plan_of(random, c, types_of(seed)), seed, true);
+    compare_variants(plan_of(random, c, wide_types(seed)), seed, true);
   }
 }
 
@@ -41,7 +32,7 @@ TEST_CASE("fast wide depthwise conv2d equals scalar for 2 to 130 channels") {
         axis_of(random.between(kernel_h, 12), kernel_h, random.between(1, 3), random.between(0, 2));
     const Axis across =
         axis_of(random.between(kernel_w, 45), kernel_w, random.between(1, 3), random.between(0, 2));
-    compare_variants(plan_of(random, {channels, 1, 1, down, across}, types_of(seed)), seed, true);
+    compare_variants(plan_of(random, {channels, 1, 1, down, across}, wide_types(seed)), seed, true);
   }
 }
 
@@ -54,35 +45,7 @@ TEST_CASE("fast wide conv2d equals scalar for random geometries") {
     const std::int64_t outputs = random.between(1, groups == 1 ? 130 : 20);
     compare_variants(
         plan_of(random, {groups, inputs, outputs, random_axis(random), random_axis(random)},
-                types_of(seed)),
-        seed, false);
-  }
-}
-
-TEST_CASE("fast wide conv_transpose2d equals scalar for 1 to 130 outputs") {
-  for (std::int64_t outputs = 1; outputs <= 130; ++outputs) {
-    const auto seed = static_cast<std::uint64_t>(outputs);
-    CAPTURE(seed);
-    Random random(seed);
-    const std::int64_t stride = random.between(1, 3), kernel = random.between(stride, 4);
-    const Axis down = axis_of(random.between(4, 6), kernel, stride, random.between(0, kernel / 2));
-    const Axis across =
-        axis_of(random.between(4, 25), kernel, stride, random.between(0, kernel / 2));
-    const Convolution c = {1, random.between(3, 130), outputs, down, across};
-    compare_variants(transposed_plan_of(random, c, types_of(seed)), seed, true);
-  }
-}
-
-TEST_CASE("fast wide conv_transpose2d equals scalar for random geometries") {
-  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
-    CAPTURE(seed);
-    Random random(seed);
-    const std::int64_t groups = random.pick({1, 1, 2, 3});
-    const Convolution c = {groups, random.between(1, groups == 1 ? 70 : 9),
-                           random.between(1, groups == 1 ? 70 : 20), random_axis(random),
-                           random_axis(random)};
-    compare_variants(
-        transposed_plan_of(random, c, random.between(1, 14), random.between(1, 40), types_of(seed)),
+                wide_types(seed)),
         seed, false);
   }
 }
@@ -92,7 +55,7 @@ TEST_CASE("fast wide linear equals scalar for 1 to 130 outputs") {
     const auto seed = static_cast<std::uint64_t>(outputs);
     CAPTURE(seed);
     Random random(seed);
-    compare_variants(linear_plan(random, outputs, types_of(seed)), seed, true);
+    compare_variants(linear_plan(random, outputs, wide_types(seed)), seed, true);
   }
 }
 

@@ -7,8 +7,9 @@
 namespace intrt {
 namespace {
 
-constexpr bool kSumsPairs = true;    // in 16 bits first
-constexpr size_t kStepsPerPair = 4;  // take as long (linear_nonzeros.h)
+constexpr bool kSumsPairs = true;  // in 16 bits first
+// Steps of the dense form that take as long as a pair of quads (linear_nonzeros.h).
+constexpr size_t kStepsPerPair = 4;
 
 inline Vector pair_sums(Vector codes, Vector weights) {
   return _mm256_maddubs_epi16(codes, weights);

@@ -2,5 +2,4 @@
 
 #include "intrt/kernels/vector/conv_transpose2d.h"
 
-const intrt::FastKernel intrt_avx512vnni_conv_transpose2d_wide = {
-    intrt::takes, intrt::run, intrt::prepared_bytes, intrt::prepare, intrt::slices};
+const intrt::FastKernel intrt_avx512vnni_conv_transpose2d_wide = intrt::kConvTranspose2d;

@@ -183,18 +183,10 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
                              const StoredWeights& stored, const int32_t* bias, void* to) {
   if (!has_avx512vbmi()) return false;
   const size_t positions = window_positions(stored.inputs), all_bytes = dense_bytes(op, s, stored);
-  const auto for_each_set = [&](const auto& f) {
-    for (size_t first = 0; first < s.group_outputs;) {
-      const size_t v = blocks_at_once(s, s.group_outputs - first);
-      if (!f(first, v)) return false;
-      first += v * kLanes;
-    }
-    return true;
-  };
   const size_t all_steps = Pieces(s, 0).all_steps();
   const size_t most = most_quads(s, (s.group_outputs + kLanes - 1) / kLanes * all_steps);
   size_t bytes = sizeof(NonzerosHeader), quads_of_all = 0, dense = 0;
-  const bool may_pay = for_each_set([&](size_t first, size_t v) {
+  const bool may_pay = for_each_set(s, [&](size_t first, size_t, size_t v) {
     SetWindow window(s, stored, first, v);
     const size_t count = count_quads(window, most - quads_of_all);
     quads_of_all += count;
@@ -208,7 +200,7 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
   NonzerosHeader& header = *static_cast<NonzerosHeader*>(to);
   header.bias = Bias(op.input_never_negative);
   uint8_t* out = static_cast<uint8_t*>(static_cast<void*>(&header + 1));
-  return for_each_set([&](size_t first, size_t v) {
+  return for_each_set(s, [&](size_t first, size_t, size_t v) {
     SetHeader& set = *static_cast<SetHeader*>(static_cast<void*>(out));
     PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&set + 1));
     for (size_t i = 0; i < v; ++i)

@@ -6,8 +6,9 @@
 namespace intrt {
 namespace {
 
-constexpr bool kSumsPairs = false;   // all sums have 32 bits
-constexpr size_t kStepsPerPair = 5;  // take as long (linear_nonzeros.h)
+constexpr bool kSumsPairs = false;  // all sums have 32 bits
+// Steps of the dense form that take as long as a pair of quads (linear_nonzeros.h).
+constexpr size_t kStepsPerPair = 5;
 
 // Adds to each lane the sum of products of its kDepth codes with as many weights.
 inline Vector dot(Vector acc, Vector codes, Vector weights) {

@@ -2,5 +2,4 @@
 
 #include "intrt/kernels/vector/conv_transpose2d.h"
 
-const intrt::FastKernel intrt_neondot_conv_transpose2d = {
-    intrt::takes, intrt::run, intrt::prepared_bytes, intrt::prepare, intrt::slices};
+const intrt::FastKernel intrt_neondot_conv_transpose2d = intrt::kConvTranspose2d;

@@ -6,11 +6,12 @@
 namespace intrt {
 namespace {
 
-constexpr size_t kDepth = 4;                     // codes in a lane
-using Code = int8_t;                             // of a band
-using Weight = int8_t;                           // prepared
-constexpr bool kSumsPairs = false;               // all sums have 32 bits
-constexpr size_t kStepsPerPair = 6;              // take as long (linear_nonzeros.h)
+constexpr size_t kDepth = 4;        // codes in a lane
+using Code = int8_t;                // of a band
+using Weight = int8_t;              // prepared
+constexpr bool kSumsPairs = false;  // all sums have 32 bits
+// Steps of the dense form that take as long as a pair of quads (linear_nonzeros.h).
+constexpr size_t kStepsPerPair = 6;
 inline uint32_t code_offset(bool) { return 0; }  // that bands add to codes
 
 // kLanes times the codes of one lane.

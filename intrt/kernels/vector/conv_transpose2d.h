@@ -268,5 +268,7 @@ void run(const OpToRun& op) {
   });
 }
 
+constexpr FastKernel kConvTranspose2d = {takes, run, prepared_bytes, prepare, slices};
+
 }  // namespace
 }  // namespace intrt

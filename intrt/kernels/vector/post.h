@@ -359,7 +359,7 @@ class PostLanes {
       first[i] = parts.first;
       last[i] = parts.last;
       shift[i] = static_cast<int32_t>(parts.shift);
-      steps_.tables[i] = parts.counts;
+      steps_.parts[i] = parts.counts;
       steps_.starts[i] = starts[channel];
       steps_.counts[i] = starts[channel + 1] - starts[channel];
       steps_.codes[i] = starts[channel] + channel;
@@ -535,7 +535,7 @@ class PostLanes {
     intrt::store(results, codes);
     uint32_t passed[kLanes];  // thresholds that are not above the number
     for (size_t lane = 0; lane < kLanes; ++lane)
-      passed[lane] = tables.counts()[steps_.tables[lane] + static_cast<uint32_t>(parts[lane])];
+      passed[lane] = tables.counts()[steps_.parts[lane] + static_cast<uint32_t>(parts[lane])];
     for (uint32_t more = tables.most; more > 0; more /= 2)
       for (size_t lane = 0; lane < kLanes; ++lane) {
         const uint32_t next = passed[lane] + more;
@@ -561,9 +561,10 @@ class PostLanes {
   Scale scale_;
   Floats float_multipliers_{}, float_addends_{};
   Vector float_exceptions_{}, float_changes_{};
-  // Of channels with steps: the first threshold and how many there are, the first code, StepParts.
+  // Of channels with steps: where thresholds begin and how many there are, where codes and (parts)
+  // the counts of step_tables.h begin; first and last threshold, and the parts' shift.
   struct Steps {
-    uint32_t starts[kLanes], counts[kLanes], codes[kLanes], tables[kLanes];
+    uint32_t starts[kLanes], counts[kLanes], codes[kLanes], parts[kLanes];
     bool are_there, are_everywhere;
   } steps_{};
   Vector step_first_{}, step_last_{}, step_shift_{};

@@ -32,14 +32,27 @@ struct Pieces {
 // Blocks of kLanes outputs that tiles multiply at the same time: 1, 2, 4 or 8.
 inline size_t blocks_at_once(const Sizes& s, size_t outputs_left);
 
-// Blocks that are multiplied at the same time, in all groups.
+// Calls f(the first output, how many, blocks) for each set of blocks, which are multiplied at the
+// same time, for as long as it says yes.
+template <typename F>
+inline bool for_each_set(const Sizes& s, const F& f) {
+  for (size_t g = 0; g < s.groups; ++g)
+    for (size_t first = 0; first < s.group_outputs;) {
+      const size_t left = s.group_outputs - first, v = blocks_at_once(s, left);
+      const size_t outputs = left < v * kLanes ? left : v * kLanes;
+      if (!f(g * s.group_outputs + first, outputs, v)) return false;
+      first += outputs;
+    }
+  return true;
+}
+
 inline size_t sets_of_blocks(const Sizes& s) {
   size_t sets = 0;
-  for (size_t left = s.group_outputs; left > 0; ++sets) {
-    const size_t v = blocks_at_once(s, left);
-    left = left > v * kLanes ? left - v * kLanes : 0;
-  }
-  return s.groups * sets;
+  for_each_set(s, [&](size_t, size_t, size_t) {
+    ++sets;
+    return true;
+  });
+  return sets;
 }
 
 inline uint32_t dense_slices(const Sizes& s) {
@@ -87,12 +100,11 @@ inline size_t bytes_of_blocks(const Pieces& pieces, size_t v) {
 inline size_t all_blocks_bytes(const Sizes& s) {
   const Pieces pieces(s, 0);
   size_t bytes = 0;
-  for (size_t left = s.group_outputs; left > 0;) {
-    const size_t v = blocks_at_once(s, left);
+  for_each_set(s, [&](size_t, size_t, size_t v) {
     bytes += bytes_of_blocks(pieces, v);
-    left = left > v * kLanes ? left - v * kLanes : 0;
-  }
-  return s.groups * bytes;
+    return true;
+  });
+  return bytes;
 }
 
 // Of v blocks, with so many rests.
@@ -189,19 +201,6 @@ inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t fir
         for (size_t k = 0; k < kDepth; ++k) before[k] = weights[k];
       });
   return rests.count();
-}
-
-// Calls f(the first output, how many, blocks) for each set of blocks, for as long as it says yes.
-template <typename F>
-inline bool for_each_set(const Sizes& s, const F& f) {
-  for (size_t g = 0; g < s.groups; ++g)
-    for (size_t first = 0; first < s.group_outputs;) {
-      const size_t left = s.group_outputs - first, v = blocks_at_once(s, left);
-      const size_t outputs = left < v * kLanes ? left : v * kLanes;
-      if (!f(g * s.group_outputs + first, outputs, v)) return false;
-      first += outputs;
-    }
-  return true;
 }
 
 // The bytes of the rests of all sets.

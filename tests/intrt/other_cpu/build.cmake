@@ -56,5 +56,6 @@ run(${COMPILER} -std=c++20 -O1 ${includes} -c ${other}/crc32.cpp -o ${OUT}/crc32
 list(APPEND objects ${OUT}/cpu_features.o ${OUT}/crc32.o)
 run(${COMPILER} -std=c++20 -O1 -static ${includes} ${other}/plan_digest.cpp ${objects} -o ${OUT}/plan_digest)
 run(${COMPILER} -std=c++20 -O1 -static ${includes} -DINTRT_WITH_${upper} -DEXPECTED_VARIANT="${VARIANT}"
-    ${ROOT}/tests/support/main.cpp ${ROOT}/tests/intrt/chains_test.cpp ${ROOT}/tests/intrt/fast_kernels_test.cpp ${ROOT}/tests/intrt/fast_posts_test.cpp
+    ${ROOT}/tests/support/main.cpp ${ROOT}/tests/intrt/chains_test.cpp ${ROOT}/tests/intrt/fast_kernels_test.cpp
+    ${ROOT}/tests/intrt/fast_linear_test.cpp ${ROOT}/tests/intrt/fast_posts_test.cpp ${ROOT}/tests/intrt/fast_transposed_test.cpp
     ${ROOT}/tests/intrt/fast_wide_test.cpp ${objects} -o ${OUT}/fast_kernels_test)
