@@ -16,7 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 const std::string kStubs = std::string(LOCKSTEP_TEST_DATA) + "/embedded/stubs";
 
 // A project of a recorded network.

@@ -13,8 +13,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
-
 struct OnDisk {
   Emitted emitted;
   std::string plan, folder;

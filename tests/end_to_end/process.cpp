@@ -20,6 +20,9 @@
 namespace lockstep::test {
 namespace fs = std::filesystem;
 
+std::string lockstep_executable() { return LOCKSTEP_EXECUTABLE; }
+const bool kWithTorch = LOCKSTEP_TEST_WITH_TORCH;
+
 namespace {
 
 // In the child: only calls that are safe between fork and exec.

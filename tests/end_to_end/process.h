@@ -11,6 +11,12 @@
 
 namespace lockstep::test {
 
+// The executable `lockstep` of this build, and whether that has LibTorch. Not macros: objects of
+// tests are then the same in all builds, and compiled once.
+std::string lockstep_executable();
+inline const std::string kLockstep = lockstep_executable();
+extern const bool kWithTorch;
+
 struct RunSetup {
   std::string standard_output{};  // where it goes, for example "/dev/full"; empty: it is captured
   bool without_root_rights = false;  // root may write anywhere; a process with this set may not

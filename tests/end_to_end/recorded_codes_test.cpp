@@ -22,8 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
-
 bool has_float_functions(const Graph& graph) {
   for (const Node& node : graph.nodes) {
     if (node.op.starts_with("batch_norm")) return true;

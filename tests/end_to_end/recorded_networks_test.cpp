@@ -12,7 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 const std::vector<std::string> kNetworks = {"doc_single_conv", "bias12", "lenet_pt_bias20",
                                             "left_shift"};
 const std::vector<std::string> kStateFiles = {"state_dict.pt", "state_dict.safetensors"};
@@ -71,8 +70,7 @@ TEST_CASE("verify proves the recorded networks, and never from nothing") {
       INFO(proved.out, proved.err);
       CHECK(proved.exit_code == 0);
       CHECK(proved.out.find("proved: for every input, against float32") != std::string::npos);
-      CHECK((proved.out.find("float path not compared") == std::string::npos) ==
-            bool{LOCKSTEP_TEST_WITH_TORCH});
+      CHECK((proved.out.find("float path not compared") == std::string::npos) == kWithTorch);
       CHECK(net.verify({"--random", "0", "--accept", "tested"}).exit_code == 3);
     }
 }

@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
-
 // The network of the guide's tour: quantized and pruned everywhere, and trained in a second or two.
 const fs::path kGraph =
     fs::path(LOCKSTEP_TEST_DATA).parent_path() / "docs" / "examples" / "small" / "graph.json";

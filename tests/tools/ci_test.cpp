@@ -16,7 +16,6 @@ namespace fs = std::filesystem;
 const fs::path kRoot = fs::path(LOCKSTEP_TEST_DATA).parent_path();
 const fs::path kNetwork = kRoot / "tests" / "golden" / "nets" / "bias12";
 const fs::path kWorkflow = kRoot / "tools" / "ci" / "github-actions" / "verify.yml";
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 
 // The lines below `run: |` of the step with this name, without their indentation.
 std::string script_of(const std::string& step) {

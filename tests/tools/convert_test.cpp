@@ -11,8 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
-
 const std::string kFloat = R"({"format": "lockstep-graph", "version": 1, "name": "net",
  "inputs": [{"name": "x", "shape": [2]}],
  "nodes": [

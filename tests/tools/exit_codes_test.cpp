@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const fs::path kLockstep = LOCKSTEP_EXECUTABLE;
 const fs::path kData = LOCKSTEP_TEST_DATA;
 
 struct Row {
@@ -62,8 +61,8 @@ Finished shell(const fs::path& folder, std::string command) {
   replace_all(command, "V --", "lockstep verify --graph graph.json --weights state.pt --");
   replace_all(command, " N", " --random 2");
   const std::string script = fmt::format("cd '{}' || exit 99\nPATH={}:$PATH\n{}\n", folder.string(),
-                                         kLockstep.parent_path().string(), command);
-  return run_process({"/bin/sh", "-c", script, kLockstep.string()});
+                                         fs::path(kLockstep).parent_path().string(), command);
+  return run_process({"/bin/sh", "-c", script, kLockstep});
 }
 
 void require_ok(const Finished& finished) {

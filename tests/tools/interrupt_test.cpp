@@ -18,7 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 const fs::path kNetwork = fs::path(LOCKSTEP_TEST_DATA) / "golden" / "nets" / "bias12";
 // With ten outputs, one for each class of the synthetic data: its training would go on for long.
 const fs::path kTrainedGraph =
@@ -204,7 +203,7 @@ TEST_CASE("an interrupt that the caller ignores ends no verb") {
 }
 
 TEST_CASE("training that has not begun is ended at once and leaves no old state" *
-          doctest::skip(!LOCKSTEP_TEST_WITH_TORCH)) {
+          doctest::skip(!kWithTorch)) {
   const Workplace work;
   // The moment is the one when the old outputs have just gone; the data are still to be made.
   fs::create_directory(work.file("out"));
@@ -222,7 +221,7 @@ TEST_CASE("training that has not begun is ended at once and leaves no old state"
 }
 
 TEST_CASE("lockstep-torch can be interrupted, too, when it is started directly" *
-          doctest::skip(!LOCKSTEP_TEST_WITH_TORCH)) {
+          doctest::skip(!kWithTorch)) {
   const Workplace work;
   const fs::path executable = fs::path(kLockstep).parent_path() / "lockstep-torch";
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
@@ -240,7 +239,7 @@ TEST_CASE("lockstep-torch can be interrupted, too, when it is started directly" 
 }
 
 TEST_CASE("training can be interrupted while LibTorch is still being loaded" *
-          doctest::skip(!LOCKSTEP_TEST_WITH_TORCH)) {
+          doctest::skip(!kWithTorch)) {
   const Workplace work;
   for (const int milliseconds : {0, 50, 150}) {
     BackgroundProcess train({kLockstep, "train", "--graph", kTrainedGraph.string(), "--data",

@@ -15,7 +15,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using cli::TestCase;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 const fs::path kNetwork = fs::path(LOCKSTEP_TEST_DATA) / "golden" / "nets" / "bias12";
 
 Json parsed(const fs::path& file) {

@@ -16,7 +16,6 @@ namespace {
 using namespace ir;
 using Json = nlohmann::json;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 constexpr Shape kPair{2, 1, 1, 3};
 
 // input0 -> conv2d1 (scale and mask) -> add2, in place, with input0 -> linear3, the output, with

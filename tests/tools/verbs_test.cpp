@@ -16,7 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
 const fs::path kNetwork = fs::path(LOCKSTEP_TEST_DATA) / "golden" / "nets" / "bias12";
 
 std::string out_of(const std::vector<std::string>& command) {
@@ -63,14 +62,13 @@ TEST_CASE("help names every verb, and every verb has its own help") {
   for (const char* verb : {"convert", "train", "compile", "verify", "run", "inspect", "bench"}) {
     INFO(verb);
     CHECK(help.find(verb) != std::string::npos);
-    if (std::string(verb) == "train" && !LOCKSTEP_TEST_WITH_TORCH) continue;
+    if (std::string(verb) == "train" && !kWithTorch) continue;
     CHECK(out_of({kLockstep, verb, "--help"}).find("--json") != std::string::npos);
   }
   CHECK(out_of({kLockstep, "--version"}).starts_with("lockstep "));
 }
 
-TEST_CASE("training without LibTorch is refused in one line" *
-          doctest::skip(LOCKSTEP_TEST_WITH_TORCH)) {
+TEST_CASE("training without LibTorch is refused in one line" * doctest::skip(kWithTorch)) {
   const Finished train =
       run_process({kLockstep, "train", "--graph", "g.json", "--data", "synthetic"});
   CHECK(train.exit_code == 2);
@@ -172,7 +170,7 @@ TEST_CASE("verify --explain shows one value, and says what there is where there 
                                       "--explain", "q1,2,3,4"};
   const std::string text = out_of(command);
   CHECK(text.starts_with("q1[2, 3, 4] of sample 3 ("));
-  CHECK((text.find("float (LibTorch)") != std::string::npos) == bool{LOCKSTEP_TEST_WITH_TORCH});
+  CHECK((text.find("float (LibTorch)") != std::string::npos) == kWithTorch);
   CHECK(text.find("the run holds") != std::string::npos);
   std::vector<std::string> with_json = command;
   with_json.emplace_back("--json");

@@ -14,8 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-const std::string kLockstep = LOCKSTEP_EXECUTABLE;
-
 }  // namespace
 
 TEST_CASE("zoo list shows every network with its size") {

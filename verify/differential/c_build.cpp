@@ -12,6 +12,7 @@
 #include "compile/support/error.h"
 #include "compile/support/files.h"
 #include "verify/differential/child_process.h"
+#include "verify/differential/instruction_counter.h"
 #include "verify/differential/stack_bound.h"
 
 namespace lockstep::verify {
@@ -137,17 +138,6 @@ std::optional<std::vector<ExecutionCounts>> parse_counts(const std::string& text
 }
 
 }  // namespace
-
-std::optional<fs::path> find_instruction_counter() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path candidates[] = {
-      error ? fs::path() : program.parent_path().parent_path() / LOCKSTEP_PLUGIN_RELATIVE,
-      LOCKSTEP_PLUGIN_BUILD, LOCKSTEP_PLUGIN_INSTALLED};
-  for (const fs::path& candidate : candidates)
-    if (!candidate.empty() && fs::is_regular_file(candidate, error)) return candidate;
-  return std::nullopt;
-}
 
 CBuild::CBuild(const CTarget& target, const CProgram& program, CBuildKind kind)
     : target_(target), program_(program), kind_(kind) {

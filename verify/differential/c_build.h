@@ -88,8 +88,4 @@ class CBuild {
   std::string failure_;
 };
 
-// Where the emulator's instruction counter lies: beside an installed program, in the build tree, or
-// where it was installed.
-std::optional<std::filesystem::path> find_instruction_counter();
-
 }  // namespace lockstep::verify

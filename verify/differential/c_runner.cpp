@@ -11,6 +11,7 @@
 #include "verify/differential/c_build.h"
 #include "verify/differential/child_process.h"
 #include "verify/differential/harness_stream.h"
+#include "verify/differential/instruction_counter.h"
 
 namespace lockstep::verify {
 namespace {
@@ -130,7 +131,7 @@ void require_core(const std::string& asked, const EmulatedTarget& target) {
   if (!find_instruction_counter())
     throw InputError(fmt::format(
         "target '{}': the instruction counter {} is missing; build or install lockstep again",
-        asked, LOCKSTEP_PLUGIN_INSTALLED));
+        asked, kInstalledInstructionCounter));
 }
 
 void add_emulated_target(const std::string& asked, const EmulatedTarget& target,
