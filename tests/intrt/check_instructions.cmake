@@ -1,0 +1,17 @@
+# cmake -DOBJDUMP=... -DINSTRUCTION=regex -DFILES=a.o|b.o -DCOUNT=2 -P check_instructions.cmake
+# Each of these kernels must have this instruction.
+cmake_minimum_required(VERSION 3.25)
+string(REPLACE "|" ";" files "${FILES}")
+list(LENGTH files count)
+if(NOT count EQUAL COUNT)
+  message(FATAL_ERROR "there are ${count} of ${COUNT} kernels: ${files}")
+endif()
+foreach(file IN LISTS files)
+  execute_process(COMMAND ${OBJDUMP} --disassemble ${file} OUTPUT_VARIABLE listing RESULT_VARIABLE failed)
+  if(failed)
+    message(FATAL_ERROR "${OBJDUMP} failed")
+  endif()
+  if(NOT listing MATCHES "${INSTRUCTION}")
+    message(FATAL_ERROR "${file} has no ${INSTRUCTION}")
+  endif()
+endforeach()
