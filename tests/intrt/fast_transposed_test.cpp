@@ -62,16 +62,23 @@ TEST_CASE("fast conv_transpose2d equals scalar for large strides, up to 64 phase
   }
 }
 
+namespace {
+
+Convolution random_geometry(Random& random) {
+  const std::int64_t groups = random.pick({1, 1, 2, 3});
+  return {groups, random.between(1, groups == 1 ? 70 : 9), random.between(1, groups == 1 ? 70 : 20),
+          random_axis(random), random_axis(random)};
+}
+
+}  // namespace
+
 // Outputs that no tap reaches, or of padding alone, more phases than outputs, and taps of which
 // few reach one phase.
 TEST_CASE("fast conv_transpose2d equals scalar for random geometries and outputs of any size") {
   for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    const std::int64_t groups = random.pick({1, 1, 2, 3});
-    const Convolution c = {groups, random.between(1, groups == 1 ? 70 : 9),
-                           random.between(1, groups == 1 ? 70 : 20), random_axis(random),
-                           random_axis(random)};
+    const Convolution c = random_geometry(random);
     compare_variants(transposed_plan_of(random, c, random.between(1, 14), random.between(1, 40)),
                      seed, false);
   }
@@ -95,10 +102,7 @@ TEST_CASE("fast wide conv_transpose2d equals scalar for random geometries") {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     CAPTURE(seed);
     Random random(seed);
-    const std::int64_t groups = random.pick({1, 1, 2, 3});
-    const Convolution c = {groups, random.between(1, groups == 1 ? 70 : 9),
-                           random.between(1, groups == 1 ? 70 : 20), random_axis(random),
-                           random_axis(random)};
+    const Convolution c = random_geometry(random);
     compare_variants(transposed_plan_of(random, c, random.between(1, 14), random.between(1, 40),
                                         wide_types(seed)),
                      seed, false);

@@ -1,8 +1,8 @@
 # cmake -DCOMPILER=... -DVARIANT=... -DFLAGS=a|b -DEVEX=ON|OFF -DFEATURES=cpu_features.cpp -DSOURCES=x.cpp|y.cpp -DROOT=... -DOUT=dir -P build.cmake
 # Builds the runtime with one fast variant of its kernels, as intrt/CMakeLists.txt would on a machine that has it, and
 # programs with it: OUT/fast_kernels_test and, for emulation, OUT/plan_digest. With EVEX the variant's vpdpbusd and vpdpwssd are
-# encoded for AVX-512; nothing else differs. On a CPU without that no such program would run: there the sources are only
-# read, with all warnings, and the program says so.
+# encoded for AVX-512; nothing else differs. On a CPU without that no such program would run: there the variant's sources
+# are checked, with the same warnings, but nothing is made of them, and the program just says so.
 cmake_minimum_required(VERSION 3.25)
 string(REPLACE "|" ";" flags "${FLAGS}")
 string(REPLACE "|" ";" sources "${SOURCES}")
