@@ -363,6 +363,38 @@ TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little mor
       }
 }
 
+// avx2 lets up to eight steps share sums of 16 bits, so many that their weights fill these: here
+// just so, or but for a few.
+TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, and a little more") {
+  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0), wide = axis_of(9, 3, 1, 0);
+  for (const std::int64_t steps : {1, 2, 3, 4, 5, 6, 7, 8, 9})
+    for (const std::int64_t all : {128, 258})
+      for (const bool clamped : {false, true})
+        for (const Codes codes : {Codes::kGreatest, Codes::kLeast, Codes::kExtremes})
+          for (const Convolution& c : {Convolution{1, 96, 17, one, one},
+                                       {1, 100, 40, one, one},
+                                       {1, 33, 9, one, wide},
+                                       {1, 20, 5, three, three},
+                                       {1, 8, 24, three, wide}}) {
+            CAPTURE(steps);
+            CAPTURE(all);
+            CAPTURE(clamped);
+            CAPTURE(static_cast<int>(codes));
+            Random random(static_cast<std::uint64_t>(steps));
+            const std::int64_t even = all / (2 * steps), sign = random.pick({-1, 1});
+            const std::int64_t most = sign > 0 ? 127 : 128;
+            const int excess_in = random.pick({20, 200, 2000});
+            std::int64_t place = -1;  // in steps of four, of two sums; the last of each fills it
+            const auto weight = [&] {
+              place = (place + 1) % (4 * steps);
+              const bool fills = place == 4 * steps - 3 || place == 4 * steps - 1;
+              const std::int64_t size = fills ? all - even * (2 * steps - 1) : even;
+              return sign * std::min(size + (random.one_in(excess_in) ? 1 : 0), most);
+            };
+            compare_variants(sums_plan(c, clamped, weight), 3, true, codes);
+          }
+}
+
 #ifdef EXPECTED_VARIANT
 TEST_CASE("this program has run the kernels that it was built for") {
   bool is_there = false;

@@ -17,7 +17,7 @@ using Bytes16 = __m128i;  // 16 codes
 // The most windows of a tile with 1, 2 and 4 blocks of kLanes outputs: with weights, a code and a
 // product they are to fit the 16 registers of AVX2. Four blocks pay where few windows are beside
 // each other.
-constexpr size_t kMostWindowsOf1 = 12, kMostWindowsOf2 = 6, kMostWindowsOf4 = 2;
+constexpr int kMostWindowsOf1 = 12, kMostWindowsOf2 = 6, kMostWindowsOf4 = 2;
 constexpr size_t kFourBlocksUpTo = kMostWindowsOf4;
 
 inline Vector load(const int32_t* from) {

@@ -183,15 +183,15 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
                              const StoredWeights& stored, const int32_t* bias, void* to) {
   if (!has_avx512vbmi()) return false;
   const size_t positions = window_positions(stored.inputs), all_bytes = dense_bytes(op, s, stored);
-  const size_t all_steps = Pieces(s, 0).all_steps();
-  const size_t most = most_quads(s, (s.group_outputs + kLanes - 1) / kLanes * all_steps);
+  const Pieces pieces(s, 0);
+  const size_t most = most_quads(s, (s.group_outputs + kLanes - 1) / kLanes * pieces.all_steps());
   size_t bytes = sizeof(NonzerosHeader), quads_of_all = 0, dense = 0;
   const bool may_pay = for_each_set(s, [&](size_t first, size_t, size_t v) {
     SetWindow window(s, stored, first, v);
     const size_t count = count_quads(window, most - quads_of_all);
     quads_of_all += count;
     bytes += bytes_before_quads(v, positions) + count * kQuadsBytes;
-    dense += v * steps_taken(all_steps, window.steps());
+    dense += v * pieces.steps_taken(window.steps());
     return quads_of_all <= most && bytes <= all_bytes;
   });
   if (!may_pay || quads_of_all > most_quads(s, dense)) return false;

@@ -43,7 +43,7 @@ inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, 
   DenseHeader& header = *static_cast<DenseHeader*>(to);
   header.bias = Bias(op.input_never_negative);
   header.in_place = op.input_never_negative && fits_in_place(s);
-  prepare_blocks(op, post, s, stored, bias, header.bias.value(), &header + 1);
+  prepare_blocks(op, post, s, Pieces(s, 0), stored, bias, header.bias.value(), &header + 1);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ using Bytes16 = int8x16_t;  // 16 codes
 
 // The most windows of a tile with 1, 2 and 4 blocks of kLanes outputs: with weights and a code they
 // are to fit 32 registers.
-constexpr size_t kMostWindowsOf1 = 14, kMostWindowsOf2 = 12, kMostWindowsOf4 = 6;
+constexpr int kMostWindowsOf1 = 14, kMostWindowsOf2 = 12, kMostWindowsOf4 = 6;
 constexpr size_t kFourBlocksUpTo = SIZE_MAX;  // windows beside each other
 
 inline Vector load(const int32_t* from) { return vld1q_s32(from); }

@@ -32,17 +32,19 @@ inline void fill_codes(Code* to, size_t count, uint32_t offset) {
   for (size_t i = 0; i < count; ++i) to[i] = static_cast<Code>(offset);
 }
 
-// Input rows y0 .. and columns x0 .. under a number of windows, those outside the input 0.
-// `to` holds rows * columns * channels codes.
+// Input rows y0 .. and columns x0 .. under a number of windows, those outside the input 0. Rows of
+// `to` lie row_codes apart; behind each is 0 as far as the last step of its last window reads.
 template <typename X>
 inline void copy_band(const Sizes& s, const X* input, ptrdiff_t y0, size_t rows, ptrdiff_t x0,
-                      size_t columns, uint32_t offset, Code* to) {
+                      size_t columns, size_t row_codes, uint32_t offset, Code* to) {
   const ColumnParts parts(x0, columns, s.width);
   const size_t before = parts.before * s.channels, inside = parts.inside * s.channels;
-  for (size_t r = 0; r < rows; ++r, to += columns * s.channels) {
+  const size_t all = columns * s.channels;
+  for (size_t r = 0; r < rows; ++r, to += row_codes) {
+    fill_codes(to + all, kDepth, offset);
     const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(r);
     if (y < 0 || y >= static_cast<ptrdiff_t>(s.height) || inside == 0) {
-      fill_codes(to, columns * s.channels, offset);
+      fill_codes(to, all, offset);
       continue;
     }
     fill_codes(to, before, offset);
@@ -62,11 +64,21 @@ struct alignas(kBlockAlignment) DenseHeader {
   uint32_t code_offset;
 };
 
+// Rows of a band lie so far apart, in a narrow one, too.
+inline size_t band_row_codes(const Sizes& s) {
+  return s.columns_under(band_size(s, kBandCodes, s.channels).columns) * s.channels;
+}
+inline Pieces pieces_in_band(const Sizes& s) {
+  Pieces pieces(s, band_row_codes(s));
+  pieces.are_listed = pieces.rows * pieces.taps > 1;
+  return pieces;
+}
+
 template <typename Stored>
 inline size_t dense_bytes(const OpToPrepare& op, const Sizes& s, const Stored& stored) {
   size_t bytes = sizeof(DenseHeader) + all_blocks_bytes(s);
   if constexpr (kSumsPairs)
-    bytes += all_rests_bytes(s, stored, code_offset(op.input_never_negative));
+    bytes += all_rests_bytes(s, pieces_in_band(s), stored, code_offset(op.input_never_negative));
   return bytes;
 }
 template <typename Stored>
@@ -74,17 +86,18 @@ inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, 
                           const Stored& stored, const int32_t* bias, void* to) {
   DenseHeader& header = *static_cast<DenseHeader*>(to);
   header.code_offset = code_offset(op.input_never_negative);
-  prepare_blocks(op, post, s, stored, bias, header.code_offset, &header + 1);
+  prepare_blocks(op, post, s, pieces_in_band(s), stored, bias, header.code_offset, &header + 1);
 }
 
-// One row of windows, as far as tiles go: where it reads, what it multiplies with, and where its
-// sums go.
+// Tiles of one size, side by side: where they read, what they multiply with, and where their sums
+// go.
 struct Tile {
   const Pieces& pieces;
   const Code* window;
   size_t window_step;
   const BlockHeader* block;
   int32_t* sums;  // of all blocks for the first window, then for the next
+  size_t count;
 };
 
 template <int P, int V>
@@ -99,114 +112,174 @@ inline void add_step(const Code* codes, size_t window_step, const Weight* w, Vec
   }
 }
 
-// The same of two steps, which share sums of 16 bits.
-template <int P, int V>
-inline void add_two_steps(const Code* codes, size_t window_step, const Weight* w,
-                          Vector (&acc)[P][V]) {
-  decltype(load_weights(w)) weights[2][V];
-  _Pragma("GCC unroll 2") for (size_t i = 0; i < 2; ++i)
-      _Pragma("GCC unroll 16") for (size_t v = 0; v < V; ++v) weights[i][v] =
-          load_weights(w + (i * V + v) * kVectorCodes);
-  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
-    const Code* const of_window = codes + static_cast<size_t>(p) * window_step;
-    const auto first = broadcast_codes(of_window), second = broadcast_codes(of_window + kDepth);
-    _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
-        add_up(acc[p][v],
-               add_pair_sums(pair_sums(first, weights[0][v]), pair_sums(second, weights[1][v])));
+// The same of N steps, which share sums of 16 bits. place(i): where the codes of step i lie.
+template <int N, int P, int V, typename Place>
+inline void add_sharing_steps(const Code* codes, size_t window_step, const Place& place,
+                              const Weight* w, Vector (&acc)[P][V]) {
+  Vector sums[P][V];
+  _Pragma("GCC unroll 8") for (size_t i = 0; i < N; ++i) {
+    Vector weights[V];
+    _Pragma("GCC unroll 16") for (size_t v = 0; v < V; ++v) weights[v] =
+        load_weights(w + (i * V + v) * kVectorCodes);
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) {
+      const Vector code = broadcast_codes(codes + static_cast<size_t>(p) * window_step + place(i));
+      _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
+        const Vector products = pair_sums(code, weights[v]);
+        Vector sum = i == 0 ? products : add_pair_sums(sums[p][v], products);
+        in_register(sum);
+        sums[p][v] = sum;
+      }
+    }
   }
+  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+      _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) acc[p][v] =
+          add_up(acc[p][v], sums[p][v]);
 }
 
-// Steps of a list, from a row of taps to the next.
-template <int P, int V>
-inline void add_listed_steps(const Tile& t, const uint32_t* list, const Weight* w,
-                             Vector (&acc)[P][V]) {
-  const Pieces& pieces = t.pieces;
-  const Code* row = t.window;
-  uint32_t step = 0;
-  for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
-    for (; step < list[r]; ++step, w += V * kVectorCodes)
-      add_step<P, V>(row + list[pieces.rows + step], t.window_step, w, acc);
+// `count` steps, N of which share sums as long as there are so many. place(i): as above.
+template <int N, int P, int V, typename Place>
+inline void add_steps(const Code* codes, size_t window_step, const Place& place, size_t count,
+                      const Weight* w, Vector (&acc)[P][V]) {
+  size_t i = 0;
+  if constexpr (N > 1)
+    for (; i + N <= count; i += N, w += N * V * kVectorCodes)
+      add_sharing_steps<N>(
+          codes, window_step, [&](size_t n) { return place(i + n); }, w, acc);
+  for (; i < count; ++i, w += V * kVectorCodes)
+    add_step<P, V>(codes + place(i), window_step, w, acc);
 }
 
-// Steps side by side.
-template <int P, int V>
-inline void add_piece(const Tile& t, const Code* codes, const Weight* w, Vector (&acc)[P][V]) {
-  size_t step = 0;
-  if constexpr (kSumsPairs)
-    if (t.block->shares_sums != 0)
-      for (; step + 2 <= t.pieces.steps; step += 2, codes += 2 * kDepth, w += 2 * V * kVectorCodes)
-        add_two_steps<P, V>(codes, t.window_step, w, acc);
-  for (; step < t.pieces.steps; ++step, codes += kDepth, w += V * kVectorCodes)
-    add_step<P, V>(codes, t.window_step, w, acc);
+// Steps of a list.
+template <int N, int P, int V>
+inline void add_listed_steps(const Tile& t, const Code* window, const uint32_t* list,
+                             const Weight* w, Vector (&acc)[P][V]) {
+  const uint32_t *const places = list + t.pieces.rows, count = places[-1];
+  add_steps<N>(
+      window, t.window_step, [places](size_t i) { return size_t{places[i]}; }, count, w, acc);
 }
 
-// The sums of P windows for V blocks of outputs.
-template <int P, int V>
-void run_tile(const Tile& t) {
+// The sums of t.count times P windows for V blocks of outputs, of which N steps share sums.
+template <int N, int P, int V>
+void run_tiles(const Tile& t) {
   const PostLanes* const posts = t.block->posts();
   const int32_t* const biases = static_cast<const int32_t*>(static_cast<const void*>(posts + V));
-  Vector acc[P][V];
-  _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
-    const Vector bias = load(biases + static_cast<size_t>(v) * kLanes);
-    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
-  }
   const void* const behind_biases = biases + V * kLanes;
   const uint32_t* list = static_cast<const uint32_t*>(behind_biases);
   const Weight* w = static_cast<const Weight*>(
       static_cast<const void*>(static_cast<const uint8_t*>(behind_biases) + t.block->list_bytes));
-  if (t.block->has_list != 0) {
-    add_listed_steps<P, V>(t, list, w, acc);
-  } else {
-    const Pieces& pieces = t.pieces;
-    const Code* row = t.window;
-    for (size_t r = 0; r < pieces.rows; ++r, row += pieces.row_step)
-      for (size_t tap = 0; tap < pieces.taps; ++tap, w += pieces.steps * V * kVectorCodes)
-        add_piece<P, V>(t, row + tap * pieces.tap_step, w, acc);
-  }
-  if constexpr (kSumsPairs)
-    if (t.block->rests != 0) {
-      const uint8_t* const rests =
-          static_cast<const uint8_t*>(static_cast<const void*>(t.block)) + t.block->rests;
-      add_listed_steps<P, V>(
-          t, static_cast<const uint32_t*>(static_cast<const void*>(rests)),
-          static_cast<const Weight*>(static_cast<const void*>(rests + t.block->rest_list_bytes)),
-          acc);
+  const Code* window = t.window;
+  int32_t* sums = t.sums;
+  for (size_t left = t.count; left > 0;
+       --left, window += P * t.window_step, sums += P * V * kLanes) {
+    Vector acc[P][V];
+    _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
+      const Vector bias = load(biases + static_cast<size_t>(v) * kLanes);
+      _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
     }
-  _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
-      _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
-          store(t.sums + static_cast<size_t>(p * V + v) * kLanes, acc[p][v]);
+    const auto side_by_side = [](size_t step) { return step * kDepth; };
+    if (t.block->has_list != 0)
+      add_listed_steps<N>(t, window, list, w, acc);
+    else
+      add_steps<N>(window, t.window_step, side_by_side, t.pieces.steps, w, acc);
+    if constexpr (kSumsPairs)
+      if (t.block->rests != 0) {
+        const uint8_t* const rests =
+            static_cast<const uint8_t*>(static_cast<const void*>(t.block)) + t.block->rests;
+        add_listed_steps<1>(
+            t, window, static_cast<const uint32_t*>(static_cast<const void*>(rests)),
+            static_cast<const Weight*>(static_cast<const void*>(rests + t.block->rest_list_bytes)),
+            acc);
+      }
+    _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
+        _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
+            store(sums + static_cast<size_t>(p * V + v) * kLanes, acc[p][v]);
+  }
 }
 
-using TileFunction = void (*)(const Tile& tile);
+// Sums of 16 bits take as many registers as those of 32.
+constexpr int most_windows(int with_one_sum) {
+  return kSumsPairs ? with_one_sum / 2 : with_one_sum;
+}
+
+using TileFunction = void (*)(const Tile& tiles);
+template <int P, int V>
+inline TileFunction function_that_shares(uint32_t sharing) {
+  if constexpr (kSumsPairs) {
+    switch (sharing) {
+      case 2:
+        return run_tiles<2, P, V>;
+      case 3:
+        return run_tiles<3, P, V>;
+      case 4:
+        return run_tiles<4, P, V>;
+      case 6:
+        return run_tiles<6, P, V>;
+      case 8:
+        return run_tiles<8, P, V>;
+    }
+  }
+  return run_tiles<1, P, V>;
+}
 // For 1 .. P windows.
 template <int P, int V>
-inline TileFunction tile_of(size_t windows) {
-  if constexpr (P == 1)
-    return run_tile<1, V>;
-  else
-    return windows == P ? run_tile<P, V> : tile_of<P - 1, V>(windows);
+inline TileFunction function_of(size_t windows, uint32_t sharing) {
+  if constexpr (P > 1)
+    if (windows < P) return function_of<P - 1, V>(windows, sharing);
+  return function_that_shares<P, V>(sharing);
 }
 
-// A row of `windows` windows for V blocks, in tiles of about one size. Their codes go to the
-// elements from `element` on, `step` apart.
-template <size_t V, size_t kMostWindows>
-inline void run_row(Tile tile, size_t windows, const Target& target, size_t element, size_t step) {
+// Tiles of one size.
+struct Tiles {
+  size_t windows, count;
+  size_t at_once;  // so many tiles' sums are put aside
+  TileFunction run;
+};
+
+// A row of windows in tiles of about one size: some have one more window than the others.
+template <int V, int kMostWindows>
+struct Tiling {
   static_assert(kMostWindows <= kSumsAtOnce, "there is room for a tile's sums");
-  int32_t sums[kSumsAtOnce * V * kLanes];
-  size_t parts = (windows + kMostWindows - 1) / kMostWindows, put_aside = 0;
-  for (; windows > 0; --parts) {
-    const size_t now = (windows + parts - 1) / parts;
-    tile.sums = sums + put_aside * V * kLanes;
-    tile_of<static_cast<int>(kMostWindows), static_cast<int>(V)>(now)(tile);
-    tile.window += now * tile.window_step;
-    windows -= now;
-    put_aside += now;
-    if (windows > 0 && put_aside + kMostWindows <= kSumsAtOnce) continue;
-    PostLanes::store_blocks<static_cast<int>(V)>(tile.block->posts(), target, sums, put_aside,
-                                                 element, step);
-    element += put_aside * step;
-    put_aside = 0;
+  Tiles sizes[2];
+  bool is_short;  // all sums are put aside
+
+  Tiling(size_t windows, uint32_t sharing) : is_short(windows <= kSumsAtOnce) {
+    const size_t tiles = (windows + kMostWindows - 1) / kMostWindows,
+                 most = (windows + tiles - 1) / tiles, smaller = most * tiles - windows;
+    sizes[0] = tiles_of(most, tiles - smaller, sharing);
+    sizes[1] = tiles_of(most - 1, smaller, sharing);
   }
+
+ private:
+  static Tiles tiles_of(size_t windows, size_t count, uint32_t sharing) {
+    if (count == 0) return {};
+    return {windows, count, kSumsAtOnce / windows, function_of<kMostWindows, V>(windows, sharing)};
+  }
+};
+
+// A row of windows for V blocks. Their codes go to the elements from `element` on, `step` apart.
+template <int V, int kMostWindows>
+inline void run_row(Tile tile, const Tiling<V, kMostWindows>& tiling, const Target& target,
+                    size_t element, size_t step) {
+  int32_t sums[kSumsAtOnce * V * kLanes];
+  tile.sums = sums;
+  size_t put_aside = 0;
+  for (const Tiles& tiles : tiling.sizes)
+    for (size_t left = tiles.count; left > 0; left -= tile.count) {
+      tile.count = left < tiles.at_once ? left : tiles.at_once;
+      tiles.run(tile);
+      const size_t windows = tile.count * tiles.windows;
+      tile.window += windows * tile.window_step;
+      put_aside += windows;
+      if (tiling.is_short) {
+        tile.sums += windows * V * kLanes;
+        continue;
+      }
+      PostLanes::store_blocks<V>(tile.block->posts(), target, sums, put_aside, element, step);
+      element += put_aside * step;
+      put_aside = 0;
+    }
+  if (put_aside > 0)
+    PostLanes::store_blocks<V>(tile.block->posts(), target, sums, put_aside, element, step);
 }
 
 // A convolution that was prepared, and where its outputs go: which element the first is, and from
@@ -219,24 +292,24 @@ struct Dense {
 
 // rows x columns windows that begin at output (oy, ox), with the input under them.
 struct Band {
+  const Pieces& pieces;
   const Code* codes;
-  size_t row_codes;
-  size_t oy, rows, ox, columns;
+  size_t row_codes, oy, rows, ox, columns;
 };
 
 // Outputs of the windows of one band: those of V blocks from `channel` on, `left` of them in the
 // group g.
-template <size_t V, size_t kMostWindows>
+template <int V, int kMostWindows>
 inline void run_blocks(const Target& target, const Dense& dense, const Band& band, size_t g,
                        size_t left, const BlockHeader* header) {
   const Sizes& s = dense.s;
-  const Pieces pieces(s, band.row_codes);
   const size_t channel = (g + 1) * s.group_outputs - left;
+  const Tiling<V, kMostWindows> tiling(band.columns, header->sharing);
   for (size_t r = 0; r < band.rows; ++r)
     run_row<V, kMostWindows>(
-        {pieces, band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
-         s.stride_w * s.channels, header, nullptr},
-        band.columns, target,
+        {band.pieces, band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
+         s.stride_w * s.channels, header, nullptr, 0},
+        tiling, target,
         dense.first + (band.oy + r) * dense.row_step + band.ox * dense.column_step + channel,
         dense.column_step);
 }
@@ -252,9 +325,10 @@ inline void run_band(const Target& target, const Dense& dense, const Band& band,
       const BlockHeader* header = static_cast<const BlockHeader*>(static_cast<const void*>(block));
       const size_t v = blocks_at_once(s, left);
       if (set >= sets.begin)
-        (v == 1   ? run_blocks<1, kMostWindowsOf1>
-         : v == 2 ? run_blocks<2, kMostWindowsOf2>
-                  : run_blocks<4, kMostWindowsOf4>)(target, dense, band, g, left, header);
+        (v == 1 ? run_blocks<1, most_windows(kMostWindowsOf1)>
+         : v == 2
+             ? run_blocks<2, most_windows(kMostWindowsOf2)>
+             : run_blocks<4, most_windows(kMostWindowsOf4)>)(target, dense, band, g, left, header);
       block += header->bytes;
       left = left > v * kLanes ? left - v * kLanes : 0;
     }
@@ -269,15 +343,15 @@ inline void run_part(const X* input, const Target& target, const Dense& dense, c
   alignas(kBlockAlignment) Code codes[kBandCodes + kDepth];
   const Sizes& s = dense.s;
   const uint32_t offset = dense.header.code_offset;
+  const Pieces pieces = pieces_in_band(s);
+  const size_t row_codes = band_row_codes(s);
   for_each_band(
       part, band_size(s, kBandCodes, s.channels),
       [&](size_t oy, size_t rows, size_t ox, size_t columns) {
-        const size_t band_columns = s.columns_under(columns), band_rows = s.rows_under(rows);
-        copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - s.top, band_rows,
-                  static_cast<ptrdiff_t>(ox * s.stride_w) - s.left, band_columns, offset, codes);
-        const size_t row_codes = band_columns * s.channels;
-        fill_codes(codes + band_rows * row_codes, kDepth, offset);
-        run_band(target, dense, {codes, row_codes, oy, rows, ox, columns}, part.sets);
+        copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - s.top, s.rows_under(rows),
+                  static_cast<ptrdiff_t>(ox * s.stride_w) - s.left, s.columns_under(columns),
+                  row_codes, offset, codes);
+        run_band(target, dense, {pieces, codes, row_codes, oy, rows, ox, columns}, part.sets);
       });
 }
 

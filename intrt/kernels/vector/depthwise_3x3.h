@@ -85,7 +85,7 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
     if constexpr (kSumsPairs)
       if (numbers.copies == 2)
         for (size_t k = 0; k < numbers.weights; k += kDepth)
-          header.has_rests |= split_weights(nullptr, weights + k, weights + numbers.weights + k,
+          header.has_rests |= split_weights(weights + k, weights + numbers.weights + k,
                                             most_pair_weights(header.code_offset));
   }
 }

@@ -92,7 +92,7 @@ inline void prepare_any(const OpToPrepare& op, const intrt_post_record& post, co
     if (may_have_rests(header.code_offset)) {
       const size_t count = weights_of(s, c);
       for (size_t k = 0; k < count; k += kDepth)
-        header.has_rests |= split_weights(nullptr, all_weights + k, all_weights + count + k,
+        header.has_rests |= split_weights(all_weights + k, all_weights + count + k,
                                           most_pair_weights(header.code_offset));
     }
 }

@@ -174,14 +174,9 @@ struct DenseCost {
       : steps(0), bytes(sizeof(DenseHeader) + all_blocks_bytes(s)) {
     const Pieces pieces(s, 0);
     for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
-      const size_t of_set = count_steps(pieces, stored, first, outputs);
-      steps += v * of_set;
-      if constexpr (kSumsPairs) {
-        const size_t rests =
-            count_rests(pieces, stored, first, outputs, code_offset, of_set != pieces.all_steps());
-        steps += v * rests;
-        bytes += rests_bytes(pieces, v, rests);
-      }
+      const StepPlan plan = plan_steps(pieces, stored, first, outputs, code_offset);
+      steps += v * (plan.steps + plan.rests);
+      bytes += rests_bytes(pieces, v, plan.rests);
       return true;
     });
   }

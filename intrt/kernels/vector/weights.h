@@ -17,6 +17,7 @@ constexpr size_t kFewOutputs = kLanes / 2;
 // behind its end are 0.
 struct Pieces {
   size_t rows, row_step, taps, tap_step, length, steps;
+  bool are_listed = false;  // steps, in any case
 
   Pieces(const Sizes& s, size_t row_codes) : rows(s.kernel_h), row_step(s.dilation_h * row_codes) {
     const bool side_by_side = s.groups == 1 && s.dilation_w == 1;
@@ -27,9 +28,15 @@ struct Pieces {
   }
 
   size_t all_steps() const { return rows * taps * steps; }
+  // Whether steps are listed of which so many are not 0: worth it as soon as one in eight is 0.
+  bool lists_steps(size_t nonzero) const {
+    return are_listed || (all_steps() - nonzero) * 8 >= all_steps();
+  }
+  size_t steps_taken(size_t nonzero) const { return lists_steps(nonzero) ? nonzero : all_steps(); }
 };
 
 // Blocks of kLanes outputs that tiles multiply at the same time: 1, 2, 4 or 8.
+constexpr size_t kMostBlocks = 8;
 inline size_t blocks_at_once(const Sizes& s, size_t outputs_left);
 
 // Calls f(the first output, how many, blocks) for each set of blocks, which are multiplied at the
@@ -63,15 +70,16 @@ inline uint32_t dense_slices(const Sizes& s) {
 
 // Prepared weights, for each group of channels, for each set of blocks of its outputs: this
 // header; what becomes of the sums of each block; kLanes biases for each; room for a list; for each
-// step of the window kVectorCodes weights for each block. Steps whose weights are 0 for all of
-// these outputs may be left out. The list then says, for each row of taps, the number of the step
-// behind its last; and, for each step, where its codes lie from the begin of their row. Behind all
-// sets lie the rests of their weights (pair_sums.h): such a list, and the steps' weights.
+// step of the window kVectorCodes weights for each block. Where steps are listed, those whose
+// weights are 0 for all of these outputs are left out. The list says, for each row of taps, the
+// number of the step behind its last; and, for each step, where its codes lie: from the begin of
+// their row, or from that of the window, by the row_step of Pieces. Behind all sets lie the rests
+// of their weights (pair_sums.h): such a list, and the steps' weights.
 struct alignas(kBlockAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
   uint32_t has_list;
-  uint32_t shares_sums;  // two steps have sums of 16 bits with each other
+  uint32_t sharing;  // so many steps have sums of 16 bits with each other
   uint32_t rest_list_bytes;
   uint64_t rests;  // where those lie, counted from here; 0: none
 
@@ -80,11 +88,6 @@ struct alignas(kBlockAlignment) BlockHeader {
   }
 };
 static_assert(kBlockAlignment % alignof(PostLanes) == 0, "posts are aligned");
-// Of so many steps, `nonzero` of which are not 0; a list is worth it as soon as one in eight is 0.
-inline size_t steps_taken(size_t all, size_t nonzero) {
-  return (all - nonzero) * 8 < all ? all : nonzero;
-}
-
 inline size_t aligned(size_t bytes) {
   return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
 }
@@ -114,14 +117,14 @@ inline size_t rests_bytes(const Pieces& pieces, size_t v, size_t rests) {
              : list_bytes(pieces, rests) + aligned(sizeof(Weight) * v * kVectorCodes * rests);
 }
 
-// Takes out steps that are 0 and lists the others, where that pays.
-inline void leave_out_zeros(const Pieces& pieces, size_t v, BlockHeader& header, uint32_t* list,
-                            Weight* weights) {
+// Takes out steps that are 0 and lists the others, where steps are listed.
+inline void list_steps(const Pieces& pieces, size_t v, BlockHeader& header, uint32_t* list,
+                       Weight* weights) {
   const size_t of_step = v * kVectorCodes, all_steps = pieces.all_steps();
   size_t nonzero = 0;
   for (size_t i = 0; i < all_steps; ++i)
     nonzero += all_zero(weights + i * of_step, of_step) ? 0 : 1;
-  if (steps_taken(all_steps, nonzero) == all_steps) return;
+  if (!pieces.lists_steps(nonzero)) return;
   const Weight* from = weights;
   uint32_t kept = 0;
   for (size_t row = 0; row < pieces.rows; ++row) {
@@ -129,7 +132,8 @@ inline void leave_out_zeros(const Pieces& pieces, size_t v, BlockHeader& header,
       for (size_t step = 0; step < pieces.steps; ++step, from += of_step) {
         if (all_zero(from, of_step)) continue;
         for (size_t i = 0; i < of_step; ++i) weights[kept * of_step + i] = from[i];
-        list[pieces.rows + kept++] = static_cast<uint32_t>(tap * pieces.tap_step + kDepth * step);
+        list[pieces.rows + kept++] =
+            static_cast<uint32_t>(row * pieces.row_step + tap * pieces.tap_step + kDepth * step);
       }
     list[row] = kept;
   }
@@ -142,6 +146,7 @@ class StepBits {
   void set(size_t step) {
     bits_[step / 8] = static_cast<uint8_t>(bits_[step / 8] | 1u << step % 8);
   }
+  bool has(size_t step) const { return (bits_[step / 8] >> step % 8 & 1) != 0; }
   size_t count() const {
     size_t count = 0;
     for (const uint8_t bits : bits_) count += static_cast<size_t>(__builtin_popcount(bits));
@@ -171,82 +176,120 @@ inline void for_each_stored_step(const Pieces& pieces, const Stored& stored, siz
   }
 }
 
-// How many steps of the blocks of so many outputs are multiplied, but for rests.
+// Those of so many outputs that are not 0.
 template <typename Stored>
-inline size_t count_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
-                          size_t outputs) {
+inline StepBits nonzero_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
+                              size_t outputs) {
   StepBits nonzero;
   for_each_stored_step(pieces, stored, first_output, outputs,
                        [&](size_t number, size_t, const Weight* weights) {
                          if (!all_zero(weights, kDepth)) nonzero.set(number);
                        });
-  return steps_taken(pieces.all_steps(), nonzero.count());
+  return nonzero;
 }
 
-// How many steps of the blocks of so many outputs have rests. is_listed: zeros are left out.
+// How the steps of a set of blocks are multiplied.
+struct StepPlan {
+  size_t steps;      // but for rests
+  uint32_t sharing;  // so many share their sums
+  size_t rests;
+};
+
+// How many steps have rests where so many share their sums; SIZE_MAX: some rest is too much for a
+// step of its own. Steps share sums from the first of their piece on or, where they are listed,
+// from the first of the list.
 template <typename Stored>
 inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t first_output,
-                          size_t outputs, uint32_t code_offset, bool is_listed) {
-  const bool may_share = code_offset == 0;
-  // Listed steps share no sums, and one alone has room.
-  if (may_share && is_listed) return 0;
+                          size_t outputs, int most, const StepBits& nonzero, uint32_t sharing) {
+  const bool is_listed = pieces.lists_steps(nonzero.count());
   StepBits rests;
-  Weight before[kDepth];
-  for_each_stored_step(
-      pieces, stored, first_output, outputs, [&](size_t number, size_t step, Weight* weights) {
-        Weight rest[kDepth] = {};
-        const bool shares = may_share && step % 2 == 1;
-        if (split_weights(shares ? before : nullptr, weights, rest, most_pair_weights(code_offset)))
-          rests.set(number);
-        for (size_t k = 0; k < kDepth; ++k) before[k] = weights[k];
-      });
-  return rests.count();
+  bool all_fit = true;
+  PairSums sums;
+  size_t listed = 0;
+  for_each_stored_step(pieces, stored, first_output, outputs,
+                       [&](size_t number, size_t step, Weight* weights) {
+                         if (number == 0) listed = 0;
+                         if (is_listed && !nonzero.has(number)) return;
+                         if ((is_listed ? listed++ : step) % sharing == 0) sums = {};
+                         Weight rest[kDepth] = {}, more[kDepth] = {};
+                         if (!split_weights(sums, weights, rest, most)) return;
+                         rests.set(number);
+                         all_fit = all_fit && !split_weights(rest, more, most);
+                       });
+  return all_fit ? rests.count() : SIZE_MAX;
+}
+
+// What takes the least time.
+template <typename Stored>
+inline StepPlan plan_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
+                           size_t outputs, uint32_t code_offset) {
+  const StepBits nonzero = nonzero_steps(pieces, stored, first_output, outputs);
+  StepPlan best = {pieces.steps_taken(nonzero.count()), 1, 0};
+  if constexpr (kSumsPairs) {
+    size_t least = SIZE_MAX;
+    for (const Sharing& sharing : kSharings) {
+      if (sharing.steps > best.steps) break;
+      const size_t rests = count_rests(pieces, stored, first_output, outputs,
+                                       most_pair_weights(code_offset), nonzero, sharing.steps);
+      if (rests == SIZE_MAX) break;
+      const size_t alone = best.steps % sharing.steps + rests;
+      const size_t time = (best.steps + rests - alone) * sharing.time + alone * kSharings[0].time;
+      if (time < least) {
+        least = time;
+        best.sharing = sharing.steps;
+        best.rests = rests;
+      }
+    }
+  }
+  return best;
 }
 
 // The bytes of the rests of all sets.
 template <typename Stored>
-inline size_t all_rests_bytes(const Sizes& s, const Stored& stored, uint32_t code_offset) {
-  const Pieces pieces(s, 0);
+inline size_t all_rests_bytes(const Sizes& s, const Pieces& pieces, const Stored& stored,
+                              uint32_t code_offset) {
   size_t bytes = 0;
   for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
-    const bool is_listed =
-        code_offset == 0 && count_steps(pieces, stored, first, outputs) != pieces.all_steps();
-    bytes +=
-        rests_bytes(pieces, v, count_rests(pieces, stored, first, outputs, code_offset, is_listed));
+    bytes += rests_bytes(pieces, v, plan_steps(pieces, stored, first, outputs, code_offset).rests);
     return true;
   });
   return bytes;
 }
 
-// Splits the weights of a set's steps and puts their rests to `to`, so many as are counted.
-inline void put_rests_aside(const Pieces& pieces, size_t v, uint32_t code_offset, size_t count,
-                            BlockHeader& header, const uint32_t* list, Weight* weights,
-                            uint8_t* to) {
+// Splits the weights of a set's steps and puts their rests to `to`, so many as are planned.
+inline void put_rests_aside(const Pieces& pieces, size_t v, uint32_t code_offset,
+                            const StepPlan& plan, BlockHeader& header, const uint32_t* list,
+                            Weight* weights, uint8_t* to) {
   const size_t of_step = v * kVectorCodes;
-  header.shares_sums = code_offset == 0 && header.has_list == 0 ? 1 : 0;
-  if (count == 0) return;
+  header.sharing = plan.sharing;
+  if (plan.rests == 0) return;
   header.rests = static_cast<uint64_t>(to - static_cast<uint8_t*>(static_cast<void*>(&header)));
-  header.rest_list_bytes = static_cast<uint32_t>(list_bytes(pieces, count));
+  header.rest_list_bytes = static_cast<uint32_t>(list_bytes(pieces, plan.rests));
   uint32_t* rest_list = static_cast<uint32_t*>(static_cast<void*>(to));
   Weight* rests = static_cast<Weight*>(static_cast<void*>(to + header.rest_list_bytes));
+  PairSums sums[kMostBlocks * kLanes];
   uint32_t found = 0;
-  const auto split_step = [&](size_t place, const Weight* before) {
+  // order: that in which steps share sums
+  const auto split_step = [&](size_t place, size_t order) {
     bool is_split = false;
-    for (size_t i = 0; i < of_step && found < count; i += kDepth)
-      is_split |= split_weights(before == nullptr ? nullptr : before + i, weights + i,
-                                rests + found * of_step + i, most_pair_weights(code_offset));
+    for (size_t lane = 0; lane < v * kLanes; ++lane) {
+      if (order % plan.sharing == 0) sums[lane] = {};
+      if (found < plan.rests)
+        is_split |=
+            split_weights(sums[lane], weights + lane * kDepth,
+                          rests + found * of_step + lane * kDepth, most_pair_weights(code_offset));
+    }
     if (is_split) rest_list[pieces.rows + found++] = static_cast<uint32_t>(place);
     weights += of_step;
   };
   uint32_t listed = 0;
   for (size_t row = 0; row < pieces.rows; ++row) {
     if (header.has_list != 0)
-      for (; listed < list[row]; ++listed) split_step(list[pieces.rows + listed], nullptr);
+      for (; listed < list[row]; ++listed) split_step(list[pieces.rows + listed], listed);
     else
       for (size_t tap = 0; tap < pieces.taps; ++tap)
         for (size_t step = 0; step < pieces.steps; ++step)
-          split_step(tap * pieces.tap_step + kDepth * step,
-                     header.shares_sums != 0 && step % 2 == 1 ? weights - of_step : nullptr);
+          split_step(row * pieces.row_step + tap * pieces.tap_step + kDepth * step, step);
     rest_list[row] = found;
   }
 }
@@ -256,12 +299,12 @@ inline int32_t start_of(int32_t bias, uint32_t weight_sum, uint32_t code_offset)
   return static_cast<int32_t>(static_cast<uint32_t>(bias) - code_offset * weight_sum);
 }
 
-// code_offset: what kernels add to codes. bias may be null; `to` is aligned to kBlockAlignment.
+// pieces: how windows lie in a band. code_offset: what kernels add to codes. bias may be null; `to`
+// is aligned to kBlockAlignment.
 template <typename Stored>
 inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
-                           const Stored& stored, const int32_t* bias, uint32_t code_offset,
-                           void* to) {
-  const Pieces pieces(s, 0);
+                           const Pieces& pieces, const Stored& stored, const int32_t* bias,
+                           uint32_t code_offset, void* to) {
   uint8_t* out = static_cast<uint8_t*>(to);
   uint8_t* rests = out + all_blocks_bytes(s);
   for (size_t g = 0; g < s.groups; ++g)
@@ -296,14 +339,13 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
             }
         biases[lane] = start_of(is_there && bias != nullptr ? bias[o] : 0, sum, code_offset);
       }
-      leave_out_zeros(pieces, v, header, list, weights);
+      list_steps(pieces, v, header, list, weights);
       if constexpr (kSumsPairs) {
         const size_t left = s.group_outputs - first, lanes = v * kLanes;
-        const size_t count =
-            count_rests(pieces, stored, g * s.group_outputs + first, left < lanes ? left : lanes,
-                        code_offset, header.has_list != 0);
-        put_rests_aside(pieces, v, code_offset, count, header, list, weights, rests);
-        rests += rests_bytes(pieces, v, count);
+        const StepPlan plan = plan_steps(pieces, stored, g * s.group_outputs + first,
+                                         left < lanes ? left : lanes, code_offset);
+        put_rests_aside(pieces, v, code_offset, plan, header, list, weights, rests);
+        rests += rests_bytes(pieces, v, plan.rests);
       }
       out += header.bytes;
       first += v * kLanes;
