@@ -152,9 +152,12 @@ class GuardedPlan {
     return {memory.data(), memory.data() + memory.size()};
   }
 
-  // Whether the variant prepares weights.
+  // Whether the last operator runs on a kernel of the variant, or of the next that takes it.
   bool is_taken_by(const char* variant) const {
-    return intrt_prepared_bytes(&plan_, variant) > intrt_prepared_bytes(&plan_, "scalar");
+    const std::vector<std::uint8_t> bytes = prepared_over(variant, 0);
+    const AlignedBytes memory(bytes);
+    return static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data()))
+        ->is_prepared(intrt_op_count(&plan_) - 1);
   }
 
  private:

@@ -26,4 +26,4 @@ void run(const OpToRun& op) {
 
 }  // namespace
 
-INTRT_DEFINE_KERNEL(requantize, requantize, run)
+INTRT_DEFINE_FAST_KERNEL(requantize, requantize, run)

@@ -49,5 +49,9 @@ inline Vector load_some(const int32_t* from, size_t count) {
   return load(numbers);
 }
 
+inline Vector load_widened(const int32_t* numbers, size_t count) {
+  return count == kLanes ? load(numbers) : load_some(numbers, count);
+}
+
 }  // namespace
 }  // namespace intrt

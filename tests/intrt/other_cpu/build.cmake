@@ -72,4 +72,4 @@ endif()
 run(${COMPILER} -std=c++20 -O1 -static ${common} -DEXPECTED_VARIANT="${VARIANT}"
     ${ROOT}/tests/support/main.cpp ${ROOT}/tests/intrt/chains_test.cpp ${ROOT}/tests/intrt/fast_kernels_test.cpp
     ${ROOT}/tests/intrt/fast_linear_test.cpp ${ROOT}/tests/intrt/fast_posts_test.cpp ${ROOT}/tests/intrt/fast_transposed_test.cpp
-    ${ROOT}/tests/intrt/fast_wide_test.cpp ${objects} -o ${OUT}/fast_kernels_test)
+    ${ROOT}/tests/intrt/fast_unprepared_test.cpp ${ROOT}/tests/intrt/fast_wide_test.cpp ${objects} -o ${OUT}/fast_kernels_test)
