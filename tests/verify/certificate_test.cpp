@@ -43,34 +43,40 @@ struct Verified {
   Verified() {
     fs::create_directories(path / "c");
     write_text(path / "graph.json", "the graph, ");
-    write_text(path / "state.pt", "the weights");
     write_text(path / "net.plan", plan_text());
     write_text(path / "c" / "net.c", "int main;\n");
     write_text(path / "c" / "net.h", "\n");
     write_text(path / "c" / "net_selftest.c", "int test;\n");
-    inputs.tool = "lockstep 0.1.0";
-    inputs.graph = certify_file(path / "graph.json", path);
-    inputs.weights = certify_file(path / "state.pt", path);
-    inputs.plan = certify_file(path / "net.plan", path);
-    inputs.sources = {certify_file(path / "c" / "net.c", path),
-                      certify_file(path / "c" / "net.h", path),
-                      certify_file(path / "c" / "net_selftest.c", path)};
-    inputs.verdict = "proved: for every input";
-    inputs.options = {"--random", "64"};
-    inputs.seed = UINT64_MAX;
-    inputs.data = {"synthetic", sha256(bytes_of("codes"))};
-    inputs.runs = {{"plan (scalar)", 64, 7, 12345}};
-    const std::string plan = plan_text();
-    proof = prove(read_model(path / "graph.json", path / "state.pt"), read_plan(bytes_of(plan)));
-    write(certificate_text(certificate_json(inputs, proof)));
+    certified.tool = "lockstep 0.1.0";
+    certified.files = {
+        certify_file(path / "graph.json", path),
+        {},
+        certify_file(path / "net.plan", path),
+        {certify_file(path / "c" / "net.c", path), certify_file(path / "c" / "net.h", path),
+         certify_file(path / "c" / "net_selftest.c", path)}};
+    certified.claimed = {"proved: for every input",
+                         {"--random", "64"},
+                         UINT64_MAX,
+                         {"synthetic", sha256(bytes_of("codes"))},
+                         {{"plan (scalar)", 64, 7, 12345}}};
+    weigh("the weights");
   }
+  // Other weights, and the certificate for them.
+  void weigh(const std::string& weights) {
+    write_text(path / "state.pt", weights);
+    certified.files.weights = certify_file(path / "state.pt", path);
+    const std::string plan = plan_text();
+    certified.proof =
+        prove(read_model(path / "graph.json", path / "state.pt"), read_plan(bytes_of(plan)));
+    write_certified();
+  }
+  void write_certified() const { write(certificate_text(certified)); }
   void write(const std::string& text) const { write_text(certificate, text); }
 
   TemporaryFolder folder;
   const fs::path path = folder.path();
   const fs::path certificate = path / "C.json";
-  CertificateInputs inputs;
-  Proof proof;
+  Certificate certified;
 };
 
 enum class Outcome { kHolds, kMismatch, kBadFile, kRefuted, kUnknown };
@@ -138,12 +144,7 @@ TEST_CASE(
 
 TEST_CASE("headroom is reported up to sums of a single step") {
   Verified verified;
-  write_text(verified.path / "state.pt", "tiny weights");
-  const std::string plan = plan_text();
-  verified.inputs.weights = certify_file(verified.path / "state.pt", verified.path);
-  verified.proof = prove(read_model(verified.path / "graph.json", verified.path / "state.pt"),
-                         read_plan(bytes_of(plan)));
-  verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+  verified.weigh("tiny weights");
   std::string said;
   REQUIRE(check(verified.certificate, {}, &said) == Outcome::kHolds);
   CHECK(contains(said, "24.00 bits below 2^24, layer 'op0'"));
@@ -174,7 +175,8 @@ TEST_CASE("the schema of a certificate is that of docs/certificate.md") {
 }
 
 TEST_CASE("every flipped bit of a certificate is noticed, and truncation") {
-  const Verified verified;
+  Verified verified;
+  verified.weigh("few weights");  // a short certificate
   const std::string text = read_text(verified.certificate);
   std::fstream file(verified.certificate, std::ios::in | std::ios::out | std::ios::binary);
   const auto put = [&file](std::size_t i, char byte) {  // in place: thousands of new files are slow
@@ -216,9 +218,9 @@ TEST_CASE("facts that cannot be derived are refused although the hash was repair
   verified.write(resealed(replaced(text, "\"op4\"\n", "\"op4\",\n   \"op5\"\n")));
   CHECK(check(verified.certificate) == Outcome::kMismatch);
 
-  Proof shorter = verified.proof;
-  shorter.layers.pop_back();
-  verified.write(certificate_text(certificate_json(verified.inputs, shorter)));
+  Certificate shorter = verified.certified;
+  shorter.proof.layers.pop_back();
+  verified.write(certificate_text(shorter));
   CHECK(check(verified.certificate, {}, &said) == Outcome::kMismatch);
   CHECK(contains(said, "5 layers"));
 }
@@ -277,16 +279,16 @@ TEST_CASE("files that were certified are not believed to be right") {
        {std::pair("wrong", Outcome::kRefuted), std::pair("unclear", Outcome::kUnknown)}) {
     Verified verified;
     write_text(verified.path / "state.pt", word);
-    verified.inputs.weights = certify_file(verified.path / "state.pt", verified.path);
-    verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+    verified.certified.files.weights = certify_file(verified.path / "state.pt", verified.path);
+    verified.write_certified();
     std::string said;
     CHECK(check(verified.certificate, {}, &said) == wanted);
     CHECK(contains(said, "layer 'conv'"));
   }
   Verified verified;
   write_text(verified.path / "net.plan", "no plan");
-  verified.inputs.plan = certify_file(verified.path / "net.plan", verified.path);
-  verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+  verified.certified.files.plan = certify_file(verified.path / "net.plan", verified.path);
+  verified.write_certified();
   CHECK(check(verified.certificate) == Outcome::kBadFile);
 }
 
@@ -447,8 +449,8 @@ TEST_CASE("the command says in its exit code what came of it, and why in one lin
   CHECK(run({certificate, "--graph", (verified.path / "state.pt").string()}).exit_code == 1);
   for (const auto& [word, exit_code] : {std::pair("wrong", 1), std::pair("unclear", 3)}) {
     write_text(verified.path / "state.pt", word);
-    verified.inputs.weights = certify_file(verified.path / "state.pt", verified.path);
-    verified.write(certificate_text(certificate_json(verified.inputs, verified.proof)));
+    verified.certified.files.weights = certify_file(verified.path / "state.pt", verified.path);
+    verified.write_certified();
     const auto failed = run({certificate});
     CHECK(failed.exit_code == exit_code);
     CHECK(failed.out.empty());
@@ -457,14 +459,14 @@ TEST_CASE("the command says in its exit code what came of it, and why in one lin
 
   Verified other;
   write_text(other.path / "c" / "net.c", "wrong\n");
-  other.inputs.sources[0] = certify_file(other.path / "c" / "net.c", other.path);
-  other.write(certificate_text(certificate_json(other.inputs, other.proof)));
+  other.certified.files.c[0] = certify_file(other.path / "c" / "net.c", other.path);
+  other.write_certified();
   const auto wrong_c = run({other.certificate.string()});
   CHECK(wrong_c.exit_code == 3);
   CHECK(wrong_c.out.empty());
   CHECK(contains(wrong_c.err, "'conv', C line 7"));
-  other.inputs.sources.pop_back();
-  other.write(certificate_text(certificate_json(other.inputs, other.proof)));
+  other.certified.files.c.pop_back();
+  other.write_certified();
   CHECK(run({other.certificate.string()}).exit_code == 2);  // two files
 }
 

@@ -29,12 +29,14 @@ void write(const fs::path& path, std::span<const std::byte> bytes) {
 
 // Writes the certificate of the files in `folder` with this proof.
 void certify(const fs::path& folder, const checker::Proof& proof) {
-  checker::CertificateInputs inputs;
-  inputs.tool = "test";
-  inputs.graph = checker::certify_file(folder / "graph.json", folder);
-  inputs.weights = checker::certify_file(folder / "state.safetensors", folder);
-  inputs.plan = checker::certify_file(folder / "net.plan", folder);
-  const std::string text = checker::certificate_text(checker::certificate_json(inputs, proof));
+  checker::Certificate certificate;
+  certificate.tool = "test";
+  certificate.files = {checker::certify_file(folder / "graph.json", folder),
+                       checker::certify_file(folder / "state.safetensors", folder),
+                       checker::certify_file(folder / "net.plan", folder),
+                       {}};
+  certificate.proof = proof;
+  const std::string text = checker::certificate_text(certificate);
   write(folder / "C.json", std::as_bytes(std::span(text)));
 }
 

@@ -52,8 +52,10 @@ class Judge {
  public:
   std::string verdict_of(const Files& files) {
     try {
-      const checker::Proof proof = checker::prove(model_of(files), checker::read_plan(files.plan));
-      return "proved " + checker::certificate_json({}, proof)["proof"].dump();
+      checker::Certificate facts;
+      facts.proof = checker::prove(model_of(files), checker::read_plan(files.plan));
+      return "proved " +
+             nlohmann::ordered_json::parse(checker::certificate_text(facts))["proof"].dump();
     } catch (const checker::BadFile& bad) {
       return fmt::format("refused {}", bad.what());
     } catch (const checker::Failure& failure) {

@@ -111,23 +111,25 @@ void write_certificate(const CertificateRequest& request, const checker::Proof& 
                        const verify::Report& report) {
   try {
     const fs::path folder = fs::absolute(request.certificate).parent_path();
-    checker::CertificateInputs inputs;
-    inputs.tool = "lockstep " LOCKSTEP_VERSION;
-    inputs.graph = checker::certify_file(request.graph, folder);
-    inputs.weights = checker::certify_file(request.weights, folder);
-    inputs.plan = checker::certify_file(request.plan, folder);
+    checker::Certificate certificate;
+    certificate.tool = "lockstep " LOCKSTEP_VERSION;
+    certificate.files = {checker::certify_file(request.graph, folder),
+                         checker::certify_file(request.weights, folder),
+                         checker::certify_file(request.plan, folder),
+                         {}};
     if (!request.c_folder.empty())
       for (const char* end : {".c", ".h", "_selftest.c"})
-        inputs.sources.push_back(
+        certificate.files.c.push_back(
             checker::certify_file(request.c_folder / (request.c_prefix + end), folder));
-    inputs.verdict = request.verdict;
-    inputs.options = request.options;
-    inputs.seed = request.seed;
-    if (!request.data.empty()) inputs.data = {request.data, request.data_sha256};
+    checker::Claims& claimed = certificate.claimed;
+    claimed.verdict = request.verdict;
+    claimed.options = request.options;
+    claimed.seed = request.seed;
+    if (!request.data.empty()) claimed.data = {request.data, request.data_sha256};
     for (const verify::PathReport& path : report.paths)
-      inputs.runs.push_back({path.path, path.samples, path.tensors, path.values});
-    write_file_atomically(request.certificate,
-                          checker::certificate_text(checker::certificate_json(inputs, proof)));
+      claimed.runs.push_back({path.path, path.samples, path.tensors, path.values});
+    certificate.proof = proof;
+    write_file_atomically(request.certificate, checker::certificate_text(certificate));
     if (!request.private_key.empty()) signing::sign_file(request.certificate, request.private_key);
   } catch (const checker::BadFile& error) {
     throw InputError(error.what());

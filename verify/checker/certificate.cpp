@@ -27,60 +27,32 @@ static void get(const Parsed& json, const char* name, Value& value, Rest&&... re
   if constexpr (sizeof...(rest) != 0) get(json, rest...);
 }
 
-static void to_json(Json& json, const CertifiedFile& file) {
-  set(json, "path", file.path, "sha256", file.sha256);
-}
-static void from_json(const Parsed& json, CertifiedFile& file) {
-  get(json, "path", file.path, "sha256", file.sha256);
-}
-static void to_json(Json& json, const RunSummary& run) {
-  set(json, "path", run.path, "samples", run.samples, "tensors", run.tensors, "values", run.values);
-}
-static void from_json(const Parsed& json, RunSummary& run) {
-  get(json, "path", run.path, "samples", run.samples, "tensors", run.tensors, "values", run.values);
-}
-static void to_json(Json& json, const ChannelFacts& facts) {
-  set(json, "first", facts.first, "last", facts.last, "lo", facts.lo, "hi", facts.hi, "bound",
-      facts.bound, "accumulator_bits", facts.accumulator_bits, "float_bound", facts.float_bound,
-      "is_float32_exact", facts.is_float32_exact, "post", facts.post, "method", facts.method,
-      "arguments", facts.arguments);
-}
-static void to_json(Json& json, const LayerFacts& layer) {
-  set(json, "layer", layer.layer, "op", layer.op, "output", layer.output, "channels",
-      layer.channels);
-}
-static void to_json(Json& json, const Proof& proof) {
-  set(json, "weights_checked", proof.weights_checked, "elements_checked", proof.elements_checked,
-      "arena_pairs_checked", proof.arena_pairs_checked, "unstable_layers", proof.unstable_layers,
-      "layers", proof.layers);
-}
-static void from_json(const Parsed& json, CertificateInputs& inputs) {
-  get(json, "tool", inputs.tool);
-  get(json.at("files"), "graph", inputs.graph, "weights", inputs.weights, "plan", inputs.plan, "c",
-      inputs.sources);
-  get(json.at("claimed"), "verdict", inputs.verdict, "options", inputs.options, "seed", inputs.seed,
-      "data", inputs.data, "runs", inputs.runs);
-}
+// One list for both directions: of each member its name and itself, in the file's order.
+#define LOCKSTEP_OBJECT(Type, ...)                                            \
+  static void to_json(Json& json, const Type& of) { set(json, __VA_ARGS__); } \
+  static void from_json(const Parsed& json, Type& of) { get(json, __VA_ARGS__); }
+LOCKSTEP_OBJECT(CertifiedFile, "path", of.path, "sha256", of.sha256)
+LOCKSTEP_OBJECT(CertifiedFiles, "graph", of.graph, "weights", of.weights, "plan", of.plan, "c",
+                of.c)
+LOCKSTEP_OBJECT(RunSummary, "path", of.path, "samples", of.samples, "tensors", of.tensors, "values",
+                of.values)
+LOCKSTEP_OBJECT(Claims, "verdict", of.verdict, "options", of.options, "seed", of.seed, "data",
+                of.data, "runs", of.runs)
+LOCKSTEP_OBJECT(ChannelFacts, "first", of.first, "last", of.last, "lo", of.lo, "hi", of.hi, "bound",
+                of.bound, "accumulator_bits", of.accumulator_bits, "float_bound", of.float_bound,
+                "is_float32_exact", of.is_float32_exact, "post", of.post, "method", of.method,
+                "arguments", of.arguments)
+LOCKSTEP_OBJECT(LayerFacts, "layer", of.layer, "op", of.op, "output", of.output, "channels",
+                of.channels)
+LOCKSTEP_OBJECT(Proof, "weights_checked", of.weights_checked, "elements_checked",
+                of.elements_checked, "arena_pairs_checked", of.arena_pairs_checked,
+                "unstable_layers", of.unstable_layers, "layers", of.layers)
+LOCKSTEP_OBJECT(Certificate, "format", of.format, "version", of.version, "sha256", of.sha256,
+                "tool", of.tool, "files", of.files, "claimed", of.claimed, "proof", of.proof)
 
 namespace {
 
-// What every certificate begins with, up to its hash.
-constexpr std::string_view kHead =
-    "{\n \"format\": \"lockstep-certificate\",\n \"version\": 1,\n \"sha256\": \"";
-constexpr std::size_t kDigits = 64, kMostLevels = 8, kMostValues = 200'000'000;
-
-std::span<const std::byte> bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-// That the text carries the hash of itself.
-void check_seal(const fs::path& path, std::string text) {
-  if (!text.starts_with(kHead) || text.size() < kHead.size() + kDigits)
-    refuse("{}: it does not begin as a certificate of version 1 does", path.string());
-  const std::string sealed = text.substr(kHead.size(), kDigits);
-  if (sha256(bytes_of(text.erase(kHead.size(), kDigits))) != sealed)
-    refuse("{}: its bytes are not those that were sealed; get an undamaged copy", path.string());
-}
+constexpr std::size_t kMostLevels = 8, kMostValues = 200'000'000;
 
 // --- checking ---------------------------------------------------------------------------------
 
@@ -96,17 +68,18 @@ fs::path check_file(const CertifiedFile& file, const fs::path& elsewhere, const 
   return path;
 }
 
-// Names the first difference between the stored and the derived proof.
-void compare_proofs(const Parsed& stored, const Parsed& derived) {
+// Names the first difference.
+void compare_proofs(const Proof& stored, const Proof& derived) {
   if (stored == derived) return;
-  const Parsed &layers = stored.at("layers"), &derived_layers = derived.at("layers");
+  const std::vector<LayerFacts>&layers = stored.layers, &derived_layers = derived.layers;
   for (std::size_t i = 0; i < layers.size() && i < derived_layers.size(); ++i)
     if (layers[i] != derived_layers[i])
       throw Mismatch(fmt::format("layer '{}': the certificate says {}, but {} is derived",
-                                 derived_layers[i].at("layer").get<std::string>(), shown(layers[i]),
-                                 shown(derived_layers[i])));
+                                 derived_layers[i].layer, shown(Json(layers[i])),
+                                 shown(Json(derived_layers[i]))));
   throw Mismatch(fmt::format("the certificate says {} of {} layers, but {} of {} is derived",
-                             shown(stored), layers.size(), shown(derived), derived_layers.size()));
+                             shown(Json(stored)), layers.size(), shown(Json(derived)),
+                             derived_layers.size()));
 }
 
 std::string summary(const Proof& proof) {
@@ -144,10 +117,10 @@ std::string summary(const Proof& proof) {
   return text;
 }
 
-std::string claims(const CertificateInputs& inputs) {
-  std::string text =
-      fmt::format("claimed by {}, and not derived again: {}\n", inputs.tool, inputs.verdict);
-  for (const RunSummary& run : inputs.runs)
+std::string claims(const Certificate& certificate) {
+  std::string text = fmt::format("claimed by {}, and not derived again: {}\n", certificate.tool,
+                                 certificate.claimed.verdict);
+  for (const RunSummary& run : certificate.claimed.runs)
     text += fmt::format("  {}: {} samples, {} tensors, {} values agree\n", run.path, run.samples,
                         run.tensors, run.values);
   return text;
@@ -160,58 +133,51 @@ CertifiedFile certify_file(const fs::path& file, const fs::path& folder) {
           sha256(read_file(file, SIZE_MAX))};
 }
 
-Json certificate_json(const CertificateInputs& inputs, const Proof& proof) {
-  Json files, claimed, json;
-  set(files, "graph", inputs.graph, "weights", inputs.weights, "plan", inputs.plan, "c",
-      inputs.sources);
-  set(claimed, "verdict", inputs.verdict, "options", inputs.options, "seed", inputs.seed, "data",
-      inputs.data, "runs", inputs.runs);
-  set(json, "format", "lockstep-certificate", "version", 1, "sha256", "", "tool", inputs.tool,
-      "files", files, "claimed", claimed, "proof", proof);
-  json["sha256"] = sha256(bytes_of(certificate_text(json)));
-  return json;
+std::string certificate_text(Certificate certificate) {
+  certificate.format = "lockstep-certificate";
+  certificate.version = 1;
+  certificate.sha256.clear();
+  const auto text = [&] { return Json(certificate).dump(1) + "\n"; };
+  const std::string unsealed = text();
+  certificate.sha256 = sha256(std::as_bytes(std::span(unsealed)));
+  return text();
 }
-
-std::string certificate_text(const Json& certificate) { return certificate.dump(1) + "\n"; }
 
 CheckedFiles check_certificate(const fs::path& path, const Places& places, std::ostream& out) {
   const std::vector<std::byte> bytes = read_file(path, SIZE_MAX);
-  const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!places.public_key.empty() && !is_signed(bytes, signature_path(path), places.public_key))
     throw Mismatch(fmt::format("{}: it is not signed with the key of {}", path.string(),
                                places.public_key.string()));
-  check_seal(path, text);
-  const Parsed stored = parse_json(text, path.string(), kMostLevels, kMostValues);
-  CertificateInputs inputs;
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  Certificate certificate;
   try {
-    stored.get_to(inputs);
+    parse_json(text, path.string(), kMostLevels, kMostValues).get_to(certificate);
   } catch (const Parsed::exception& error) {
     refuse("{}: {}", path.string(), shown(error.what()));
   }
-  if (!places.sources.empty() && places.sources.size() != inputs.sources.size())
-    refuse("{}: it is about {} C files, not {}", path.string(), inputs.sources.size(),
+  if (certificate_text(certificate) != text)
+    refuse(
+        "{}: its bytes are not those of a sealed certificate of version 1; get an undamaged copy",
+        path.string());
+  const std::vector<CertifiedFile>& sources = certificate.files.c;
+  if (!places.sources.empty() && places.sources.size() != sources.size())
+    refuse("{}: it is about {} C files, not {}", path.string(), sources.size(),
            places.sources.size());
 
   const fs::path root = places.root.empty() ? path.parent_path() : places.root;
   CheckedFiles files;
-  for (std::size_t i = 0; i < inputs.sources.size(); ++i) {
-    files.sources.push_back({fs::path(inputs.sources[i].path).filename(), {}});
-    check_file(inputs.sources[i], places.sources.empty() ? "" : places.sources[i], root,
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    files.sources.push_back({fs::path(sources[i].path).filename(), {}});
+    check_file(sources[i], places.sources.empty() ? "" : places.sources[i], root,
                &files.sources.back().bytes);
   }
-  const fs::path graph = check_file(inputs.graph, places.graph, root);
-  const fs::path weights = check_file(inputs.weights, places.weights, root);
-  const fs::path plan_path = check_file(inputs.plan, places.plan, root, &files.plan);
-  const Proof proof = prove(read_model(graph, weights), read_plan(files.plan));
-
-  const Json derived = certificate_json(inputs, proof);
-  if (certificate_text(derived) != text) {
-    compare_proofs(stored.at("proof"), derived.at("proof"));
-    refuse("{}: it has members or spaces that do not belong there", path.string());
-  }
+  const fs::path graph = check_file(certificate.files.graph, places.graph, root);
+  const fs::path weights = check_file(certificate.files.weights, places.weights, root);
+  const fs::path plan = check_file(certificate.files.plan, places.plan, root, &files.plan);
+  compare_proofs(certificate.proof, prove(read_model(graph, weights), read_plan(files.plan)));
   out << fmt::format("certificate holds: for every input {} computes what {} with {} says\n",
-                     plan_path.string(), graph.string(), weights.string())
-      << summary(proof) << claims(inputs);
+                     plan.string(), graph.string(), weights.string())
+      << summary(certificate.proof) << claims(certificate);
   return files;
 }
 

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <ostream>
 #include <stdexcept>
 #include <string>
@@ -24,12 +23,13 @@ struct RunSummary {
   Int samples = 0, tensors = 0, values = 0;
 };
 
-// What a certificate holds beside the proof. All but the files is claimed: nobody can derive it
-// again.
-struct CertificateInputs {
-  std::string tool;  // name and version of who wrote it
+struct CertifiedFiles {
   CertifiedFile graph, weights, plan;
-  std::vector<CertifiedFile> sources;  // the C files
+  std::vector<CertifiedFile> c;
+};
+
+// What nobody can derive again.
+struct Claims {
   std::string verdict;
   std::vector<std::string> options;
   std::uint64_t seed = 0;
@@ -37,13 +37,22 @@ struct CertificateInputs {
   std::vector<RunSummary> runs;
 };
 
+// All strings are UTF-8. Whoever makes one leaves the first three to certificate_text().
+struct Certificate {
+  std::string format;
+  int version = 0;
+  std::string sha256;
+  std::string tool;  // name and version of who wrote it: claimed, too
+  CertifiedFiles files;
+  Claims claimed;
+  Proof proof;
+};
+
 // Of the bytes of a file; the path is made relative to `folder`, that of the certificate. BadFile.
 CertifiedFile certify_file(const std::filesystem::path& file, const std::filesystem::path& folder);
 
-// The certificate, sealed with its own hash. All strings are UTF-8.
-nlohmann::ordered_json certificate_json(const CertificateInputs& inputs, const Proof& proof);
-// The only bytes that a file may hold it as.
-std::string certificate_text(const nlohmann::ordered_json& certificate);
+// The only bytes that a file may hold it as, of this version and sealed with their own hash.
+std::string certificate_text(Certificate certificate);
 
 // Where the files of a certificate are; what is empty is where the certificate says.
 struct Places {

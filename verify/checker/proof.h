@@ -28,11 +28,13 @@ struct ChannelFacts {
   std::string post;              // "shift 9 toward_zero [-128, 127]", "scale", "steps", "table"
   std::string method;            // "exhaustive", "thresholds", "constant", "copied"
   Int arguments = 0;             // how many accumulators (or codes) can occur
+  bool operator==(const ChannelFacts&) const = default;
 };
 
 struct LayerFacts {
   std::string layer, op, output;  // the node, the plan's operator, the tensor it writes
   std::vector<ChannelFacts> channels;
+  bool operator==(const LayerFacts&) const = default;
 };
 
 struct Proof {
@@ -40,6 +42,7 @@ struct Proof {
   // Linear layers whose float32 sum depends on the order: proved against double.
   std::vector<std::string> unstable_layers;
   Int weights_checked = 0, elements_checked = 0, arena_pairs_checked = 0;
+  bool operator==(const Proof&) const = default;
 };
 
 // Throws Failure.
