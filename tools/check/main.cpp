@@ -5,8 +5,8 @@
 
 #include <csignal>
 #include <iostream>
-#include <sstream>
 
+#include "tools/check/summary.h"
 #include "verify/c_proof/c_proof.h"
 #include "verify/checker/certificate.h"
 
@@ -28,19 +28,20 @@ void add_path(CLI::App& app, const std::string& name, std::filesystem::path& pat
 }
 
 // The C of a certificate: NAME.c, NAME.h and NAME_selftest.c, in this order.
-std::string check_c(const CheckedFiles& files) {
-  if (files.sources.empty()) return "";
-  if (files.sources.size() != 3) throw BadFile("a certificate about C names three files");
+std::string check_c(const Checked& checked) {
+  if (checked.sources.empty()) return "";
+  if (checked.sources.size() != 3) throw BadFile("a certificate about C names three files");
+  const auto name = [&](std::size_t i) {
+    return std::filesystem::path(checked.certificate.files.c[i].path).filename();
+  };
   const auto text = [&](std::size_t i) {
-    const std::vector<std::byte>& bytes = files.sources[i].bytes;
+    const std::vector<std::byte>& bytes = checked.sources[i].bytes;
     return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   };
-  const std::string source = files.sources[0].name.string();
   const lockstep::c_proof::Facts facts = lockstep::c_proof::prove_c(
-      {files.sources[1].name.string(), text(1), text(0), files.sources[0].name.stem().string()},
-      read_plan(files.plan));
-  return fmt::format("{} computes the same, for every input: {} elements, {} products\n", source,
-                     facts.elements, facts.products);
+      {name(1).string(), text(1), text(0), name(0).stem().string()}, read_plan(checked.plan.bytes));
+  return fmt::format("{} computes the same, for every input: {} elements, {} products\n",
+                     name(0).string(), facts.elements, facts.products);
 }
 
 int parse_and_check(int argc, char** argv) {
@@ -65,10 +66,8 @@ int parse_and_check(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return fail(kBadInput, std::string(error.what()) + " (see lockstep check --help)");
   }
-  std::ostringstream out;
-  const std::string of_c = check_c(check_certificate(certificate, places, out));
-  std::string text = out.str();
-  std::cout << text.insert(text.find('\n') + 1, of_c);
+  const Checked checked = check_certificate(certificate, places);
+  std::cout << lockstep::cli::summary(checked, check_c(checked));
   return kHolds;
 }
 

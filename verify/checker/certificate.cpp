@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-
 #include "verify/checker/files.h"
 #include "verify/checker/plan.h"
 #include "verify/checker/signature.h"
@@ -56,16 +54,14 @@ constexpr std::size_t kMostLevels = 8, kMostValues = 200'000'000;
 
 // --- checking ---------------------------------------------------------------------------------
 
-// The file's place, where its bytes are those of the certificate.
-fs::path check_file(const CertifiedFile& file, const fs::path& elsewhere, const fs::path& root,
-                    std::vector<std::byte>* bytes = nullptr) {
-  fs::path path = elsewhere.empty() ? root / file.path : elsewhere;
-  std::vector<std::byte> read = read_file(path, SIZE_MAX);
-  if (const std::string found = sha256(read); found != file.sha256)
+// Mismatch where its bytes are not those of the certificate.
+CheckedFile check_file(const CertifiedFile& file, const fs::path& elsewhere, const fs::path& root) {
+  const fs::path path = elsewhere.empty() ? root / file.path : elsewhere;
+  std::vector<std::byte> bytes = read_file(path, SIZE_MAX);
+  if (const std::string found = sha256(bytes); found != file.sha256)
     throw Mismatch(fmt::format("{}: another file than the certificate is about: SHA-256 {}, not {}",
                                path.string(), found, shown(file.sha256)));
-  if (bytes != nullptr) *bytes = std::move(read);
-  return path;
+  return {path, std::move(bytes)};
 }
 
 // Names the first difference.
@@ -80,50 +76,6 @@ void compare_proofs(const Proof& stored, const Proof& derived) {
   throw Mismatch(fmt::format("the certificate says {} of {} layers, but {} of {} is derived",
                              shown(Json(stored)), layers.size(), shown(Json(derived)),
                              derived_layers.size()));
-}
-
-std::string summary(const Proof& proof) {
-  // The largest of some bounds, and where it is.
-  struct Largest {
-    Int bound = 0;
-    std::string layer;
-    void include(Int other, const std::string& where) {
-      if (other > bound) *this = {other, where};
-    }
-    std::string text(const char* what, int bits) const {
-      if (layer.empty()) return "";
-      return fmt::format("  {:<36}{:.2f} bits below 2^{}, layer '{}'\n", what,
-                         bits - std::log2(static_cast<double>(bound)), bits, layer);
-    }
-  };
-  Int exact = 0, wider = 0;
-  Largest float_sum, sum;
-  for (const LayerFacts& layer : proof.layers)
-    for (const ChannelFacts& facts : layer.channels) {
-      if (facts.float_bound >= 0)
-        (facts.is_float32_exact ? exact : wider) += facts.last - facts.first + 1;
-      if (facts.is_float32_exact) float_sum.include(facts.float_bound, layer.layer);
-      if (facts.accumulator_bits == 32) sum.include(facts.bound, layer.layer);
-    }
-  std::string text =
-      fmt::format("  {:<36}{}\n  {:<36}{}\n  {:<36}{}\n  {:<36}{}\n", "layers", proof.layers.size(),
-                  "weights derived again", proof.weights_checked, "channels against float32", exact,
-                  "channels against double", wider);
-  text += float_sum.text("smallest headroom of a float32 sum", 24) +
-          sum.text("smallest headroom of 32-bit sums", 31);
-  for (const std::string& layer : proof.unstable_layers)
-    text +=
-        fmt::format("  layer '{}' holds for double: its float32 sum depends on the order\n", layer);
-  return text;
-}
-
-std::string claims(const Certificate& certificate) {
-  std::string text = fmt::format("claimed by {}, and not derived again: {}\n", certificate.tool,
-                                 certificate.claimed.verdict);
-  for (const RunSummary& run : certificate.claimed.runs)
-    text += fmt::format("  {}: {} samples, {} tensors, {} values agree\n", run.path, run.samples,
-                        run.tensors, run.values);
-  return text;
 }
 
 }  // namespace
@@ -143,13 +95,14 @@ std::string certificate_text(Certificate certificate) {
   return text();
 }
 
-CheckedFiles check_certificate(const fs::path& path, const Places& places, std::ostream& out) {
+Checked check_certificate(const fs::path& path, const Places& places) {
   const std::vector<std::byte> bytes = read_file(path, SIZE_MAX);
   if (!places.public_key.empty() && !is_signed(bytes, signature_path(path), places.public_key))
     throw Mismatch(fmt::format("{}: it is not signed with the key of {}", path.string(),
                                places.public_key.string()));
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  Certificate certificate;
+  Checked checked;
+  Certificate& certificate = checked.certificate;
   try {
     parse_json(text, path.string(), kMostLevels, kMostValues).get_to(certificate);
   } catch (const Parsed::exception& error) {
@@ -159,26 +112,21 @@ CheckedFiles check_certificate(const fs::path& path, const Places& places, std::
     refuse(
         "{}: its bytes are not those of a sealed certificate of version 1; get an undamaged copy",
         path.string());
-  const std::vector<CertifiedFile>& sources = certificate.files.c;
-  if (!places.sources.empty() && places.sources.size() != sources.size())
-    refuse("{}: it is about {} C files, not {}", path.string(), sources.size(),
+  const CertifiedFiles& files = certificate.files;
+  if (!places.sources.empty() && places.sources.size() != files.c.size())
+    refuse("{}: it is about {} C files, not {}", path.string(), files.c.size(),
            places.sources.size());
 
   const fs::path root = places.root.empty() ? path.parent_path() : places.root;
-  CheckedFiles files;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    files.sources.push_back({fs::path(sources[i].path).filename(), {}});
-    check_file(sources[i], places.sources.empty() ? "" : places.sources[i], root,
-               &files.sources.back().bytes);
-  }
-  const fs::path graph = check_file(certificate.files.graph, places.graph, root);
-  const fs::path weights = check_file(certificate.files.weights, places.weights, root);
-  const fs::path plan = check_file(certificate.files.plan, places.plan, root, &files.plan);
-  compare_proofs(certificate.proof, prove(read_model(graph, weights), read_plan(files.plan)));
-  out << fmt::format("certificate holds: for every input {} computes what {} with {} says\n",
-                     plan.string(), graph.string(), weights.string())
-      << summary(certificate.proof) << claims(certificate);
-  return files;
+  for (std::size_t i = 0; i < files.c.size(); ++i)
+    checked.sources.push_back(
+        check_file(files.c[i], places.sources.empty() ? "" : places.sources[i], root));
+  checked.graph = check_file(files.graph, places.graph, root).path;
+  checked.weights = check_file(files.weights, places.weights, root).path;
+  checked.plan = check_file(files.plan, places.plan, root);
+  compare_proofs(certificate.proof,
+                 prove(read_model(checked.graph, checked.weights), read_plan(checked.plan.bytes)));
+  return checked;
 }
 
 }  // namespace lockstep::checker

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <filesystem>
-#include <ostream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -67,20 +66,23 @@ struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What a certificate is about, read and compared with its hashes.
-struct CheckedFiles {
-  std::vector<std::byte> plan;
-  struct Source {
-    std::filesystem::path name;  // in the certificate, without its folder
-    std::vector<std::byte> bytes;
-  };
-  std::vector<Source> sources;  // in the certificate's order
+// A file whose bytes have the hash that the certificate says.
+struct CheckedFile {
+  std::filesystem::path path;
+  std::vector<std::byte> bytes;
 };
 
-// Derives everything about the plan again and prints what holds. Throws BadFile (the certificate or
-// another file cannot be used), Mismatch, or Failure (the plan is wrong, or cannot be judged). The
-// C is only compared with its hashes.
-CheckedFiles check_certificate(const std::filesystem::path& certificate, const Places& places,
-                               std::ostream& out);
+// A certificate that holds, and what it is about.
+struct Checked {
+  Certificate certificate;
+  std::filesystem::path graph, weights;
+  CheckedFile plan;
+  std::vector<CheckedFile> sources;  // the C, in the certificate's order
+};
+
+// Derives everything about the plan again. Throws BadFile (the certificate or another file cannot
+// be used), Mismatch, or Failure (the plan is wrong, or cannot be judged). The C is only compared
+// with its hashes.
+Checked check_certificate(const std::filesystem::path& certificate, const Places& places);
 
 }  // namespace lockstep::checker
