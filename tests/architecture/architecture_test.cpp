@@ -147,6 +147,21 @@ TEST_CASE("intrt includes nothing but itself, stdint.h and stddef.h") {
   CHECK(seen > 5);
 }
 
+// verify/signing has the library that signs and the one that looks at signatures.
+TEST_CASE("lockstep-check cannot sign") {
+  int seen = 0;
+  for (const Include& include : all_includes()) {
+    if (include.target.rfind("verify/signing/", 0) != 0) continue;
+    if (include.from.rfind("tools/check/", 0) != 0 &&
+        include.from.rfind("verify/signing/signature.", 0) != 0)
+      continue;
+    ++seen;
+    INFO(include.from, " includes ", include.target);
+    CHECK(include.target == "verify/signing/signature.h");
+  }
+  CHECK(seen == 2);
+}
+
 TEST_CASE("the top level holds the seven folders and nothing else") {
   const std::set<std::string> folders = {"train", "compile", "intrt", "verify",
                                          "tools", "tests",   "docs"};

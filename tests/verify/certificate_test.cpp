@@ -15,14 +15,16 @@
 #include "tests/intrt/small_network.h"
 #include "tools/check/summary.h"
 #include "verify/checker/certificate.h"
+#include "verify/checker/files.h"
 #include "verify/checker/plan.h"
-#include "verify/checker/signature.h"
+#include "verify/signing/signature.h"
 #include "verify/signing/signing.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using namespace lockstep::checker;
+using lockstep::signing::is_signed;
 using lockstep::signing::sign_file;
 using lockstep::test::read_text;
 using lockstep::test::TemporaryFolder;
@@ -86,7 +88,8 @@ Outcome check(const fs::path& certificate, const Places& places = {}, std::strin
   std::string text;
   Outcome outcome = Outcome::kHolds;
   try {
-    text = lockstep::cli::summary(check_certificate(certificate, places), "");
+    text = lockstep::cli::summary(
+        check_certificate(read_file(certificate, SIZE_MAX), certificate, places), "");
   } catch (const Mismatch& error) {
     outcome = Outcome::kMismatch;
     text = error.what();
@@ -336,6 +339,13 @@ void write_keys(const fs::path& folder, const std::string& name, std::string_vie
         [&](BIO* file) { return PEM_write_bio_PUBKEY(file, key.get()); });
 }
 
+// Of the command, asked for a signature with this key.
+int exit_code_with(const Verified& verified, const fs::path& public_key) {
+  return lockstep::test::run_process({LOCKSTEP_CHECK_DOUBLE, verified.certificate.string(),
+                                      "--public-key", public_key.string()})
+      .exit_code;
+}
+
 std::string from_hex(std::string_view digits) {
   std::string bytes;
   for (std::size_t i = 0; i < digits.size(); i += 2)
@@ -363,35 +373,40 @@ TEST_CASE("where a key is given, the certificate must be signed with it") {
   const Verified verified;
   write_keys(verified.path, "key", std::string(32, 'k'));
   write_keys(verified.path, "other", std::string(32, 'o'));
-  const fs::path signature = verified.path / "C.json.sig";
-  Places places;
-  places.public_key = verified.path / "key.pub.pem";
-  CHECK(check(verified.certificate, places) == Outcome::kBadFile);  // no signature
+  const fs::path signature = verified.path / "C.json.sig",
+                 public_key = verified.path / "key.pub.pem";
+  const auto exit_code = [&] { return exit_code_with(verified, public_key); };
+  CHECK(exit_code() == 2);  // no signature
   sign_file(verified.certificate, verified.path / "other.pem");
-  CHECK(check(verified.certificate, places) == Outcome::kMismatch);
+  CHECK(exit_code() == 1);
   sign_file(verified.certificate, verified.path / "key.pem");
-  CHECK(check(verified.certificate, places) == Outcome::kHolds);
+  CHECK(exit_code() == 0);
 
   std::string bytes = read_text(signature);
   REQUIRE(bytes.size() == 64);
+  const std::vector<std::byte> signed_bytes = read_file(verified.certificate, SIZE_MAX);
   for (std::size_t i = 0; i < bytes.size(); ++i)
     for (int bit = 0; bit < 8; ++bit) {
       bytes[i] = static_cast<char>(bytes[i] ^ 1 << bit);
       write_text(signature, bytes);
-      REQUIRE(check(verified.certificate, places) == Outcome::kMismatch);
+      REQUIRE(!is_signed(signed_bytes, signature, public_key));
+      if (bit == 0 && i % 8 == 0) REQUIRE(exit_code() == 1);
       bytes[i] = static_cast<char>(bytes[i] ^ 1 << bit);
     }
   for (const std::string& wrong : {bytes.substr(1), bytes + "x", std::string()}) {
     write_text(signature, wrong);
-    CHECK(check(verified.certificate, places) == Outcome::kBadFile);
+    CHECK_THROWS_AS(is_signed(signed_bytes, signature, public_key), BadFile);
+    CHECK(exit_code() == 2);
   }
   write_text(signature, bytes);
-  CHECK(check(verified.certificate, places) == Outcome::kHolds);
+  CHECK(exit_code() == 0);
 
   // A claim that nobody can derive again, changed by somebody without the key.
   verified.write(resealed(replaced(read_text(verified.certificate), "12345", "99999")));
   CHECK(check(verified.certificate) == Outcome::kHolds);
-  CHECK(check(verified.certificate, places) == Outcome::kMismatch);
+  CHECK(exit_code() == 1);
+  verified.write("no certificate");  // nothing of it is read before its signature
+  CHECK(exit_code() == 1);
 }
 
 TEST_CASE("what is no Ed25519 key is refused") {
@@ -410,9 +425,7 @@ TEST_CASE("what is no Ed25519 key is refused") {
     CHECK_THROWS_AS(sign_file(verified.certificate, verified.path / name), BadFile);
   }
   sign_file(verified.certificate, verified.path / "key.pem");
-  Places places;
-  places.public_key = verified.path / "key.pem";  // the private one
-  CHECK(check(verified.certificate, places) == Outcome::kBadFile);
+  CHECK(exit_code_with(verified, verified.path / "key.pem") == 2);  // the private one
 }
 
 TEST_CASE("the command says in its exit code what came of it, and why in one line") {

@@ -15,6 +15,7 @@
 #include "tests/support/plan_builder.h"
 #include "tests/support/temporary_folder.h"
 #include "verify/checker/certificate.h"
+#include "verify/checker/files.h"
 #include "verify/checker/plan.h"
 
 namespace {
@@ -37,6 +38,11 @@ void certify(const fs::path& folder, const checker::Proof& proof) {
   certificate.proof = proof;
   const std::string text = checker::certificate_text(certificate);
   write(folder / "C.json", std::as_bytes(std::span(text)));
+}
+
+checker::Checked check(const fs::path& folder) {
+  const fs::path path = folder / "C.json";
+  return checker::check_certificate(checker::read_file(path, SIZE_MAX), path, {});
 }
 
 // Inverts the lowest bit of the first weight that the plan's operators hold in 8 bits.
@@ -87,17 +93,17 @@ TEST_CASE("certificates of compiled networks hold, and not for a plan with anoth
       continue;
     }
     certify(folder.path(), proof);
-    const checker::Checked checked = checker::check_certificate(folder / "C.json", {});
+    const checker::Checked checked = check(folder.path());
     CHECK(checked.certificate.proof == proof);
     CHECK(checked.plan.bytes == plan);
     ++held;
 
     if (!change_weight(plan)) continue;
     write(folder / "net.plan", plan);
-    CHECK_THROWS_AS(checker::check_certificate(folder / "C.json", {}), checker::Mismatch);
+    CHECK_THROWS_AS(check(folder.path()), checker::Mismatch);
     certify(folder.path(), proof);  // as a forger would
     try {
-      checker::check_certificate(folder / "C.json", {});
+      check(folder.path());
       ++without_effect;
     } catch (const checker::Failure& failure) {
       CHECK(!failure.is_unknown);

@@ -9,7 +9,7 @@
 #include "verify/checker/certificate.h"
 #include "verify/checker/model.h"
 #include "verify/checker/plan.h"
-#include "verify/checker/signature.h"
+#include "verify/signing/signature.h"
 #include "verify/signing/signing.h"
 
 namespace lockstep::cli {
@@ -92,7 +92,7 @@ nlohmann::ordered_json CProof::json() const {
 }
 
 fs::path signature_file(const fs::path& certificate) {
-  return checker::signature_path(certificate);
+  return signing::signature_path(certificate);
 }
 
 void require_certificate_place(const fs::path& certificate, const fs::path& private_key) {

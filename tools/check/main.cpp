@@ -9,10 +9,13 @@
 #include "tools/check/summary.h"
 #include "verify/c_proof/c_proof.h"
 #include "verify/checker/certificate.h"
+#include "verify/checker/files.h"
+#include "verify/signing/signature.h"
 
 namespace {
 
 using namespace lockstep::checker;
+namespace signing = lockstep::signing;
 
 // The exit codes of all of Lockstep.
 enum : int { kHolds, kRefuted, kBadInput, kUnknown, kInternalError };
@@ -47,7 +50,7 @@ std::string check_c(const Checked& checked) {
 int parse_and_check(int argc, char** argv) {
   CLI::App app("Derives a certificate of lockstep verify again, from the files that it is about.",
                "lockstep check");
-  std::filesystem::path certificate;
+  std::filesystem::path certificate, public_key;
   Places places;
   app.add_option("certificate", certificate, "The certificate")->required()->type_name("C.json");
   add_path(app, "--root", places.root, "The files' folder, instead of the certificate's", "DIR");
@@ -56,7 +59,7 @@ int parse_and_check(int argc, char** argv) {
   add_path(app, "--plan", places.plan, "The plan is here", "net.plan");
   app.add_option("--c", places.sources, "The C files are here, in the certificate's order")
       ->type_name("FILE");
-  add_path(app, "--public-key", places.public_key,
+  add_path(app, "--public-key", public_key,
            "Demand that C.json.sig signs the certificate with this Ed25519 key", "KEY.pem");
   try {
     app.parse(argc, argv);
@@ -66,7 +69,12 @@ int parse_and_check(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return fail(kBadInput, std::string(error.what()) + " (see lockstep check --help)");
   }
-  const Checked checked = check_certificate(certificate, places);
+  const std::vector<std::byte> bytes = read_file(certificate, SIZE_MAX);
+  if (!public_key.empty() &&
+      !signing::is_signed(bytes, signing::signature_path(certificate), public_key))
+    throw Mismatch(fmt::format("{}: it is not signed with the key of {}", certificate.string(),
+                               public_key.string()));
+  const Checked checked = check_certificate(bytes, certificate, places);
   std::cout << lockstep::cli::summary(checked, check_c(checked));
   return kHolds;
 }

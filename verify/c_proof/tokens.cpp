@@ -9,8 +9,8 @@
 #include <optional>
 #include <span>
 
+#include "verify/checker/files.h"
 #include "verify/checker/proof.h"
-#include "verify/checker/signature.h"
 
 namespace lockstep::c_proof {
 namespace {

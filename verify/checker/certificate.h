@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -58,10 +59,9 @@ struct Places {
   std::filesystem::path root;  // instead of the certificate's folder
   std::filesystem::path graph, weights, plan;
   std::vector<std::filesystem::path> sources;
-  std::filesystem::path public_key;  // PEM, Ed25519: the certificate must be signed with its key
 };
 
-// The files, the facts or the signature are not those of the certificate.
+// The files or the facts are not those of the certificate, or it is not signed.
 struct Mismatch : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -80,9 +80,10 @@ struct Checked {
   std::vector<CheckedFile> sources;  // the C, in the certificate's order
 };
 
-// Derives everything about the plan again. Throws BadFile (the certificate or another file cannot
-// be used), Mismatch, or Failure (the plan is wrong, or cannot be judged). The C is only compared
-// with its hashes.
-Checked check_certificate(const std::filesystem::path& certificate, const Places& places);
+// Derives everything about the plan again, from the bytes of the certificate at `path`. Throws
+// BadFile (the certificate or another file cannot be used), Mismatch, or Failure (the plan is
+// wrong, or cannot be judged). The C is only compared with its hashes.
+Checked check_certificate(std::span<const std::byte> bytes, const std::filesystem::path& path,
+                          const Places& places);
 
 }  // namespace lockstep::checker

@@ -1,5 +1,8 @@
 #include "verify/checker/files.h"
 
+#include <openssl/evp.h>
+
+#include <array>
 #include <fstream>
 #include <set>
 
@@ -16,6 +19,16 @@ std::string shown(const json& value) {
   constexpr std::size_t kMost = 80;
   const std::string text = value.dump(-1, ' ', true, json::error_handler_t::replace);
   return text.size() > kMost ? text.substr(0, kMost) + "..." : text;
+}
+
+std::string sha256(std::span<const std::byte> bytes) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned length = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &length, EVP_sha256(), nullptr) != 1)
+    throw std::runtime_error("OpenSSL cannot compute SHA-256");
+  std::string text;
+  for (unsigned i = 0; i < length; ++i) text += fmt::format("{:02x}", digest[i]);
+  return text;
 }
 
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t most_bytes) {

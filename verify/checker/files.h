@@ -1,4 +1,4 @@
-// Whole files, JSON and messages, for the checker's readers; graph.json.
+// Whole files, their hashes, JSON and messages, for the checker's readers; graph.json.
 #pragma once
 
 #include <fmt/format.h>
@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,6 +26,9 @@ bool has_word(std::string_view words, std::string_view word);
 
 // Text or JSON from a file, fit for a message: in ASCII, without control characters, and cut.
 std::string shown(const nlohmann::json& value);
+
+// SHA-256: 64 hexadecimal digits.
+std::string sha256(std::span<const std::byte> bytes);
 
 // BadFile for anything but a regular file of at most `most_bytes` bytes.
 std::vector<std::byte> read_file(const std::filesystem::path& path, std::size_t most_bytes);

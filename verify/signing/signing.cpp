@@ -8,7 +8,7 @@
 #include <memory>
 
 #include "verify/checker/files.h"
-#include "verify/checker/signature.h"
+#include "verify/signing/signature.h"
 
 namespace lockstep::signing {
 namespace {
@@ -43,7 +43,7 @@ void sign_file(const std::filesystem::path& file, const std::filesystem::path& p
       EVP_DigestSign(context.get(), signature.data(), &length,
                      reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()) != 1)
     checker::refuse("{}: OpenSSL cannot sign with it", private_key.string());
-  const std::filesystem::path path = checker::signature_path(file);
+  const std::filesystem::path path = signature_path(file);
   std::ofstream out(path, std::ios::binary);
   out.write(reinterpret_cast<const char*>(signature.data()), kSignatureBytes);
   out.close();
