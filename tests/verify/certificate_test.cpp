@@ -319,6 +319,17 @@ TEST_CASE("files may lie elsewhere") {
   CHECK(check(other.path() / "C.json", root) == Outcome::kHolds);
 }
 
+TEST_CASE("files are read whole, up to a limit, and so is JSON") {
+  const Verified verified;
+  const fs::path file = verified.path / "c" / "net.c";
+  CHECK(read_file(file, 10).size() == 10);
+  CHECK_THROWS_AS(read_file(file, 9), BadFile);
+  CHECK_THROWS_AS(read_file(verified.path, SIZE_MAX), BadFile);
+  CHECK_THROWS_AS(read_file("/proc/self/status", SIZE_MAX), BadFile);  // more than its size says
+  CHECK(parse_json("[1, 2]", "list", 1, 3).size() == 2);
+  CHECK_THROWS_AS(parse_json("[1, 2]", "list", 1, 2), BadFile);
+}
+
 namespace {
 
 // Writes the key with these 32 secret bytes as NAME.pem and NAME.pub.pem.
