@@ -235,6 +235,11 @@ TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little mor
 // just so, or but for a few.
 TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, and a little more") {
   const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0), wide = axis_of(9, 3, 1, 0);
+  std::set<std::uint32_t> shared;
+  bool has_avx2 = false;
+  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
+    has_avx2 = has_avx2 || (intrt_kernel_variant(v) == std::string("avx2") &&
+                            intrt_kernel_variant_runs_here(v) != 0);
   for (const std::int64_t steps : {1, 2, 3, 4, 5, 6, 7, 8, 9})
     for (const std::int64_t all : {128, 258})
       for (const bool clamped : {false, true})
@@ -259,8 +264,11 @@ TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, a
               const std::int64_t size = fills ? all - even * (2 * steps - 1) : even;
               return sign * std::min(size + (random.one_in(excess_in) ? 1 : 0), most);
             };
-            compare_variants(sums_plan(c, clamped, weight), 3, true, codes);
+            const std::vector<std::uint8_t> plan = sums_plan(c, clamped, weight);
+            compare_variants(plan, 3, true, codes);
+            if (has_avx2) shared.insert(GuardedPlan(plan, true).steps_that_share());
           }
+  if (has_avx2) CHECK(shared == std::set<std::uint32_t>{1, 2, 3, 4, 6, 8});
 }
 
 #ifdef EXPECTED_VARIANT

@@ -152,6 +152,19 @@ class GuardedPlan {
     return {memory.data(), memory.data() + memory.size()};
   }
 
+  // Of the last operator, a dense one, on avx2: how many steps of the first set of outputs share
+  // sums. The fourth number of the BlockHeader that follows the DenseHeader (convolution.h).
+  std::uint32_t steps_that_share() const {
+    const AlignedBytes memory(prepared_over("avx2", 0));
+    const auto& header =
+        *static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data()));
+    std::uint32_t numbers[4];
+    std::memcpy(numbers,
+                static_cast<const std::uint8_t*>(header.memory_of(intrt_op_count(&plan_) - 1)) + 64,
+                sizeof numbers);
+    return numbers[3];
+  }
+
   // Whether the last operator runs on a kernel of the variant, or of the next that takes it.
   bool is_taken_by(const char* variant) const {
     const std::vector<std::uint8_t> bytes = prepared_over(variant, 0);

@@ -30,6 +30,8 @@ uint32_t slices(const OpToPrepare& op) {
       is_flat(op.plan, params_of<intrt_add_params>(op.record), op.output.channels), op.output);
 }
 
+RowSlices row_slices(const OpToPrepare& op) { return {op.output.height > 1 ? 1u : 0u, 1}; }
+
 void run(const OpToRun& op) {
   const intrt_add_params& p = params_of<intrt_add_params>(op.record);
   const int32_t* multipliers = object_at<int32_t>(op.plan, p.multipliers_offset);

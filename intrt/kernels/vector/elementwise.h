@@ -17,7 +17,6 @@ inline uint32_t element_slices(bool is_flat, const intrt_tensor_record& output) 
   const size_t of_slice = slice_elements(is_flat, output);
   return static_cast<uint32_t>((element_count(output) + of_slice - 1) / of_slice);
 }
-inline RowSlices row_slices(const OpToPrepare& op) { return {op.output.height > 1 ? 1u : 0u, 1}; }
 
 // The elements of the slices.
 struct Elements {

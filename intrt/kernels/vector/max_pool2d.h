@@ -1,5 +1,5 @@
-// The largest code of each window, for 16 channels at a time. Include the variant's vector.h
-// before.
+// The largest code of each window, for 16 channels at a time or, of fewer, 16 codes of several.
+// Include the variant's vector.h before.
 #pragma once
 
 #include "intrt/kernels/vector/geometry.h"
@@ -98,11 +98,14 @@ struct PoolRow {
     for (size_t i = 0; i < count; ++i) output[i] = codes[i];
   }
 
-  // How many windows store_narrow takes; 0: none.
+  // How many windows store_narrow takes; 0: none, or it would look at many columns for few taps.
   static size_t narrow_windows(const Sizes& s) {
     if (s.channels >= kCodesAtOnce) return 0;
     const size_t columns = kColumnBytes / s.channels;
-    return columns < s.reach_w() ? 0 : (columns - s.reach_w()) / s.stride_w + 1;
+    if (columns < s.reach_w()) return 0;
+    const size_t windows = (columns - s.reach_w()) / s.stride_w + 1;
+    const size_t now = windows < s.output_width ? windows : s.output_width;
+    return s.columns_under(now) * s.channels <= kCodesAtOnce * now * s.kernel_w ? windows : 0;
   }
 };
 

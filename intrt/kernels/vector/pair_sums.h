@@ -15,6 +15,29 @@ inline int most_pair_weights(uint32_t code_offset) { return code_offset == 0 ? 2
 // What they add up to so far, in the sums of the pairs of a lane.
 struct PairSums {
   int of[(kDepth + 1) / 2][2] = {};
+
+  PairSums() = default;
+  // Of one step.
+  explicit PairSums(const Weight* weights) {
+    for (size_t i = 0; i < kDepth; ++i) {
+      of[i / 2][0] += weights[i] > 0 ? weights[i] : 0;
+      of[i / 2][1] -= weights[i] < 0 ? weights[i] : 0;
+    }
+  }
+
+  // Adds those of a step, up to `most`; returns the largest excess, that of one sum.
+  int add(const PairSums& step, int most) {
+    int largest = 0;
+    for (size_t pair = 0; pair < (kDepth + 1) / 2; ++pair)
+      for (size_t sign = 0; sign < 2; ++sign) {
+        int& sum = of[pair][sign];
+        sum += step.of[pair][sign];
+        const int excess = sum > most ? sum - most : 0;
+        sum -= excess;
+        largest = excess > largest ? excess : largest;
+      }
+    return largest;
+  }
 };
 
 // Adds the kDepth weights of a lane to sums, takes from them what is too much for sums of `most`,

@@ -49,7 +49,7 @@ void run(const OpToRun& op) {
                  });
 }
 
-constexpr FastKernel kRequantize = {takes, run, nullptr, nullptr, slices, row_slices};
+constexpr FastKernel kRequantize = {takes, run, nullptr, nullptr, slices};
 
 }  // namespace
 }  // namespace intrt

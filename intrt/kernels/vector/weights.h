@@ -195,28 +195,36 @@ struct StepPlan {
   size_t rests;
 };
 
-// How many steps have rests where so many share their sums; SIZE_MAX: some rest is too much for a
-// step of its own. Steps share sums from the first of their piece on or, where they are listed,
-// from the first of the list.
-template <typename Stored>
-inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t first_output,
-                          size_t outputs, int most, const StepBits& nonzero, uint32_t sharing) {
-  const bool is_listed = pieces.lists_steps(nonzero.count());
-  StepBits rests;
-  bool all_fit = true;
+// Which steps have rests where a number of them share their sums.
+struct Rests {
+  StepBits steps;
   PairSums sums;
+  bool fit = true;  // each is not too much for a step of its own
+};
+constexpr size_t kWaysToShare = sizeof kSharings / sizeof *kSharings;
+
+// With each number of kSharings. Steps share sums from the first of their piece on or, where they
+// are listed, from the first of the list.
+template <typename Stored>
+inline void find_rests(const Pieces& pieces, const Stored& stored, size_t first_output,
+                       size_t outputs, int most, const StepBits& nonzero,
+                       Rests (&rests)[kWaysToShare]) {
+  const bool is_listed = pieces.lists_steps(nonzero.count());
   size_t listed = 0;
   for_each_stored_step(pieces, stored, first_output, outputs,
-                       [&](size_t number, size_t step, Weight* weights) {
+                       [&](size_t number, size_t step, const Weight* weights) {
                          if (number == 0) listed = 0;
                          if (is_listed && !nonzero.has(number)) return;
-                         if ((is_listed ? listed++ : step) % sharing == 0) sums = {};
-                         Weight rest[kDepth] = {}, more[kDepth] = {};
-                         if (!split_weights(sums, weights, rest, most)) return;
-                         rests.set(number);
-                         all_fit = all_fit && !split_weights(rest, more, most);
+                         const size_t order = is_listed ? listed++ : step;
+                         const PairSums of_step(weights);
+                         for (size_t i = 0; i < kWaysToShare; ++i) {
+                           if (order % kSharings[i].steps == 0) rests[i].sums = {};
+                           const int excess = rests[i].sums.add(of_step, most);
+                           if (excess == 0) continue;
+                           rests[i].steps.set(number);
+                           rests[i].fit = rests[i].fit && excess <= most;
+                         }
                        });
-  return all_fit ? rests.count() : SIZE_MAX;
 }
 
 // What takes the least time.
@@ -226,19 +234,19 @@ inline StepPlan plan_steps(const Pieces& pieces, const Stored& stored, size_t fi
   const StepBits nonzero = nonzero_steps(pieces, stored, first_output, outputs);
   StepPlan best = {pieces.steps_taken(nonzero.count()), 1, 0};
   if constexpr (kSumsPairs) {
+    Rests rests[kWaysToShare];
+    find_rests(pieces, stored, first_output, outputs, most_pair_weights(code_offset), nonzero,
+               rests);
     size_t least = SIZE_MAX;
-    for (const Sharing& sharing : kSharings) {
-      if (sharing.steps > best.steps) break;
-      const size_t rests = count_rests(pieces, stored, first_output, outputs,
-                                       most_pair_weights(code_offset), nonzero, sharing.steps);
-      if (rests == SIZE_MAX) break;
-      const size_t alone = best.steps % sharing.steps + rests;
-      const size_t time = (best.steps + rests - alone) * sharing.time + alone * kSharings[0].time;
-      if (time < least) {
-        least = time;
-        best.sharing = sharing.steps;
-        best.rests = rests;
-      }
+    for (size_t i = 0; i < kWaysToShare; ++i) {
+      const Sharing& sharing = kSharings[i];
+      if (!rests[i].fit || (i > 0 && sharing.steps > best.steps)) continue;
+      const size_t count = rests[i].steps.count(), alone = best.steps % sharing.steps + count;
+      const size_t time = (best.steps + count - alone) * sharing.time + alone * kSharings[0].time;
+      if (time >= least) continue;
+      least = time;
+      best.sharing = sharing.steps;
+      best.rests = count;
     }
   }
   return best;
