@@ -59,15 +59,15 @@ json parse_json(std::string_view text, const std::string& name, std::size_t most
         [[fallthrough]];
       case json::parse_event_t::value:
         if (++values > most_values) refuse("{}: more than {} JSON values", name, most_values);
-        return true;
+        break;
       case json::parse_event_t::object_end:
       case json::parse_event_t::array_end:
         open.pop_back();
-        return true;
+        break;
       case json::parse_event_t::key:
         if (!open.back().insert(value.get<std::string>()).second)
           refuse("{}: key {} occurs twice in one object", name, shown(value));
-        return true;
+        break;
     }
     return true;
   };
