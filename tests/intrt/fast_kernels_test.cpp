@@ -209,8 +209,8 @@ TEST_CASE("extreme codes and weights: no sum of products saturates") {
         }
 }
 
-// avx2 sums two products in 16 bits, or four of codes that are not negative: as long as weights add
-// up to 128, or 258, at most.
+// avx2 sums products in 16 bits, as long as the weights of a sign add up to at most 128 or, with
+// codes that are not negative, 258.
 TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little more") {
   const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0), by_two = axis_of(5, 3, 2, 0);
   for (std::uint64_t seed = 1; seed <= 60; ++seed)
@@ -236,10 +236,7 @@ TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little mor
 TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, and a little more") {
   const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0), wide = axis_of(9, 3, 1, 0);
   std::set<std::uint32_t> shared;
-  bool has_avx2 = false;
-  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
-    has_avx2 = has_avx2 || (intrt_kernel_variant(v) == std::string("avx2") &&
-                            intrt_kernel_variant_runs_here(v) != 0);
+  const bool has_avx2 = variant_runs_here("avx2");
   for (const std::int64_t steps : {1, 2, 3, 4, 5, 6, 7, 8, 9})
     for (const std::int64_t all : {128, 258})
       for (const bool clamped : {false, true})
@@ -273,11 +270,7 @@ TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, a
 
 #ifdef EXPECTED_VARIANT
 TEST_CASE("this program has run the kernels that it was built for") {
-  bool is_there = false;
-  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
-    is_there = is_there || (intrt_kernel_variant(v) == std::string(EXPECTED_VARIANT) &&
-                            intrt_kernel_variant_runs_here(v) != 0);
-  CHECK_MESSAGE(is_there, "this CPU does not run " EXPECTED_VARIANT);
+  CHECK_MESSAGE(variant_runs_here(EXPECTED_VARIANT), "this CPU does not run " EXPECTED_VARIANT);
 }
 #endif
 

@@ -152,25 +152,29 @@ class GuardedPlan {
     return {memory.data(), memory.data() + memory.size()};
   }
 
+  // f(the header of prepared memory).
+  template <typename F>
+  auto with_header(const char* variant, const F& f) const {
+    const AlignedBytes memory(prepared_over(variant, 0));
+    return f(*static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data())));
+  }
+
   // Of the last operator, a dense one, on avx2: how many steps of the first set of outputs share
   // sums. The fourth number of the BlockHeader that follows the DenseHeader (convolution.h).
   std::uint32_t steps_that_share() const {
-    const AlignedBytes memory(prepared_over("avx2", 0));
-    const auto& header =
-        *static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data()));
-    std::uint32_t numbers[4];
-    std::memcpy(numbers,
-                static_cast<const std::uint8_t*>(header.memory_of(intrt_op_count(&plan_) - 1)) + 64,
-                sizeof numbers);
-    return numbers[3];
+    return with_header("avx2", [&](const intrt::PreparedHeader& header) {
+      const void* const memory = header.memory_of(intrt_op_count(&plan_) - 1);
+      std::uint32_t numbers[4];
+      std::memcpy(numbers, static_cast<const std::uint8_t*>(memory) + 64, sizeof numbers);
+      return numbers[3];
+    });
   }
 
   // Whether the last operator runs on a kernel of the variant, or of the next that takes it.
   bool is_taken_by(const char* variant) const {
-    const std::vector<std::uint8_t> bytes = prepared_over(variant, 0);
-    const AlignedBytes memory(bytes);
-    return static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data()))
-        ->is_prepared(intrt_op_count(&plan_) - 1);
+    return with_header(variant, [&](const intrt::PreparedHeader& header) {
+      return header.is_prepared(intrt_op_count(&plan_) - 1);
+    });
   }
 
  private:
@@ -179,6 +183,12 @@ class GuardedPlan {
   std::size_t size_;
   intrt_plan plan_{};
 };
+
+inline bool variant_runs_here(const std::string& name) {
+  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v)
+    if (intrt_kernel_variant(v) == name) return intrt_kernel_variant_runs_here(v) != 0;
+  return false;
+}
 
 inline void compare_variants(const std::vector<std::uint8_t>& bytes, std::uint64_t seed,
                              bool must_be_taken, Codes codes = Codes::kAll) {
@@ -367,14 +377,7 @@ struct Convolution {
   template <typename Params>
   Params params(const Types& types) const {
     Params p{};
-    p.kernel_h = static_cast<std::uint32_t>(down.kernel);
-    p.kernel_w = static_cast<std::uint32_t>(across.kernel);
-    p.stride_h = static_cast<std::uint32_t>(down.stride);
-    p.stride_w = static_cast<std::uint32_t>(across.stride);
-    p.dilation_h = static_cast<std::uint32_t>(down.dilation);
-    p.dilation_w = static_cast<std::uint32_t>(across.dilation);
-    p.pad_top = static_cast<std::uint32_t>(down.pad_before);
-    p.pad_left = static_cast<std::uint32_t>(across.pad_before);
+    set_window(p, down, across);
     p.groups = static_cast<std::uint32_t>(groups);
     p.weight_type = types.weights;
     return p;

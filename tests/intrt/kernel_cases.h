@@ -281,4 +281,17 @@ inline Axis random_axis(Random& random) {
   }
 }
 
+// The window of a convolution or pooling, but for the padding behind, which not all have.
+template <typename Params>
+void set_window(Params& p, const Axis& down, const Axis& across) {
+  p.kernel_h = static_cast<std::uint32_t>(down.kernel);
+  p.kernel_w = static_cast<std::uint32_t>(across.kernel);
+  p.stride_h = static_cast<std::uint32_t>(down.stride);
+  p.stride_w = static_cast<std::uint32_t>(across.stride);
+  p.dilation_h = static_cast<std::uint32_t>(down.dilation);
+  p.dilation_w = static_cast<std::uint32_t>(across.dilation);
+  p.pad_top = static_cast<std::uint32_t>(down.pad_before);
+  p.pad_left = static_cast<std::uint32_t>(across.pad_before);
+}
+
 }  // namespace lockstep::testing

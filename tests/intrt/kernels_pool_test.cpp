@@ -38,15 +38,8 @@ TEST_CASE("max_pool2d equals the definition for random geometries, floor and cei
     const std::uint32_t from = builder.input(spec_of(input, format));
     const std::uint32_t to = builder.output(spec_of(expected, format));
     intrt_max_pool2d_params p{};
-    p.kernel_h = static_cast<std::uint32_t>(down.kernel);
-    p.kernel_w = static_cast<std::uint32_t>(across.kernel);
-    p.stride_h = static_cast<std::uint32_t>(down.stride);
-    p.stride_w = static_cast<std::uint32_t>(across.stride);
-    p.dilation_h = static_cast<std::uint32_t>(down.dilation);
-    p.dilation_w = static_cast<std::uint32_t>(across.dilation);
-    p.pad_top = static_cast<std::uint32_t>(down.pad_before);
+    set_window(p, down, across);
     p.pad_bottom = static_cast<std::uint32_t>(down.pad_after);
-    p.pad_left = static_cast<std::uint32_t>(across.pad_before);
     p.pad_right = static_cast<std::uint32_t>(across.pad_after);
     builder.op(k_max_pool2d, from, to, p);
     const std::vector<std::uint8_t> bytes = builder.finish();
