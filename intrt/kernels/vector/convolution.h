@@ -89,15 +89,15 @@ inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, 
   prepare_blocks(op, post, s, pieces_in_band(s), stored, bias, header.code_offset, &header + 1);
 }
 
-// Tiles of one size, side by side: where they read, what they multiply with, and where their sums
-// go.
-struct Tile {
+// What the tiles of V blocks of outputs have in common: how they read windows, what they multiply
+// with, and what becomes of the sums.
+template <int V>
+struct TileSet {
   const Pieces& pieces;
-  const Code* window;
   size_t window_step;
-  const BlockHeader* block;
-  int32_t* sums;  // of all blocks for the first window, then for the next
-  size_t count;
+  const BlockHeader& block;
+  const PostLanes::InRegisters<V>& codes_of;
+  size_t step;  // from the codes of a window to those of the next
 };
 
 template <int P, int V>
@@ -151,48 +151,62 @@ inline void add_steps(const Code* codes, size_t window_step, const Place& place,
 
 // Steps of a list.
 template <int N, int P, int V>
-inline void add_listed_steps(const Tile& t, const Code* window, const uint32_t* list,
+inline void add_listed_steps(const TileSet<V>& set, const Code* window, const uint32_t* list,
                              const Weight* w, Vector (&acc)[P][V]) {
-  const uint32_t *const places = list + t.pieces.rows, count = places[-1];
+  const uint32_t *const places = list + set.pieces.rows, count = places[-1];
   add_steps<N>(
-      window, t.window_step, [places](size_t i) { return size_t{places[i]}; }, count, w, acc);
+      window, set.window_step, [places](size_t i) { return size_t{places[i]}; }, count, w, acc);
 }
 
-// The sums of t.count times P windows for V blocks of outputs, of which N steps share sums.
+// Where rows have one window, codes are made in registers, without a call; else the sums of many
+// windows at once become codes.
+template <int V>
+inline bool codes_in_registers(const TileSet<V>& set, size_t windows) {
+  return windows == 1 && set.codes_of.are_possible();
+}
+
+// `count` times P windows, of which N steps share sums: their codes or, where these are not made in
+// registers, the sums of all blocks for the first window, then for the next.
 template <int N, int P, int V>
-void run_tiles(const Tile& t) {
-  const PostLanes* const posts = t.block->posts();
-  const int32_t* const biases = static_cast<const int32_t*>(static_cast<const void*>(posts + V));
+void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* codes,
+               int32_t* sums) {
+  const BlockHeader& block = set.block;
+  const int32_t* const biases =
+      static_cast<const int32_t*>(static_cast<const void*>(block.posts() + V));
   const void* const behind_biases = biases + V * kLanes;
   const uint32_t* list = static_cast<const uint32_t*>(behind_biases);
   const Weight* w = static_cast<const Weight*>(
-      static_cast<const void*>(static_cast<const uint8_t*>(behind_biases) + t.block->list_bytes));
-  const Code* window = t.window;
-  int32_t* sums = t.sums;
-  for (size_t left = t.count; left > 0;
-       --left, window += P * t.window_step, sums += P * V * kLanes) {
+      static_cast<const void*>(static_cast<const uint8_t*>(behind_biases) + block.list_bytes));
+  for (; count > 0; --count, window += P * set.window_step) {
     Vector acc[P][V];
     _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
       const Vector bias = load(biases + static_cast<size_t>(v) * kLanes);
       _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
     }
     const auto side_by_side = [](size_t step) { return step * kDepth; };
-    if (t.block->has_list != 0)
-      add_listed_steps<N>(t, window, list, w, acc);
+    if (block.has_list != 0)
+      add_listed_steps<N>(set, window, list, w, acc);
     else
-      add_steps<N>(window, t.window_step, side_by_side, t.pieces.steps, w, acc);
+      add_steps<N>(window, set.window_step, side_by_side, set.pieces.steps, w, acc);
     if constexpr (kSumsPairs)
-      if (t.block->rests != 0) {
+      if (block.rests != 0) {
         const uint8_t* const rests =
-            static_cast<const uint8_t*>(static_cast<const void*>(t.block)) + t.block->rests;
+            static_cast<const uint8_t*>(static_cast<const void*>(&block)) + block.rests;
         add_listed_steps<1>(
-            t, window, static_cast<const uint32_t*>(static_cast<const void*>(rests)),
-            static_cast<const Weight*>(static_cast<const void*>(rests + t.block->rest_list_bytes)),
+            set, window, static_cast<const uint32_t*>(static_cast<const void*>(rests)),
+            static_cast<const Weight*>(static_cast<const void*>(rests + block.rest_list_bytes)),
             acc);
+      }
+    if constexpr (P == 1)
+      if (codes_in_registers(set, P)) {
+        set.codes_of.store(codes, acc[0]);
+        codes += set.step;
+        continue;
       }
     _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p)
         _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v)
             store(sums + static_cast<size_t>(p * V + v) * kLanes, acc[p][v]);
+    sums += P * V * kLanes;
   }
 }
 
@@ -201,9 +215,11 @@ constexpr int most_windows(int with_one_sum) {
   return kSumsPairs ? with_one_sum / 2 : with_one_sum;
 }
 
-using TileFunction = void (*)(const Tile& tiles);
+template <int V>
+using TileFunction = void (*)(const TileSet<V>& set, const Code* window, size_t count,
+                              int8_t* codes, int32_t* sums);
 template <int P, int V>
-inline TileFunction function_that_shares(uint32_t sharing) {
+inline TileFunction<V> function_that_shares(uint32_t sharing) {
   if constexpr (kSumsPairs) {
     switch (sharing) {
       case 2:
@@ -222,27 +238,32 @@ inline TileFunction function_that_shares(uint32_t sharing) {
 }
 // For 1 .. P windows.
 template <int P, int V>
-inline TileFunction function_of(size_t windows, uint32_t sharing) {
+inline TileFunction<V> function_of(size_t windows, uint32_t sharing) {
   if constexpr (P > 1)
     if (windows < P) return function_of<P - 1, V>(windows, sharing);
   return function_that_shares<P, V>(sharing);
 }
 
 // Tiles of one size.
+template <int V>
 struct Tiles {
   size_t windows, count;
   size_t at_once;  // so many tiles' sums are put aside
-  TileFunction run;
+  TileFunction<V> run;
 };
 
 // A row of windows in tiles of about one size: some have one more window than the others.
 template <int V, int kMostWindows>
 struct Tiling {
   static_assert(kMostWindows <= kSumsAtOnce, "there is room for a tile's sums");
-  Tiles sizes[2];
+  Tiles<V> sizes[2];
   bool is_short;  // all sums are put aside
 
-  Tiling(size_t windows, uint32_t sharing) : is_short(windows <= kSumsAtOnce) {
+  Tiling(size_t windows, uint32_t sharing) : sizes{}, is_short(windows <= kSumsAtOnce) {
+    if (windows <= kMostWindows) {
+      sizes[0] = {windows, 1, 1, function_of<kMostWindows, V>(windows, sharing)};
+      return;
+    }
     const size_t tiles = (windows + kMostWindows - 1) / kMostWindows,
                  most = (windows + tiles - 1) / tiles, smaller = most * tiles - windows;
     sizes[0] = tiles_of(most, tiles - smaller, sharing);
@@ -250,36 +271,37 @@ struct Tiling {
   }
 
  private:
-  static Tiles tiles_of(size_t windows, size_t count, uint32_t sharing) {
+  static Tiles<V> tiles_of(size_t windows, size_t count, uint32_t sharing) {
     if (count == 0) return {};
     return {windows, count, kSumsAtOnce / windows, function_of<kMostWindows, V>(windows, sharing)};
   }
 };
 
-// A row of windows for V blocks. Their codes go to the elements from `element` on, `step` apart.
+// A row of windows for V blocks. Codes go to the elements from `element` on.
 template <int V, int kMostWindows>
-inline void run_row(Tile tile, const Tiling<V, kMostWindows>& tiling, const Target& target,
-                    size_t element, size_t step) {
+inline void run_row(const TileSet<V>& set, const Tiling<V, kMostWindows>& tiling,
+                    const Code* window, const Target& target, size_t element) {
+  const Tiles<V>& most = tiling.sizes[0];
+  if (codes_in_registers(set, most.windows))
+    return most.run(set, window, most.count, target.bytes() + element, nullptr);
   int32_t sums[kSumsAtOnce * V * kLanes];
-  tile.sums = sums;
   size_t put_aside = 0;
-  for (const Tiles& tiles : tiling.sizes)
-    for (size_t left = tiles.count; left > 0; left -= tile.count) {
-      tile.count = left < tiles.at_once ? left : tiles.at_once;
-      tiles.run(tile);
-      const size_t windows = tile.count * tiles.windows;
-      tile.window += windows * tile.window_step;
+  const auto store_sums = [&] {
+    PostLanes::store_blocks<V>(set.block.posts(), target, sums, put_aside, element, set.step);
+    element += put_aside * set.step;
+    put_aside = 0;
+  };
+  for (const Tiles<V>& tiles : tiling.sizes)
+    for (size_t left = tiles.count; left > 0;) {
+      const size_t count = left < tiles.at_once ? left : tiles.at_once;
+      tiles.run(set, window, count, nullptr, sums + put_aside * V * kLanes);
+      const size_t windows = count * tiles.windows;
+      window += windows * set.window_step;
       put_aside += windows;
-      if (tiling.is_short) {
-        tile.sums += windows * V * kLanes;
-        continue;
-      }
-      PostLanes::store_blocks<V>(tile.block->posts(), target, sums, put_aside, element, step);
-      element += put_aside * step;
-      put_aside = 0;
+      left -= count;
+      if (!tiling.is_short) store_sums();
     }
-  if (put_aside > 0)
-    PostLanes::store_blocks<V>(tile.block->posts(), target, sums, put_aside, element, step);
+  if (put_aside > 0) store_sums();
 }
 
 // A convolution that was prepared, and where its outputs go: which element the first is, and from
@@ -305,13 +327,14 @@ inline void run_blocks(const Target& target, const Dense& dense, const Band& ban
   const Sizes& s = dense.s;
   const size_t channel = (g + 1) * s.group_outputs - left;
   const Tiling<V, kMostWindows> tiling(band.columns, header->sharing);
-  for (size_t r = 0; r < band.rows; ++r)
-    run_row<V, kMostWindows>(
-        {band.pieces, band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
-         s.stride_w * s.channels, header, nullptr, 0},
-        tiling, target,
-        dense.first + (band.oy + r) * dense.row_step + band.ox * dense.column_step + channel,
-        dense.column_step);
+  const PostLanes::InRegisters<V> codes_of(header->posts(), target);
+  const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, codes_of,
+                          dense.column_step};
+  for (size_t r = 0; r < band.rows; ++r) {
+    const Code* const window = band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs;
+    run_row(set, tiling, window, target,
+            dense.first + (band.oy + r) * dense.row_step + band.ox * dense.column_step + channel);
+  }
 }
 
 // The outputs of `sets` of blocks, for the windows of one band.

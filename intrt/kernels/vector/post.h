@@ -118,6 +118,11 @@ class PostLanes {
     }
   }
 
+  // How the sums of V blocks of channels beside each other (1, 2 or 4), of which only the last may
+  // have fewer than kLanes, become codes without leaving the registers.
+  template <int V>
+  class InRegisters;
+
   // Calls work(codes_of) where codes_of(sums) makes codes of four blocks of stacked channels; false
   // where that takes more than registers, and the sums are for store_blocks.
   template <typename Work>
@@ -551,16 +556,17 @@ class PostLanes {
     return load(results);
   }
 
+  // What is read most lies side by side.
   LaneChannels channels_;
-  bool one_by_one_ = false, has_left_shifts_ = false;
   Form form_ = Form::kOther, best_form_ = Form::kOther;  // the first: of integers
-  Vector shifts_{}, left_{};                             // left: 32 - shift
-  Vector below_{}, half_{};  // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
-  Vector left_shifts_{};
-  Vector lo_ = all(INT32_MIN), hi_ = all(INT32_MAX);
-  Scale scale_;
+  bool one_by_one_ = false, has_left_shifts_ = false;
   Floats float_multipliers_{}, float_addends_{};
+  Vector lo_ = all(INT32_MIN), hi_ = all(INT32_MAX);
+  Vector shifts_{}, left_{};  // left: 32 - shift
+  Vector below_{}, half_{};   // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
+  Vector left_shifts_{};
   Vector float_exceptions_{}, float_changes_{};
+  Scale scale_;
   // Of channels with steps: where thresholds begin and how many there are, where codes and (parts)
   // the counts of step_tables.h begin; first and last threshold, and the parts' shift.
   struct Steps {
@@ -568,6 +574,59 @@ class PostLanes {
     bool are_there, are_everywhere;
   } steps_{};
   Vector step_first_{}, step_last_{}, step_shift_{};
+};
+
+template <int V>
+class PostLanes::InRegisters {
+ public:
+  InRegisters(const PostLanes* posts, const Target& target)
+      : posts_(posts),
+        target_(target),
+        form_(common_form<V>(posts, target.may_use_floats)),
+        bytes_((V - 1) * kLanes + posts[V - 1].channels_.count),
+        lo_(pack4(posts[0].lo_, posts[1 % V].lo_, posts[2 % V].lo_, posts[3 % V].lo_)),
+        hi_(pack4(posts[0].hi_, posts[1 % V].hi_, posts[2 % V].hi_, posts[3 % V].hi_)) {}
+
+  // False: they are for store_blocks.
+  bool are_possible() const {
+    return form_ == Form::kShiftDown || form_ == Form::kShiftToZero ||
+           (form_ > Form::kScaleOrStep && form_ != Form::kOther);
+  }
+
+  // Of one place.
+  __attribute__((always_inline)) void store(int8_t* to, const Vector (&sums)[V]) const {
+    switch (form_) {
+      case Form::kShiftDown:
+        return store_as<ShiftDown>(to, sums);
+      case Form::kShiftToZero:
+        return store_as<ShiftToZero>(to, sums);
+      case Form::kFloatDown:
+        return store_as<ScaleByFloat<false, false>>(to, sums);
+      case Form::kFloatToZero:
+        return store_as<ScaleByFloat<true, false>>(to, sums);
+      case Form::kFloatDownExcept:
+        return store_as<ScaleByFloat<false, true>>(to, sums);
+      default:
+        return store_as<ScaleByFloat<true, true>>(to, sums);
+    }
+  }
+
+ private:
+  template <typename F>
+  __attribute__((always_inline)) void store_as(int8_t* to, const Vector (&sums)[V]) const {
+    const auto codes = [&](int i) { return F(posts_[i % V], target_)(sums[i % V]); };
+    const Packed4 packed = pack4(codes(0), codes(1), codes(2), codes(3));
+    if (bytes_ == 4 * kLanes) return store_packed4(to, clamped4(packed, lo_, hi_));
+    int8_t all_codes[4 * kLanes];
+    store_packed4(all_codes, clamped4(packed, lo_, hi_));
+    copy_bytes(to, all_codes, bytes_);
+  }
+
+  const PostLanes* posts_;
+  const Target& target_;
+  Form form_;
+  size_t bytes_;
+  Packed4 lo_, hi_;
 };
 
 inline uint32_t lanes_from(size_t first, size_t channels) {
