@@ -158,15 +158,8 @@ inline void add_listed_steps(const TileSet<V>& set, const Code* window, const ui
       window, set.window_step, [places](size_t i) { return size_t{places[i]}; }, count, w, acc);
 }
 
-// Where rows have one window, codes are made in registers, without a call; else the sums of many
-// windows at once become codes.
-template <int V>
-inline bool codes_in_registers(const TileSet<V>& set, size_t windows) {
-  return windows == 1 && set.codes_of.are_possible();
-}
-
-// `count` times P windows, of which N steps share sums: their codes or, where these are not made in
-// registers, the sums of all blocks for the first window, then for the next.
+// `count` times P windows, of which N steps share sums: the sums of all blocks for the first
+// window, then for the next; or, if P is 1 and `codes` not null, their codes.
 template <int N, int P, int V>
 void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* codes,
                int32_t* sums) {
@@ -198,7 +191,7 @@ void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* 
             acc);
       }
     if constexpr (P == 1)
-      if (codes_in_registers(set, P)) {
+      if (codes != nullptr) {
         set.codes_of.store(codes, acc[0]);
         codes += set.step;
         continue;
@@ -281,8 +274,10 @@ struct Tiling {
 template <int V, int kMostWindows>
 inline void run_row(const TileSet<V>& set, const Tiling<V, kMostWindows>& tiling,
                     const Code* window, const Target& target, size_t element) {
+  // The sums of many windows at once become codes a little faster than those of several in
+  // registers; but for those of one that would be a call.
   const Tiles<V>& most = tiling.sizes[0];
-  if (codes_in_registers(set, most.windows))
+  if (most.windows == 1 && set.codes_of.are_possible())
     return most.run(set, window, most.count, target.bytes() + element, nullptr);
   int32_t sums[kSumsAtOnce * V * kLanes];
   size_t put_aside = 0;
