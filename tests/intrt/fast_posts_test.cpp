@@ -1,6 +1,8 @@
 // What the variants make of accumulators, against the scalar kernels, which the lemmas hold against
 // what rounding means: at both sides of each place where a code changes. The accumulators are the
-// biases of a linear layer whose weights are 0.
+// biases of a layer whose weights are 0: a linear one, whose sums become codes in registers, and a
+// convolution with several places, whose sums become codes together.
+#include <algorithm>
 #include <cfenv>
 #include <set>
 #include <string>
@@ -43,32 +45,54 @@ std::vector<std::int32_t> codes_of(const intrt_plan& plan, const char* variant,
   return codes;
 }
 
-void compare(const std::vector<std::int64_t>& accumulators, const Post& post,
-             const Format& format = {INTRT_INT8, 8}, const Modes& modes = {}) {
+// 1: of a linear layer; else of a convolution. Three places fill a tile of most variants.
+constexpr std::uint32_t kPlaces[] = {1, 3};
+
+std::vector<std::uint8_t> plan_of(const std::vector<std::int64_t>& accumulators, const Post& post,
+                                  const Format& format, std::uint32_t places) {
   PlanBuilder builder;
   TensorSpec input, output;
   input.channels = 1;
   output.channels = static_cast<std::uint32_t>(accumulators.size());
+  input.width = output.width = places;
   output.type = format.type;
   output.bits = format.bits;
   const std::uint32_t from = builder.input(input), to = builder.output(output);
-  intrt_linear_params p{};
-  p.weight_type = INTRT_INT8;
-  p.weights_offset = builder.weights(std::vector<std::int64_t>(accumulators.size(), 0), INTRT_INT8);
-  p.bias_offset =
-      builder.array(std::vector<std::int32_t>(accumulators.begin(), accumulators.end()), 16);
-  p.post =
-      post_record(builder, post, Logical(static_cast<std::int64_t>(accumulators.size()), 1, 1));
-  builder.op(k_linear, from, to, p);
-  const AlignedBytes bytes(builder.finish());
-  intrt_plan plan;
-  REQUIRE(intrt_open(&plan, bytes.data(), bytes.size(), nullptr) == INTRT_OK);
-  const std::vector<std::int32_t> expected = codes_of(plan, "scalar");
-  for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
-    if (intrt_kernel_variant_runs_here(v) == 0) continue;
-    const std::vector<std::int32_t> found = codes_of(plan, intrt_kernel_variant(v), modes);
-    for (std::size_t i = 0; i < expected.size(); ++i) {
-      INFO(std::string(intrt_kernel_variant(v)), ", accumulator ", accumulators[i]);
+  const auto add = [&](auto p, OpCode code) {
+    p.weight_type = INTRT_INT8;
+    p.weights_offset =
+        builder.weights(std::vector<std::int64_t>(accumulators.size(), 0), INTRT_INT8);
+    p.bias_offset =
+        builder.array(std::vector<std::int32_t>(accumulators.begin(), accumulators.end()), 16);
+    p.post = post_record(builder, post,
+                         Logical(static_cast<std::int64_t>(accumulators.size()), 1, places));
+    builder.op(code, from, to, p);
+  };
+  if (places == 1) {
+    add(intrt_linear_params{}, k_linear);
+  } else {
+    intrt_conv2d_params p{};
+    p.kernel_h = p.kernel_w = p.stride_h = p.stride_w = p.dilation_h = p.dilation_w = p.groups = 1;
+    add(p, k_conv2d);
+  }
+  return builder.finish();
+}
+
+void compare(const std::vector<std::int64_t>& accumulators, const Post& post,
+             const Format& format = {INTRT_INT8, 8}, const Modes& modes = {}) {
+  for (const std::uint32_t places : kPlaces) {
+    const AlignedBytes bytes(plan_of(accumulators, post, format, places));
+    intrt_plan plan;
+    REQUIRE(intrt_open(&plan, bytes.data(), bytes.size(), nullptr) == INTRT_OK);
+    const std::vector<std::int32_t> expected = codes_of(plan, "scalar");
+    for (std::uint32_t v = 0; intrt_kernel_variant(v) != nullptr; ++v) {
+      if (intrt_kernel_variant_runs_here(v) == 0) continue;
+      const std::vector<std::int32_t> found = codes_of(plan, intrt_kernel_variant(v), modes);
+      const auto differs = std::mismatch(found.begin(), found.end(), expected.begin()).first;
+      if (differs == found.end()) continue;
+      const auto i = static_cast<std::size_t>(differs - found.begin());
+      INFO(std::string(intrt_kernel_variant(v)), ", ", places, " places, accumulator ",
+           accumulators[i % accumulators.size()]);
       REQUIRE(found[i] == expected[i]);
     }
   }

@@ -143,18 +143,23 @@ inline void list_steps(const Pieces& pieces, size_t v, BlockHeader& header, uint
 // The steps of a set of blocks: a bit for each. All fit a band.
 class StepBits {
  public:
+  // For so many steps; none of them is set.
+  explicit StepBits(size_t steps) : bytes_((steps + 7) / 8) {
+    for (size_t i = 0; i < bytes_; ++i) bits_[i] = 0;
+  }
   void set(size_t step) {
     bits_[step / 8] = static_cast<uint8_t>(bits_[step / 8] | 1u << step % 8);
   }
   bool has(size_t step) const { return (bits_[step / 8] >> step % 8 & 1) != 0; }
   size_t count() const {
     size_t count = 0;
-    for (const uint8_t bits : bits_) count += static_cast<size_t>(__builtin_popcount(bits));
+    for (size_t i = 0; i < bytes_; ++i) count += static_cast<size_t>(__builtin_popcount(bits_[i]));
     return count;
   }
 
  private:
-  uint8_t bits_[48 * 1024 / 8] = {};
+  size_t bytes_;
+  uint8_t bits_[48 * 1024 / 8];
 };
 
 // The steps of a window, output by output, found without the prepared weights. Here and below,
@@ -180,7 +185,7 @@ inline void for_each_stored_step(const Pieces& pieces, const Stored& stored, siz
 template <typename Stored>
 inline StepBits nonzero_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
                               size_t outputs) {
-  StepBits nonzero;
+  StepBits nonzero(pieces.all_steps());
   for_each_stored_step(pieces, stored, first_output, outputs,
                        [&](size_t number, size_t, const Weight* weights) {
                          if (!all_zero(weights, kDepth)) nonzero.set(number);
@@ -200,6 +205,8 @@ struct Rests {
   StepBits steps;
   PairSums sums;
   bool fit = true;  // each is not too much for a step of its own
+
+  explicit Rests(size_t all_steps) : steps(all_steps) {}
 };
 constexpr size_t kWaysToShare = sizeof kSharings / sizeof *kSharings;
 
@@ -234,7 +241,9 @@ inline StepPlan plan_steps(const Pieces& pieces, const Stored& stored, size_t fi
   const StepBits nonzero = nonzero_steps(pieces, stored, first_output, outputs);
   StepPlan best = {pieces.steps_taken(nonzero.count()), 1, 0};
   if constexpr (kSumsPairs) {
-    Rests rests[kWaysToShare];
+    const size_t all = pieces.all_steps();
+    Rests rests[kWaysToShare] = {Rests(all), Rests(all), Rests(all),
+                                 Rests(all), Rests(all), Rests(all)};
     find_rests(pieces, stored, first_output, outputs, most_pair_weights(code_offset), nonzero,
                rests);
     size_t least = SIZE_MAX;
