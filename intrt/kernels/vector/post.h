@@ -606,8 +606,10 @@ class PostLanes::InRegisters {
         return store_as<ScaleByFloat<true, false>>(to, sums);
       case Form::kFloatDownExcept:
         return store_as<ScaleByFloat<false, true>>(to, sums);
-      default:
+      case Form::kFloatToZeroExcept:
         return store_as<ScaleByFloat<true, true>>(to, sums);
+      default:  // not possible
+        return;
     }
   }
 
