@@ -127,26 +127,10 @@ class PostLanes {
   // where that takes more than registers, and the sums are for store_blocks.
   template <typename Work>
   static bool with_stacked_codes(const PostLanes* posts, const Target& target, const Work& work) {
-    const auto with = [&](auto form) {  // whose type counts
-      work(FourCodes<decltype(form), true>(posts[0], posts[1], posts[2], posts[3], target));
-      return true;
-    };
-    switch (common_form<4>(posts, target.may_use_floats)) {
-      case Form::kShiftDown:
-        return with(ShiftDown(*posts, target));
-      case Form::kShiftToZero:
-        return with(ShiftToZero(*posts, target));
-      case Form::kFloatDown:
-        return with(ScaleByFloat<false, false>(*posts, target));
-      case Form::kFloatToZero:
-        return with(ScaleByFloat<true, false>(*posts, target));
-      case Form::kFloatDownExcept:
-        return with(ScaleByFloat<false, true>(*posts, target));
-      case Form::kFloatToZeroExcept:
-        return with(ScaleByFloat<true, true>(*posts, target));
-      default:
-        return false;
-    }
+    return with_register_form(common_form<4>(posts, target.may_use_floats), [&](auto form) {
+      using F = typename decltype(form)::Type;
+      work(FourCodes<F, true>(posts[0], posts[1], posts[2], posts[3], target));
+    });
   }
 
  private:
@@ -219,6 +203,37 @@ class PostLanes {
                                         : form;
   }
 
+  // Calls work(a Named<F>), where F turns sums into codes in registers; false where none does.
+  template <typename F>
+  struct Named {
+    using Type = F;
+  };
+  template <typename Work>
+  __attribute__((always_inline)) static bool with_register_form(Form form, const Work& work) {
+    switch (form) {
+      case Form::kShiftDown:
+        return work(Named<ShiftDown>()), true;
+      case Form::kShiftToZero:
+        return work(Named<ShiftToZero>()), true;
+      case Form::kFloatDown:
+        return work(Named<ScaleByFloat<false, false>>()), true;
+      case Form::kFloatToZero:
+        return work(Named<ScaleByFloat<true, false>>()), true;
+      case Form::kFloatDownExcept:
+        return work(Named<ScaleByFloat<false, true>>()), true;
+      case Form::kFloatToZeroExcept:
+        return work(Named<ScaleByFloat<true, true>>()), true;
+      default:
+        return false;
+    }
+  }
+
+  // Codes of V blocks.
+  template <int V>
+  static size_t bytes_of_place(const PostLanes* posts) {
+    return (V - 1) * kLanes + posts[V - 1].channels_.count;
+  }
+
   // What store_blocks gets.
   struct BlockSums {
     const PostLanes* posts;
@@ -264,7 +279,7 @@ class PostLanes {
     };
     int8_t* to = of.target.bytes() + of.element;
     const int32_t* sums = of.sums;
-    const size_t bytes = (V - 1) * kLanes + of.posts[V - 1].channels_.count;  // of a place
+    const size_t bytes = bytes_of_place<V>(of.posts);
     size_t left = of.count;
     if (bytes == V * kLanes)
       for (; left >= kPlaces; left -= kPlaces, sums += 4 * kLanes, to += kPlaces * of.step)
@@ -580,55 +595,33 @@ template <int V>
 class PostLanes::InRegisters {
  public:
   InRegisters(const PostLanes* posts, const Target& target)
-      : posts_(posts),
-        target_(target),
-        form_(common_form<V>(posts, target.may_use_floats)),
-        bytes_((V - 1) * kLanes + posts[V - 1].channels_.count),
-        lo_(pack4(posts[0].lo_, posts[1 % V].lo_, posts[2 % V].lo_, posts[3 % V].lo_)),
-        hi_(pack4(posts[0].hi_, posts[1 % V].hi_, posts[2 % V].hi_, posts[3 % V].hi_)) {}
+      : posts_(posts), target_(target), form_(common_form<V>(posts, target.may_use_floats)) {}
 
   // False: they are for store_blocks.
   bool are_possible() const {
-    return form_ == Form::kShiftDown || form_ == Form::kShiftToZero ||
-           (form_ > Form::kScaleOrStep && form_ != Form::kOther);
+    return with_register_form(form_, [](auto) {});
   }
 
-  // Of one place.
+  // Of one place, where they are possible.
   __attribute__((always_inline)) void store(int8_t* to, const Vector (&sums)[V]) const {
-    switch (form_) {
-      case Form::kShiftDown:
-        return store_as<ShiftDown>(to, sums);
-      case Form::kShiftToZero:
-        return store_as<ShiftToZero>(to, sums);
-      case Form::kFloatDown:
-        return store_as<ScaleByFloat<false, false>>(to, sums);
-      case Form::kFloatToZero:
-        return store_as<ScaleByFloat<true, false>>(to, sums);
-      case Form::kFloatDownExcept:
-        return store_as<ScaleByFloat<false, true>>(to, sums);
-      case Form::kFloatToZeroExcept:
-        return store_as<ScaleByFloat<true, true>>(to, sums);
-      default:  // not possible
-        return;
-    }
+    with_register_form(
+        form_, [&](auto form) __attribute__((always_inline)) {
+          using F = typename decltype(form)::Type;
+          const FourCodes<F, false> codes_of(posts_[0], posts_[1 % V], posts_[2 % V], posts_[3 % V],
+                                             target_);
+          const Packed4 codes = codes_of({sums[0], sums[1 % V], sums[2 % V], sums[3 % V]});
+          const size_t bytes = bytes_of_place<V>(posts_);
+          if (bytes == 4 * kLanes) return store_packed4(to, codes);
+          int8_t stored[4 * kLanes];
+          store_packed4(stored, codes);
+          copy_bytes(to, stored, bytes);
+        });
   }
 
  private:
-  template <typename F>
-  __attribute__((always_inline)) void store_as(int8_t* to, const Vector (&sums)[V]) const {
-    const auto codes = [&](int i) { return F(posts_[i % V], target_)(sums[i % V]); };
-    const Packed4 packed = pack4(codes(0), codes(1), codes(2), codes(3));
-    if (bytes_ == 4 * kLanes) return store_packed4(to, clamped4(packed, lo_, hi_));
-    int8_t all_codes[4 * kLanes];
-    store_packed4(all_codes, clamped4(packed, lo_, hi_));
-    copy_bytes(to, all_codes, bytes_);
-  }
-
   const PostLanes* posts_;
   const Target& target_;
   Form form_;
-  size_t bytes_;
-  Packed4 lo_, hi_;
 };
 
 inline uint32_t lanes_from(size_t first, size_t channels) {

@@ -143,8 +143,9 @@ inline void list_steps(const Pieces& pieces, size_t v, BlockHeader& header, uint
 // The steps of a set of blocks: a bit for each. All fit a band.
 class StepBits {
  public:
-  // For so many steps; none of them is set.
-  explicit StepBits(size_t steps) : bytes_((steps + 7) / 8) {
+  // None of so many steps is set.
+  void clear(size_t steps) {
+    bytes_ = (steps + 7) / 8;
     for (size_t i = 0; i < bytes_; ++i) bits_[i] = 0;
   }
   void set(size_t step) {
@@ -158,7 +159,7 @@ class StepBits {
   }
 
  private:
-  size_t bytes_;
+  size_t bytes_ = 0;  // in use
   uint8_t bits_[48 * 1024 / 8];
 };
 
@@ -185,7 +186,8 @@ inline void for_each_stored_step(const Pieces& pieces, const Stored& stored, siz
 template <typename Stored>
 inline StepBits nonzero_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
                               size_t outputs) {
-  StepBits nonzero(pieces.all_steps());
+  StepBits nonzero;
+  nonzero.clear(pieces.all_steps());
   for_each_stored_step(pieces, stored, first_output, outputs,
                        [&](size_t number, size_t, const Weight* weights) {
                          if (!all_zero(weights, kDepth)) nonzero.set(number);
@@ -205,8 +207,6 @@ struct Rests {
   StepBits steps;
   PairSums sums;
   bool fit = true;  // each is not too much for a step of its own
-
-  explicit Rests(size_t all_steps) : steps(all_steps) {}
 };
 constexpr size_t kWaysToShare = sizeof kSharings / sizeof *kSharings;
 
@@ -241,9 +241,8 @@ inline StepPlan plan_steps(const Pieces& pieces, const Stored& stored, size_t fi
   const StepBits nonzero = nonzero_steps(pieces, stored, first_output, outputs);
   StepPlan best = {pieces.steps_taken(nonzero.count()), 1, 0};
   if constexpr (kSumsPairs) {
-    const size_t all = pieces.all_steps();
-    Rests rests[kWaysToShare] = {Rests(all), Rests(all), Rests(all),
-                                 Rests(all), Rests(all), Rests(all)};
+    Rests rests[kWaysToShare];
+    for (Rests& some : rests) some.steps.clear(pieces.all_steps());
     find_rests(pieces, stored, first_output, outputs, most_pair_weights(code_offset), nonzero,
                rests);
     size_t least = SIZE_MAX;
