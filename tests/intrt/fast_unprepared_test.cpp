@@ -191,3 +191,34 @@ TEST_CASE("fast requantize equals scalar for 1 to 130 channels of any type, in p
         compare_variants(builder.finish(), seed, true);
       }
 }
+
+TEST_CASE("a clamp of bytes equals scalar, and what is more than a clamp is not taken for one") {
+  for (std::int64_t elements = 1; elements <= 130; ++elements)
+    for (const std::int64_t height : {1, 3})
+      for (const bool is_clamp : {true, false}) {
+        const auto seed = static_cast<std::uint64_t>(4 * elements + height + (is_clamp ? 1 : 0));
+        CAPTURE(seed);
+        Random random(seed);
+        const std::int64_t width = elements % 5 == 0 ? 5 : 1;
+        const Logical image(elements / width, height, width);
+        Post post;
+        post.kind = INTRT_POST_SHIFT;
+        post.rounding = Rounding::kFloor;
+        post.shifts = {static_cast<std::int8_t>(is_clamp ? 0 : random.pick({-1, 0, 1}))};
+        post.lo = random.pick({-128, -7, 0, 5});
+        post.hi = random.pick({5, 100, 127});
+        if (!is_clamp && post.shifts[0] == 0)
+          for (std::int64_t i = 0; i < elements * height; ++i)
+            post.mask.push_back(random.one_in(2));
+        PlanBuilder builder;
+        const Format bytes = {INTRT_INT8, 8};
+        const std::uint32_t input = builder.input(spec_of(image, bytes));
+        TensorSpec spec = spec_of(image, bytes);
+        if (random.one_in(2)) spec.arena_offset = builder.arena_offset_of(input);
+        const std::uint32_t output = builder.output(spec);
+        intrt_requantize_params p{};
+        p.post = post_record(builder, post, image);
+        builder.op(k_requantize, input, output, p);
+        compare_variants(builder.finish(), seed, true);
+      }
+}

@@ -51,6 +51,9 @@ inline Vector widen(Packed codes) {
 
 // Four vectors of codes, saturated to bytes.
 using Packed4 = __m256i;
+inline Packed4 load_packed4(const int8_t* from) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(from)));
+}
 inline void store_packed4(int8_t* to, Packed4 x) {
   _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to)), x);
 }

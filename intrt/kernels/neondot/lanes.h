@@ -45,6 +45,7 @@ inline Vector widen(Packed codes) {
 
 // Four vectors of codes, saturated to bytes.
 using Packed4 = int8x16_t;
+inline Packed4 load_packed4(const int8_t* from) { return vld1q_s8(from); }
 inline void store_packed4(int8_t* to, Packed4 x) { vst1q_s8(to, x); }
 inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
   const int16x8_t ab = vqmovn_high_s32(vqmovn_s32(a), b), cd = vqmovn_high_s32(vqmovn_s32(c), d);

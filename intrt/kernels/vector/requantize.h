@@ -33,8 +33,30 @@ void requantize(const X* input, const Target& target, const PostLanes& post, siz
   }
 }
 
+// Whether codes that are bytes are clamped and no more happens to them, as by a relu.
+inline bool only_clamps(const OpToRun& op, const intrt_post_record& post) {
+  return op.input.type == INTRT_INT8 && op.output.type == INTRT_INT8 &&
+         post.kind == INTRT_POST_SHIFT && post.shift_count == 1 && post.mask_offset == 0 &&
+         *object_at<int8_t>(op.plan, post.shifts_offset) == 0;
+}
+
+inline void clamp_bytes(const OpToRun& op, const intrt_post_record& post) {
+  constexpr size_t kAtOnce = 4 * kLanes;
+  const auto all4 = [](int32_t code) { return pack4(all(code), all(code), all(code), all(code)); };
+  const Packed4 lo = all4(post.lo), hi = all4(post.hi);
+  const Elements elements(op, channels_alike(post));
+  const int8_t* from = static_cast<const int8_t*>(op.input_data) + elements.begin;
+  int8_t* to = static_cast<int8_t*>(op.output_data) + elements.begin;
+  size_t left = elements.end - elements.begin;
+  for (; left >= kAtOnce; left -= kAtOnce, from += kAtOnce, to += kAtOnce)
+    store_packed4(to, clamped4(load_packed4(from), lo, hi));
+  for (; left > 0; --left, ++from, ++to)
+    *to = static_cast<int8_t>(*from < post.lo ? post.lo : *from > post.hi ? post.hi : *from);
+}
+
 void run(const OpToRun& op) {
   const intrt_post_record& record = params_of<intrt_requantize_params>(op.record).post;
+  if (only_clamps(op, record)) return clamp_bytes(op, record);
   const Target target(op, record);
   for_each_block(op, record, channels_alike(record),
                  [&](const PostLanes& post, uint32_t, size_t count, size_t element, size_t places,
