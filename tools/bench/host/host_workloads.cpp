@@ -38,7 +38,8 @@ constexpr SparseWorkload kSparse[] = {
     {.name = "conv1x1_256_256_14x14_75", .dense = kBlockLayer, .zeros = 0.75, .speedup = 2.5},
     {.name = "conv1x1_256_256_14x14_90", .dense = kBlockLayer, .zeros = 0.90, .speedup = 5}};
 
-// A convolution with padding for the same size, or a linear layer (kernel 0), and a relu.
+// A convolution with padding for the same size, or a linear layer (kernel 0), between two relus:
+// its input is never negative, as that of most layers within a network.
 struct Layer {
   std::string_view name;
   std::int64_t channels, height, width, outputs, kernel, groups;
@@ -64,8 +65,9 @@ Graph layer_graph(const Layer& layer) {
                                   {"kernel_size", std::max<std::int64_t>(layer.kernel, 1)},
                                   {"padding", layer.kernel / 2},
                                   {"groups", layer.groups}};
-  const zoo::Value sum = is_linear ? net.weighted("linear", "layer", net.input(), linear)
-                                   : net.weighted("conv2d", "layer", net.input(), convolution);
+  const zoo::Value input = net.add("relu", "relu_before", {net.input()});
+  const zoo::Value sum = is_linear ? net.weighted("linear", "layer", input, linear)
+                                   : net.weighted("conv2d", "layer", input, convolution);
   return net.finish(net.quantize(net.add("relu", "relu", {sum})));
 }
 

@@ -69,8 +69,7 @@ class Reader {
       return {input.value, {p.at(0), p.at(1), p.at(2), p.at(3)}};
     }
     if (node.op == "relu" || node.op == "relu6") {
-      if (input.value == 0) throw InputError("a peer cannot begin with a relu");
-      network_.layers[input.value - 1].relu = true;
+      (input.value == 0 ? network_.input_relu : network_.layers[input.value - 1].relu) = true;
       return input;
     }
     PeerLayer layer{.inputs = {input.value, 0},
@@ -107,7 +106,7 @@ class Reader {
 }  // namespace
 
 bool PeerNetwork::is_rectified(std::size_t value) const {
-  if (value == 0) return false;
+  if (value == 0) return input_relu;
   const PeerLayer& layer = layers[value - 1];
   const bool keeps_sign = layer.kind == PeerKind::kMaxPool || layer.kind == PeerKind::kAverage;
   return layer.relu || (keeps_sign && is_rectified(layer.inputs[0]));

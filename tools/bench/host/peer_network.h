@@ -42,7 +42,8 @@ struct PeerLayer {
 struct PeerNetwork {
   std::string name;
   PeerShape input;
-  bool is_vector = false;  // the input has one axis
+  bool is_vector = false;   // the input has one axis
+  bool input_relu = false;  // a peer is given codes that went through it
   std::vector<PeerLayer> layers;
 
   const PeerShape& shape(std::size_t value) const {
