@@ -113,6 +113,24 @@ TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the padd
     }
 }
 
+// Several rows at a time of narrow images, parts of a row of wide ones.
+TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar for narrow and for wide images") {
+  for (const std::int64_t channels : {32, 33, 65})
+    for (const std::int64_t stride : {1, 2})
+      for (const std::int64_t width :
+           {3, 4, 5, 9, 20, 31, 32, 33, 34, 63, 64, 65, 66, 67, 68, 97, 131, 132, 133})
+        for (const std::int64_t height : {3, 4, 7, 30}) {
+          if (width > 30 && height > 7) continue;
+          const auto seed =
+              static_cast<std::uint64_t>(((channels * 10 + stride) * 1000 + width) * 100 + height);
+          CAPTURE(seed);
+          Random random(seed);
+          const Axis down = axis_of(height, 3, stride, random.between(0, 2));
+          const Axis across = axis_of(width, 3, stride, random.between(0, 2));
+          compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
+        }
+}
+
 // avx512vnni takes the last 16 or 32 channels of several pixels at a time.
 TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the width") {
   for (const std::int64_t channels : {32, 80, 96})
@@ -266,6 +284,35 @@ TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, a
             if (has_avx2) shared.insert(GuardedPlan(plan, true).steps_that_share());
           }
   if (has_avx2) CHECK(shared == std::set<std::uint32_t>{1, 2, 3, 4, 6, 8});
+}
+
+// avx2 lets the three columns of a depthwise window share sums of 16 bits, too: here the weights of
+// two rows fill these, but for a few channels that have a little more.
+TEST_CASE("weights with which sums of 16 bits hold those of a 3x3 window, and a little more") {
+  const Axis one = axis_of(6, 3, 1, 0), two = axis_of(7, 3, 2, 0);
+  for (const std::int64_t all : {128, 258})
+    for (const std::int64_t excess : {0, 1, 20})
+      for (const bool clamped : {false, true})
+        for (const Codes codes : {Codes::kGreatest, Codes::kLeast, Codes::kExtremes})
+          for (const Convolution& c : {Convolution{32, 1, 1, one, one},
+                                       {70, 1, 1, one, one},
+                                       {70, 1, 1, two, two},
+                                       {130, 1, 1, two, one}}) {
+            CAPTURE(all);
+            CAPTURE(excess);
+            CAPTURE(clamped);
+            CAPTURE(static_cast<int>(codes));
+            Random random(static_cast<std::uint64_t>(all + excess));
+            const std::int64_t sign = random.pick({-1, 1});
+            // Rows of 22, 21, 21 or 43, 43, 43: any two make 128 or 258.
+            std::int64_t place = -1;
+            const auto weight = [&] {
+              place = (place + 1) % 9;
+              const std::int64_t even = all / 6, size = even + (place % 3 == 0 ? all / 2 % 3 : 0);
+              return sign * (size + (random.one_in(200) ? excess : 0));
+            };
+            compare_variants(sums_plan(c, clamped, weight), 3, true, codes);
+          }
 }
 
 #ifdef EXPECTED_VARIANT

@@ -57,10 +57,13 @@ inline Packed4 load_packed4(const int8_t* from) {
 inline void store_packed4(int8_t* to, Packed4 x) {
   _mm256_storeu_si256(static_cast<__m256i*>(static_cast<void*>(to)), x);
 }
-// Of vectors in the order in which codes are stacked (vector/depthwise_3x3.h): as instructions
-// pack, the lower halves of all four come first.
+// Saturated to 16 bits, and those to bytes: with vectors in the order in which codes are stacked
+// (vector/depthwise_3x3.h), for the lower halves of all four come first.
+using Words = __m256i;
+inline Words pack_words(Vector a, Vector b) { return _mm256_packs_epi32(a, b); }
+inline Packed4 pack_bytes(Words ab, Words cd) { return _mm256_packs_epi16(ab, cd); }
 inline Packed4 pack_stacked(Vector a, Vector b, Vector c, Vector d) {
-  return _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+  return pack_bytes(pack_words(a, b), pack_words(c, d));
 }
 inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);

@@ -260,6 +260,12 @@ class PostLanes {
           pack(code_of[0](sums[0]), code_of[1](sums[1]), code_of[2](sums[2]), code_of[3](sums[3])),
           lo, hi);
     }
+    // The same in steps: what becomes of one block's sum, and two of these in words each.
+    Vector code(size_t i, Vector sum) const { return code_of[i](sum); }
+    Packed4 packed(Words ab, Words cd) const {
+      static_assert(kStacked, "others are permuted");
+      return clamped4(pack_bytes(ab, cd), lo, hi);
+    }
     static Packed4 pack(Vector a, Vector b, Vector c, Vector d) {
       return kStacked ? pack_stacked(a, b, c, d) : pack4(a, b, c, d);
     }
