@@ -1,8 +1,8 @@
 // What convolutions and linear layers share. Include the variant's vector.h or wide.h before.
 //
 // A band of input rows is copied with its padding to the stack, in the form in which the variant
-// multiplies. Weights are prepared: for kLanes outputs at a time, kDepth weights of each, which one
-// instruction multiplies with as many codes.
+// multiplies; where it has that form already, it is read in place. Weights are prepared: for kLanes
+// outputs at a time, kDepth weights of each, which one instruction multiplies with as many codes.
 #pragma once
 
 #include "intrt/kernels/vector/post.h"
@@ -59,34 +59,54 @@ inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
   return blocks >= 4 && s.output_width <= kFourBlocksUpTo ? 4 : blocks >= 2 ? 2 : 1;
 }
 
+// Whether all that windows read lies in the input as in a band: none of them reaches outside, and
+// pieces are whole steps of codes that go without an offset.
+inline bool is_read_in_place(const OpToPrepare& op, const Sizes& s) {
+  const auto ends_within = [](size_t under_windows, ptrdiff_t padding, size_t size) {
+    return padding <= 0 && under_windows + static_cast<size_t>(-padding) <= size;
+  };
+  return sizeof(Code) == 1 && code_offset(op.input_never_negative) == 0 &&
+         ends_within(s.rows_under(s.output_height), s.top, s.height) &&
+         ends_within(s.columns_under(s.output_width), s.left, s.width) &&
+         Pieces(s, 0).length % kDepth == 0;
+}
+
 // Prepared memory begins with this; then come the blocks.
 struct alignas(kBlockAlignment) DenseHeader {
+  size_t row_codes;  // rows of a band lie so far apart, in a narrow one, too
+  BandSize band;
   uint32_t code_offset;
-};
+  bool in_place;
 
-// Rows of a band lie so far apart, in a narrow one, too.
-inline size_t band_row_codes(const Sizes& s) {
-  return s.columns_under(band_size(s, kBandCodes, s.channels).columns) * s.channels;
-}
-inline Pieces pieces_in_band(const Sizes& s) {
-  Pieces pieces(s, band_row_codes(s));
-  pieces.are_listed = pieces.rows * pieces.taps > 1;
-  return pieces;
-}
+  DenseHeader(const OpToPrepare& op, const Sizes& s)
+      : band(band_size(s, kBandCodes, s.channels)),
+        code_offset(intrt::code_offset(op.input_never_negative)),
+        in_place(is_read_in_place(op, s)) {
+    row_codes = (in_place ? s.width : s.columns_under(band.columns)) * s.channels;
+  }
+  // Into memory that was set to 0, so that what lies between the members is 0, too.
+  static void* operator new(size_t, void* place) noexcept { return place; }
+
+  Pieces pieces(const Sizes& s) const {
+    Pieces pieces(s, row_codes);
+    pieces.are_listed = pieces.rows * pieces.taps > 1;
+    return pieces;
+  }
+};
 
 template <typename Stored>
 inline size_t dense_bytes(const OpToPrepare& op, const Sizes& s, const Stored& stored) {
-  size_t bytes = sizeof(DenseHeader) + all_blocks_bytes(s);
+  const DenseHeader header(op, s);
+  size_t bytes = sizeof header + all_blocks_bytes(s);
   if constexpr (kSumsPairs)
-    bytes += all_rests_bytes(s, pieces_in_band(s), stored, code_offset(op.input_never_negative));
+    bytes += all_rests_bytes(s, header.pieces(s), stored, header.code_offset);
   return bytes;
 }
 template <typename Stored>
 inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                           const Stored& stored, const int32_t* bias, void* to) {
-  DenseHeader& header = *static_cast<DenseHeader*>(to);
-  header.code_offset = code_offset(op.input_never_negative);
-  prepare_blocks(op, post, s, pieces_in_band(s), stored, bias, header.code_offset, &header + 1);
+  DenseHeader& header = *new (to) DenseHeader(op, s);
+  prepare_blocks(op, post, s, header.pieces(s), stored, bias, header.code_offset, &header + 1);
 }
 
 // What the tiles of V blocks of outputs have in common: how they read windows, what they multiply
@@ -358,19 +378,22 @@ inline bool dense_fits(const Sizes& s) { return band_size(s, kBandCodes, s.chann
 template <typename X>
 inline void run_part(const X* input, const Target& target, const Dense& dense, const Part& part) {
   // A last piece is read in whole steps.
-  alignas(kBlockAlignment) Code codes[kBandCodes + kDepth];
+  alignas(kBlockAlignment) Code copied[kBandCodes + kDepth];
   const Sizes& s = dense.s;
-  const uint32_t offset = dense.header.code_offset;
-  const Pieces pieces = pieces_in_band(s);
-  const size_t row_codes = band_row_codes(s);
-  for_each_band(
-      part, band_size(s, kBandCodes, s.channels),
-      [&](size_t oy, size_t rows, size_t ox, size_t columns) {
-        copy_band(s, input, static_cast<ptrdiff_t>(oy * s.stride_h) - s.top, s.rows_under(rows),
-                  static_cast<ptrdiff_t>(ox * s.stride_w) - s.left, s.columns_under(columns),
-                  row_codes, offset, codes);
-        run_band(target, dense, {pieces, codes, row_codes, oy, rows, ox, columns}, part.sets);
-      });
+  const DenseHeader& header = dense.header;
+  const Pieces pieces = header.pieces(s);
+  for_each_band(part, header.band, [&](size_t oy, size_t rows, size_t ox, size_t columns) {
+    const ptrdiff_t y = static_cast<ptrdiff_t>(oy * s.stride_h) - s.top,
+                    x = static_cast<ptrdiff_t>(ox * s.stride_w) - s.left;
+    const Code* codes = copied;
+    if (header.in_place)
+      codes = static_cast<const Code*>(static_cast<const void*>(
+          input + static_cast<size_t>(y) * header.row_codes + static_cast<size_t>(x) * s.channels));
+    else
+      copy_band(s, input, y, s.rows_under(rows), x, s.columns_under(columns), header.row_codes,
+                header.code_offset, copied);
+    run_band(target, dense, {pieces, codes, header.row_codes, oy, rows, ox, columns}, part.sets);
+  });
 }
 
 inline void run_dense(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
