@@ -59,9 +59,9 @@ inline void store_packed4(int8_t* to, Packed4 x) {
 }
 // Saturated to 16 bits, and those to bytes: with vectors in the order in which codes are stacked
 // (vector/depthwise_3x3.h), for the lower halves of all four come first.
-using Words = __m256i;
-inline Words pack_words(Vector a, Vector b) { return _mm256_packs_epi32(a, b); }
-inline Packed4 pack_bytes(Words ab, Words cd) { return _mm256_packs_epi16(ab, cd); }
+using PackedWords = __m256i;
+inline PackedWords pack_words(Vector a, Vector b) { return _mm256_packs_epi32(a, b); }
+inline Packed4 pack_bytes(PackedWords ab, PackedWords cd) { return _mm256_packs_epi16(ab, cd); }
 inline Packed4 pack_stacked(Vector a, Vector b, Vector c, Vector d) {
   return pack_bytes(pack_words(a, b), pack_words(c, d));
 }

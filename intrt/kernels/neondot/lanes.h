@@ -48,9 +48,11 @@ using Packed4 = int8x16_t;
 inline Packed4 load_packed4(const int8_t* from) { return vld1q_s8(from); }
 inline void store_packed4(int8_t* to, Packed4 x) { vst1q_s8(to, x); }
 // Saturated to 16 bits, and those to bytes.
-using Words = int16x8_t;
-inline Words pack_words(Vector a, Vector b) { return vqmovn_high_s32(vqmovn_s32(a), b); }
-inline Packed4 pack_bytes(Words ab, Words cd) { return vqmovn_high_s16(vqmovn_s16(ab), cd); }
+using PackedWords = int16x8_t;
+inline PackedWords pack_words(Vector a, Vector b) { return vqmovn_high_s32(vqmovn_s32(a), b); }
+inline Packed4 pack_bytes(PackedWords ab, PackedWords cd) {
+  return vqmovn_high_s16(vqmovn_s16(ab), cd);
+}
 inline Packed4 pack4(Vector a, Vector b, Vector c, Vector d) {
   return pack_bytes(pack_words(a, b), pack_words(c, d));
 }

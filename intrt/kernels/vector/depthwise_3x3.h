@@ -251,7 +251,7 @@ __attribute__((noinline)) void store_windows(const Target& target, const PostLan
       for_each_windows<kRows>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
         constexpr int kWindows = decltype(at_once)::value;
         Vector before[kWindows][kRows];
-        Words words[kWindows][kRows];
+        PackedWords words[kWindows][kRows];
         sum_some_windows<kRows, kSums, kWindows>(
             columns, numbers, [&](size_t q, size_t x, size_t row, Vector sum) {
               const Vector now = codes_of.code(q, sum);

@@ -262,7 +262,7 @@ class PostLanes {
     }
     // The same in steps: what becomes of one block's sum, and two of these in words each.
     Vector code(size_t i, Vector sum) const { return code_of[i](sum); }
-    Packed4 packed(Words ab, Words cd) const {
+    Packed4 packed(PackedWords ab, PackedWords cd) const {
       static_assert(kStacked, "others are permuted");
       return clamped4(pack_bytes(ab, cd), lo, hi);
     }
