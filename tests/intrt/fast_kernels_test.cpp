@@ -127,7 +127,9 @@ TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar for narrow and for
           Random random(seed);
           const Axis down = axis_of(height, 3, stride, random.between(0, 2));
           const Axis across = axis_of(width, 3, stride, random.between(0, 2));
-          compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
+          const std::int64_t divisor = random.pick({1, 4, 8});
+          compare_variants(plan_of(random, {channels, 1, 1, down, across}, {}, divisor), seed,
+                           true);
         }
 }
 
@@ -198,12 +200,36 @@ std::vector<std::uint8_t> sums_plan(const Convolution& c, bool clamped, const Dr
   p.kernel_w = static_cast<std::uint32_t>(c.across.kernel);
   p.stride_h = static_cast<std::uint32_t>(c.down.stride);
   p.stride_w = static_cast<std::uint32_t>(c.across.stride);
-  p.dilation_h = p.dilation_w = 1;
+  p.dilation_h = static_cast<std::uint32_t>(c.down.dilation);
+  p.dilation_w = static_cast<std::uint32_t>(c.across.dilation);
   p.groups = static_cast<std::uint32_t>(c.groups);
   p.weight_type = INTRT_INT8;
   p.weights_offset = builder.weights(weights, INTRT_INT8);
   builder.op(k_conv2d, tensors.from, tensors.to, p);
   return builder.finish();
+}
+
+// Bands of rows, and of columns, in their place: codes that are never negative, no window outside.
+TEST_CASE("fast conv2d equals scalar where several bands are read in place") {
+  const Axis by_two = axis_of(41, 3, 2, 0);
+  const Axis dilated = {40, 3, 1, 2, 0, 0};
+  for (const bool clamped : {true, false})
+    for (const Convolution& c :
+         {Convolution{1, 128, 20, axis_of(20, 1, 1, 0), axis_of(40, 1, 2, 0)},
+          {1, 128, 20, axis_of(20, 3, 1, 0), axis_of(40, 3, 1, 0)},
+          {1, 64, 20, axis_of(4, 3, 1, 0), axis_of(400, 3, 1, 0)},
+          {1, 128, 9, by_two, by_two},
+          {2, 64, 8, by_two, by_two},
+          {1, 128, 9, dilated, dilated}}) {
+      CAPTURE(clamped);
+      CAPTURE(c.down.input);
+      CAPTURE(c.groups);
+      Random random(1);
+      const auto weight = [&] { return random.between(-128, 127); };
+      const std::vector<std::uint8_t> plan = sums_plan(c, clamped, weight);
+      compare_variants(plan, 3, true);
+      if (variant_runs_here("avx2")) CHECK(GuardedPlan(plan, true).is_read_in_place() == clamped);
+    }
 }
 
 TEST_CASE("extreme codes and weights: no sum of products saturates") {

@@ -170,6 +170,14 @@ class GuardedPlan {
     });
   }
 
+  // Of the last operator, a dense convolution, on avx2: DenseHeader's in_place.
+  bool is_read_in_place() const {
+    return with_header("avx2", [&](const intrt::PreparedHeader& header) {
+      const void* const memory = header.memory_of(intrt_op_count(&plan_) - 1);
+      return static_cast<const std::uint8_t*>(memory)[28] != 0;
+    });
+  }
+
   // Whether the last operator runs on a kernel of the variant, or of the next that takes it.
   bool is_taken_by(const char* variant) const {
     return with_header(variant, [&](const intrt::PreparedHeader& header) {
@@ -384,8 +392,9 @@ struct Convolution {
   }
 };
 
+// Weights are divided by `divisor`: of small ones, sums of 16 bits hold several (avx2).
 inline std::vector<std::uint8_t> plan_of(Random& random, const Convolution& c,
-                                         const Types& types = {}) {
+                                         const Types& types = {}, std::int64_t divisor = 1) {
   const Format out_format = random_format(random, true);
   const Logical expected(c.outputs(), c.down.slack() / c.down.stride + 1,
                          c.across.slack() / c.across.stride + 1);
@@ -397,8 +406,6 @@ inline std::vector<std::uint8_t> plan_of(Random& random, const Convolution& c,
   p.pad_right = static_cast<std::uint32_t>(c.across.pad_after);
   const std::int64_t of_output = c.taps() * c.group_inputs;
   std::vector<std::int64_t> weights = random_weights(random, c.outputs(), of_output, types);
-  // Of small ones, sums of 16 bits hold several (avx2).
-  const std::int64_t divisor = random.pick({1, 4, 8});
   for (std::int64_t& weight : weights) weight /= divisor;
   if (random.one_in(2)) clear_blocks(random, weights, c.outputs(), of_output);
   if (random.one_in(3))

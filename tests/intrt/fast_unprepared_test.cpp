@@ -205,9 +205,14 @@ TEST_CASE("a clamp of bytes equals scalar, and what is more than a clamp is not 
         post.kind = INTRT_POST_SHIFT;
         post.rounding = Rounding::kFloor;
         post.shifts = {static_cast<std::int8_t>(is_clamp ? 0 : random.pick({-1, 0, 1}))};
+        const bool has_mask = !is_clamp && post.shifts[0] == 0 && random.one_in(2);
+        if (!is_clamp && post.shifts[0] == 0 && !has_mask) {
+          post.shifts.resize(static_cast<std::size_t>(image.channels), 1);
+          post.shifts.back() = 1;
+        }
         post.lo = random.pick({-128, -7, 0, 5});
         post.hi = random.pick({5, 100, 127});
-        if (!is_clamp && post.shifts[0] == 0)
+        if (has_mask)
           for (std::int64_t i = 0; i < elements * height; ++i)
             post.mask.push_back(random.one_in(2));
         PlanBuilder builder;

@@ -177,6 +177,7 @@ inline void sum_vector(const Code* columns, const int32_t* biases, const Weight*
         if constexpr (kSums == Sums3x3::kShared) {
           const Vector products = pair_sums(code, weight);
           sum = kx == 0 ? products : add_pair_sums(sums[x][row], products);
+          // The cast makes the call depend on the template: not all variants have add_up.
           if (kx == 2) sum = add_up(load(biases), decltype(sums[x][row])(sum));
         } else {
           sum = dot(kx == 0 ? load(biases) : sums[x][row], code, weight);
@@ -228,7 +229,7 @@ struct Windows3x3 {
 constexpr size_t kMostColumns3x3 = 66;
 constexpr size_t most_windows_3x3(size_t stride) { return (kMostColumns3x3 - 3) / stride + 1; }
 
-// Calls f(columns, rows of the output, element) for each row of windows.
+// Calls f(columns, rows of the output that are left, element) for each row of windows.
 template <int kRows, typename F>
 inline void for_each_row(const Windows3x3& windows, const F& f) {
   const Code* columns = windows.columns;

@@ -77,7 +77,7 @@ class Writer {
   OnnxModel write() {
     values_.resize(network_.layers.size() + 1);
     values_[0] = {.name = "x", .is_flat = network_.is_vector, .is_dequantized = !codes_};
-    grid("x", false);
+    grid("x", network_.is_rectified(0));
     OnnxModel model{.bytes = {}, .input = codes_ ? "x_q" : "x", .output = {}};
     graph_.message(11, value_info(model.input, values_[0], network_.input));
     for (std::size_t i = 0; i < network_.layers.size(); ++i) layer(i);

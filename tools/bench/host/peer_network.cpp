@@ -61,6 +61,16 @@ class Reader {
   }
 
  private:
+  // A peer knows the network's input as it is or behind the relu, not both.
+  void require_sole_reader(const Node& relu) const {
+    const auto reads_input = [&](const Node& node) {
+      return std::ranges::find(node.inputs, graph_.inputs[0].name) != node.inputs.end();
+    };
+    if (!reads_input(relu) || std::ranges::count_if(graph_.nodes, reads_input) > 1)
+      throw InputError(fmt::format(
+          "layer '{}': a peer's input cannot go through a relu and past it", relu.name));
+  }
+
   Known read(const Node& node) {
     const Known input = known_.at(node.inputs[0]);
     if (std::ranges::find(kNothing, node.op) != std::end(kNothing)) return input;
@@ -69,6 +79,7 @@ class Reader {
       return {input.value, {p.at(0), p.at(1), p.at(2), p.at(3)}};
     }
     if (node.op == "relu" || node.op == "relu6") {
+      if (input.value == 0) require_sole_reader(node);
       (input.value == 0 ? network_.input_relu : network_.layers[input.value - 1].relu) = true;
       return input;
     }

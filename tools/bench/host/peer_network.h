@@ -43,7 +43,7 @@ struct PeerNetwork {
   std::string name;
   PeerShape input;
   bool is_vector = false;   // the input has one axis
-  bool input_relu = false;  // a peer is given codes that went through it
+  bool input_relu = false;  // its codes are never negative
   std::vector<PeerLayer> layers;
 
   const PeerShape& shape(std::size_t value) const {
