@@ -84,7 +84,8 @@ TEST_CASE("float scales give the codes of integer scales around each step and fa
         });
     }
     MESSAGE(found << " of 2000 scales have a float form");
-    CHECK(found > 1000);
+    // Where sums are rounded to the nearest, the search reckons with that: without, it finds 1,889.
+    CHECK(found > (&loops == &kFloatLoops_avx2 ? 1950 : 1000));
   });
 }
 

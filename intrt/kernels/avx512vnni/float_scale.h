@@ -18,6 +18,7 @@ inline __m512i scaled_by_floats(__m512i x, __m512 multiplier, __m512 addend) {
                                   kDirection);
 }
 
+constexpr bool kSumsAreNearest = false;
 constexpr int kFloatsAtOnce = 16;
 template <bool kTowardZero>
 inline void codes_by_floats(const int32_t (&x)[kFloatsAtOnce], float multiplier, float addend,

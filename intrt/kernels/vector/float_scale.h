@@ -1,5 +1,6 @@
 // The scale of a post record as a float32 function: an FMA and a conversion instead of products of
-// 64 bits. Include the variant's codes_by_floats before.
+// 64 bits. Include the variant's codes_by_floats before, and kSumsAreNearest: whether sums are
+// rounded to the nearest float32, or in the direction in which they are converted.
 //
 // code = round(x * multiplier + addend), where x is converted to the nearest float32, the sum is
 // rounded once, always alike, and the conversion rounds down or to zero. Each of the three steps
@@ -77,9 +78,20 @@ struct ChannelSteps {
   }
 };
 
-// The number from which on a code is at least `code` or, to zero and not above 0, behind which.
+// The least power of two that is not below x >= 1.
+inline double power_from(int x) {
+  double power = 1;
+  while (power < x) power *= 2;
+  return power;
+}
+// The number from which on a sum, once rounded, has at least `code` or, to zero and not above 0,
+// behind which it has. To the nearest, half of what lies between two float32 numbers counts, too.
 inline double begin_of(int code, bool toward_zero) {
-  return toward_zero && code <= 0 ? code - 1 : code;
+  const bool is_behind = toward_zero && code <= 0;
+  const int begin = is_behind ? code - 1 : code;
+  if (!kSumsAreNearest || begin == 0) return begin;
+  if (is_behind) return begin + power_from(-begin) * 0x1p-25;
+  return begin - power_from(begin > 0 ? begin : 1 - begin) * 0x1p-25;
 }
 
 struct FloatScale {

@@ -11,6 +11,7 @@ namespace {
 // Sums are put aside for as many places before they are brought to codes.
 constexpr size_t kSumsAtOnce = 32;
 
+constexpr bool kSumsAreNearest = true;
 constexpr int kFloatsAtOnce = 16;
 template <bool kTowardZero>
 inline void codes_by_floats(const int32_t (&x)[kFloatsAtOnce], float multiplier, float addend,
