@@ -113,12 +113,13 @@ TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the padd
     }
 }
 
-// Several rows at a time of narrow images, parts of a row of wide ones.
+// Several rows at a time of narrow images, parts of a row of wide ones. Of 8 channels twice as many
+// columns fit.
 TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar for narrow and for wide images") {
-  for (const std::int64_t channels : {32, 33, 65})
+  for (const std::int64_t channels : {8, 16, 17, 32, 33, 65})
     for (const std::int64_t stride : {1, 2})
-      for (const std::int64_t width :
-           {3, 4, 5, 9, 20, 31, 32, 33, 34, 63, 64, 65, 66, 67, 68, 97, 131, 132, 133})
+      for (const std::int64_t width : {2,  3,  4,  5,  9,  20, 31,  32,  33,  34,  63,  64,
+                                       65, 66, 67, 68, 97, 98, 131, 132, 133, 134, 265, 266})
         for (const std::int64_t height : {3, 4, 7, 30}) {
           if (width > 30 && height > 7) continue;
           const auto seed =
@@ -126,16 +127,17 @@ TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar for narrow and for
           CAPTURE(seed);
           Random random(seed);
           const Axis down = axis_of(height, 3, stride, random.between(0, 2));
-          const Axis across = axis_of(width, 3, stride, random.between(0, 2));
+          const Axis across = axis_of(width, 3, stride, width < 3 ? 1 : random.between(0, 2));
           const std::int64_t divisor = random.pick({1, 4, 8});
           compare_variants(plan_of(random, {channels, 1, 1, down, across}, {}, divisor), seed,
                            true);
         }
 }
 
-// avx512vnni takes the last 16 or 32 channels of several pixels at a time.
+// avx512vnni takes the last 16 or 32 channels of several pixels at a time, the others 8 channels of
+// two pixels.
 TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the width") {
-  for (const std::int64_t channels : {32, 80, 96})
+  for (const std::int64_t channels : {8, 16, 24, 32, 80, 96})
     for (const std::int64_t stride : {1, 2})
       for (std::int64_t width = 3; width <= 20; ++width)
         for (const std::int64_t padding : {0, 1, 2, 6}) {
@@ -321,6 +323,10 @@ TEST_CASE("weights with which sums of 16 bits hold those of a 3x3 window, and a 
       for (const bool clamped : {false, true})
         for (const Codes codes : {Codes::kGreatest, Codes::kLeast, Codes::kExtremes})
           for (const Convolution& c : {Convolution{32, 1, 1, one, one},
+                                       {8, 1, 1, one, one},
+                                       {8, 1, 1, two, two},
+                                       {20, 1, 1, one, one},
+                                       {20, 1, 1, two, two},
                                        {70, 1, 1, one, one},
                                        {70, 1, 1, two, two},
                                        {130, 1, 1, two, one}}) {

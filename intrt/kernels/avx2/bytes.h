@@ -51,13 +51,20 @@ inline void stack(Code* to, const int8_t* const (&rows)[kDepth], uint32_t offset
   store_bytes(to + 48, _mm_unpackhi_epi16(high_ab, high_cd));
 }
 
-// The same of 4 * kLanes codes, in registers; halves of these are stacked, so lane l of register q
-// has those of column 16 * (l / 4) + 4 * q + l % 4.
-inline void stack4(const int8_t* const (&rows)[kDepth], uint32_t offset, Vector (&stacked)[4]) {
-  const Vector flip = _mm256_set1_epi8(static_cast<char>(offset));
-  const auto row = [&](size_t k) {
-    return _mm256_xor_si256(
-        _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(rows[k]))), flip);
+// 4 * kLanes codes of a row, or 16 each of two rows.
+inline Vector load_rows(const int8_t* const (&rows)[1]) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(static_cast<const void*>(rows[0])));
+}
+inline Vector load_rows(const int8_t* const (&rows)[2]) {
+  return _mm256_inserti128_si256(_mm256_castsi128_si256(load_bytes(rows[0])), load_bytes(rows[1]),
+                                 1);
+}
+// Stacks such codes in registers, 16 by 16, so lane l of register q has those of column
+// 16 * (l / 4) + 4 * q + l % 4. kOffset: 128 is added.
+template <bool kOffset>
+inline void stack4(const Vector (&rows)[kDepth], Vector (&stacked)[4]) {
+  const auto row = [&rows](size_t k) {
+    return kOffset ? _mm256_xor_si256(rows[k], _mm256_set1_epi8(-128)) : rows[k];
   };
   const Vector a = row(0), b = row(1), c = row(2), d = row(3);
   const Vector low_ab = _mm256_unpacklo_epi8(a, b), high_ab = _mm256_unpackhi_epi8(a, b),

@@ -43,10 +43,15 @@ inline void stack(Code* to, const int8_t* const (&rows)[kDepth], uint32_t) {
   vst4q_s8(to, stacked);
 }
 
-// The same, in registers: lane l of register q has the codes of column 4 * q + l.
-inline void stack4(const int8_t* const (&rows)[kDepth], uint32_t, Vector (&stacked)[4]) {
-  const int8x16x2_t ac = vzipq_s8(load_bytes(rows[0]), load_bytes(rows[2])),
-                    bd = vzipq_s8(load_bytes(rows[1]), load_bytes(rows[3]));
+// 16 codes of a row.
+inline Vector load_rows(const int8_t* const (&rows)[1]) {
+  return vreinterpretq_s32_s8(load_bytes(rows[0]));
+}
+// Stacks such codes in registers: lane l of register q has those of column 4 * q + l.
+template <bool>
+inline void stack4(const Vector (&rows)[kDepth], Vector (&stacked)[4]) {
+  const auto row = [&rows](size_t k) { return vreinterpretq_s8_s32(rows[k]); };
+  const int8x16x2_t ac = vzipq_s8(row(0), row(2)), bd = vzipq_s8(row(1), row(3));
   const int8x16x2_t low = vzipq_s8(ac.val[0], bd.val[0]), high = vzipq_s8(ac.val[1], bd.val[1]);
   const int8x16_t all[4] = {low.val[0], low.val[1], high.val[0], high.val[1]};
   for (size_t q = 0; q < 4; ++q) stacked[q] = vreinterpretq_s32_s8(all[q]);

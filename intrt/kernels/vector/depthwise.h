@@ -6,6 +6,13 @@
 namespace intrt {
 namespace {
 
+// A slice is the output rows that the same stacks, or sets, serve.
+inline size_t depthwise_slice_rows(const Sizes& s) {
+  if (!Quartets3x3::fit(s)) return Columns(s).output_rows;
+  const Quartets3x3 quartets(s);
+  return quartets.stacks * quartets.output_rows;
+}
+
 inline size_t depthwise_bytes(const OpToPrepare& op, const Sizes& s, const StoredWeights& stored) {
   return Quartets3x3::fit(s) ? bytes_3x3(op, s) : bytes_of_any(op, s, stored);
 }

@@ -1,38 +1,19 @@
-// Depthwise convolutions with 3x3 windows, four blocks of kLanes channels at a time, a quartet.
-// Four rows of the input lie on top of each other, a column after the other: that is a window's
-// column and, with a stride of 1, also that of the window below it, with the weights moved down by
-// one. Sums become codes without leaving the registers, where a post does not need more of these.
+// Depthwise convolutions with 3x3 windows, a quartet of vectors at a time: four blocks of kLanes
+// channels or, where there are fewer channels, 16 elements of several stacks.
+// Four rows of the input lie on top of each other, a stack, a column after the other: that is a
+// window's column and, with a stride of 1, also that of the window below it, with the weights moved
+// down by one. Sums become codes without leaving the registers, where a post does not need more of
+// these.
 //
-// The lanes of four vectors are in the order in which codes are stacked (LaneChannels); biases,
-// weights and posts, too, and packing undoes it.
+// The lanes of four vectors are in the order in which codes are stacked, four by four
+// (LaneChannels); biases, weights and posts, too, and packing undoes it.
 #pragma once
 
-#include "intrt/kernels/vector/depthwise_any.h"
+#include "intrt/kernels/vector/stacks_3x3.h"
 
 namespace intrt {
 namespace {
 
-constexpr size_t kQuartetChannels = 4 * kLanes;
-constexpr size_t kColumnCodes = kDepth * kQuartetChannels;  // stacked
-
-struct Quartets3x3 {
-  size_t count;
-  size_t output_rows;  // that four rows of the input serve
-
-  explicit Quartets3x3(const Sizes& s)
-      : count((s.channels + kQuartetChannels - 1) / kQuartetChannels),
-        output_rows(Columns(s).output_rows) {}
-
-  static bool fit(const Sizes& s) {
-    return s.kernel_h == 3 && s.kernel_w == 3 && s.dilation_h == 1 && s.dilation_w == 1 &&
-           s.stride_h == s.stride_w && s.stride_w <= 2 && s.channels >= kQuartetChannels;
-  }
-  // Of a quartet. The last may have some channels of the one before, too.
-  static size_t first_channel(const Sizes& s, size_t quartet) {
-    const size_t first = quartet * kQuartetChannels, last = s.channels - kQuartetChannels;
-    return first < last ? first : last;
-  }
-};
 // That a quartet has, for each tap of a row and each output row.
 constexpr size_t weights_3x3(size_t output_rows) { return 3 * output_rows * kColumnCodes; }
 
@@ -90,11 +71,10 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
   PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
   uint8_t* place = static_cast<uint8_t*>(static_cast<void*>(posts + 4 * quartets.count));
   for (size_t quartet = 0; quartet < quartets.count; ++quartet, place += numbers.bytes()) {
-    const auto first = static_cast<uint32_t>(Quartets3x3::first_channel(s, quartet));
     QuartetHeader& of = *static_cast<QuartetHeader*>(static_cast<void*>(place));
     Weight* const weights = static_cast<Weight*>(static_cast<void*>(&of + 1));
     for (uint32_t q = 0; q < 4; ++q) {
-      const LaneChannels channels = {first + 4 * q, kLanes, 1};
+      const LaneChannels channels = quartets.channels_of(s, quartet, q);
       new (posts + 4 * quartet + q) PostLanes(op, post, channels);
       for (uint32_t lane = 0; lane < kLanes; ++lane) {
         const size_t channel = channels.channel(lane), in_quartet = q * kLanes + lane;
@@ -125,212 +105,205 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
   }
 }
 
-// Four rows of the input, of which a quartet's channels are read; a row outside the input is 0.
-struct RowsOf3x3 {
-  const int8_t* rows[kDepth];  // at column 0
-  size_t steps[kDepth];        // from column to column
-  uint32_t offset;
-
-  RowsOf3x3(const Sizes& s, const int8_t* input, ptrdiff_t y0, size_t first_channel, uint32_t added)
-      : offset(added) {
-    static const int8_t kZeros[kQuartetChannels] = {};
-    for (size_t k = 0; k < kDepth; ++k) {
-      const ptrdiff_t y = y0 + static_cast<ptrdiff_t>(k);
-      const bool is_inside = y >= 0 && y < static_cast<ptrdiff_t>(s.height);
-      rows[k] = is_inside ? input + static_cast<size_t>(y) * s.width * s.channels + first_channel
-                          : kZeros;
-      steps[k] = is_inside ? s.channels : 0;
-    }
-  }
-
-  void stack(const ColumnParts& parts, Code* to) const {
-    fill_codes(to, parts.before * kColumnCodes, offset);
-    to += parts.before * kColumnCodes;
-    const int8_t* now[kDepth];
-    for (size_t k = 0; k < kDepth; ++k) now[k] = rows[k] + parts.first * steps[k];
-    for (size_t x = 0; x < parts.inside; ++x, to += kColumnCodes) {
-      Vector stacked[4];
-      stack4(now, offset, stacked);
-      for (size_t q = 0; q < 4; ++q) store_codes(to + q * kVectorCodes, stacked[q]);
-      if (x + 1 == parts.inside) continue;  // no pointer goes beyond the input
-      for (size_t k = 0; k < kDepth; ++k) now[k] += steps[k];
-    }
-    fill_codes(to, parts.after * kColumnCodes, offset);
-  }
-};
-
-// The sums of windows beside each other for one of a quartet's four vectors.
-template <int kRows, Sums3x3 kSums, int kWindows>
+// The sums of units of windows beside each other for one of a quartet's four vectors.
+template <typename L, Sums3x3 kSums, int kUnits>
 inline void sum_vector(const Code* columns, const int32_t* biases, const Weight* weights,
-                       Vector (&sums)[kWindows][kRows]) {
-  constexpr size_t kStride = 3 - kRows, kColumns = kStride * (kWindows - 1) + 3;
+                       Vector (&sums)[kUnits][L::kRows]) {
+  constexpr size_t kRows = L::kRows, kUnitColumns = L::kStride * L::kPixels,
+                   kColumns = kUnitColumns * (kUnits - 1) + 3;
   Vector codes[kColumns];
-  _Pragma("GCC unroll 5") for (size_t i = 0; i < kColumns; ++i) codes[i] =
-      load_codes(columns + i * kColumnCodes);
+  _Pragma("GCC unroll 7") for (size_t i = 0; i < kColumns; ++i) codes[i] =
+      load_codes(columns + i * L::kPixelCodes);
   _Pragma("GCC unroll 2") for (size_t row = 0; row < kRows; ++row) {
     _Pragma("GCC unroll 3") for (size_t kx = 0; kx < 3; ++kx) {
       const Weight* const of_tap = weights + (kx * kRows + row) * kColumnCodes;
       const Vector weight = load_weights(of_tap);
-      _Pragma("GCC unroll 2") for (size_t x = 0; x < kWindows; ++x) {
-        const auto& code = codes[kStride * x + kx];
+      _Pragma("GCC unroll 2") for (size_t unit = 0; unit < kUnits; ++unit) {
+        const auto& code = codes[kUnitColumns * unit + kx];
         Vector sum;
         if constexpr (kSums == Sums3x3::kShared) {
           const Vector products = pair_sums(code, weight);
-          sum = kx == 0 ? products : add_pair_sums(sums[x][row], products);
+          sum = kx == 0 ? products : add_pair_sums(sums[unit][row], products);
           // The cast makes the call depend on the template: not all variants have add_up.
-          if (kx == 2) sum = add_up(load(biases), decltype(sums[x][row])(sum));
+          if (kx == 2) sum = add_up(load(biases), decltype(sums[unit][row])(sum));
         } else {
-          sum = dot(kx == 0 ? load(biases) : sums[x][row], code, weight);
+          sum = dot(kx == 0 ? load(biases) : sums[unit][row], code, weight);
           if (kSums == Sums3x3::kWithRests)
             sum = dot(sum, code, load_weights(of_tap + weights_3x3(kRows)));
         }
         in_register(sum);
-        sums[x][row] = sum;
+        sums[unit][row] = sum;
       }
     }
   }
 }
 
-// Calls put(q, window, row, sum) for each of a quartet's four vectors, in their order, for windows
-// beside each other and each of their output rows.
-template <int kRows, Sums3x3 kSums, int kWindows, typename Put>
-inline void sum_some_windows(const Code* columns, const QuartetHeader& numbers, const Put& put) {
+// Calls put(q, unit, row, sum) for each of a quartet's four vectors, in their order, for units of
+// windows beside each other and each of their output rows.
+template <typename L, Sums3x3 kSums, int kUnits, typename Put>
+inline void sum_units(const Code* columns, const QuartetHeader& numbers, const Put& put) {
   _Pragma("GCC unroll 4") for (size_t q = 0; q < 4; ++q) {
-    Vector sums[kWindows][kRows];
-    sum_vector<kRows, kSums>(columns + q * kVectorCodes, numbers.biases + q * kLanes,
-                             numbers.weights() + q * kVectorCodes, sums);
-    _Pragma("GCC unroll 2") for (size_t x = 0; x < kWindows; ++x)
-        _Pragma("GCC unroll 2") for (size_t row = 0; row < kRows; ++row)
-            put(q, x, row, sums[x][row]);
+    Vector sums[kUnits][L::kRows];
+    sum_vector<L, kSums>(columns + L::codes_of(q), numbers.biases + q * kLanes,
+                         numbers.weights() + q * kVectorCodes, sums);
+    _Pragma("GCC unroll 2") for (size_t unit = 0; unit < kUnits; ++unit)
+        _Pragma("GCC unroll 2") for (size_t row = 0; row < L::kRows; ++row)
+            put(q, unit, row, sums[unit][row]);
   }
 }
-template <int kWindows>
-struct WindowsAtOnce {
-  static constexpr int value = kWindows;
+template <int kUnits>
+struct UnitsAtOnce {
+  static constexpr int value = kUnits;
 };
-// Calls f(the first window, its columns, a WindowsAtOnce) for all of so many windows.
-template <int kRows, typename F>
-inline void for_each_windows(const Code* columns, size_t count, const F& f) {
-  constexpr size_t kStride = 3 - kRows, kAtOnce = kRows;
+// Calls f(the first window, its columns, a UnitsAtOnce) for all of so many windows, kPixels or
+// more; for some of them twice where the units do not come out even.
+template <typename L, typename F>
+inline void for_each_units(const Code* columns, size_t count, const F& f) {
+  constexpr size_t kAtOnce = L::kRows * L::kPixels, kWindowCodes3x3 = L::kStride * L::kPixelCodes;
   size_t x = 0;
-  for (; x + kAtOnce <= count; x += kAtOnce, columns += kAtOnce * kStride * kColumnCodes)
-    f(x, columns, WindowsAtOnce<kAtOnce>());
-  if (x < count) f(x, columns, WindowsAtOnce<1>());
+  for (; x + kAtOnce <= count; x += kAtOnce)
+    f(x, columns + x * kWindowCodes3x3, UnitsAtOnce<L::kRows>());
+  for (; x < count; x += L::kPixels) {
+    const size_t at = x + L::kPixels <= count ? x : count - L::kPixels;
+    f(at, columns + at * kWindowCodes3x3, UnitsAtOnce<1>());
+  }
 }
 
-// Rows of windows beside each other, each of which makes up to kRows rows of the output.
+// Rows of windows beside each other, each of which makes up to L::kSliceRows rows of the output.
 struct Windows3x3 {
   const Code* columns;  // stacked
   size_t row_codes;     // from those of a row of windows to those of the next
   size_t count, rows;   // windows of a row; rows of the output
   size_t element, step, row_step;
 };
-// That are stacked at a time, and the windows of a row in these.
-constexpr size_t kMostColumns3x3 = 66;
-constexpr size_t most_windows_3x3(size_t stride) { return (kMostColumns3x3 - 3) / stride + 1; }
 
 // Calls f(columns, rows of the output that are left, element) for each row of windows.
-template <int kRows, typename F>
+template <typename L, typename F>
 inline void for_each_row(const Windows3x3& windows, const F& f) {
   const Code* columns = windows.columns;
   size_t element = windows.element;
-  for (size_t row = 0; row < windows.rows; row += kRows) {
+  for (size_t row = 0; row < windows.rows; row += L::kSliceRows) {
     f(columns, windows.rows - row, element);
     columns += windows.row_codes;
-    element += kRows * windows.row_step;
+    element += L::kSliceRows * windows.row_step;
   }
 }
+// Where the sums for one of a stack's output rows go, of all stacks that have it among so many
+// rows.
+template <typename L>
+inline QuadPlaces places_of(size_t row, size_t rows, size_t row_step) {
+  if (L::kStacks == 1) return {16, row < rows ? kLanes / 4 : 0};
+  const size_t stacks = row < rows ? (rows - row + L::kRows - 1) / L::kRows : 0;
+  return {L::kRows * row_step, stacks < L::kStacks ? stacks : L::kStacks};
+}
 
-template <int kRows, Sums3x3 kSums>
+template <typename L, Sums3x3 kSums>
 __attribute__((noinline)) void store_windows(const Target& target, const PostLanes* posts,
                                              const QuartetHeader& numbers,
                                              const Windows3x3& windows) {
+  constexpr size_t kRows = L::kRows;
   const size_t count = windows.count, step = windows.step, row_step = windows.row_step;
   const bool stored = PostLanes::with_stacked_codes(posts, target, [&](const auto& codes_of) {
-    for_each_row<kRows>(windows, [&](const Code* codes, size_t rows, size_t element) {
+    for_each_row<L>(windows, [&](const Code* codes, size_t rows, size_t element) {
       int8_t* const to = target.bytes() + element;
-      for_each_windows<kRows>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
-        constexpr int kWindows = decltype(at_once)::value;
-        Vector before[kWindows][kRows];
-        PackedWords words[kWindows][kRows];
-        sum_some_windows<kRows, kSums, kWindows>(
-            columns, numbers, [&](size_t q, size_t x, size_t row, Vector sum) {
+      for_each_units<L>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
+        constexpr int kUnits = decltype(at_once)::value;
+        Vector before[kUnits][kRows];
+        PackedWords words[kUnits][kRows];
+        sum_units<L, kSums, kUnits>(
+            columns, numbers, [&](size_t q, size_t unit, size_t row, Vector sum) {
               const Vector now = codes_of.code(q, sum);
-              if (q == 1) words[x][row] = pack_words(before[x][row], now);
-              if (q == 3 && row < rows)
-                store_packed4(to + row * row_step + (first + x) * step,
-                              codes_of.packed(words[x][row], pack_words(before[x][row], now)));
-              before[x][row] = now;
+              if (q == 1) words[unit][row] = pack_words(before[unit][row], now);
+              if (q == 3) {
+                const auto packed =
+                    codes_of.packed(words[unit][row], pack_words(before[unit][row], now));
+                int8_t* const place = to + row * row_step + (first + unit * L::kPixels) * step;
+                if constexpr (L::kStacks > 1)
+                  store_quads(place, places_of<L>(row, rows, row_step), packed);
+                else if (row < rows)
+                  store_packed4(place, packed);
+              }
+              before[unit][row] = now;
             });
       });
     });
   });
   if (stored) return;
-  for_each_row<kRows>(windows, [&](const Code* codes, size_t rows, size_t element) {
-    int32_t aside[kRows][most_windows_3x3(3 - kRows) * kQuartetChannels];
-    for_each_windows<kRows>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
-      sum_some_windows<kRows, kSums, decltype(at_once)::value>(
-          columns, numbers, [&](size_t q, size_t x, size_t row, Vector sum) {
-            store(aside[row] + (first + x) * kQuartetChannels + q * kLanes, sum);
+  for_each_row<L>(windows, [&](const Code* codes, size_t rows, size_t element) {
+    constexpr size_t kPixels = L::kPixels;
+    // Of the units one behind the other.
+    int32_t aside[kRows][(L::kMostWindows + kPixels - 1) / kPixels * kQuartetChannels];
+    for_each_units<L>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
+      const size_t unit_of_first = (first + kPixels - 1) / kPixels;
+      sum_units<L, kSums, decltype(at_once)::value>(
+          columns, numbers, [&](size_t q, size_t unit, size_t row, Vector sum) {
+            store(aside[row] + (unit_of_first + unit) * kQuartetChannels + q * kLanes, sum);
           });
     });
-    for (size_t row = 0; row < kRows && row < rows; ++row)
-      PostLanes::store_blocks<4, true>(posts, target, aside[row], count, element + row * row_step,
-                                       step);
+    const size_t units = count / kPixels;
+    for (size_t row = 0; row < kRows && row < rows; ++row) {
+      const QuadPlaces places = places_of<L>(row, rows, row_step);
+      const size_t first = element + row * row_step;
+      PostLanes::store_blocks<4, true>(posts, target, aside[row], units, first, kPixels * step,
+                                       places);
+      if (count % kPixels != 0)
+        PostLanes::store_blocks<4, true>(posts, target, aside[row] + units * kQuartetChannels, 1,
+                                         first + (count - kPixels) * step, 0, places);
+    }
   });
 }
 
-template <int kRows>
+template <typename L>
 inline void store_windows(const Target& target, const PostLanes* posts,
                           const QuartetHeader& numbers, const Windows3x3& windows) {
   if constexpr (kSumsPairs) {
     if (numbers.sums == Sums3x3::kShared)
-      return store_windows<kRows, Sums3x3::kShared>(target, posts, numbers, windows);
+      return store_windows<L, Sums3x3::kShared>(target, posts, numbers, windows);
     if (numbers.sums == Sums3x3::kWithRests)
-      return store_windows<kRows, Sums3x3::kWithRests>(target, posts, numbers, windows);
+      return store_windows<L, Sums3x3::kWithRests>(target, posts, numbers, windows);
   }
-  store_windows<kRows, Sums3x3::kAlone>(target, posts, numbers, windows);
+  store_windows<L, Sums3x3::kAlone>(target, posts, numbers, windows);
 }
 
-template <int kRows>
+template <typename L>
 inline void run_quartets(const Target& target, const Sizes& s) {
-  constexpr size_t kStride = 3 - kRows, kMostWindows = most_windows_3x3(kStride);
   const OpToRun& op = target.op;
   const DepthwiseHeader& header = *static_cast<const DepthwiseHeader*>(op.prepared);
   const Quartets3x3 quartets(s);
   const size_t number_bytes = Numbers3x3(quartets, header.code_offset).bytes();
   const int8_t* const input = static_cast<const int8_t*>(op.input_data);
   alignas(kBlockAlignment) Code columns[kMostColumns3x3 * kColumnCodes];
-  const size_t end =
-      op.slices.end * kRows < s.output_height ? op.slices.end * kRows : s.output_height;
+  const size_t last_row = op.slices.end * L::kSliceRows;
+  const size_t end = last_row < s.output_height ? last_row : s.output_height;
   // Of narrow images several rows of windows at a time.
   const size_t width = s.output_width;
-  const size_t most_rows =
-      width > kMostWindows ? kRows : kMostColumns3x3 / s.columns_under(width) * kRows;
-  for (size_t oy = op.slices.begin * kRows; oy < end; oy += most_rows) {
+  const size_t most_rows = width > L::kMostWindows
+                               ? L::kSliceRows
+                               : L::kMostColumns / s.columns_under(width) * L::kSliceRows;
+  for (size_t oy = op.slices.begin * L::kSliceRows; oy < end; oy += most_rows) {
     const size_t rows = most_rows < end - oy ? most_rows : end - oy;
     const PostLanes* posts = header.posts();
     const uint8_t* place =
         static_cast<const uint8_t*>(static_cast<const void*>(posts + 4 * quartets.count));
     for (size_t quartet = 0; quartet < quartets.count;
          ++quartet, posts += 4, place += number_bytes) {
-      const size_t first = Quartets3x3::first_channel(s, quartet);
+      const size_t first = quartets.first_channel(s, quartet);
       const QuartetHeader& numbers =
           *static_cast<const QuartetHeader*>(static_cast<const void*>(place));
-      for (size_t ox = 0; ox < width; ox += kMostWindows) {
-        const size_t count = kMostWindows < width - ox ? kMostWindows : width - ox;
-        const size_t row_codes = s.columns_under(count) * kColumnCodes;
-        const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * kStride) - s.left;
+      for (size_t x = 0; x < width; x += L::kMostWindows) {
+        // A last unit has windows of the one before, too.
+        const size_t ox = x + L::kPixels <= width ? x : width - L::kPixels;
+        const size_t count = L::kMostWindows < width - ox ? L::kMostWindows : width - ox;
+        const size_t row_codes = s.columns_under(count) * L::kPixelCodes;
+        const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * L::kStride) - s.left;
         const ColumnParts parts(x0, s.columns_under(count), s.width);
         Code* to = columns;
-        for (size_t row = 0; row < rows; row += kRows, to += row_codes) {
-          const ptrdiff_t y0 = static_cast<ptrdiff_t>((oy + row) * kStride) - s.top;
-          RowsOf3x3(s, input, y0, first, header.code_offset).stack(parts, to);
-        }
-        store_windows<kRows>(
-            target, posts, numbers,
-            {columns, row_codes, count, rows, (oy * width + ox) * s.channels + first, s.channels,
-             width * s.channels});
+        for (size_t row = 0; row < rows; row += L::kSliceRows, to += row_codes)
+          StackedRows<L>(s, input, oy + row, rows - row, first, header.code_offset)
+              .stack(parts, to);
+        store_windows<L>(target, posts, numbers,
+                         {columns, row_codes, count, rows, (oy * width + ox) * s.channels + first,
+                          s.channels, width * s.channels});
       }
     }
   }
@@ -338,7 +311,7 @@ inline void run_quartets(const Target& target, const Sizes& s) {
 
 inline void run_3x3(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
   const Target target(op, post);
-  Quartets3x3(s).output_rows == 2 ? run_quartets<2>(target, s) : run_quartets<1>(target, s);
+  with_layout(s, [&](auto layout) { run_quartets<decltype(layout)>(target, s); });
 }
 
 }  // namespace

@@ -27,9 +27,6 @@ struct Columns {
   bool fits(const Sizes& s) const { return most_columns >= s.reach_w(); }
 };
 
-// A slice is the output rows that the same sets serve.
-inline size_t depthwise_slice_rows(const Sizes& s) { return Columns(s).output_rows; }
-
 inline size_t posts_of(const Sizes& s) { return (s.channels + kLanes - 1) / kLanes; }
 inline size_t weights_of(const Sizes& s, const Columns& c) {
   return kDepth * c.row_entries * c.output_rows * c.sets * s.kernel_w;

@@ -6,6 +6,9 @@
 namespace intrt {
 namespace {
 
+// A slice is the output rows that the same sets serve.
+inline size_t depthwise_slice_rows(const Sizes& s) { return Columns(s).output_rows; }
+
 inline size_t depthwise_bytes(const OpToPrepare& op, const Sizes& s, const StoredWeights& stored) {
   return bytes_of_any(op, s, stored);
 }

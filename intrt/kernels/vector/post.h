@@ -30,15 +30,20 @@ inline void codes_by_floats(const int32_t (&x)[kFloatsAtOnce], float multiplier,
 namespace intrt {
 namespace {
 
-// The channels of some lanes: `count` one after the other or, stacked, four from `first` on, then
-// four that come 16 after these, and so on; all kLanes.
+// The channels of some lanes: four from `first` on, then four that come `quad_step` after these,
+// and so on: `count` one after the other or, where there is another step, all kLanes.
 struct LaneChannels {
   uint32_t first, count;
-  uint32_t stacked = 0;  // 1: stacked. No byte lies between the members
+  uint32_t quad_step = 4;  // no byte lies between the members
 
-  // How far behind the first channel that of a lane is.
-  uint32_t place(uint32_t lane) const { return stacked != 0 ? lane / 4 * 16 + lane % 4 : lane; }
-  uint32_t channel(uint32_t lane) const { return first + place(lane); }
+  uint32_t channel(uint32_t lane) const { return first + lane / 4 * quad_step + lane % 4; }
+};
+
+// Where the codes of kLanes sums go, four lanes at a time: so many quads, so many elements apart.
+struct QuadPlaces {
+  size_t step = 4, count = kLanes / 4;
+
+  size_t place(size_t lane) const { return lane / 4 * step + lane % 4; }
 };
 
 // With what is found out once for a run.
@@ -49,6 +54,14 @@ struct Target : PostTarget {
       : PostTarget{running, its_post},
         may_use_floats(its_post.kind == INTRT_POST_SCALE && floats_round_to_nearest()) {}
 };
+
+// Codes of four blocks whose quads lie on top of each other: 16 bytes of each.
+inline void store_quads(int8_t* to, const QuadPlaces& quads, Packed4 codes) {
+  if (quads.count == kLanes / 4) return store_places<16 / kLanes>(to, quads.step, codes);
+  int8_t stored[4 * kLanes];
+  store_packed4(stored, codes);
+  for (size_t i = 0; i < quads.count; ++i) copy_bytes(to + i * quads.step, stored + 16 * i, 16);
+}
 
 // Of some channels: what becomes of their accumulators. Points to nothing, so that it can be
 // prepared.
@@ -83,12 +96,13 @@ class PostLanes {
 
   // The same for V blocks of channels beside each other (1, 2 or 4), of which only the last may
   // have fewer than kLanes: sums of all blocks for the first place, then for the next. kStacked: of
-  // four blocks of stacked channels, four channels apart.
+  // four blocks whose quads go to `quads`, and those of each block behind those of the one before.
   template <int V, bool kStacked = false>
   __attribute__((noinline)) static void store_blocks(const PostLanes* posts, const Target& target,
                                                      const int32_t* sums, size_t count,
-                                                     size_t element, size_t step) {
-    const BlockSums of = {posts, target, sums, count, element, step};
+                                                     size_t element, size_t step,
+                                                     const QuadPlaces& quads = {}) {
+    const BlockSums of = {posts, target, sums, count, element, step, quads};
     switch (common_form<V>(posts, target.may_use_floats)) {
       case Form::kShiftDown:
         return store_bytes<V, kStacked, ShiftDown>(of);
@@ -115,7 +129,7 @@ class PostLanes {
       case Form::kOther:
         for (size_t v = 0; v < V; ++v)
           posts[v].store_any(target, sums + v * kLanes, V * kLanes, count,
-                             element + v * (kStacked ? 4 : kLanes), step);
+                             element + v * (kStacked ? 4 : kLanes), step, quads);
     }
   }
 
@@ -128,7 +142,8 @@ class PostLanes {
   // where that takes more than registers, and the sums are for store_blocks.
   template <typename Work>
   static bool with_stacked_codes(const PostLanes* posts, const Target& target, const Work& work) {
-    return with_register_form(common_form<4>(posts, target.may_use_floats), [&](auto form) {
+    const Form common = common_form<4>(posts, target.may_use_floats);
+    return with_plain_form(common, [&](auto form) {
       using F = typename decltype(form)::Type;
       work(FourCodes<F, true>(posts[0], posts[1], posts[2], posts[3], target));
     });
@@ -205,12 +220,13 @@ class PostLanes {
   }
 
   // Calls work(a Named<F>), where F turns sums into codes in registers; false where none does.
+  // Plain: without exceptions.
   template <typename F>
   struct Named {
     using Type = F;
   };
   template <typename Work>
-  __attribute__((always_inline)) static bool with_register_form(Form form, const Work& work) {
+  __attribute__((always_inline)) static bool with_plain_form(Form form, const Work& work) {
     switch (form) {
       case Form::kShiftDown:
         return work(Named<ShiftDown>()), true;
@@ -220,12 +236,19 @@ class PostLanes {
         return work(Named<ScaleByFloat<false, false>>()), true;
       case Form::kFloatToZero:
         return work(Named<ScaleByFloat<true, false>>()), true;
+      default:
+        return false;
+    }
+  }
+  template <typename Work>
+  __attribute__((always_inline)) static bool with_register_form(Form form, const Work& work) {
+    switch (form) {
       case Form::kFloatDownExcept:
         return work(Named<ScaleByFloat<false, true>>()), true;
       case Form::kFloatToZeroExcept:
         return work(Named<ScaleByFloat<true, true>>()), true;
       default:
-        return false;
+        return with_plain_form(form, work);
     }
   }
 
@@ -241,6 +264,7 @@ class PostLanes {
     const Target& target;
     const int32_t* sums;
     size_t count, element, step;
+    const QuadPlaces& quads;
   };
 
   // Four blocks' sums into codes. Limits of bytes are bytes, or there are none, so saturated codes
@@ -286,8 +310,13 @@ class PostLanes {
     };
     int8_t* to = of.target.bytes() + of.element;
     const int32_t* sums = of.sums;
-    const size_t bytes = bytes_of_place<V>(of.posts);
     size_t left = of.count;
+    if constexpr (kStacked) {
+      for (; left > 0; --left, sums += 4 * kLanes, to += of.step)
+        store_quads(to, of.quads, codes_of(sums, 4));
+      return;
+    }
+    const size_t bytes = bytes_of_place<V>(of.posts);
     if (bytes == V * kLanes)
       for (; left >= kPlaces; left -= kPlaces, sums += 4 * kLanes, to += kPlaces * of.step)
         store_places<V>(to, of.step, codes_of(sums, 4));
@@ -305,8 +334,8 @@ class PostLanes {
   // Sums of a place lie sums_step numbers behind those of the place before.
   __attribute__((noinline)) void store_any(const Target& target, const int32_t* sums,
                                            size_t sums_step, size_t count, size_t element,
-                                           size_t step) const {
-    if (one_by_one_) return store_one_by_one(target, sums, sums_step, count, element, step);
+                                           size_t step, const QuadPlaces& quads) const {
+    if (one_by_one_) return store_one_by_one(target, sums, sums_step, count, element, step, quads);
     const OpToRun& op = target.op;
     const uint32_t kind = target.post.kind;
     const Mask mask(op.plan, target.post.mask_offset);
@@ -319,15 +348,19 @@ class PostLanes {
       intrt::store(codes, clamped(kind == INTRT_POST_SHIFT   ? shifted(x)
                                   : kind == INTRT_POST_SCALE ? scaled(x)
                                                              : x));
-      if (all_kept && op.output.type == INTRT_INT16 && channels_.stacked == 0) {
+      if (all_kept && op.output.type == INTRT_INT16 && quads.step == 4) {
         store_words(static_cast<int16_t*>(op.output_data) + element, codes);
         continue;
       }
-      for (uint32_t lane = 0; lane < channels_.count; ++lane) {
-        const size_t place = element + channels_.place(lane);
+      for (size_t lane = 0; lane < lanes_of(quads); ++lane) {
+        const size_t place = element + quads.place(lane);
         store_code(op.output_data, op.output.type, place, mask.keeps(place) ? codes[lane] : 0);
       }
     }
+  }
+  // That are stored.
+  size_t lanes_of(const QuadPlaces& quads) const {
+    return channels_.count < 4 * quads.count ? channels_.count : 4 * quads.count;
   }
   void store_words(int16_t* to, const int32_t (&codes)[kLanes]) const {
     // With a constant number of lanes the compiler makes one store of them.
@@ -341,11 +374,11 @@ class PostLanes {
   // Flat: other files define PostOp's functions, too, and not for these instructions.
   __attribute__((flatten)) void store_one_by_one(const Target& target, const int32_t* sums,
                                                  size_t sums_step, size_t count, size_t element,
-                                                 size_t step) const {
+                                                 size_t step, const QuadPlaces& quads) const {
     const PostOp post(target.op, target.post);
     for (size_t i = 0; i < count; ++i, sums += sums_step, element += step)
-      for (uint32_t lane = 0; lane < channels_.count; ++lane)
-        post.store(element + channels_.place(lane), channels_.channel(lane), sums[lane]);
+      for (uint32_t lane = 0; lane < lanes_of(quads); ++lane)
+        post.store(element + quads.place(lane), channels_.channel(lane), sums[lane]);
   }
 
   void load_shifts(const intrt_plan& plan, const intrt_post_record& post) {
