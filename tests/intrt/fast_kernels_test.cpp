@@ -134,6 +134,24 @@ TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar for narrow and for
         }
 }
 
+// Of windows beside each other that are computed together, but the last pixel of the input is under
+// none, or one.
+TEST_CASE(
+    "fast depthwise conv2d of 3x3 windows equals scalar where wide images are padded behind") {
+  for (const std::int64_t channels : {8, 16})
+    for (const std::int64_t stride : {1, 2})
+      for (std::int64_t width = 120; width <= 138; ++width)
+        for (const std::int64_t padding : {2, 3, 4, 5}) {
+          const auto seed =
+              static_cast<std::uint64_t>(((channels * 10 + stride) * 1000 + width) * 10 + padding);
+          CAPTURE(seed);
+          Random random(seed);
+          const Axis down = axis_of(4, 3, stride, 1);
+          const Axis across = {width, 3, stride, 1, random.between(0, 2), padding};
+          compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
+        }
+}
+
 // avx512vnni takes the last 16 or 32 channels of several pixels at a time, the others 8 channels of
 // two pixels.
 TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar, whatever the width") {

@@ -16,12 +16,45 @@ inline std::uint32_t slices_of(const intrt::FastKernel& kernel, const intrt::OpT
   return slices;
 }
 
+// The rows of a conv2d's input that a kernel may read for a slice whose rows follow the output's:
+// as kernel.h says, those under it and three times the dilation behind these. All rows otherwise.
+struct InputRows {
+  std::int64_t begin, end;
+
+  InputRows(const intrt::FastKernel& kernel, const intrt::OpToRun& call, std::uint32_t slice)
+      : begin(0), end(call.input.height) {
+    if (call.record.code != k_conv2d || kernel.row_slices == nullptr) return;
+    const intrt::RowSlices of =
+        kernel.row_slices({call.plan, call.record, call.input, call.output});
+    if (of.rows == 0) return;
+    const auto& p = intrt::params_of<intrt_conv2d_params>(call.record);
+    const std::int64_t first = std::int64_t{slice} / of.slices * of.rows,
+                       last = std::min<std::int64_t>(first + of.rows, call.output.height) - 1,
+                       top = p.pad_top, reach = std::int64_t{p.dilation_h} * (p.kernel_h - 1) + 1;
+    begin = std::clamp<std::int64_t>(first * p.stride_h - top, 0, end);
+    end = std::clamp<std::int64_t>(last * p.stride_h - top + reach + 3 * p.dilation_h, begin, end);
+  }
+};
+
 // Each slice on its own, the last one first: a slice that wrote what is another's would spoil it.
+// Of the input it has the rows alone that it may read.
 inline void run_by_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call, std::uint32_t,
                           const intrt_run_options*) {
+  const auto* const input = static_cast<const std::uint8_t*>(call.input_data);
   for (std::uint32_t slice = slices_of(kernel, call); slice-- > 0;) {
     call.slices = {slice, slice + 1};
+    const InputRows rows(kernel, call, slice);
+    if (rows.end - rows.begin == call.input.height) {
+      kernel.run(call);
+      continue;
+    }
+    const auto row_bytes =
+        static_cast<std::int64_t>(intrt::extent_bytes(call.input) / call.input.height);
+    const GuardedBytes alone(static_cast<std::size_t>((rows.end - rows.begin) * row_bytes), true);
+    std::memcpy(alone.data(), input + rows.begin * row_bytes, alone.size());
+    call.input_data = alone.data() - rows.begin * row_bytes;
     kernel.run(call);
+    call.input_data = input;
   }
 }
 

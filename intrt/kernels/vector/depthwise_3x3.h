@@ -299,8 +299,7 @@ inline void run_quartets(const Target& target, const Sizes& s) {
         const ColumnParts parts(x0, s.columns_under(count), s.width);
         Code* to = columns;
         for (size_t row = 0; row < rows; row += L::kSliceRows, to += row_codes)
-          StackedRows<L>(s, input, oy + row, rows - row, first, header.code_offset)
-              .stack(parts, to);
+          StackedRows<L>(s, input, oy + row, first, header.code_offset).stack(parts, to);
         store_windows<L>(target, posts, numbers,
                          {columns, row_codes, count, rows, (oy * width + ox) * s.channels + first,
                           s.channels, width * s.channels});

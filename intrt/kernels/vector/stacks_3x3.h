@@ -91,8 +91,7 @@ inline void with_layout(const Sizes& s, const F& f) {
     with_stride<kMostStacks, 1>(s, f);
 }
 
-// The rows of the input of a quartet's stacks; a row outside the input is 0, and so are those of
-// stacks that have no row of the output.
+// The rows of the input of a quartet's stacks; a row outside the input is 0.
 template <typename L>
 struct StackedRows {
   using OfStacks = const int8_t * [L::kStacks];
@@ -100,17 +99,15 @@ struct StackedRows {
   size_t steps[kDepth][L::kStacks];  // from column to column
   uint32_t offset;
 
-  // `left` rows of the output from oy on.
-  StackedRows(const Sizes& s, const int8_t* input, size_t oy, size_t left, size_t first_channel,
-              uint32_t added)
+  // From row oy of the output on.
+  StackedRows(const Sizes& s, const int8_t* input, size_t oy, size_t first_channel, uint32_t added)
       : offset(added) {
     static const int8_t kZeros[kQuartetChannels] = {};
     for (size_t stack = 0; stack < L::kStacks; ++stack)
       for (size_t k = 0; k < kDepth; ++k) {
         const ptrdiff_t y =
             static_cast<ptrdiff_t>((oy + stack * L::kRows) * L::kStride + k) - s.top;
-        const bool is_inside =
-            stack * L::kRows < left && y >= 0 && y < static_cast<ptrdiff_t>(s.height);
+        const bool is_inside = y >= 0 && y < static_cast<ptrdiff_t>(s.height);
         rows[k][stack] = is_inside
                              ? input + static_cast<size_t>(y) * s.width * s.channels + first_channel
                              : kZeros;
