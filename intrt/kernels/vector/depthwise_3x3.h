@@ -159,14 +159,14 @@ struct UnitsAtOnce {
 // more; for some of them twice where the units do not come out even.
 template <typename L, typename F>
 inline void for_each_units(const Code* columns, size_t count, const F& f) {
-  constexpr size_t kAtOnce = L::kRows * L::kPixels, kWindowCodes3x3 = L::kStride * L::kPixelCodes;
+  constexpr size_t kAtOnce = L::kRows * L::kPixels, kOfWindow = L::kStride * L::kPixelCodes;
   size_t x = 0;
-  for (; x + kAtOnce <= count; x += kAtOnce)
-    f(x, columns + x * kWindowCodes3x3, UnitsAtOnce<L::kRows>());
-  for (; x < count; x += L::kPixels) {
-    const size_t at = x + L::kPixels <= count ? x : count - L::kPixels;
-    f(at, columns + at * kWindowCodes3x3, UnitsAtOnce<1>());
-  }
+  for (; x + kAtOnce <= count; x += kAtOnce, columns += kAtOnce * kOfWindow)
+    f(x, columns, UnitsAtOnce<L::kRows>());
+  for (; x + L::kPixels <= count; x += L::kPixels, columns += L::kPixels * kOfWindow)
+    f(x, columns, UnitsAtOnce<1>());
+  if (L::kPixels > 1 && x < count)
+    f(count - L::kPixels, columns - (L::kPixels - (count - x)) * kOfWindow, UnitsAtOnce<1>());
 }
 
 // Rows of windows beside each other, each of which makes up to L::kSliceRows rows of the output.
