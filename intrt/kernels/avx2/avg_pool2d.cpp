@@ -2,5 +2,4 @@
 
 #include "intrt/kernels/vector/avg_pool2d.h"
 
-const intrt::FastKernel intrt_avx2_avg_pool2d = {intrt::takes, intrt::run, nullptr, nullptr,
-                                                 intrt::slices};
+const intrt::FastKernel intrt_avx2_avg_pool2d = intrt::kAvgPool2d;

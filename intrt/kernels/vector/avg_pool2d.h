@@ -1,4 +1,5 @@
-// Means over listed windows, for kLanes channels at a time. Include the variant's vector.h before.
+// Means over listed windows, for four blocks of kLanes channels at a time. Include the variant's
+// vector.h before.
 #pragma once
 
 #include "intrt/kernels/vector/post.h"
@@ -6,23 +7,50 @@
 namespace intrt {
 namespace {
 
+constexpr uint32_t kMeanBlocks = 4;  // a slice
+constexpr uint32_t kMeanChannels = kMeanBlocks * kLanes;
+
 bool takes(const OpToPrepare& op) { return op.input.type == INTRT_INT8; }
 
-// One for each kLanes channels: most means are of the whole input.
-uint32_t slices(const OpToPrepare& op) {
-  return (op.output.channels + static_cast<uint32_t>(kLanes) - 1) / static_cast<uint32_t>(kLanes);
+inline uint32_t blocks_of(size_t channels) {
+  return static_cast<uint32_t>((channels + kLanes - 1) / kLanes);
 }
 
-Vector sum_of(const int8_t* codes, const OpToRun& op, const intrt_pool_span& rows,
-              const intrt_pool_span& columns, size_t count) {
+// Most means are of the whole input.
+uint32_t slices(const OpToPrepare& op) {
+  return (op.output.channels + kMeanChannels - 1) / kMeanChannels;
+}
+
+// The posts of all blocks.
+size_t prepared_bytes(const OpToPrepare& op) {
+  return blocks_of(op.output.channels) * sizeof(PostLanes);
+}
+
+void prepare(const OpToPrepare& op, void* to) {
+  const intrt_avg_pool2d_params& p = params_of<intrt_avg_pool2d_params>(op.record);
+  PostLanes* posts = static_cast<PostLanes*>(to);
+  for (uint32_t i = 0; i < blocks_of(op.output.channels); ++i) {
+    const auto first = static_cast<uint32_t>(i * kLanes);
+    new (posts + i) PostLanes(op, p.post, first, lanes_from(first, op.output.channels));
+  }
+}
+
+// The sums of a window for some blocks of channels, the first of which is that of `codes`; one
+// block may have `count` <= kLanes.
+template <uint32_t kBlocks>
+void sum_blocks(const int8_t* codes, const OpToRun& op, const intrt_pool_span& rows,
+                const intrt_pool_span& columns, size_t count, int32_t* sums) {
   const size_t channels = op.input.channels;
-  Vector sum = all(0);
+  Vector of_block[kBlocks];
+  for (Vector& sum : of_block) sum = all(0);
   for (size_t y = rows.begin; y < rows.end; ++y) {
     const int8_t* row = codes + y * op.input.width * channels;
     for (size_t x = columns.begin; x < columns.end; ++x)
-      sum = add(sum, load_widened(row + x * channels, count));
+      _Pragma("GCC unroll 4") for (size_t i = 0; i < kBlocks; ++i) of_block[i] =
+          add(of_block[i],
+              load_widened(row + x * channels + i * kLanes, kBlocks == 1 ? count : kLanes));
   }
-  return sum;
+  for (size_t i = 0; i < kBlocks; ++i) store(sums + i * kLanes, of_block[i]);
 }
 
 void run(const OpToRun& op) {
@@ -30,24 +58,36 @@ void run(const OpToRun& op) {
   const intrt_pool_span* rows = object_at<intrt_pool_span>(op.plan, p.rows_offset);
   const intrt_pool_span* columns = object_at<intrt_pool_span>(op.plan, p.columns_offset);
   const uint32_t channels = op.output.channels;
-  const int8_t* input = static_cast<const int8_t*>(op.input_data);
   const Target target(op, p.post);
   for (uint32_t slice = op.slices.begin; slice < op.slices.end; ++slice) {
-    const uint32_t first = slice * static_cast<uint32_t>(kLanes);
-    const uint32_t count = lanes_from(first, channels);
-    const PostLanes post(op, p.post, first, count);
+    const uint32_t first = slice * kMeanChannels, left = channels - first;
+    const uint32_t blocks = left < kMeanChannels ? blocks_of(left) : kMeanBlocks;
+    const PostLanes* posts = static_cast<const PostLanes*>(op.prepared) + slice * kMeanBlocks;
+    const int8_t* codes = static_cast<const int8_t*>(op.input_data) + first;
     size_t element = first;
     for (uint32_t y = 0; y < op.output.height; ++y)
       for (uint32_t x = 0; x < op.output.width; ++x, element += channels) {
-        const uint32_t multiplier = rows[y].multiplier * columns[x].multiplier;
-        const Vector sum = count == kLanes ? sum_of(input + first, op, rows[y], columns[x], kLanes)
-                                           : sum_of(input + first, op, rows[y], columns[x], count);
-        int32_t sums[kLanes];
-        store(sums, multiply(sum, all(static_cast<int32_t>(multiplier))));
-        post.store(target, sums, 1, element, 0);
+        int32_t sums[kMeanChannels];
+        if (left >= kMeanChannels)
+          sum_blocks<kMeanBlocks>(codes, op, rows[y], columns[x], kLanes, sums);
+        else
+          for (size_t i = 0; i < blocks; ++i)
+            sum_blocks<1>(codes + i * kLanes, op, rows[y], columns[x], lanes_from(i * kLanes, left),
+                          sums + i * kLanes);
+        const Vector multiplier =
+            all(static_cast<int32_t>(rows[y].multiplier * columns[x].multiplier));
+        for (size_t i = 0; i < blocks; ++i)
+          store(sums + i * kLanes, multiply(load(sums + i * kLanes), multiplier));
+        if (blocks == kMeanBlocks)
+          PostLanes::store_blocks<kMeanBlocks>(posts, target, sums, 1, element, 0);
+        else
+          for (size_t i = 0; i < blocks; ++i)
+            posts[i].store(target, sums + i * kLanes, 1, element + i * kLanes, 0);
       }
   }
 }
+
+constexpr FastKernel kAvgPool2d = {takes, run, prepared_bytes, prepare, slices};
 
 }  // namespace
 }  // namespace intrt
