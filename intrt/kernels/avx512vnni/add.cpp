@@ -1,5 +1,7 @@
 #include "intrt/kernels/avx512vnni/packing.h"
 
+#include "intrt/kernels/vector/short_sums.h"
+
 namespace intrt {
 namespace {
 
@@ -42,74 +44,36 @@ void add_codes(const Summands<A, B> from, const PostTarget& target, const PostLa
   }
 }
 
-// Sums of bytes whose channels are alike, 64 at a time in 16 bits: vpmaddubsw multiplies codes with
-// unsigned multipliers and adds up pairs.
-class ShortSums {
- public:
-  ShortSums(const OpToRun& op, const int32_t* multipliers)
-      : post_(params_of<intrt_add_params>(op.record).post) {
-    const int32_t of_a = multipliers[0], of_b = multipliers[op.output.channels];
-    shift_ = post_.kind == INTRT_POST_SHIFT ? *object_at<int8_t>(op.plan, post_.shifts_offset) : -1;
-    // 16 bits hold -128 * 256 to 127 * 256; rounding to zero adds up to 2^15 - 1 to what is
-    // negative.
-    fit_ = op.input.type == INTRT_INT8 && op.input_at(1).type == INTRT_INT8 &&
-           op.output.type == INTRT_INT8 && of_a >= 0 && of_b >= 0 && of_a <= 255 && of_b <= 255 &&
-           of_a + of_b <= 256 && shift_ >= 0 && shift_ <= 15 && post_.mask_offset == 0 &&
-           post_.rounding != INTRT_ROUND_HALF_EVEN;
-    if (fit_) multipliers_ = _mm512_set1_epi16(static_cast<int16_t>(of_b * 256 + of_a));
-  }
+// Sums of bytes whose channels are alike, 64 at a time.
+template <bool kTowardZero>
+void add_bytes(const ShortSums& sums, const int8_t* a, const int8_t* b, size_t count, int8_t* to) {
+  const __m512i multipliers = _mm512_set1_epi16(sums.multipliers());
+  const __m512i lo = _mm512_set1_epi8(static_cast<int8_t>(sums.post.lo)),
+                hi = _mm512_set1_epi8(static_cast<int8_t>(sums.post.hi));
+  const __m128i shift = _mm_cvtsi32_si128(sums.shift), left = _mm_cvtsi32_si128(16 - sums.shift);
+  const auto shifted = [&](__m512i pairs) {
+    __m512i x = _mm512_maddubs_epi16(multipliers, pairs);
+    if (kTowardZero) x = _mm512_add_epi16(x, _mm512_srl_epi16(_mm512_srai_epi16(x, 15), left));
+    return _mm512_sra_epi16(x, shift);
+  };
+  const auto codes = [&](__m512i of_a, __m512i of_b) {
+    const __m512i all = _mm512_packs_epi16(shifted(_mm512_unpacklo_epi8(of_a, of_b)),
+                                           shifted(_mm512_unpackhi_epi8(of_a, of_b)));
+    return _mm512_min_epi8(_mm512_max_epi8(all, lo), hi);
+  };
+  constexpr size_t kBytes = 64;
+  size_t i = 0;
+  for (; i + kBytes <= count; i += kBytes)
+    _mm512_storeu_si512(to + i, codes(_mm512_loadu_si512(a + i), _mm512_loadu_si512(b + i)));
+  if (i == count) return;
+  const __mmask64 rest = (uint64_t{1} << (count - i)) - 1;
+  _mm512_mask_storeu_epi8(
+      to + i, rest,
+      codes(_mm512_maskz_loadu_epi8(rest, a + i), _mm512_maskz_loadu_epi8(rest, b + i)));
+}
 
-  bool fit() const { return fit_; }
-
-  void store(const int8_t* a, const int8_t* b, size_t count, int8_t* to) const {
-    if (post_.rounding == INTRT_ROUND_FLOOR || post_.lo >= 0)
-      store_all<false>(a, b, count, to);
-    else
-      store_all<true>(a, b, count, to);
-  }
-
- private:
-  template <bool kTowardZero>
-  void store_all(const int8_t* a, const int8_t* b, size_t count, int8_t* to) const {
-    const __m512i lo = _mm512_set1_epi8(static_cast<int8_t>(post_.lo)),
-                  hi = _mm512_set1_epi8(static_cast<int8_t>(post_.hi));
-    const __m128i shift = _mm_cvtsi32_si128(shift_), left = _mm_cvtsi32_si128(16 - shift_);
-    const auto shifted = [&](__m512i pairs) {
-      __m512i sums = _mm512_maddubs_epi16(multipliers_, pairs);
-      if (kTowardZero)
-        sums = _mm512_add_epi16(sums, _mm512_srl_epi16(_mm512_srai_epi16(sums, 15), left));
-      return _mm512_sra_epi16(sums, shift);
-    };
-    const auto codes = [&](__m512i of_a, __m512i of_b) {
-      const __m512i all = _mm512_packs_epi16(shifted(_mm512_unpacklo_epi8(of_a, of_b)),
-                                             shifted(_mm512_unpackhi_epi8(of_a, of_b)));
-      return _mm512_min_epi8(_mm512_max_epi8(all, lo), hi);
-    };
-    constexpr size_t kBytes = 64;
-    size_t i = 0;
-    for (; i + kBytes <= count; i += kBytes)
-      _mm512_storeu_si512(to + i, codes(_mm512_loadu_si512(a + i), _mm512_loadu_si512(b + i)));
-    if (i == count) return;
-    const __mmask64 rest = (uint64_t{1} << (count - i)) - 1;
-    _mm512_mask_storeu_epi8(
-        to + i, rest,
-        codes(_mm512_maskz_loadu_epi8(rest, a + i), _mm512_maskz_loadu_epi8(rest, b + i)));
-  }
-
-  const intrt_post_record& post_;
-  int32_t shift_;
-  bool fit_;
-  __m512i multipliers_{};
-};
-
-// Elements of channels that are alike; false: they are not such sums.
 bool add_alike(const OpToRun& op, const int32_t* multipliers, size_t begin, size_t count) {
-  const ShortSums sums(op, multipliers);
-  if (!sums.fit()) return false;
-  sums.store(static_cast<const int8_t*>(op.input_data_at(0)) + begin,
-             static_cast<const int8_t*>(op.input_data_at(1)) + begin, count,
-             static_cast<int8_t*>(op.output_data) + begin);
-  return true;
+  return add_short_sums(op, multipliers, begin, count, add_bytes<false>, add_bytes<true>);
 }
 
 // `places` times `count` channels from `first` on, `step` elements apart.

@@ -1,5 +1,6 @@
 #include "intrt/kernels/avxvnni/vector.h"
 
+#include "intrt/kernels/avx2/add_alike.h"
 #include "intrt/kernels/vector/add_channels.h"
 
 #include "intrt/kernels/vector/add.h"

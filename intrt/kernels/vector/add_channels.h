@@ -33,9 +33,6 @@ void add_codes(const A* a, const B* b, const OpToRun& op, const PostLanes& post,
   }
 }
 
-// Nothing faster for channels that are alike.
-bool add_alike(const OpToRun&, const int32_t*, size_t, size_t) { return false; }
-
 // `places` times `count` channels from `first` on, `step` elements apart.
 void add_channels(const OpToRun& op, const PostLanes& post, const int32_t* multipliers,
                   uint32_t first, uint32_t count, size_t start, size_t places, size_t step) {
