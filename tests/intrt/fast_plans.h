@@ -37,10 +37,14 @@ struct InputRows {
 };
 
 // Each slice on its own, the last one first: a slice that wrote what is another's would spoil it.
-// Of the input it has the rows alone that it may read.
+// Of the input it has the rows alone that it may read: a guard is behind them, other codes before.
 inline void run_by_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call, std::uint32_t,
                           const intrt_run_options*) {
   const auto* const input = static_cast<const std::uint8_t*>(call.input_data);
+  const auto row_bytes =
+      static_cast<std::int64_t>(intrt::extent_bytes(call.input) / call.input.height);
+  const GuardedBytes rows_alone(static_cast<std::size_t>(row_bytes * call.input.height), true);
+  std::memset(rows_alone.data(), 0x77, rows_alone.size());
   for (std::uint32_t slice = slices_of(kernel, call); slice-- > 0;) {
     call.slices = {slice, slice + 1};
     const InputRows rows(kernel, call, slice);
@@ -48,11 +52,10 @@ inline void run_by_slices(const intrt::FastKernel& kernel, intrt::OpToRun& call,
       kernel.run(call);
       continue;
     }
-    const auto row_bytes =
-        static_cast<std::int64_t>(intrt::extent_bytes(call.input) / call.input.height);
-    const GuardedBytes alone(static_cast<std::size_t>((rows.end - rows.begin) * row_bytes), true);
-    std::memcpy(alone.data(), input + rows.begin * row_bytes, alone.size());
-    call.input_data = alone.data() - rows.begin * row_bytes;
+    const std::int64_t bytes = (rows.end - rows.begin) * row_bytes;
+    std::uint8_t* const first = rows_alone.data() + rows_alone.size() - bytes;
+    std::memcpy(first, input + rows.begin * row_bytes, static_cast<std::size_t>(bytes));
+    call.input_data = first - rows.begin * row_bytes;
     kernel.run(call);
     call.input_data = input;
   }
