@@ -134,8 +134,8 @@ TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar for narrow and for
         }
 }
 
-// Of windows beside each other that are computed together, but the last pixel of the input is under
-// none, or one.
+// Padding behind may leave one pixel of the input, or none, under two windows that are computed
+// together.
 TEST_CASE(
     "fast depthwise conv2d of 3x3 windows equals scalar where wide images are padded behind") {
   for (const std::int64_t channels : {8, 16})

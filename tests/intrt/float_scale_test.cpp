@@ -85,7 +85,7 @@ TEST_CASE("float scales give the codes of integer scales around each step and fa
     }
     MESSAGE(found << " of 2000 scales have a float form");
     // Where sums are rounded to the nearest, the search reckons with that: without, it finds 1,889.
-    CHECK(found > (&loops == &kFloatLoops_avx2 ? 1950 : 1000));
+    CHECK(found > (&loops == &kFloatLoops_avx2 ? 1975 : 1000));
   });
 }
 

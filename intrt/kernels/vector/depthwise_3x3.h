@@ -112,7 +112,7 @@ inline void sum_vector(const Code* columns, const int32_t* biases, const Weight*
   constexpr size_t kRows = L::kRows, kUnitColumns = L::kStride * L::kPixels,
                    kColumns = kUnitColumns * (kUnits - 1) + 3;
   Vector codes[kColumns];
-  _Pragma("GCC unroll 7") for (size_t i = 0; i < kColumns; ++i) codes[i] =
+  _Pragma("GCC unroll 5") for (size_t i = 0; i < kColumns; ++i) codes[i] =
       load_codes(columns + i * L::kPixelCodes);
   _Pragma("GCC unroll 2") for (size_t row = 0; row < kRows; ++row) {
     _Pragma("GCC unroll 3") for (size_t kx = 0; kx < 3; ++kx) {

@@ -34,7 +34,8 @@ namespace {
 // and so on: `count` one after the other or, where there is another step, all kLanes.
 struct LaneChannels {
   uint32_t first, count;
-  uint32_t quad_step = 4;  // no byte lies between the members
+  // No byte lies between the members. 0: the same four channels again and again.
+  uint32_t quad_step = 4;
 
   uint32_t channel(uint32_t lane) const { return first + lane / 4 * quad_step + lane % 4; }
 };
@@ -220,7 +221,7 @@ class PostLanes {
   }
 
   // Calls work(a Named<F>), where F turns sums into codes in registers; false where none does.
-  // Plain: without exceptions.
+  // Plain: without exceptions, which are so rare that no large loop is made for them.
   template <typename F>
   struct Named {
     using Type = F;

@@ -20,6 +20,8 @@ struct Layout3x3 {
   static constexpr size_t kRows = 3 - kStride;  // of the output, that a stack serves
   static constexpr size_t kSliceRows = kStacks * kRows;
   static constexpr size_t kPixelCodes = kColumnCodes / kPixels;
+  static_assert((kStacks - 1) * kRows * kStride + 1 <= 3,
+                "a last slice reads 3 rows behind (chain.h)");
   // Stacked at a time, and the windows over so many.
   static constexpr size_t kMostColumns = kMostColumns3x3 * kPixels,
                           kMostWindows = (kMostColumns - 3) / kStride + 1;
