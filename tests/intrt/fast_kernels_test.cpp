@@ -36,6 +36,21 @@ TEST_CASE("fast conv2d equals scalar for usual widths") {
         }
 }
 
+// Of one row, sums of 128 windows are put aside at once.
+TEST_CASE("fast conv2d equals scalar for rows of more windows than are put aside") {
+  for (const std::int64_t width : {125, 126, 127, 128, 129, 131, 252, 256, 257, 390})
+    for (const std::int64_t outputs : {5, 8, 16, 24, 64})
+      for (const std::int64_t kernel : {1, 3}) {
+        const auto seed = static_cast<std::uint64_t>((width * 1000 + outputs) * 10 + kernel);
+        CAPTURE(seed);
+        Random random(seed);
+        const Axis down = axis_of(kernel + 1, kernel, 1, 0);
+        const Axis across = axis_of(width, kernel, 1, kernel / 2);
+        compare_variants(plan_of(random, {1, random.between(1, 9), outputs, down, across}), seed,
+                         true);
+      }
+}
+
 // avx512vnni keeps all weights of such windows in registers.
 TEST_CASE("fast conv2d equals scalar for short windows") {
   struct Window {
@@ -150,6 +165,24 @@ TEST_CASE(
           const Axis across = {width, 3, stride, 1, random.between(0, 2), padding};
           compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
         }
+}
+
+// Images of one or two columns, under windows of which some lie in the padding as a whole.
+TEST_CASE("fast depthwise conv2d of 3x3 windows equals scalar for one or two columns") {
+  for (const std::int64_t channels : {8, 16, 24, 40})
+    for (const std::int64_t width : {1, 2})
+      for (const std::int64_t stride : {1, 2})
+        for (const std::int64_t before : {0, 1, 2, 3, 4})
+          for (const std::int64_t behind : {0, 1, 2, 3, 4}) {
+            if (width + before + behind < 3) continue;
+            const auto seed = static_cast<std::uint64_t>(
+                (((channels * 10 + width) * 10 + stride) * 10 + before) * 10 + behind);
+            CAPTURE(seed);
+            Random random(seed);
+            const Axis down = axis_of(5, 3, stride, 1);
+            const Axis across = {width, 3, stride, 1, before, behind};
+            compare_variants(plan_of(random, {channels, 1, 1, down, across}), seed, true);
+          }
 }
 
 // avx512vnni takes the last 16 or 32 channels of several pixels at a time, the others 8 channels of
