@@ -3,6 +3,15 @@
 
 #include "intrt/kernels/avx512vnni/bands.h"
 #include "intrt/kernels/avx512vnni/post.h"
+
+namespace intrt {
+namespace {
+
+constexpr size_t kRegisterCodesBytes = 0;  // posts are ordered for registers themselves
+
+}  // namespace
+}  // namespace intrt
+
 #include "intrt/kernels/vector/weights.h"
 
 namespace intrt {
@@ -21,6 +30,8 @@ inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
   return blocks >= 2 ? 2 : 1;
 }
 
+inline void put_register_codes(const PostLanes*, size_t, void*) {}
+
 // Prepared memory begins with this; then come the blocks.
 struct alignas(kVectorBytes) DenseHeader {
   Bias bias;
@@ -35,7 +46,7 @@ inline bool fits_in_place(const Sizes& s) {
 }
 
 inline size_t dense_bytes(const OpToPrepare&, const Sizes& s, const StoredWeights&) {
-  return sizeof(DenseHeader) + all_blocks_bytes(s);
+  return sizeof(DenseHeader) + BlocksBytes(s).all();
 }
 // bias may be null; `to` is aligned to 64.
 inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,

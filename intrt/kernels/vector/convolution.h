@@ -6,13 +6,32 @@
 #pragma once
 
 #include "intrt/kernels/vector/post.h"
+
+namespace intrt {
+namespace {
+
+constexpr size_t kRegisterCodesBytes = sizeof(PostLanes::InRegisters);
+
+}  // namespace
+}  // namespace intrt
+
 #include "intrt/kernels/vector/weights.h"
 
 namespace intrt {
 namespace {
 
+inline void put_register_codes(const PostLanes* posts, size_t v, void* to) {
+  new (to) PostLanes::InRegisters(posts, v);
+}
+inline const PostLanes::InRegisters& register_codes(const void* at) {
+  return *static_cast<const PostLanes::InRegisters*>(at);
+}
+
 // Of the copied rows; a convolution of which not even one window fits is left to other kernels.
 constexpr size_t kBandCodes = 48 * 1024 / sizeof(Code);
+
+// Sums of so many windows of a row are put aside before they are brought to codes.
+constexpr size_t kWindowsAside = 128;
 
 // Calls f with the input's codes. Those of 16 bits go with weights of 16 bits.
 template <typename F>
@@ -97,7 +116,7 @@ struct alignas(kBlockAlignment) DenseHeader {
 template <typename Stored>
 inline size_t dense_bytes(const OpToPrepare& op, const Sizes& s, const Stored& stored) {
   const DenseHeader header(op, s);
-  size_t bytes = sizeof header + all_blocks_bytes(s);
+  size_t bytes = sizeof header + BlocksBytes(s).all();
   if constexpr (kSumsPairs)
     bytes += all_rests_bytes(s, header.pieces(s), stored, header.code_offset);
   return bytes;
@@ -116,7 +135,7 @@ struct TileSet {
   const Pieces& pieces;
   size_t window_step;
   const BlockHeader& block;
-  const PostLanes::InRegisters<V>& codes_of;
+  const PostLanes::InRegisters& codes_of;
   size_t step;  // from the codes of a window to those of the next
 };
 
@@ -184,8 +203,8 @@ template <int N, int P, int V>
 void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* codes,
                int32_t* sums) {
   const BlockHeader& block = set.block;
-  const int32_t* const biases =
-      static_cast<const int32_t*>(static_cast<const void*>(block.posts() + V));
+  const int32_t* const biases = static_cast<const int32_t*>(static_cast<const void*>(
+      static_cast<const uint8_t*>(static_cast<const void*>(&block + 1)) + bytes_before_biases(V)));
   const void* const behind_biases = biases + V * kLanes;
   const uint32_t* list = static_cast<const uint32_t*>(behind_biases);
   const Weight* w = static_cast<const Weight*>(
@@ -268,11 +287,11 @@ struct Tiles {
 // A row of windows in tiles of about one size: some have one more window than the others.
 template <int V, int kMostWindows>
 struct Tiling {
-  static_assert(kMostWindows <= kSumsAtOnce, "there is room for a tile's sums");
+  static_assert(kMostWindows <= kWindowsAside, "there is room for a tile's sums");
   Tiles<V> sizes[2];
   bool is_short;  // all sums are put aside
 
-  Tiling(size_t windows, uint32_t sharing) : sizes{}, is_short(windows <= kSumsAtOnce) {
+  Tiling(size_t windows, uint32_t sharing) : sizes{}, is_short(windows <= kWindowsAside) {
     if (windows <= kMostWindows) {
       sizes[0] = {windows, 1, 1, function_of<kMostWindows, V>(windows, sharing)};
       return;
@@ -286,7 +305,8 @@ struct Tiling {
  private:
   static Tiles<V> tiles_of(size_t windows, size_t count, uint32_t sharing) {
     if (count == 0) return {};
-    return {windows, count, kSumsAtOnce / windows, function_of<kMostWindows, V>(windows, sharing)};
+    return {windows, count, kWindowsAside / windows,
+            function_of<kMostWindows, V>(windows, sharing)};
   }
 };
 
@@ -297,9 +317,9 @@ inline void run_row(const TileSet<V>& set, const Tiling<V, kMostWindows>& tiling
   // The sums of one window become codes in registers. Those of several do so a little faster
   // together, once they are put aside.
   const Tiles<V>& most = tiling.sizes[0];
-  if (most.windows == 1 && set.codes_of.are_possible())
+  if (most.windows == 1 && set.codes_of.are_possible(target))
     return most.run(set, window, most.count, target.bytes() + element, nullptr);
-  int32_t sums[kSumsAtOnce * V * kLanes];
+  int32_t sums[kWindowsAside * V * kLanes];
   size_t put_aside = 0;
   const auto store_sums = [&] {
     PostLanes::store_blocks<V>(set.block.posts(), target, sums, put_aside, element, set.step);
@@ -342,8 +362,7 @@ inline void run_blocks(const Target& target, const Dense& dense, const Band& ban
   const Sizes& s = dense.s;
   const size_t channel = (g + 1) * s.group_outputs - left;
   const Tiling<V, kMostWindows> tiling(band.columns, header->sharing);
-  const PostLanes::InRegisters<V> codes_of(header->posts(), target);
-  const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, codes_of,
+  const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, register_codes(header + 1),
                           dense.column_step};
   for (size_t r = 0; r < band.rows; ++r) {
     const Code* const window = band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs;

@@ -22,24 +22,22 @@ struct QuadPair {
   Weight weights[2][kVectorCodes];
 };
 
-// Prepared memory: this header; then, for each set of blocks: a SetHeader, the posts of its blocks,
-// kLanes biases for each; for each block the begins of its windows, uint16_t, and its pairs.
+// Prepared memory: this header; then, for each set of blocks: a SetHeader, how its sums become
+// codes in registers, kLanes biases for each block; for each block the begins of its windows,
+// uint16_t, and its pairs; the posts of its blocks.
 struct alignas(kBlockAlignment) NonzerosHeader {
   uint32_t code_offset;
 };
 struct alignas(kBlockAlignment) SetHeader {
   size_t bytes;     // of header and all
   size_t pairs[4];  // of each block
-
-  const PostLanes* posts() const {
-    return static_cast<const PostLanes*>(static_cast<const void*>(this + 1));
-  }
 };
 static_assert(kBandCodes <= UINT16_MAX, "a window's begin has 16 bits");
 
 inline size_t bytes_before_blocks(size_t v) {
-  return sizeof(SetHeader) + aligned(v * (sizeof(PostLanes) + 4 * kLanes));
+  return sizeof(SetHeader) + bytes_before_biases(v) + aligned(v * 4 * kLanes);
 }
+inline size_t posts_bytes(size_t v) { return aligned(v * sizeof(PostLanes)); }
 inline size_t begins_bytes(size_t pairs) { return aligned(2 * sizeof(uint16_t) * pairs); }
 inline size_t bytes_of_pairs(size_t pairs) {
   return begins_bytes(pairs) + aligned(sizeof(QuadPair) * pairs);
@@ -171,7 +169,7 @@ struct DenseCost {
   size_t steps, bytes;
 
   DenseCost(const Sizes& s, const StoredWeights& stored, uint32_t code_offset)
-      : steps(0), bytes(sizeof(DenseHeader) + all_blocks_bytes(s)) {
+      : steps(0), bytes(sizeof(DenseHeader) + BlocksBytes(s).all()) {
     const Pieces pieces(s, 0);
     for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
       const StepPlan plan = plan_steps(pieces, stored, first, outputs, code_offset);
@@ -193,9 +191,12 @@ inline size_t count_nonzeros(const StoredWeights& stored, size_t outputs) {
 inline void prepare_set(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                         const StoredWeights& stored, const int32_t* bias, uint32_t code_offset,
                         size_t first, size_t v, SetHeader& set) {
-  PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&set + 1));
-  int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + v));
-  uint8_t* at = static_cast<uint8_t*>(static_cast<void*>(&set)) + bytes_before_blocks(v);
+  uint8_t* const begin = static_cast<uint8_t*>(static_cast<void*>(&set));
+  PostLanes* posts =
+      static_cast<PostLanes*>(static_cast<void*>(begin + set.bytes - posts_bytes(v)));
+  int32_t* biases =
+      static_cast<int32_t*>(static_cast<void*>(begin + sizeof set + bytes_before_biases(v)));
+  uint8_t* at = begin + bytes_before_blocks(v);
   for (size_t block = 0; block < v; ++block, first += kLanes, biases += kLanes) {
     new (posts + block)
         PostLanes(op, post, static_cast<uint32_t>(first), lanes_from(first, s.group_outputs));
@@ -211,6 +212,7 @@ inline void prepare_set(const OpToPrepare& op, const intrt_post_record& post, co
     }
     at += bytes_of_pairs(count);
   }
+  put_register_codes(posts, v, &set + 1);
 }
 
 // Whether this is how the layer is to be multiplied. If not, `to` is 0 as before; it has room for
@@ -231,7 +233,7 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
   const bool pays = for_each_set(s, [&](size_t first, size_t, size_t v) {
     if (bytes + bytes_before_blocks(v) > room) return false;
     SetHeader& set = set_at(bytes);
-    set.bytes = bytes_before_blocks(v);
+    set.bytes = bytes_before_blocks(v) + posts_bytes(v);
     for (size_t block = 0; block < v && all_pairs <= most; ++block) {
       set.pairs[block] = count_pairs(s, stored, first + block * kLanes, offset, most - all_pairs);
       set.bytes += bytes_of_pairs(set.pairs[block]);
@@ -281,26 +283,31 @@ inline Register add_pairs(Register sums, const uint16_t* begins, const QuadPair*
 template <int V>
 void run_set(const SetHeader& set, const Target& target, const Code* codes, bool shares,
              size_t first, size_t outputs) {
-  const int32_t* biases = static_cast<const int32_t*>(static_cast<const void*>(set.posts() + V));
-  const uint8_t* at =
-      static_cast<const uint8_t*>(static_cast<const void*>(&set)) + bytes_before_blocks(V);
-  int32_t sums[V * kLanes];
+  const uint8_t* const begin = static_cast<const uint8_t*>(static_cast<const void*>(&set));
+  const int32_t* biases = static_cast<const int32_t*>(
+      static_cast<const void*>(begin + sizeof set + bytes_before_biases(V)));
+  const uint8_t* at = begin + bytes_before_blocks(V);
+  Vector sums[V];
   for (size_t block = 0; block < V; ++block) {
     const size_t count = set.pairs[block];
     const uint16_t* begins = static_cast<const uint16_t*>(static_cast<const void*>(at));
     const QuadPair* pairs =
         static_cast<const QuadPair*>(static_cast<const void*>(at + begins_bytes(count)));
     const Vector bias = load(biases + block * kLanes);
-    Vector sum;
     if constexpr (kSumsPairs)
-      sum = shares ? add_pairs<true>(bias, begins, pairs, count, codes)
-                   : add_pairs<false>(bias, begins, pairs, count, codes);
+      sums[block] = shares ? add_pairs<true>(bias, begins, pairs, count, codes)
+                           : add_pairs<false>(bias, begins, pairs, count, codes);
     else
-      sum = add_pairs<false>(bias, begins, pairs, count, codes);
-    store(sums + block * kLanes, sum);
+      sums[block] = add_pairs<false>(bias, begins, pairs, count, codes);
     at += bytes_of_pairs(count);
   }
-  PostLanes::store_blocks<V>(set.posts(), target, sums, 1, first, outputs);
+  const PostLanes::InRegisters& codes_of = register_codes(&set + 1);
+  if (codes_of.are_possible(target)) return codes_of.store(target.bytes() + first, sums);
+  int32_t aside[V * kLanes];
+  for (size_t block = 0; block < V; ++block) store(aside + block * kLanes, sums[block]);
+  PostLanes::store_blocks<V>(
+      static_cast<const PostLanes*>(static_cast<const void*>(begin + set.bytes - posts_bytes(V))),
+      target, aside, 1, first, outputs);
 }
 
 inline void run_nonzeros(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {
