@@ -120,11 +120,14 @@ inline std::vector<PlanBuilder::ScaleChannel> usual_scales(Random& random, int b
   const int code_bits = std::min(bits, 16);
   const auto lo = static_cast<std::int16_t>(random.one_in(2) ? 0 : code_min(code_bits));
   const auto hi = static_cast<std::int16_t>(random.between(lo, code_max(code_bits)));
+  const bool limits_differ = random.one_in(2);
   std::vector<PlanBuilder::ScaleChannel> scales;
   for (std::int64_t i = 0; i < channels; ++i) {
     PlanBuilder::ScaleChannel channel;
-    channel.lo = lo;
-    channel.hi = hi;
+    channel.lo = limits_differ ? static_cast<std::int16_t>(random.between(lo, hi)) : lo;
+    channel.hi = limits_differ
+                     ? static_cast<std::int16_t>(random.between(channel.lo, code_max(code_bits)))
+                     : hi;
     channel.shift = static_cast<std::int8_t>(random.between(12, 32));
     const std::int64_t most = std::int64_t{1} << (channel.shift - random.between(2, 12));
     channel.multiplier = static_cast<std::int32_t>(random.between(-most, most));
