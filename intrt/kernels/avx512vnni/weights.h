@@ -3,15 +3,6 @@
 
 #include "intrt/kernels/avx512vnni/bands.h"
 #include "intrt/kernels/avx512vnni/post.h"
-
-namespace intrt {
-namespace {
-
-constexpr size_t kRegisterCodesBytes = 0;  // posts are ordered for registers themselves
-
-}  // namespace
-}  // namespace intrt
-
 #include "intrt/kernels/vector/weights.h"
 
 namespace intrt {
@@ -30,6 +21,8 @@ inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
   return blocks >= 2 ? 2 : 1;
 }
 
+// Packers read posts.
+inline size_t register_codes_bytes(const Sizes&) { return 0; }
 inline void put_register_codes(const PostLanes*, size_t, void*) {}
 
 // Prepared memory begins with this; then come the blocks.

@@ -6,26 +6,10 @@
 #pragma once
 
 #include "intrt/kernels/vector/post.h"
-
-namespace intrt {
-namespace {
-
-constexpr size_t kRegisterCodesBytes = sizeof(PostLanes::InRegisters);
-
-}  // namespace
-}  // namespace intrt
-
 #include "intrt/kernels/vector/weights.h"
 
 namespace intrt {
 namespace {
-
-inline void put_register_codes(const PostLanes* posts, size_t v, void* to) {
-  new (to) PostLanes::InRegisters(posts, v);
-}
-inline const PostLanes::InRegisters& register_codes(const void* at) {
-  return *static_cast<const PostLanes::InRegisters*>(at);
-}
 
 // Of the copied rows; a convolution of which not even one window fits is left to other kernels.
 constexpr size_t kBandCodes = 48 * 1024 / sizeof(Code);
@@ -76,6 +60,23 @@ inline void copy_band(const Sizes& s, const X* input, ptrdiff_t y0, size_t rows,
 inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
   const size_t blocks = (outputs_left + kLanes - 1) / kLanes;
   return blocks >= 4 && s.output_width <= kFourBlocksUpTo ? 4 : blocks >= 2 ? 2 : 1;
+}
+
+// Sums of 16 bits take as many registers as those of 32.
+constexpr int most_windows(int with_one_sum) {
+  return kSumsPairs ? with_one_sum / 2 : with_one_sum;
+}
+
+// Where rows are tiles of one window.
+inline size_t register_codes_bytes(const Sizes& s) {
+  constexpr size_t kUpTo = most_windows(kMostWindowsOf4) == 1 ? kFourBlocksUpTo : 1;
+  return s.output_width <= kUpTo ? sizeof(PostLanes::InRegisters) : 0;
+}
+inline void put_register_codes(const PostLanes* posts, size_t v, void* to) {
+  new (to) PostLanes::InRegisters(posts, v);
+}
+inline const PostLanes::InRegisters& register_codes(const void* at) {
+  return *static_cast<const PostLanes::InRegisters*>(at);
 }
 
 // Whether all that windows read lies in the input as in a band: none of them reaches outside, and
@@ -135,7 +136,6 @@ struct TileSet {
   const Pieces& pieces;
   size_t window_step;
   const BlockHeader& block;
-  const PostLanes::InRegisters& codes_of;
   size_t step;  // from the codes of a window to those of the next
 };
 
@@ -203,8 +203,7 @@ template <int N, int P, int V>
 void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* codes,
                int32_t* sums) {
   const BlockHeader& block = set.block;
-  const int32_t* const biases = static_cast<const int32_t*>(static_cast<const void*>(
-      static_cast<const uint8_t*>(static_cast<const void*>(&block + 1)) + bytes_before_biases(V)));
+  const int32_t* const biases = block.biases();
   const void* const behind_biases = biases + V * kLanes;
   const uint32_t* list = static_cast<const uint32_t*>(behind_biases);
   const Weight* w = static_cast<const Weight*>(
@@ -231,7 +230,7 @@ void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* 
       }
     if constexpr (P == 1)
       if (codes != nullptr) {
-        set.codes_of.store(codes, acc[0]);
+        register_codes(&block + 1).store(codes, acc[0]);
         codes += set.step;
         continue;
       }
@@ -240,11 +239,6 @@ void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* 
             store(sums + static_cast<size_t>(p * V + v) * kLanes, acc[p][v]);
     sums += P * V * kLanes;
   }
-}
-
-// Sums of 16 bits take as many registers as those of 32.
-constexpr int most_windows(int with_one_sum) {
-  return kSumsPairs ? with_one_sum / 2 : with_one_sum;
 }
 
 template <int V>
@@ -317,7 +311,8 @@ inline void run_row(const TileSet<V>& set, const Tiling<V, kMostWindows>& tiling
   // The sums of one window become codes in registers. Those of several do so a little faster
   // together, once they are put aside.
   const Tiles<V>& most = tiling.sizes[0];
-  if (most.windows == 1 && set.codes_of.are_possible(target))
+  if (most.windows == 1 && set.block.has_register_codes != 0 &&
+      register_codes(&set.block + 1).are_possible(target))
     return most.run(set, window, most.count, target.bytes() + element, nullptr);
   int32_t sums[kWindowsAside * V * kLanes];
   size_t put_aside = 0;
@@ -362,8 +357,7 @@ inline void run_blocks(const Target& target, const Dense& dense, const Band& ban
   const Sizes& s = dense.s;
   const size_t channel = (g + 1) * s.group_outputs - left;
   const Tiling<V, kMostWindows> tiling(band.columns, header->sharing);
-  const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, register_codes(header + 1),
-                          dense.column_step};
+  const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, dense.column_step};
   for (size_t r = 0; r < band.rows; ++r) {
     const Code* const window = band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs;
     run_row(set, tiling, window, target,

@@ -34,8 +34,10 @@ struct alignas(kBlockAlignment) SetHeader {
 };
 static_assert(kBandCodes <= UINT16_MAX, "a window's begin has 16 bits");
 
+constexpr size_t kCodesBytes =
+    (sizeof(PostLanes::InRegisters) + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
 inline size_t bytes_before_blocks(size_t v) {
-  return sizeof(SetHeader) + bytes_before_biases(v) + aligned(v * 4 * kLanes);
+  return sizeof(SetHeader) + kCodesBytes + aligned(v * 4 * kLanes);
 }
 inline size_t posts_bytes(size_t v) { return aligned(v * sizeof(PostLanes)); }
 inline size_t begins_bytes(size_t pairs) { return aligned(2 * sizeof(uint16_t) * pairs); }
@@ -194,8 +196,7 @@ inline void prepare_set(const OpToPrepare& op, const intrt_post_record& post, co
   uint8_t* const begin = static_cast<uint8_t*>(static_cast<void*>(&set));
   PostLanes* posts =
       static_cast<PostLanes*>(static_cast<void*>(begin + set.bytes - posts_bytes(v)));
-  int32_t* biases =
-      static_cast<int32_t*>(static_cast<void*>(begin + sizeof set + bytes_before_biases(v)));
+  int32_t* biases = static_cast<int32_t*>(static_cast<void*>(begin + sizeof set + kCodesBytes));
   uint8_t* at = begin + bytes_before_blocks(v);
   for (size_t block = 0; block < v; ++block, first += kLanes, biases += kLanes) {
     new (posts + block)
@@ -284,8 +285,8 @@ template <int V>
 void run_set(const SetHeader& set, const Target& target, const Code* codes, bool shares,
              size_t first, size_t outputs) {
   const uint8_t* const begin = static_cast<const uint8_t*>(static_cast<const void*>(&set));
-  const int32_t* biases = static_cast<const int32_t*>(
-      static_cast<const void*>(begin + sizeof set + bytes_before_biases(V)));
+  const int32_t* biases =
+      static_cast<const int32_t*>(static_cast<const void*>(begin + sizeof set + kCodesBytes));
   const uint8_t* at = begin + bytes_before_blocks(V);
   Vector sums[V];
   for (size_t block = 0; block < V; ++block) {

@@ -1,5 +1,5 @@
 // Prepared weights of convolutions and linear layers. Include the variant's kLanes, kDepth, Weight
-// and PostLanes before; it defines blocks_at_once, kRegisterCodesBytes and put_register_codes.
+// and PostLanes before; it defines blocks_at_once, register_codes_bytes and put_register_codes.
 #pragma once
 
 #include "intrt/kernels/vector/pair_sums.h"
@@ -38,8 +38,9 @@ struct Pieces {
 // Blocks of kLanes outputs that tiles multiply at the same time: 1, 2, 4 or 8.
 constexpr size_t kMostBlocks = 8;
 inline size_t blocks_at_once(const Sizes& s, size_t outputs_left);
-// Writes to kRegisterCodesBytes, which may be none, how the sums of v blocks become codes in
-// registers.
+// What tells how the sums of a set become codes in registers; 0: that is not prepared.
+inline size_t register_codes_bytes(const Sizes& s);
+// Writes it, for v blocks.
 inline void put_register_codes(const PostLanes* posts, size_t v, void* to);
 
 // Calls f(the first output, how many, blocks) for each set of blocks, which are multiplied at the
@@ -72,13 +73,13 @@ inline uint32_t dense_slices(const Sizes& s) {
 }
 
 // Prepared weights, for each group of channels, for each set of blocks of its outputs: this
-// header; what becomes of the sums of each block, or, where that lies aside, what is read of it for
-// codes in registers; kLanes biases for each block; room for a list; for each step of the window
-// kVectorCodes weights for each block. Where steps are listed, those whose weights are 0 for all of
-// these outputs are left out. The list says, for each row of taps, the number of the step behind
-// its last; and, for each step, where its codes lie: from the begin of their row, or from that of
-// the window, by the row_step of Pieces. Behind all sets lie posts that are aside, and the rests of
-// weights (pair_sums.h): such a list, and the steps' weights.
+// header; what becomes of the sums of each block, or, of rows of one window, what is read of that
+// for codes in registers; kLanes biases for each block; room for a list; for each step of the
+// window kVectorCodes weights for each block. Where steps are listed, those whose weights are 0 for
+// all of these outputs are left out. The list says, for each row of taps, the number of the step
+// behind its last; and, for each step, where its codes lie: from the begin of their row, or from
+// that of the window, by the row_step of Pieces. Behind all sets lie the other posts, and the rests
+// of weights (pair_sums.h): such a list, and the steps' weights.
 struct alignas(kBlockAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
@@ -87,39 +88,46 @@ struct alignas(kBlockAlignment) BlockHeader {
   uint32_t rest_list_bytes;
   uint64_t rests;     // where those lie, counted from here; 0: none
   uint64_t posts_at;  // likewise
+  uint32_t biases_at;
+  uint32_t has_register_codes;  // behind the header
 
-  const PostLanes* posts() const {
-    return static_cast<const PostLanes*>(static_cast<const void*>(
-        static_cast<const uint8_t*>(static_cast<const void*>(this)) + posts_at));
+  const PostLanes* posts() const { return static_cast<const PostLanes*>(at(posts_at)); }
+  const int32_t* biases() const { return static_cast<const int32_t*>(at(biases_at)); }
+
+ private:
+  const void* at(uint64_t place) const {
+    return static_cast<const uint8_t*>(static_cast<const void*>(this)) + place;
   }
 };
 static_assert(kBlockAlignment % alignof(PostLanes) == 0, "posts are aligned");
 inline size_t aligned(size_t bytes) {
   return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
 }
-constexpr bool kPostsAside = kRegisterCodesBytes > 0;
-inline size_t bytes_before_biases(size_t v) {
-  return kPostsAside ? aligned(kRegisterCodesBytes) : v * sizeof(PostLanes);
+inline size_t bytes_before_biases(const Sizes& s, size_t v) {
+  const size_t codes = register_codes_bytes(s);
+  return codes != 0 ? aligned(codes) : v * sizeof(PostLanes);
 }
-inline size_t posts_bytes_aside(size_t v) { return kPostsAside ? v * sizeof(PostLanes) : 0; }
+inline size_t posts_bytes_aside(const Sizes& s, size_t v) {
+  return register_codes_bytes(s) != 0 ? v * sizeof(PostLanes) : 0;
+}
 inline size_t list_bytes(const Pieces& pieces, size_t steps) {
   return aligned(4 * (pieces.rows + steps));
 }
-inline size_t bytes_of_blocks(const Pieces& pieces, size_t v) {
+inline size_t bytes_of_blocks(const Sizes& s, const Pieces& pieces, size_t v) {
   return sizeof(BlockHeader) + list_bytes(pieces, pieces.all_steps()) +
-         aligned(bytes_before_biases(v) +
+         aligned(bytes_before_biases(s, v) +
                  v * (4 * kLanes + sizeof(Weight) * kVectorCodes * pieces.all_steps()));
 }
 
-// Sets of blocks, and their posts that are aside.
+// Sets of blocks, and posts that lie behind them.
 struct BlocksBytes {
   size_t sets = 0, posts = 0;
 
   explicit BlocksBytes(const Sizes& s) {
     const Pieces pieces(s, 0);
     for_each_set(s, [&](size_t, size_t, size_t v) {
-      sets += bytes_of_blocks(pieces, v);
-      posts += posts_bytes_aside(v);
+      sets += bytes_of_blocks(s, pieces, v);
+      posts += posts_bytes_aside(s, v);
       return true;
     });
     posts = aligned(posts);
@@ -346,22 +354,23 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
     for (size_t first = 0; first < s.group_outputs;) {
       const size_t v = blocks_at_once(s, s.group_outputs - first);
       BlockHeader& header = *static_cast<BlockHeader*>(static_cast<void*>(out));
-      header.bytes = static_cast<uint32_t>(bytes_of_blocks(pieces, v));
+      header.bytes = static_cast<uint32_t>(bytes_of_blocks(s, pieces, v));
       header.list_bytes = static_cast<uint32_t>(list_bytes(pieces, pieces.all_steps()));
       header.has_list = 0;
       uint8_t* const behind_header = static_cast<uint8_t*>(static_cast<void*>(&header + 1));
-      uint8_t* const posts_begin = kPostsAside ? aside : behind_header;
+      header.has_register_codes = register_codes_bytes(s) != 0;
+      uint8_t* const posts_begin = header.has_register_codes != 0 ? aside : behind_header;
       header.posts_at = static_cast<uint64_t>(posts_begin - out);
-      aside += posts_bytes_aside(v);
+      aside += posts_bytes_aside(s, v);
       PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(posts_begin));
       for (size_t i = 0; i < v; ++i) {
         const size_t block = first + i * kLanes;
         new (posts + i) PostLanes(op, post, static_cast<uint32_t>(g * s.group_outputs + block),
                                   lanes_from(block, s.group_outputs));
       }
-      put_register_codes(posts, v, behind_header);
-      int32_t* biases =
-          static_cast<int32_t*>(static_cast<void*>(behind_header + bytes_before_biases(v)));
+      if (header.has_register_codes != 0) put_register_codes(posts, v, behind_header);
+      header.biases_at = static_cast<uint32_t>(sizeof header + bytes_before_biases(s, v));
+      int32_t* biases = static_cast<int32_t*>(static_cast<void*>(out + header.biases_at));
       uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + v * kLanes));
       Weight* weights = static_cast<Weight*>(
           static_cast<void*>(static_cast<uint8_t*>(static_cast<void*>(list)) + header.list_bytes));
