@@ -105,21 +105,18 @@ size_t step_bytes(const intrt_plan& plan, const OpToPrepare& op) {
   return post == nullptr ? 0 : step_tables_bytes(plan, *post, op.output.channels);
 }
 
-size_t bytes_for(const intrt_plan& plan, uint32_t variant) {
-  size_t bytes = kernels_begin(plan);
-  for (uint32_t i = 0; i < intrt_op_count(&plan); ++i) {
-    const OpToPrepare op = operator_of(plan, i);
-    const Choice choice = choose(op, variant);
-    if (choice.kernel != nullptr) bytes += aligned(step_bytes(plan, op)) + aligned(choice.bytes);
-  }
-  return bytes;
-}
-
 }  // namespace
 
 size_t intrt_prepared_bytes(const intrt_plan* plan, const char* kernels) {
   const uint32_t variant = choose_variant(kernels);
-  return variant == kVariants ? 0 : bytes_for(*plan, variant);
+  if (variant == kVariants) return 0;
+  size_t bytes = kernels_begin(*plan);
+  for (uint32_t i = 0; i < intrt_op_count(plan); ++i) {
+    const OpToPrepare op = operator_of(*plan, i);
+    const Choice choice = choose(op, variant);
+    if (choice.kernel != nullptr) bytes += aligned(step_bytes(*plan, op)) + aligned(choice.bytes);
+  }
+  return bytes;
 }
 
 intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* memory,
@@ -129,21 +126,23 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
     return INTRT_ERROR_ALIGNMENT;
   const uint32_t variant = choose_variant(kernels);
   if (variant == kVariants) return INTRT_ERROR_KERNELS;
-  if (bytes < bytes_for(*plan, variant)) return INTRT_ERROR_PREPARED;
+  size_t end = kernels_begin(*plan);
+  if (end > bytes) return INTRT_ERROR_PREPARED;
 
   uint8_t* const base = static_cast<uint8_t*>(memory);
   // What lies between the kernels' numbers is 0, so that the same plan gives the same bytes, as
   // long as the caller's floats round alike.
   for (size_t i = 0; i < bytes; ++i) base[i] = 0;
   PreparedHeader& header = *static_cast<PreparedHeader*>(memory);
-  header = {PreparedHeader::kMagic, variant, header_of(*plan).crc32, intrt_op_count(plan)};
+  header = {0, variant, header_of(*plan).crc32, intrt_op_count(plan)};
   uint64_t* entries = static_cast<uint64_t*>(static_cast<void*>(base + sizeof(PreparedHeader)));
-  size_t end = kernels_begin(*plan);
   for (uint32_t op = 0; op < intrt_op_count(plan); ++op) {
     OpToPrepare call = operator_of(*plan, op);
     const Choice choice = choose(call, variant);
     if (choice.kernel == nullptr) continue;
-    if (const size_t of_steps = step_bytes(*plan, call); of_steps != 0) {
+    const size_t of_steps = step_bytes(*plan, call);
+    if (aligned(of_steps) + aligned(choice.bytes) > bytes - end) return INTRT_ERROR_PREPARED;
+    if (of_steps != 0) {
       StepTables* tables = static_cast<StepTables*>(static_cast<void*>(base + end));
       fill_step_tables(*plan, *post_of(call.record), call.output.channels, *tables);
       entries[header.op_count + op] = end;
@@ -156,6 +155,7 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
   }
   find_chains(*plan, header,
               static_cast<ChainLink*>(static_cast<void*>(base + entries_bytes(*plan))));
+  header.magic = PreparedHeader::kMagic;  // last: until then it is no memory to run with
   return INTRT_OK;
 }
 

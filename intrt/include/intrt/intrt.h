@@ -135,6 +135,7 @@ intrt_status intrt_run(const intrt_plan* plan, void* arena, size_t arena_bytes,
  *   intrt_run_prepared(&plan, memory, arena, arena_bytes, 0);
  *
  * The plan itself stays as it is. `kernels` is a variant's name; null: the best this CPU can run.
+ * INTRT_ERROR_PREPARED where the memory is too small; it is of no use to intrt_run_prepared then.
  */
 #define INTRT_PREPARED_ALIGNMENT 64u
 /* 0 where there is no such variant, or this CPU cannot run it. Never 0 otherwise. */
