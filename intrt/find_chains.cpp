@@ -54,7 +54,7 @@ ChainLink link_of(const intrt_plan& plan, const PreparedHeader& header, uint32_t
   if (record.code == kOp_conv2d) {
     const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(record);
     set_window(link, p);
-    // Taps are taken four rows at a time.
+    // Taps and stacks are taken four rows at a time.
     link.read_behind = 3 * p.dilation_h;
   }
   if (record.code == kOp_max_pool2d) set_window(link, params_of<intrt_max_pool2d_params>(record));

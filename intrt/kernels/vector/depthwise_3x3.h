@@ -15,7 +15,7 @@ namespace intrt {
 namespace {
 
 // That a quartet has, for each tap of a row and each output row.
-constexpr size_t weights_3x3(size_t output_rows) { return 3 * output_rows * kColumnCodes; }
+constexpr size_t weights_3x3(size_t output_rows) { return 3 * output_rows * kUnitCodes; }
 
 // How the products of a window's columns become sums.
 enum class Sums3x3 : uint32_t {
@@ -27,7 +27,7 @@ enum class Sums3x3 : uint32_t {
 // Behind a DepthwiseHeader and four posts for each quartet comes for each quartet: this header,
 // weights for each tap of a row and each output row and, where there may be, as many rests.
 struct alignas(kBlockAlignment) QuartetHeader {
-  int32_t biases[kQuartetChannels];
+  int32_t biases[kQuartetElements];
   Sums3x3 sums;
 
   const Weight* weights() const {
@@ -53,10 +53,10 @@ inline size_t bytes_3x3(const OpToPrepare& op, const Sizes& s) {
 
 // Whether the sums of 16 bits of all columns have room for a quartet's products.
 inline bool columns_fit(const Weight* weights, size_t output_rows, int most) {
-  for (size_t i = 0; i < output_rows * kColumnCodes; i += kDepth) {
+  for (size_t i = 0; i < output_rows * kUnitCodes; i += kDepth) {
     PairSums sums;
     for (size_t kx = 0; kx < 3; ++kx)
-      if (sums.add(PairSums(weights + kx * output_rows * kColumnCodes + i), most) > 0) return false;
+      if (sums.add(PairSums(weights + kx * output_rows * kUnitCodes + i), most) > 0) return false;
   }
   return true;
 }
@@ -85,7 +85,7 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
             const int32_t weight = row_of.next();
             sum += static_cast<uint32_t>(weight);
             for (size_t row = 0; row < quartets.output_rows; ++row)
-              weights[(kx * quartets.output_rows + row) * kColumnCodes + kDepth * in_quartet + ky +
+              weights[(kx * quartets.output_rows + row) * kUnitCodes + kDepth * in_quartet + ky +
                       row] = static_cast<Weight>(weight);
           }
         of.biases[in_quartet] =
@@ -116,7 +116,7 @@ inline void sum_vector(const Code* columns, const int32_t* biases, const Weight*
       load_codes(columns + i * L::kPixelCodes);
   _Pragma("GCC unroll 2") for (size_t row = 0; row < kRows; ++row) {
     _Pragma("GCC unroll 3") for (size_t kx = 0; kx < 3; ++kx) {
-      const Weight* const of_tap = weights + (kx * kRows + row) * kColumnCodes;
+      const Weight* const of_tap = weights + (kx * kRows + row) * kUnitCodes;
       const Vector weight = load_weights(of_tap);
       _Pragma("GCC unroll 2") for (size_t unit = 0; unit < kUnits; ++unit) {
         const auto& code = codes[kUnitColumns * unit + kx];
@@ -189,10 +189,10 @@ inline void for_each_row(const Windows3x3& windows, const F& f) {
   }
 }
 // Where the sums for one of a stack's output rows go, of all stacks that have it among so many
-// rows.
+// rows. Of one stack, the row is there.
 template <typename L>
 inline QuadPlaces places_of(size_t row, size_t rows, size_t row_step) {
-  if (L::kStacks == 1) return {16, row < rows ? kLanes / 4 : 0};
+  if (L::kStacks == 1) return {16};
   const size_t stacks = row < rows ? (rows - row + L::kRows - 1) / L::kRows : 0;
   return {L::kRows * row_step, stacks < L::kStacks ? stacks : L::kStacks};
 }
@@ -232,12 +232,12 @@ __attribute__((noinline)) void store_windows(const Target& target, const PostLan
   for_each_row<L>(windows, [&](const Code* codes, size_t rows, size_t element) {
     constexpr size_t kPixels = L::kPixels;
     // Of the units one behind the other.
-    int32_t aside[kRows][(L::kMostWindows + kPixels - 1) / kPixels * kQuartetChannels];
+    int32_t aside[kRows][(L::kMostWindows + kPixels - 1) / kPixels * kQuartetElements];
     for_each_units<L>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
       const size_t unit_of_first = (first + kPixels - 1) / kPixels;
       sum_units<L, kSums, decltype(at_once)::value>(
           columns, numbers, [&](size_t q, size_t unit, size_t row, Vector sum) {
-            store(aside[row] + (unit_of_first + unit) * kQuartetChannels + q * kLanes, sum);
+            store(aside[row] + (unit_of_first + unit) * kQuartetElements + q * kLanes, sum);
           });
     });
     const size_t units = count / kPixels;
@@ -247,7 +247,7 @@ __attribute__((noinline)) void store_windows(const Target& target, const PostLan
       PostLanes::store_blocks<4, true>(posts, target, aside[row], units, first, kPixels * step,
                                        places);
       if (count % kPixels != 0)
-        PostLanes::store_blocks<4, true>(posts, target, aside[row] + units * kQuartetChannels, 1,
+        PostLanes::store_blocks<4, true>(posts, target, aside[row] + units * kQuartetElements, 1,
                                          first + (count - kPixels) * step, 0, places);
     }
   });
@@ -272,7 +272,7 @@ inline void run_quartets(const Target& target, const Sizes& s) {
   const Quartets3x3 quartets(s);
   const size_t number_bytes = Numbers3x3(quartets, header.code_offset).bytes();
   const int8_t* const input = static_cast<const int8_t*>(op.input_data);
-  alignas(kBlockAlignment) Code columns[kMostColumns3x3 * kColumnCodes];
+  alignas(kBlockAlignment) Code columns[kMostColumns3x3 * kUnitCodes];
   const size_t last_row = op.slices.end * L::kSliceRows;
   const size_t end = last_row < s.output_height ? last_row : s.output_height;
   // Of narrow images several rows of windows at a time.

@@ -6,8 +6,8 @@
 namespace intrt {
 namespace {
 
-constexpr size_t kQuartetChannels = 4 * kLanes;             // of one stack
-constexpr size_t kColumnCodes = kDepth * kQuartetChannels;  // of all stacks
+constexpr size_t kQuartetElements = 4 * kLanes;           // of all stacks and pixels
+constexpr size_t kUnitCodes = kDepth * kQuartetElements;  // of one column of each pixel
 // That are stacked at a time.
 constexpr size_t kMostColumns3x3 = 66;
 
@@ -19,7 +19,7 @@ struct Layout3x3 {
   static constexpr size_t kStride = kStride3x3, kStacks = kStacks3x3, kPixels = kPixels3x3;
   static constexpr size_t kRows = 3 - kStride;  // of the output, that a stack serves
   static constexpr size_t kSliceRows = kStacks * kRows;
-  static constexpr size_t kPixelCodes = kColumnCodes / kPixels;
+  static constexpr size_t kPixelCodes = kUnitCodes / kPixels;
   static_assert((kStacks - 1) * kRows * kStride + 1 <= 3,
                 "a last slice reads 3 rows behind (chain.h)");
   // Stacked at a time, and the windows over so many.
@@ -44,8 +44,8 @@ struct Quartets3x3 {
 
   explicit Quartets3x3(const Sizes& s)
       : pixels(s.channels == kPairChannels ? 2 : 1),
-        stacks(s.channels < kQuartetChannels ? kLanes / 4 : 1),
-        channels(kQuartetChannels / stacks / pixels),
+        stacks(s.channels < kQuartetElements ? kLanes / 4 : 1),
+        channels(kQuartetElements / stacks / pixels),
         count((s.channels + channels - 1) / channels),
         output_rows(3 - s.stride_h) {}
 
@@ -104,7 +104,7 @@ struct StackedRows {
   // From row oy of the output on.
   StackedRows(const Sizes& s, const int8_t* input, size_t oy, size_t first_channel, uint32_t added)
       : offset(added) {
-    static const int8_t kZeros[kQuartetChannels] = {};
+    static const int8_t kZeros[kQuartetElements] = {};
     for (size_t stack = 0; stack < L::kStacks; ++stack)
       for (size_t k = 0; k < kDepth; ++k) {
         const ptrdiff_t y =
@@ -144,7 +144,7 @@ struct StackedRows {
     size_t left = parts.inside - L::kPixels;
     for (; left >= L::kPixels; left -= L::kPixels) {
       advance(now, L::kPixels, now);
-      to += kColumnCodes;
+      to += kUnitCodes;
       stack_unit();
     }
     if (left == 0) return;
