@@ -126,6 +126,9 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
     return INTRT_ERROR_ALIGNMENT;
   const uint32_t variant = choose_variant(kernels);
   if (variant == kVariants) return INTRT_ERROR_KERNELS;
+  if (bytes < sizeof(PreparedHeader)) return INTRT_ERROR_PREPARED;
+  PreparedHeader& header = *static_cast<PreparedHeader*>(memory);
+  header.magic = 0;  // until all is there, it is no memory to run with
   size_t end = kernels_begin(*plan);
   if (end > bytes) return INTRT_ERROR_PREPARED;
 
@@ -133,7 +136,6 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
   // What lies between the kernels' numbers is 0, so that the same plan gives the same bytes, as
   // long as the caller's floats round alike.
   for (size_t i = 0; i < bytes; ++i) base[i] = 0;
-  PreparedHeader& header = *static_cast<PreparedHeader*>(memory);
   header = {0, variant, header_of(*plan).crc32, intrt_op_count(plan)};
   uint64_t* entries = static_cast<uint64_t*>(static_cast<void*>(base + sizeof(PreparedHeader)));
   for (uint32_t op = 0; op < intrt_op_count(plan); ++op) {
@@ -155,7 +157,7 @@ intrt_status intrt_prepare(const intrt_plan* plan, const char* kernels, void* me
   }
   find_chains(*plan, header,
               static_cast<ChainLink*>(static_cast<void*>(base + entries_bytes(*plan))));
-  header.magic = PreparedHeader::kMagic;  // last: until then it is no memory to run with
+  header.magic = PreparedHeader::kMagic;
   return INTRT_OK;
 }
 

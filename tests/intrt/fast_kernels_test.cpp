@@ -428,7 +428,14 @@ TEST_CASE("prepared memory is refused where it does not belong") {
     CHECK(intrt_prepare(&plan, variant, nullptr, size) == INTRT_ERROR_NULL);
     CHECK(intrt_prepare(&plan, variant, memory.data() + 16, size) == INTRT_ERROR_ALIGNMENT);
     CHECK(intrt_prepare(&plan, variant, memory.data(), size - 1) == INTRT_ERROR_PREPARED);
-    CHECK(run(plan, memory.data()) == INTRT_ERROR_PREPARED);  // all 0
+    CHECK(run(plan, memory.data()) == INTRT_ERROR_PREPARED);
+    // What was prepared before is no longer there.
+    for (const std::size_t less : {sizeof(intrt::PreparedHeader), size / 4, size / 2, size - 1}) {
+      REQUIRE(intrt_prepare(&plan, variant, memory.data(), size) == INTRT_OK);
+      CHECK(run(plan, memory.data()) == INTRT_OK);
+      CHECK(intrt_prepare(&plan, variant, memory.data(), less) == INTRT_ERROR_PREPARED);
+      CHECK(run(plan, memory.data()) == INTRT_ERROR_PREPARED);
+    }
     REQUIRE(intrt_prepare(&plan, variant, memory.data(), size) == INTRT_OK);
     CHECK(run(plan, memory.data()) == INTRT_OK);
     CHECK(run(other, memory.data()) == INTRT_ERROR_PREPARED);
