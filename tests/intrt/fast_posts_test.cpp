@@ -1,7 +1,7 @@
 // What the variants make of accumulators, against the scalar kernels, which the lemmas hold against
 // what rounding means: at both sides of each place where a code changes. The accumulators are the
 // biases of layers whose weights are 0: of a linear one, which leaves these out, and of
-// convolutions with rows of one place, whose codes are made in registers, and of more.
+// convolutions with rows of one place, both of whose codes are made in registers, and of more.
 #include <algorithm>
 #include <cfenv>
 #include <cmath>

@@ -114,7 +114,7 @@ inline PlanBuilder::ScaleChannel random_scale(Random& random, int bits) {
 }
 
 // Scales as compiled networks have them, which vector code turns into bytes in a few steps: shifts
-// up to 32, no thresholds, the same limits for all channels.
+// up to 32, no thresholds; often the same limits for all channels.
 inline std::vector<PlanBuilder::ScaleChannel> usual_scales(Random& random, int bits,
                                                            std::int64_t channels) {
   const int code_bits = std::min(bits, 16);

@@ -145,7 +145,7 @@ struct BlockNumbers {
   const uint8_t* weights;
 
   explicit BlockNumbers(const BlockHeader& block)
-      : biases(static_cast<const int32_t*>(static_cast<const void*>(block.posts() + V))),
+      : biases(block.biases()),
         list(static_cast<const uint32_t*>(static_cast<const void*>(biases + V * kLanes))),
         weights(static_cast<const uint8_t*>(static_cast<const void*>(list)) + block.list_bytes) {}
 };

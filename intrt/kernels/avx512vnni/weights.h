@@ -22,7 +22,7 @@ inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
 }
 
 // Packers read posts.
-inline size_t register_codes_bytes(const Sizes&) { return 0; }
+inline size_t register_codes_bytes(const Sizes&, size_t) { return 0; }
 inline void put_register_codes(const PostLanes*, size_t, void*) {}
 
 // Prepared memory begins with this; then come the blocks.

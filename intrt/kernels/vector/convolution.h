@@ -14,7 +14,7 @@ namespace {
 // Of the copied rows; a convolution of which not even one window fits is left to other kernels.
 constexpr size_t kBandCodes = 48 * 1024 / sizeof(Code);
 
-// Sums of so many windows of a row are put aside before they are brought to codes.
+// Sums of up to so many windows of a row are put aside before they are brought to codes.
 constexpr size_t kWindowsAside = 128;
 
 // Calls f with the input's codes. Those of 16 bits go with weights of 16 bits.
@@ -67,10 +67,10 @@ constexpr int most_windows(int with_one_sum) {
   return kSumsPairs ? with_one_sum / 2 : with_one_sum;
 }
 
-// Where rows are tiles of one window.
-inline size_t register_codes_bytes(const Sizes& s) {
-  constexpr size_t kUpTo = most_windows(kMostWindowsOf4) == 1 ? kFourBlocksUpTo : 1;
-  return s.output_width <= kUpTo ? sizeof(PostLanes::InRegisters) : 0;
+// Where a row's tiles have one window.
+inline size_t register_codes_bytes(const Sizes& s, size_t v) {
+  const bool has_one = s.output_width == 1 || (v == 4 && most_windows(kMostWindowsOf4) == 1);
+  return has_one ? sizeof(PostLanes::InRegisters) : 0;
 }
 inline void put_register_codes(const PostLanes* posts, size_t v, void* to) {
   new (to) PostLanes::InRegisters(posts, v);
@@ -281,11 +281,14 @@ struct Tiles {
 // A row of windows in tiles of about one size: some have one more window than the others.
 template <int V, int kMostWindows>
 struct Tiling {
-  static_assert(kMostWindows <= kWindowsAside, "there is room for a tile's sums");
+  // Of a row with four blocks at once there may be fewer.
+  static constexpr size_t kAside =
+      V == 4 && kFourBlocksUpTo < kWindowsAside ? kFourBlocksUpTo : kWindowsAside;
+  static_assert(kMostWindows <= kAside, "there is room for a tile's sums");
   Tiles<V> sizes[2];
   bool is_short;  // all sums are put aside
 
-  Tiling(size_t windows, uint32_t sharing) : sizes{}, is_short(windows <= kWindowsAside) {
+  Tiling(size_t windows, uint32_t sharing) : sizes{}, is_short(windows <= kAside) {
     if (windows <= kMostWindows) {
       sizes[0] = {windows, 1, 1, function_of<kMostWindows, V>(windows, sharing)};
       return;
@@ -299,8 +302,7 @@ struct Tiling {
  private:
   static Tiles<V> tiles_of(size_t windows, size_t count, uint32_t sharing) {
     if (count == 0) return {};
-    return {windows, count, kWindowsAside / windows,
-            function_of<kMostWindows, V>(windows, sharing)};
+    return {windows, count, kAside / windows, function_of<kMostWindows, V>(windows, sharing)};
   }
 };
 
@@ -314,7 +316,7 @@ inline void run_row(const TileSet<V>& set, const Tiling<V, kMostWindows>& tiling
   if (most.windows == 1 && set.block.has_register_codes != 0 &&
       register_codes(&set.block + 1).are_possible(target))
     return most.run(set, window, most.count, target.bytes() + element, nullptr);
-  int32_t sums[kWindowsAside * V * kLanes];
+  int32_t sums[Tiling<V, kMostWindows>::kAside * V * kLanes];
   size_t put_aside = 0;
   const auto store_sums = [&] {
     PostLanes::store_blocks<V>(set.block.posts(), target, sums, put_aside, element, set.step);

@@ -34,8 +34,7 @@ struct alignas(kBlockAlignment) SetHeader {
 };
 static_assert(kBandCodes <= UINT16_MAX, "a window's begin has 16 bits");
 
-constexpr size_t kCodesBytes =
-    (sizeof(PostLanes::InRegisters) + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
+constexpr size_t kCodesBytes = aligned(sizeof(PostLanes::InRegisters));
 inline size_t bytes_before_blocks(size_t v) {
   return sizeof(SetHeader) + kCodesBytes + aligned(v * 4 * kLanes);
 }

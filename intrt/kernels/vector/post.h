@@ -8,7 +8,8 @@
 namespace intrt {
 namespace {
 
-// Sums are put aside for as many places before they are brought to codes.
+// Sums are put aside for as many places before they are brought to codes, but for those of
+// convolution.h.
 constexpr size_t kSumsAtOnce = 32;
 
 constexpr bool kSumsAreNearest = true;
@@ -252,9 +253,8 @@ class PostLanes {
   }
 
   // Codes of V blocks.
-  template <int V>
-  static size_t bytes_of_place(const PostLanes* posts) {
-    return (V - 1) * kLanes + posts[V - 1].channels_.count;
+  static size_t bytes_of_place(const PostLanes* posts, size_t v) {
+    return (v - 1) * kLanes + posts[v - 1].channels_.count;
   }
 
   // What store_blocks gets.
@@ -317,7 +317,7 @@ class PostLanes {
         store_quads(to, of.quads, codes_of(sums, 4));
       return;
     }
-    const size_t bytes = bytes_of_place<V>(of.posts);
+    const size_t bytes = bytes_of_place(of.posts, V);
     if (bytes == V * kLanes)
       for (; left >= kPlaces; left -= kPlaces, sums += 4 * kLanes, to += kPlaces * of.step)
         store_places<V>(to, of.step, codes_of(sums, 4));
@@ -646,7 +646,7 @@ class PostLanes::InRegisters {
         form_(v == 1   ? common_form<1>(posts, true)
               : v == 2 ? common_form<2>(posts, true)
                        : common_form<4>(posts, true)),
-        bytes_(static_cast<uint32_t>((v - 1) * kLanes + posts[v - 1].channels_.count)) {
+        bytes_(static_cast<uint32_t>(bytes_of_place(posts, v))) {
     for (size_t i = 0; i < v; ++i) {
       exceptions_[i] = posts[i].float_exceptions_;
       changes_[i] = posts[i].float_changes_;

@@ -38,9 +38,8 @@ struct Pieces {
 // Blocks of kLanes outputs that tiles multiply at the same time: 1, 2, 4 or 8.
 constexpr size_t kMostBlocks = 8;
 inline size_t blocks_at_once(const Sizes& s, size_t outputs_left);
-// What tells how the sums of a set become codes in registers; 0: that is not prepared.
-inline size_t register_codes_bytes(const Sizes& s);
-// Writes it, for v blocks.
+// Bytes of what tells how the sums of v blocks become codes in registers; 0: that is not prepared.
+inline size_t register_codes_bytes(const Sizes& s, size_t v);
 inline void put_register_codes(const PostLanes* posts, size_t v, void* to);
 
 // Calls f(the first output, how many, blocks) for each set of blocks, which are multiplied at the
@@ -78,8 +77,8 @@ inline uint32_t dense_slices(const Sizes& s) {
 // window kVectorCodes weights for each block. Where steps are listed, those whose weights are 0 for
 // all of these outputs are left out. The list says, for each row of taps, the number of the step
 // behind its last; and, for each step, where its codes lie: from the begin of their row, or from
-// that of the window, by the row_step of Pieces. Behind all sets lie the other posts, and the rests
-// of weights (pair_sums.h): such a list, and the steps' weights.
+// that of the window, by the row_step of Pieces. Behind all sets lie the posts of such rows, and
+// the rests of weights (pair_sums.h): such a list, and the steps' weights.
 struct alignas(kBlockAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
@@ -100,15 +99,15 @@ struct alignas(kBlockAlignment) BlockHeader {
   }
 };
 static_assert(kBlockAlignment % alignof(PostLanes) == 0, "posts are aligned");
-inline size_t aligned(size_t bytes) {
+constexpr size_t aligned(size_t bytes) {
   return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
 }
 inline size_t bytes_before_biases(const Sizes& s, size_t v) {
-  const size_t codes = register_codes_bytes(s);
+  const size_t codes = register_codes_bytes(s, v);
   return codes != 0 ? aligned(codes) : v * sizeof(PostLanes);
 }
 inline size_t posts_bytes_aside(const Sizes& s, size_t v) {
-  return register_codes_bytes(s) != 0 ? v * sizeof(PostLanes) : 0;
+  return register_codes_bytes(s, v) != 0 ? v * sizeof(PostLanes) : 0;
 }
 inline size_t list_bytes(const Pieces& pieces, size_t steps) {
   return aligned(4 * (pieces.rows + steps));
@@ -358,10 +357,11 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
       header.list_bytes = static_cast<uint32_t>(list_bytes(pieces, pieces.all_steps()));
       header.has_list = 0;
       uint8_t* const behind_header = static_cast<uint8_t*>(static_cast<void*>(&header + 1));
-      header.has_register_codes = register_codes_bytes(s) != 0;
-      uint8_t* const posts_begin = header.has_register_codes != 0 ? aside : behind_header;
+      const size_t bytes_aside = posts_bytes_aside(s, v);
+      header.has_register_codes = bytes_aside != 0;
+      uint8_t* const posts_begin = bytes_aside != 0 ? aside : behind_header;
       header.posts_at = static_cast<uint64_t>(posts_begin - out);
-      aside += posts_bytes_aside(s, v);
+      aside += bytes_aside;
       PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(posts_begin));
       for (size_t i = 0; i < v; ++i) {
         const size_t block = first + i * kLanes;
