@@ -5,7 +5,7 @@
 // outputs at a time, kDepth weights of each, which one instruction multiplies with as many codes.
 #pragma once
 
-#include "intrt/kernels/vector/post.h"
+#include "intrt/kernels/vector/register_codes.h"
 #include "intrt/kernels/vector/weights.h"
 
 namespace intrt {
@@ -70,13 +70,13 @@ constexpr int most_windows(int with_one_sum) {
 // Where a row's tiles have one window.
 inline size_t register_codes_bytes(const Sizes& s, size_t v) {
   const bool has_one = s.output_width == 1 || (v == 4 && most_windows(kMostWindowsOf4) == 1);
-  return has_one ? sizeof(PostLanes::InRegisters) : 0;
+  return has_one ? sizeof(PostLanes::RegisterCodes) : 0;
 }
 inline void put_register_codes(const PostLanes* posts, size_t v, void* to) {
-  new (to) PostLanes::InRegisters(posts, v);
+  new (to) PostLanes::RegisterCodes(posts, v);
 }
-inline const PostLanes::InRegisters& register_codes(const void* at) {
-  return *static_cast<const PostLanes::InRegisters*>(at);
+inline const PostLanes::RegisterCodes& register_codes(const void* at) {
+  return *static_cast<const PostLanes::RegisterCodes*>(at);
 }
 
 // Whether all that windows read lies in the input as in a band: none of them reaches outside, and

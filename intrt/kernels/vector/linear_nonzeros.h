@@ -34,9 +34,9 @@ struct alignas(kBlockAlignment) SetHeader {
 };
 static_assert(kBandCodes <= UINT16_MAX, "a window's begin has 16 bits");
 
-constexpr size_t kCodesBytes = aligned(sizeof(PostLanes::InRegisters));
+constexpr size_t kRegisterCodesBytes = aligned(sizeof(PostLanes::RegisterCodes));
 inline size_t bytes_before_blocks(size_t v) {
-  return sizeof(SetHeader) + kCodesBytes + aligned(v * 4 * kLanes);
+  return sizeof(SetHeader) + kRegisterCodesBytes + aligned(v * 4 * kLanes);
 }
 inline size_t posts_bytes(size_t v) { return aligned(v * sizeof(PostLanes)); }
 inline size_t begins_bytes(size_t pairs) { return aligned(2 * sizeof(uint16_t) * pairs); }
@@ -195,7 +195,8 @@ inline void prepare_set(const OpToPrepare& op, const intrt_post_record& post, co
   uint8_t* const begin = static_cast<uint8_t*>(static_cast<void*>(&set));
   PostLanes* posts =
       static_cast<PostLanes*>(static_cast<void*>(begin + set.bytes - posts_bytes(v)));
-  int32_t* biases = static_cast<int32_t*>(static_cast<void*>(begin + sizeof set + kCodesBytes));
+  int32_t* biases =
+      static_cast<int32_t*>(static_cast<void*>(begin + sizeof set + kRegisterCodesBytes));
   uint8_t* at = begin + bytes_before_blocks(v);
   for (size_t block = 0; block < v; ++block, first += kLanes, biases += kLanes) {
     new (posts + block)
@@ -284,8 +285,8 @@ template <int V>
 void run_set(const SetHeader& set, const Target& target, const Code* codes, bool shares,
              size_t first, size_t outputs) {
   const uint8_t* const begin = static_cast<const uint8_t*>(static_cast<const void*>(&set));
-  const int32_t* biases =
-      static_cast<const int32_t*>(static_cast<const void*>(begin + sizeof set + kCodesBytes));
+  const int32_t* biases = static_cast<const int32_t*>(
+      static_cast<const void*>(begin + sizeof set + kRegisterCodesBytes));
   const uint8_t* at = begin + bytes_before_blocks(V);
   Vector sums[V];
   for (size_t block = 0; block < V; ++block) {
@@ -301,7 +302,7 @@ void run_set(const SetHeader& set, const Target& target, const Code* codes, bool
       sums[block] = add_pairs<false>(bias, begins, pairs, count, codes);
     at += bytes_of_pairs(count);
   }
-  const PostLanes::InRegisters& codes_of = register_codes(&set + 1);
+  const PostLanes::RegisterCodes& codes_of = register_codes(&set + 1);
   if (codes_of.are_possible(target)) return codes_of.store(target.bytes() + first, sums);
   int32_t aside[V * kLanes];
   for (size_t block = 0; block < V; ++block) store(aside + block * kLanes, sums[block]);

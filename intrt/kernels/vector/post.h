@@ -135,8 +135,8 @@ class PostLanes {
     }
   }
 
-  // How sums become codes without leaving the registers.
-  class InRegisters;
+  // How sums become codes without leaving the registers (register_codes.h).
+  class RegisterCodes;
 
   // Calls work(codes_of) where codes_of(sums) makes codes of four blocks of stacked channels; false
   // where that takes more than registers, and the sums are for store_blocks.
@@ -279,7 +279,7 @@ class PostLanes {
           lo(pack(a.lo_, b.lo_, c.lo_, d.lo_)),
           hi(pack(a.hi_, b.hi_, c.hi_, d.hi_)) {}
     // Of four blocks, or of one or two again and again.
-    FourCodes(const InRegisters& of, const size_t (&blocks)[4]);
+    FourCodes(const RegisterCodes& of, const size_t (&blocks)[4]);
 
     Packed4 operator()(const Vector (&sums)[4]) const {
       return clamped4(
@@ -503,7 +503,7 @@ class PostLanes {
   struct ShiftDown {
     Vector shifts;
     ShiftDown(const PostLanes& post, const Target&) : shifts(post.shifts_) {}
-    ShiftDown(const InRegisters& of, size_t block);
+    ShiftDown(const RegisterCodes& of, size_t block);
     Vector operator()(Vector x) const { return shift_right(x, shifts); }
   };
 
@@ -511,7 +511,7 @@ class PostLanes {
   struct ShiftToZero {
     Vector shifts, left;  // left: 32 - shift
     ShiftToZero(const PostLanes& post, const Target&) : shifts(post.shifts_), left(post.left_) {}
-    ShiftToZero(const InRegisters& of, size_t block);
+    ShiftToZero(const RegisterCodes& of, size_t block);
     Vector operator()(Vector x) const {
       const Vector more = shift_right_unsigned(shift_right(x, all(31)), left);
       return shift_right(add(x, more), shifts);
@@ -564,7 +564,7 @@ class PostLanes {
           addend(post.float_addends_),
           exception(post.float_exceptions_),
           change(post.float_changes_) {}
-    ScaleByFloat(const InRegisters& of, size_t block);
+    ScaleByFloat(const RegisterCodes& of, size_t block);
     Vector operator()(Vector x) const {
       const Vector code = scaled_by_floats<kTowardZero>(x, multiplier, addend);
       return kExcept ? add(code, bits_in_both(equal(x, exception), change)) : code;
@@ -634,85 +634,6 @@ class PostLanes {
   } steps_{};
   Vector step_first_{}, step_last_{}, step_shift_{};
 };
-
-// Of V blocks of channels beside each other (1, 2 or 4), of which only the last may have fewer than
-// kLanes. Prepared, because posts hold what other forms need, too: what is read of this lies side
-// by side.
-class PostLanes::InRegisters {
- public:
-  InRegisters(const PostLanes* posts, size_t v)
-      : lo_(packed(posts, v, &PostLanes::lo_)),
-        hi_(packed(posts, v, &PostLanes::hi_)),
-        form_(v == 1   ? common_form<1>(posts, true)
-              : v == 2 ? common_form<2>(posts, true)
-                       : common_form<4>(posts, true)),
-        bytes_(static_cast<uint32_t>(bytes_of_place(posts, v))) {
-    for (size_t i = 0; i < v; ++i) {
-      exceptions_[i] = posts[i].float_exceptions_;
-      changes_[i] = posts[i].float_changes_;
-      shifts_[i] = posts[i].shifts_;
-      left_[i] = posts[i].left_;
-      multipliers_[i] = posts[i].float_multipliers_;
-      addends_[i] = posts[i].float_addends_;
-    }
-  }
-  // Into memory that was set to 0, as above.
-  static void* operator new(size_t, void* place) noexcept { return place; }
-
-  // False: they are for store_blocks.
-  bool are_possible(const Target& target) const {
-    return (form_ < Form::kScaleDown || target.may_use_floats) &&
-           with_register_form(form_, [](auto) {});
-  }
-
-  // Of one place of the V blocks, where they are possible.
-  template <int V>
-  __attribute__((always_inline)) void store(int8_t* to, const Vector (&sums)[V]) const {
-    with_register_form(
-        form_, [&](auto form) __attribute__((always_inline)) {
-          using F = typename decltype(form)::Type;
-          const FourCodes<F, false> codes_of(*this, {0, 1 % V, 2 % V, 3 % V});
-          const Packed4 codes = codes_of({sums[0], sums[1 % V], sums[2 % V], sums[3 % V]});
-          if (bytes_ == 4 * kLanes) return store_packed4(to, codes);
-          int8_t stored[4 * kLanes];
-          store_packed4(stored, codes);
-          copy_bytes(to, stored, bytes_);
-        });
-  }
-
- private:
-  friend class PostLanes;
-
-  static Packed4 packed(const PostLanes* posts, size_t v, Vector PostLanes::*limits) {
-    return pack4(posts[0].*limits, posts[1 % v].*limits, posts[2 % v].*limits,
-                 posts[3 % v].*limits);
-  }
-
-  // What is read most stands at the end, next to biases and weights.
-  Vector exceptions_[4]{}, changes_[4]{}, shifts_[4]{}, left_[4]{};
-  Floats multipliers_[4]{}, addends_[4]{};
-  Packed4 lo_, hi_;
-  Form form_;
-  uint32_t bytes_;
-};
-
-inline PostLanes::ShiftDown::ShiftDown(const InRegisters& of, size_t block)
-    : shifts(of.shifts_[block]) {}
-inline PostLanes::ShiftToZero::ShiftToZero(const InRegisters& of, size_t block)
-    : shifts(of.shifts_[block]), left(of.left_[block]) {}
-template <bool kTowardZero, bool kExcept>
-PostLanes::ScaleByFloat<kTowardZero, kExcept>::ScaleByFloat(const InRegisters& of, size_t block)
-    : multiplier(of.multipliers_[block]),
-      addend(of.addends_[block]),
-      exception(of.exceptions_[block]),
-      change(of.changes_[block]) {}
-template <typename F, bool kStacked>
-PostLanes::FourCodes<F, kStacked>::FourCodes(const InRegisters& of, const size_t (&blocks)[4])
-    : code_of{F(of, blocks[0]), F(of, blocks[1]), F(of, blocks[2]), F(of, blocks[3])},
-      lo(of.lo_),
-      hi(of.hi_) {
-  static_assert(!kStacked, "limits are in order");
-}
 
 inline uint32_t lanes_from(size_t first, size_t channels) {
   const size_t left = channels - first;

@@ -86,7 +86,7 @@ struct alignas(kBlockAlignment) BlockHeader {
   uint32_t sharing;  // so many steps have sums of 16 bits with each other
   uint32_t rest_list_bytes;
   uint64_t rests;     // where those lie, counted from here; 0: none
-  uint64_t posts_at;  // likewise
+  uint64_t posts_at;  // counted from here, too
   uint32_t biases_at;
   uint32_t has_register_codes;  // behind the header
 
