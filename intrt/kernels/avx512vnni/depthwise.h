@@ -10,7 +10,7 @@ namespace {
 // A slice is the output rows that the same quads serve.
 inline size_t depthwise_slice_rows(const Sizes& s) { return rows_of_quads(s); }
 
-inline size_t depthwise_bytes(const OpToPrepare&, const Sizes& s, const StoredWeights&) {
+inline size_t depthwise_bytes(const OpToPrepare&, const intrt_post_record&, const Sizes& s) {
   return Sets::fit(s) ? bytes_3x3(s) : bytes_of_any(s);
 }
 

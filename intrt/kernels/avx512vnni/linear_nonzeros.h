@@ -182,7 +182,8 @@ inline size_t most_quads(const Sizes& s, size_t dense) {
 inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                              const StoredWeights& stored, const int32_t* bias, void* to) {
   if (!has_avx512vbmi()) return false;
-  const size_t positions = window_positions(stored.inputs), all_bytes = dense_bytes(op, s, stored);
+  const size_t positions = window_positions(stored.inputs),
+               all_bytes = dense_bytes(op, post, s, stored);
   const Pieces pieces(s, 0);
   const size_t most = most_quads(s, (s.group_outputs + kLanes - 1) / kLanes * pieces.all_steps());
   size_t bytes = sizeof(NonzerosHeader), quads_of_all = 0, dense = 0;

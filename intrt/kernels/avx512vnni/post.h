@@ -24,8 +24,11 @@ class PostLanes {
  public:
   PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
       : PostLanes({op.plan, post, op.output}, channel, count) {}
+  // As in vector/post.h; all is in here.
+  static size_t extras_bytes(const intrt_post_record&) { return 0; }
   // Takes more time to find what runs faster.
-  PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
+  PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count,
+            const void* = nullptr)
       : PostLanes({op.plan, post, op.output}, channel, count) {
     find_floats({op.plan, post, op.output});
   }
@@ -367,6 +370,16 @@ class PostLanes {
   __m512i high_multipliers_[2]{}, high_addends_[2]{};  // of even and of odd channels
   __m512 float_multipliers_{}, float_addends_{};
   __m512i float_lo_{}, float_hi_{}, float_exceptions_{}, float_changes_{};
+};
+
+class PostAlone {
+ public:
+  PostAlone(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
+      : lanes_(op, post, channel, count) {}
+  const PostLanes& lanes() const { return lanes_; }
+
+ private:
+  PostLanes lanes_;
 };
 
 // All channels of an operator's output fare alike.

@@ -38,8 +38,9 @@ inline bool fits_in_place(const Sizes& s) {
          s.rows_under(s.output_height) <= s.height && s.columns_under(s.output_width) <= s.width;
 }
 
-inline size_t dense_bytes(const OpToPrepare&, const Sizes& s, const StoredWeights&) {
-  return sizeof(DenseHeader) + BlocksBytes(s).all();
+inline size_t dense_bytes(const OpToPrepare&, const intrt_post_record& post, const Sizes& s,
+                          const StoredWeights&) {
+  return sizeof(DenseHeader) + BlocksBytes(s, post).all();
 }
 // bias may be null; `to` is aligned to 64.
 inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,

@@ -21,17 +21,20 @@ uint32_t slices(const OpToPrepare& op) {
   return (op.output.channels + kMeanChannels - 1) / kMeanChannels;
 }
 
-// The posts of all blocks.
+// The posts of all blocks, then their extras.
 size_t prepared_bytes(const OpToPrepare& op) {
-  return blocks_of(op.output.channels) * sizeof(PostLanes);
+  const intrt_avg_pool2d_params& p = params_of<intrt_avg_pool2d_params>(op.record);
+  return blocks_of(op.output.channels) * (sizeof(PostLanes) + PostLanes::extras_bytes(p.post));
 }
 
 void prepare(const OpToPrepare& op, void* to) {
   const intrt_avg_pool2d_params& p = params_of<intrt_avg_pool2d_params>(op.record);
+  const uint32_t blocks = blocks_of(op.output.channels);
   PostLanes* posts = static_cast<PostLanes*>(to);
-  for (uint32_t i = 0; i < blocks_of(op.output.channels); ++i) {
+  uint8_t* extras = static_cast<uint8_t*>(static_cast<void*>(posts + blocks));
+  for (uint32_t i = 0; i < blocks; ++i, extras += PostLanes::extras_bytes(p.post)) {
     const auto first = static_cast<uint32_t>(i * kLanes);
-    new (posts + i) PostLanes(op, p.post, first, lanes_from(first, op.output.channels));
+    new (posts + i) PostLanes(op, p.post, first, lanes_from(first, op.output.channels), extras);
   }
 }
 

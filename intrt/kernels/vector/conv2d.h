@@ -19,8 +19,9 @@ bool takes(const OpToPrepare& op) {
 size_t prepared_bytes(const OpToPrepare& op) {
   const intrt_conv2d_params& p = params_of<intrt_conv2d_params>(op.record);
   const Sizes s = sizes_of(p, op.input, op.output);
-  const StoredWeights weights = stored_weights(op.plan, p, s.kernel_h * s.kernel_w, s.group_inputs);
-  return is_depthwise(s) ? depthwise_bytes(op, s, weights) : dense_bytes(op, s, weights);
+  if (is_depthwise(s)) return depthwise_bytes(op, p.post, s);
+  return dense_bytes(op, p.post, s,
+                     stored_weights(op.plan, p, s.kernel_h * s.kernel_w, s.group_inputs));
 }
 
 void prepare(const OpToPrepare& op, void* to) {

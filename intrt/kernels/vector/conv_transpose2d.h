@@ -212,7 +212,8 @@ size_t prepared_bytes(const OpToPrepare& op) {
   const Phases phases(op);
   size_t bytes = 0;
   phases.for_each([&](const Phase& phase) {
-    bytes += sizeof(PhaseHeader) + aligned(dense_bytes(op, phase.s, phases.weights(op, phase)));
+    bytes += sizeof(PhaseHeader) +
+             aligned(dense_bytes(op, phases.p.post, phase.s, phases.weights(op, phase)));
     return true;
   });
   return bytes;
@@ -226,7 +227,7 @@ void prepare(const OpToPrepare& op, void* to) {
   phases.for_each([&](const Phase& phase) {
     PhaseHeader& header = *static_cast<PhaseHeader*>(static_cast<void*>(at));
     const PhaseWeights weights = phases.weights(op, phase);
-    header.bytes = sizeof header + aligned(dense_bytes(op, phase.s, weights));
+    header.bytes = sizeof header + aligned(dense_bytes(op, phases.p.post, phase.s, weights));
     prepare_dense(op, phases.p.post, phase.s, weights, bias, &header + 1);
     at += header.bytes;
     return true;

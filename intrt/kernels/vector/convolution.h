@@ -115,9 +115,10 @@ struct alignas(kBlockAlignment) DenseHeader {
 };
 
 template <typename Stored>
-inline size_t dense_bytes(const OpToPrepare& op, const Sizes& s, const Stored& stored) {
+inline size_t dense_bytes(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
+                          const Stored& stored) {
   const DenseHeader header(op, s);
-  size_t bytes = sizeof header + BlocksBytes(s).all();
+  size_t bytes = sizeof header + BlocksBytes(s, post).all();
   if constexpr (kSumsPairs)
     bytes += all_rests_bytes(s, header.pieces(s), stored, header.code_offset);
   return bytes;

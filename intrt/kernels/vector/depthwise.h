@@ -13,8 +13,9 @@ inline size_t depthwise_slice_rows(const Sizes& s) {
   return quartets.stacks * quartets.output_rows;
 }
 
-inline size_t depthwise_bytes(const OpToPrepare& op, const Sizes& s, const StoredWeights& stored) {
-  return Quartets3x3::fit(s) ? bytes_3x3(op, s) : bytes_of_any(op, s, stored);
+inline size_t depthwise_bytes(const OpToPrepare& op, const intrt_post_record& post,
+                              const Sizes& s) {
+  return (Quartets3x3::fit(s) ? bytes_3x3 : bytes_of_any)(op, post, s);
 }
 
 // bias may be null.

@@ -24,8 +24,8 @@ enum class Sums3x3 : uint32_t {
   kWithRests  // each column's for itself, and that of its rest (pair_sums.h)
 };
 
-// Behind a DepthwiseHeader and four posts for each quartet comes for each quartet: this header,
-// weights for each tap of a row and each output row and, where there may be, as many rests.
+// Behind a DepthwiseHeader comes for each quartet: four posts; this header; weights for each tap of
+// a row and each output row and, where there may be, as many rests. Then come the posts' extras.
 struct alignas(kBlockAlignment) QuartetHeader {
   int32_t biases[kQuartetElements];
   Sums3x3 sums;
@@ -42,13 +42,17 @@ struct Numbers3x3 {
   size_t weights, copies;
   Numbers3x3(const Quartets3x3& quartets, uint32_t offset)
       : weights(weights_3x3(quartets.output_rows)), copies(may_have_rests(offset) ? 2 : 1) {}
-  size_t bytes() const { return sizeof(QuartetHeader) + copies * weights * sizeof(Weight); }
+  // Of a quartet.
+  size_t bytes() const {
+    return 4 * sizeof(PostLanes) + sizeof(QuartetHeader) + copies * weights * sizeof(Weight);
+  }
 };
 
-inline size_t bytes_3x3(const OpToPrepare& op, const Sizes& s) {
+inline size_t bytes_3x3(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s) {
   const Quartets3x3 quartets(s);
   const Numbers3x3 numbers(quartets, code_offset(op.input_never_negative));
-  return sizeof(DepthwiseHeader) + quartets.count * (4 * sizeof(PostLanes) + numbers.bytes());
+  return sizeof(DepthwiseHeader) +
+         quartets.count * (numbers.bytes() + 4 * PostLanes::extras_bytes(post));
 }
 
 // Whether the sums of 16 bits of all columns have room for a quartet's products.
@@ -68,14 +72,16 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
   DepthwiseHeader& header = *static_cast<DepthwiseHeader*>(to);
   header.code_offset = code_offset(op.input_never_negative);
   const Numbers3x3 numbers(quartets, header.code_offset);
-  PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
-  uint8_t* place = static_cast<uint8_t*>(static_cast<void*>(posts + 4 * quartets.count));
+  uint8_t* place = static_cast<uint8_t*>(static_cast<void*>(&header + 1));
+  uint8_t* extras = place + quartets.count * numbers.bytes();
   for (size_t quartet = 0; quartet < quartets.count; ++quartet, place += numbers.bytes()) {
-    QuartetHeader& of = *static_cast<QuartetHeader*>(static_cast<void*>(place));
+    PostLanes* const posts = static_cast<PostLanes*>(static_cast<void*>(place));
+    QuartetHeader& of = *static_cast<QuartetHeader*>(static_cast<void*>(posts + 4));
     Weight* const weights = static_cast<Weight*>(static_cast<void*>(&of + 1));
     for (uint32_t q = 0; q < 4; ++q) {
       const LaneChannels channels = quartets.channels_of(s, quartet, q);
-      new (posts + 4 * quartet + q) PostLanes(op, post, channels);
+      new (posts + q) PostLanes(op, post, channels, extras);
+      extras += PostLanes::extras_bytes(post);
       for (uint32_t lane = 0; lane < kLanes; ++lane) {
         const size_t channel = channels.channel(lane), in_quartet = q * kLanes + lane;
         StoredWeights::Row row_of(stored, channel);
@@ -270,7 +276,7 @@ inline void run_quartets(const Target& target, const Sizes& s) {
   const OpToRun& op = target.op;
   const DepthwiseHeader& header = *static_cast<const DepthwiseHeader*>(op.prepared);
   const Quartets3x3 quartets(s);
-  const size_t number_bytes = Numbers3x3(quartets, header.code_offset).bytes();
+  const size_t quartet_bytes = Numbers3x3(quartets, header.code_offset).bytes();
   const int8_t* const input = static_cast<const int8_t*>(op.input_data);
   alignas(kBlockAlignment) Code columns[kMostColumns3x3 * kUnitCodes];
   const size_t last_row = op.slices.end * L::kSliceRows;
@@ -282,14 +288,12 @@ inline void run_quartets(const Target& target, const Sizes& s) {
                                : L::kMostColumns / s.columns_under(width) * L::kSliceRows;
   for (size_t oy = op.slices.begin * L::kSliceRows; oy < end; oy += most_rows) {
     const size_t rows = most_rows < end - oy ? most_rows : end - oy;
-    const PostLanes* posts = header.posts();
-    const uint8_t* place =
-        static_cast<const uint8_t*>(static_cast<const void*>(posts + 4 * quartets.count));
-    for (size_t quartet = 0; quartet < quartets.count;
-         ++quartet, posts += 4, place += number_bytes) {
+    const uint8_t* place = static_cast<const uint8_t*>(static_cast<const void*>(&header + 1));
+    for (size_t quartet = 0; quartet < quartets.count; ++quartet, place += quartet_bytes) {
       const size_t first = quartets.first_channel(s, quartet);
+      const PostLanes* posts = static_cast<const PostLanes*>(static_cast<const void*>(place));
       const QuartetHeader& numbers =
-          *static_cast<const QuartetHeader*>(static_cast<const void*>(place));
+          *static_cast<const QuartetHeader*>(static_cast<const void*>(posts + 4));
       for (size_t x = 0; x < width; x += L::kMostWindows) {
         // A last unit has windows of the one before, too.
         const size_t ox = x + L::kPixels <= width ? x : width - L::kPixels;

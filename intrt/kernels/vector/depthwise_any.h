@@ -33,8 +33,8 @@ inline size_t weights_of(const Sizes& s, const Columns& c) {
 }
 
 // Prepared memory begins with this. Then come, but for depthwise_3x3.h, kLanes channels' posts at a
-// time; biases; for each output row, each set and each tap of a row the weights; and, where there
-// may be, as many rests (pair_sums.h).
+// time; biases; for each output row, each set and each tap of a row the weights; where there may
+// be, as many rests (pair_sums.h); the posts' extras.
 struct alignas(kBlockAlignment) DepthwiseHeader {
   uint32_t code_offset;
   bool has_rests;
@@ -50,11 +50,15 @@ struct alignas(kBlockAlignment) DepthwiseHeader {
 // Where codes are below 128, two weights always have room.
 inline bool may_have_rests(uint32_t offset) { return kSumsPairs && offset != 0; }
 
-inline size_t bytes_of_any(const OpToPrepare& op, const Sizes& s, const StoredWeights&) {
+// In front of extras.
+inline size_t bytes_before_extras(const OpToPrepare& op, const Sizes& s) {
   const Columns c(s);
   const size_t copies = may_have_rests(code_offset(op.input_never_negative)) ? 2 : 1;
-  return sizeof(DepthwiseHeader) + posts_of(s) * sizeof(PostLanes) + 4 * c.row_entries +
-         copies * sizeof(Weight) * weights_of(s, c);
+  return aligned(sizeof(DepthwiseHeader) + posts_of(s) * sizeof(PostLanes) + 4 * c.row_entries +
+                 copies * sizeof(Weight) * weights_of(s, c));
+}
+inline size_t bytes_of_any(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s) {
+  return bytes_before_extras(op, s) + posts_of(s) * PostLanes::extras_bytes(post);
 }
 
 // bias may be null.
@@ -64,9 +68,10 @@ inline void prepare_any(const OpToPrepare& op, const intrt_post_record& post, co
   DepthwiseHeader& header = *static_cast<DepthwiseHeader*>(to);
   header.code_offset = code_offset(op.input_never_negative);
   PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(&header + 1));
-  for (size_t i = 0; i < posts_of(s); ++i)
-    new (posts + i)
-        PostLanes(op, post, static_cast<uint32_t>(i * kLanes), lanes_from(i * kLanes, s.channels));
+  uint8_t* extras = static_cast<uint8_t*>(to) + bytes_before_extras(op, s);
+  for (size_t i = 0; i < posts_of(s); ++i, extras += PostLanes::extras_bytes(post))
+    new (posts + i) PostLanes(op, post, static_cast<uint32_t>(i * kLanes),
+                              lanes_from(i * kLanes, s.channels), extras);
   int32_t* biases = static_cast<int32_t*>(static_cast<void*>(posts + posts_of(s)));
   Weight* all_weights = static_cast<Weight*>(static_cast<void*>(biases + c.row_entries));
   for (size_t i = 0; i < c.row_entries; ++i) {

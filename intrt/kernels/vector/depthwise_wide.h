@@ -9,8 +9,9 @@ namespace {
 // A slice is the output rows that the same sets serve.
 inline size_t depthwise_slice_rows(const Sizes& s) { return Columns(s).output_rows; }
 
-inline size_t depthwise_bytes(const OpToPrepare& op, const Sizes& s, const StoredWeights& stored) {
-  return bytes_of_any(op, s, stored);
+inline size_t depthwise_bytes(const OpToPrepare& op, const intrt_post_record& post,
+                              const Sizes& s) {
+  return bytes_of_any(op, post, s);
 }
 
 // bias may be null.

@@ -1,6 +1,6 @@
 // Operators that make each element of those in its place, and their slices. Each element is read
 // before the one in its place is written, so the output may lie exactly on an input. Include the
-// variant's PostLanes before.
+// variant's PostAlone before.
 #pragma once
 
 #include "intrt/kernels/kernel.h"
@@ -40,15 +40,15 @@ inline void for_each_block(const OpToRun& op, const intrt_post_record& post, boo
   const Elements elements(op, is_flat);
   if (is_flat) {
     const size_t count = elements.end - elements.begin;
-    f(PostLanes(op, post, 0, kLanes), 0, kLanes, elements.begin, count / kLanes, kLanes);
+    f(PostAlone(op, post, 0, kLanes).lanes(), 0, kLanes, elements.begin, count / kLanes, kLanes);
     const uint32_t rest = static_cast<uint32_t>(count % kLanes);
-    if (rest > 0) f(PostLanes(op, post, 0, rest), 0, rest, elements.end - rest, 1, 0);
+    if (rest > 0) f(PostAlone(op, post, 0, rest).lanes(), 0, rest, elements.end - rest, 1, 0);
     return;
   }
   const uint32_t channels = op.output.channels;
   for (uint32_t first = 0; first < channels; first += kLanes) {
     const uint32_t count = lanes_from(first, channels);
-    f(PostLanes(op, post, first, count), first, count, elements.begin + first,
+    f(PostAlone(op, post, first, count).lanes(), first, count, elements.begin + first,
       (elements.end - elements.begin) / channels, channels);
   }
 }

@@ -12,9 +12,9 @@ bool takes(const OpToPrepare& op) {
 }
 
 size_t prepared_bytes(const OpToPrepare& op) {
+  const intrt_linear_params& p = params_of<intrt_linear_params>(op.record);
   const Sizes s = sizes_of_linear(op.input, op.output);
-  return dense_bytes(
-      op, s, stored_weights(op.plan, params_of<intrt_linear_params>(op.record), 1, s.channels));
+  return dense_bytes(op, p.post, s, stored_weights(op.plan, p, 1, s.channels));
 }
 
 void prepare(const OpToPrepare& op, void* to) {

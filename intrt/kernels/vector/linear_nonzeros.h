@@ -24,13 +24,14 @@ struct QuadPair {
 
 // Prepared memory: this header; then, for each set of blocks: a SetHeader, how its sums become
 // codes in registers, kLanes biases for each block; for each block the begins of its windows,
-// uint16_t, and its pairs; the posts of its blocks.
+// uint16_t, and its pairs; the posts of its blocks, and their extras.
 struct alignas(kBlockAlignment) NonzerosHeader {
   uint32_t code_offset;
 };
 struct alignas(kBlockAlignment) SetHeader {
   size_t bytes;     // of header and all
   size_t pairs[4];  // of each block
+  size_t posts_at;  // counted from here
 };
 static_assert(kBandCodes <= UINT16_MAX, "a window's begin has 16 bits");
 
@@ -39,6 +40,9 @@ inline size_t bytes_before_blocks(size_t v) {
   return sizeof(SetHeader) + kRegisterCodesBytes + aligned(v * 4 * kLanes);
 }
 inline size_t posts_bytes(size_t v) { return aligned(v * sizeof(PostLanes)); }
+inline size_t extras_bytes(const intrt_post_record& post, size_t v) {
+  return aligned(v * PostLanes::extras_bytes(post));
+}
 inline size_t begins_bytes(size_t pairs) { return aligned(2 * sizeof(uint16_t) * pairs); }
 inline size_t bytes_of_pairs(size_t pairs) {
   return begins_bytes(pairs) + aligned(sizeof(QuadPair) * pairs);
@@ -169,8 +173,9 @@ inline size_t count_pairs(const Sizes& s, const StoredWeights& stored, size_t fi
 struct DenseCost {
   size_t steps, bytes;
 
-  DenseCost(const Sizes& s, const StoredWeights& stored, uint32_t code_offset)
-      : steps(0), bytes(sizeof(DenseHeader) + BlocksBytes(s).all()) {
+  DenseCost(const Sizes& s, const intrt_post_record& post, const StoredWeights& stored,
+            uint32_t code_offset)
+      : steps(0), bytes(sizeof(DenseHeader) + BlocksBytes(s, post).all()) {
     const Pieces pieces(s, 0);
     for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
       const StepPlan plan = plan_steps(pieces, stored, first, outputs, code_offset);
@@ -193,14 +198,15 @@ inline void prepare_set(const OpToPrepare& op, const intrt_post_record& post, co
                         const StoredWeights& stored, const int32_t* bias, uint32_t code_offset,
                         size_t first, size_t v, SetHeader& set) {
   uint8_t* const begin = static_cast<uint8_t*>(static_cast<void*>(&set));
-  PostLanes* posts =
-      static_cast<PostLanes*>(static_cast<void*>(begin + set.bytes - posts_bytes(v)));
+  PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(begin + set.posts_at));
+  uint8_t* extras = begin + set.posts_at + posts_bytes(v);
   int32_t* biases =
       static_cast<int32_t*>(static_cast<void*>(begin + sizeof set + kRegisterCodesBytes));
   uint8_t* at = begin + bytes_before_blocks(v);
   for (size_t block = 0; block < v; ++block, first += kLanes, biases += kLanes) {
-    new (posts + block)
-        PostLanes(op, post, static_cast<uint32_t>(first), lanes_from(first, s.group_outputs));
+    new (posts + block) PostLanes(op, post, static_cast<uint32_t>(first),
+                                  lanes_from(first, s.group_outputs), extras);
+    extras += PostLanes::extras_bytes(post);
     const size_t count = set.pairs[block];
     uint16_t* begins = static_cast<uint16_t*>(static_cast<void*>(at));
     QuadPair* pairs = static_cast<QuadPair*>(static_cast<void*>(at + begins_bytes(count)));
@@ -224,7 +230,7 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
   // Pairs full of these alone would be too many, but for rests.
   if (count_nonzeros(stored, s.group_outputs) * kStepsPerPair > 2 * s.group_outputs * stored.inputs)
     return false;
-  const DenseCost dense(s, stored, offset);
+  const DenseCost dense(s, post, stored, offset);
   const size_t room = dense.bytes, most = dense.steps / kStepsPerPair;
   uint8_t* const base = static_cast<uint8_t*>(to);
   const auto set_at = [base](size_t bytes) -> SetHeader& {
@@ -234,12 +240,13 @@ inline bool prepare_nonzeros(const OpToPrepare& op, const intrt_post_record& pos
   const bool pays = for_each_set(s, [&](size_t first, size_t, size_t v) {
     if (bytes + bytes_before_blocks(v) > room) return false;
     SetHeader& set = set_at(bytes);
-    set.bytes = bytes_before_blocks(v) + posts_bytes(v);
+    set.posts_at = bytes_before_blocks(v);
     for (size_t block = 0; block < v && all_pairs <= most; ++block) {
       set.pairs[block] = count_pairs(s, stored, first + block * kLanes, offset, most - all_pairs);
-      set.bytes += bytes_of_pairs(set.pairs[block]);
+      set.posts_at += bytes_of_pairs(set.pairs[block]);
       all_pairs += set.pairs[block];
     }
+    set.bytes = set.posts_at + posts_bytes(v) + extras_bytes(post, v);
     bytes += set.bytes;
     return all_pairs <= most && bytes <= room;
   });
@@ -307,8 +314,8 @@ void run_set(const SetHeader& set, const Target& target, const Code* codes, bool
   int32_t aside[V * kLanes];
   for (size_t block = 0; block < V; ++block) store(aside + block * kLanes, sums[block]);
   PostLanes::store_blocks<V>(
-      static_cast<const PostLanes*>(static_cast<const void*>(begin + set.bytes - posts_bytes(V))),
-      target, aside, 1, first, outputs);
+      static_cast<const PostLanes*>(static_cast<const void*>(begin + set.posts_at)), target, aside,
+      1, first, outputs);
 }
 
 inline void run_nonzeros(const OpToRun& op, const intrt_post_record& post, const Sizes& s) {

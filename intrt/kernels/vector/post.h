@@ -65,29 +65,38 @@ inline void store_quads(int8_t* to, const QuadPlaces& quads, Packed4 codes) {
   for (size_t i = 0; i < quads.count; ++i) copy_bytes(to + i * quads.step, stored + 16 * i, 16);
 }
 
-// Of some channels: what becomes of their accumulators. Points to nothing, so that it can be
-// prepared.
+// Of some channels: what becomes of their accumulators. What only few forms need, the extras, lies
+// elsewhere in the same memory: the rest, which each run reads, is small. Holds no address, so that
+// it can be prepared.
 class PostLanes {
  public:
-  PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
-      : PostLanes(op.plan, post, op.output, op.step_tables, LaneChannels{channel, count}) {}
-  // Takes more time to find what runs faster.
-  PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
-      : PostLanes(op, post, LaneChannels{channel, count}) {}
-  PostLanes(const OpToPrepare& op, const intrt_post_record& post, LaneChannels channels)
-      : PostLanes(op.plan, post, op.output, op.step_tables, channels) {
-    if (post.kind == INTRT_POST_SCALE && form_ != Form::kOther) find_floats(op.plan, post);
+  // extras: so many bytes that are 0, at most most_extras, aligned as PostLanes are.
+  static size_t extras_bytes(const intrt_post_record& post) {
+    if (post.kind != INTRT_POST_SCALE) return 0;
+    return sizeof(ScaleExtras) + (post.starts_offset != 0 ? sizeof(StepExtras) : 0);
   }
+  static constexpr size_t most_extras() { return sizeof(ScaleExtras) + sizeof(StepExtras); }
+  PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count,
+            void* extras)
+      : PostLanes(op.plan, post, op.output, op.step_tables, LaneChannels{channel, count}, extras) {}
+  // Takes more time to find what runs faster.
+  PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count,
+            void* extras)
+      : PostLanes(op, post, LaneChannels{channel, count}, extras) {}
+  PostLanes(const OpToPrepare& op, const intrt_post_record& post, LaneChannels channels,
+            void* extras)
+      : PostLanes(op.plan, post, op.output, op.step_tables, channels, extras) {
+    if (post.kind == INTRT_POST_SCALE && form_ != Form::kOther)
+      find_floats(op.plan, post, *static_cast<ScaleExtras*>(extras));
+  }
+  PostLanes(const PostLanes&) = delete;
+  PostLanes& operator=(const PostLanes&) = delete;
 
   // Into memory that was set to 0, so that what lies between the members is 0, too.
   static void* operator new(size_t, void* place) noexcept { return place; }
 
   // The first `count` of these channels; more, where all channels fare alike.
-  PostLanes first(uint32_t count) const {
-    PostLanes some = *this;
-    some.channels_.count = count;
-    return some;
-  }
+  PostLanes first(uint32_t count) const { return {*this, count}; }
 
   // Sums of the channels at `count` places, kLanes numbers for each: to the elements from `element`
   // on, `step` apart.
@@ -167,12 +176,35 @@ class PostLanes {
     kOther
   };
 
+  // Of scales: with 64 bits; of those as floats, the accumulators that are exceptions.
+  struct ScaleExtras {
+    Scale scale;
+    Vector float_exceptions{}, float_changes{};
+
+    static void* operator new(size_t, void* place) noexcept { return place; }
+  };
+  // Behind those, of channels with steps: first and last threshold, and the parts' shift; where
+  // thresholds begin and how many there are, where codes and (parts) the counts of step_tables.h
+  // begin.
+  struct StepExtras {
+    Vector first{}, last{}, shift{};
+    uint32_t starts[kLanes]{}, counts[kLanes]{}, codes[kLanes]{}, parts[kLanes]{};
+    bool are_there = false, are_everywhere = false;
+
+    static void* operator new(size_t, void* place) noexcept { return place; }
+  };
+
   PostLanes(const intrt_plan& plan, const intrt_post_record& post,
-            const intrt_tensor_record& output, const StepTables* step_tables, LaneChannels channels)
-      : channels_(channels) {
+            const intrt_tensor_record& output, const StepTables* step_tables, LaneChannels channels,
+            void* extras)
+      : channels_(channels), extras_at_(distance_to(extras)), has_steps_(step_tables != nullptr) {
     if (post.kind == INTRT_POST_SHIFT) load_shifts(plan, post);
-    if (step_tables != nullptr) load_steps(plan, post, *step_tables);
-    if (post.kind == INTRT_POST_SCALE) load_scales(plan, post);
+    if (post.kind == INTRT_POST_SCALE) {
+      ScaleExtras* of_scale = new (extras) ScaleExtras;
+      StepExtras* steps = has_steps_ ? new (of_scale + 1) StepExtras : nullptr;
+      if (has_steps_) load_steps(plan, post, *step_tables, *steps);
+      load_scales(plan, post, steps, *of_scale);
+    }
     const bool are_bytes = post.kind != INTRT_POST_NONE && post.mask_offset == 0 &&
                            output.type == INTRT_INT8 && !one_by_one_;
     form_ = best_form_ = are_bytes ? form_of(post) : Form::kOther;
@@ -180,7 +212,7 @@ class PostLanes {
 
   Form form_of(const intrt_post_record& post) const {
     if (has_left_shifts_) return Form::kShiftEitherWay;
-    if (steps_.are_there) return Form::kScaleOrStep;
+    if (has_steps_ && steps().are_there) return Form::kScaleOrStep;
     const bool is_shift = post.kind == INTRT_POST_SHIFT;
     if (post.rounding == INTRT_ROUND_HALF_EVEN) return Form::kShiftHalfEven;
     // To zero comes to the same where what lies between -1 and 0 is clamped.
@@ -193,8 +225,34 @@ class PostLanes {
     int32_t lo[kLanes];
     intrt::store(lo, lo_);
     for (size_t i = 0; i < channels_.count; ++i)
-      if (lo[i] < 0 && steps_.counts[i] == 0) return false;
+      if (lo[i] < 0 && !has_steps(i)) return false;
     return true;
+  }
+  bool has_steps(size_t lane) const { return has_steps_ && steps().counts[lane] != 0; }
+
+  PostLanes(const PostLanes& other, uint32_t count)
+      : channels_{other.channels_.first, count, other.channels_.quad_step},
+        form_(other.form_),
+        best_form_(other.best_form_),
+        extras_at_(distance_to(other.extras())),
+        has_steps_(other.has_steps_),
+        one_by_one_(other.one_by_one_),
+        has_left_shifts_(other.has_left_shifts_),
+        lo_(other.lo_),
+        hi_(other.hi_),
+        shifts_(other.shifts_),
+        left_shifts_(other.left_shifts_) {}
+
+  // Not of one array where a copy has the extras of what it was copied from.
+  intptr_t distance_to(const void* extras) const {
+    return reinterpret_cast<intptr_t>(extras) - reinterpret_cast<intptr_t>(this);
+  }
+  const void* extras() const {
+    return reinterpret_cast<const void*>(reinterpret_cast<intptr_t>(this) + extras_at_);
+  }
+  const ScaleExtras& scale_extras() const { return *static_cast<const ScaleExtras*>(extras()); }
+  const StepExtras& steps() const {
+    return *static_cast<const StepExtras*>(static_cast<const void*>(&scale_extras() + 1));
   }
 
   // The form that serves all blocks.
@@ -384,8 +442,7 @@ class PostLanes {
 
   void load_shifts(const intrt_plan& plan, const intrt_post_record& post) {
     const int8_t* from = object_at<int8_t>(plan, post.shifts_offset);
-    int32_t shifts[kLanes] = {}, left[kLanes], below[kLanes], half[kLanes];
-    int32_t left_shifts[kLanes] = {};
+    int32_t shifts[kLanes] = {}, left_shifts[kLanes] = {};
     const bool alike = post.shift_count == 1;  // behind `count`, too
     for (uint32_t i = 0; i < (alike ? kLanes : channels_.count); ++i) {
       shifts[i] = from[alike ? 0 : channels_.channel(i)];
@@ -399,42 +456,37 @@ class PostLanes {
     hi_ = all(post.hi);
     if (one_by_one_) return;
     left_shifts_ = load(left_shifts);
-    for (size_t i = 0; i < kLanes; ++i) {
-      left[i] = 32 - shifts[i];
-      below[i] = (int32_t{1} << shifts[i]) - 1;
-      half[i] = shifts[i] == 0 ? 1 : int32_t{1} << (shifts[i] - 1);
-    }
     shifts_ = load(shifts);
-    left_ = load(left);
-    below_ = load(below);
-    half_ = load(half);
   }
 
-  void load_steps(const intrt_plan& plan, const intrt_post_record& post, const StepTables& tables) {
+  void load_steps(const intrt_plan& plan, const intrt_post_record& post, const StepTables& tables,
+                  StepExtras& steps) {
     const uint32_t* starts = object_at<uint32_t>(plan, post.starts_offset);
     int32_t first[kLanes] = {}, last[kLanes] = {}, shift[kLanes] = {};
-    steps_.are_everywhere = true;
+    steps.are_everywhere = true;
     for (uint32_t i = 0; i < channels_.count; ++i) {
       const uint32_t channel = channels_.channel(i);
       const StepParts& parts = tables.parts()[channel];
       first[i] = parts.first;
       last[i] = parts.last;
       shift[i] = static_cast<int32_t>(parts.shift);
-      steps_.parts[i] = parts.counts;
-      steps_.starts[i] = starts[channel];
-      steps_.counts[i] = starts[channel + 1] - starts[channel];
-      steps_.codes[i] = starts[channel] + channel;
-      if (steps_.counts[i] != 0)
-        steps_.are_there = true;
+      steps.parts[i] = parts.counts;
+      steps.starts[i] = starts[channel];
+      steps.counts[i] = starts[channel + 1] - starts[channel];
+      steps.codes[i] = starts[channel] + channel;
+      if (steps.counts[i] != 0)
+        steps.are_there = true;
       else
-        steps_.are_everywhere = false;
+        steps.are_everywhere = false;
     }
-    step_first_ = load(first);
-    step_last_ = load(last);
-    step_shift_ = load(shift);
+    steps.first = load(first);
+    steps.last = load(last);
+    steps.shift = load(shift);
   }
 
-  void load_scales(const intrt_plan& plan, const intrt_post_record& post) {
+  // steps: null where there are none.
+  void load_scales(const intrt_plan& plan, const intrt_post_record& post, const StepExtras* steps,
+                   ScaleExtras& to) {
     const int32_t* multipliers_from = object_at<int32_t>(plan, post.multipliers_offset);
     const int64_t* addends_from = object_at<int64_t>(plan, post.addends_offset);
     const int8_t* shifts_from = object_at<int8_t>(plan, post.shifts_offset);
@@ -442,7 +494,7 @@ class PostLanes {
     int32_t multipliers[kLanes] = {}, shifts[kLanes] = {}, lo[kLanes] = {}, hi[kLanes] = {};
     int64_t addends[kLanes] = {};
     for (uint32_t i = 0; i < channels_.count; ++i) {
-      if (steps_.counts[i] != 0) {  // not clamped
+      if (steps != nullptr && steps->counts[i] != 0) {  // not clamped
         lo[i] = INT32_MIN;
         hi[i] = INT32_MAX;
         continue;
@@ -454,18 +506,19 @@ class PostLanes {
       lo[i] = limits[2 * channel];
       hi[i] = limits[2 * channel + 1];
     }
-    scale_ = Scale(multipliers, addends, shifts);
+    to.scale = Scale(multipliers, addends, shifts);
     lo_ = load(lo);
     hi_ = load(hi);
   }
 
-  void find_floats(const intrt_plan& plan, const intrt_post_record& post) {
+  void find_floats(const intrt_plan& plan, const intrt_post_record& post, ScaleExtras& extras) {
     if (!floats_round_to_nearest()) return;
     // Where only codes that are not negative count, down and to zero come to the same.
     const bool to_zero = post.rounding == INTRT_ROUND_TOWARD_ZERO || gives_no_negative();
-    if (!(to_zero ? load_floats<true>(plan, post) : load_floats<false>(plan, post))) return;
+    if (!(to_zero ? load_floats<true>(plan, post, extras) : load_floats<false>(plan, post, extras)))
+      return;
     int32_t changes[kLanes];
-    intrt::store(changes, float_changes_);
+    intrt::store(changes, extras.float_changes);
     best_form_ = to_zero ? Form::kFloatToZero : Form::kFloatDown;
     for (const int32_t change : changes)
       if (change != 0) best_form_ = with_exceptions(best_form_);
@@ -473,7 +526,7 @@ class PostLanes {
 
   // False: not for all channels.
   template <bool kTowardZero>
-  bool load_floats(const intrt_plan& plan, const intrt_post_record& post) {
+  bool load_floats(const intrt_plan& plan, const intrt_post_record& post, ScaleExtras& extras) {
     float multipliers[kLanes] = {}, addends[kLanes] = {};
     int32_t lo[kLanes], hi[kLanes], exceptions[kLanes] = {}, changes[kLanes] = {};
     intrt::store(lo, lo_);
@@ -489,8 +542,8 @@ class PostLanes {
     }
     float_multipliers_ = load(multipliers);
     float_addends_ = load(addends);
-    float_exceptions_ = load(exceptions);
-    float_changes_ = load(changes);
+    extras.float_exceptions = load(exceptions);
+    extras.float_changes = load(changes);
     // Of channels with steps, the least and the greatest code.
     lo_ = load(lo);
     hi_ = load(hi);
@@ -510,7 +563,8 @@ class PostLanes {
   // intrt_shift_right_toward_zero: 2^shift - 1 where x is negative; a shift by 32 leaves 0.
   struct ShiftToZero {
     Vector shifts, left;  // left: 32 - shift
-    ShiftToZero(const PostLanes& post, const Target&) : shifts(post.shifts_), left(post.left_) {}
+    explicit ShiftToZero(Vector by) : shifts(by), left(subtract(all(32), by)) {}
+    ShiftToZero(const PostLanes& post, const Target&) : ShiftToZero(post.shifts_) {}
     ShiftToZero(const RegisterCodes& of, size_t block);
     Vector operator()(Vector x) const {
       const Vector more = shift_right_unsigned(shift_right(x, all(31)), left);
@@ -521,9 +575,11 @@ class PostLanes {
   // intrt_shift_right_half_even: one more where what is dropped, plus 1 where the quotient is odd,
   // exceeds one half.
   struct ShiftHalfEven {
-    Vector shifts, below, half;
+    Vector shifts, below, half;  // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
     ShiftHalfEven(const PostLanes& post, const Target&)
-        : shifts(post.shifts_), below(post.below_), half(post.half_) {}
+        : shifts(post.shifts_),
+          below(subtract(shift_left(all(1), shifts), all(1))),
+          half(greatest(shift_right_unsigned(shift_left(all(1), shifts), all(1)), all(1))) {}
     Vector operator()(Vector x) const {
       const Vector quotient = shift_right(x, shifts);
       const Vector dropped = add(bits_in_both(x, below), bits_in_both(quotient, all(1)));
@@ -551,19 +607,20 @@ class PostLanes {
   template <bool kTowardZero>
   struct ScaleBy {
     const Scale& scale;
-    ScaleBy(const PostLanes& post, const Target&) : scale(post.scale_) {}
+    ScaleBy(const PostLanes& post, const Target&) : scale(post.scale_extras().scale) {}
     Vector operator()(Vector x) const { return scale.of<kTowardZero>(x); }
   };
 
   template <bool kTowardZero, bool kExcept>
   struct ScaleByFloat {
     Floats multiplier, addend;
-    Vector exception, change;
+    Vector exception{}, change{};
     ScaleByFloat(const PostLanes& post, const Target&)
-        : multiplier(post.float_multipliers_),
-          addend(post.float_addends_),
-          exception(post.float_exceptions_),
-          change(post.float_changes_) {}
+        : multiplier(post.float_multipliers_), addend(post.float_addends_) {
+      if (!kExcept) return;
+      exception = post.scale_extras().float_exceptions;
+      change = post.scale_extras().float_changes;
+    }
     ScaleByFloat(const RegisterCodes& of, size_t block);
     Vector operator()(Vector x) const {
       const Vector code = scaled_by_floats<kTowardZero>(x, multiplier, addend);
@@ -577,11 +634,12 @@ class PostLanes {
     ScaleOrStep(const PostLanes& of_post, const Target& its_target)
         : post(of_post), target(its_target) {}
     Vector operator()(Vector x) const {
-      if (post.steps_.are_everywhere) return post.with_steps(target, x, x);
-      const Vector codes = target.post.rounding == INTRT_ROUND_TOWARD_ZERO
-                               ? post.scale_.of<true>(x)
-                               : post.scale_.of<false>(x);
-      return post.steps_.are_there ? post.with_steps(target, x, codes) : codes;
+      const bool has_steps = post.has_steps_ && post.steps().are_there;
+      if (has_steps && post.steps().are_everywhere) return post.with_steps(target, x, x);
+      const Scale& scale = post.scale_extras().scale;
+      const Vector codes =
+          target.post.rounding == INTRT_ROUND_TOWARD_ZERO ? scale.of<true>(x) : scale.of<false>(x);
+      return has_steps ? post.with_steps(target, x, codes) : codes;
     }
   };
 
@@ -592,47 +650,56 @@ class PostLanes {
     const StepTables& tables = *target.op.step_tables;
     const int32_t* thresholds = object_at<int32_t>(plan, target.post.thresholds_offset);
     const int16_t* codes_of_steps = object_at<int16_t>(plan, target.post.codes_offset);
-    const Vector near = least(greatest(x, step_first_), step_last_);
+    const StepExtras& steps = this->steps();
+    const Vector near = least(greatest(x, steps.first), steps.last);
     int32_t numbers[kLanes], results[kLanes], parts[kLanes];
-    intrt::store(parts, shift_right_unsigned(subtract(near, step_first_), step_shift_));
+    intrt::store(parts, shift_right_unsigned(subtract(near, steps.first), steps.shift));
     intrt::store(numbers, x);
     intrt::store(results, codes);
     uint32_t passed[kLanes];  // thresholds that are not above the number
     for (size_t lane = 0; lane < kLanes; ++lane)
-      passed[lane] = tables.counts()[steps_.parts[lane] + static_cast<uint32_t>(parts[lane])];
+      passed[lane] = tables.counts()[steps.parts[lane] + static_cast<uint32_t>(parts[lane])];
     for (uint32_t more = tables.most; more > 0; more /= 2)
       for (size_t lane = 0; lane < kLanes; ++lane) {
         const uint32_t next = passed[lane] + more;
         // Where it is not, a threshold that is there is read, and not heeded.
-        const bool is_there = next <= steps_.counts[lane];
+        const bool is_there = next <= steps.counts[lane];
         const bool is_passed =
-            thresholds[steps_.starts[lane] + (is_there ? next - 1 : 0)] <= numbers[lane];
+            thresholds[steps.starts[lane] + (is_there ? next - 1 : 0)] <= numbers[lane];
         passed[lane] = is_there && is_passed ? next : passed[lane];
       }
     for (size_t lane = 0; lane < kLanes; ++lane)
-      if (steps_.counts[lane] != 0)
-        results[lane] = codes_of_steps[steps_.codes[lane] + passed[lane]];
+      if (steps.counts[lane] != 0) results[lane] = codes_of_steps[steps.codes[lane] + passed[lane]];
     return load(results);
   }
 
-  // What is read most lies side by side.
   LaneChannels channels_;
   Form form_ = Form::kOther, best_form_ = Form::kOther;  // the first: of integers
+  intptr_t extras_at_;                                   // from here
+  bool has_steps_;                                       // there are StepExtras
   bool one_by_one_ = false, has_left_shifts_ = false;
-  Floats float_multipliers_{}, float_addends_{};
   Vector lo_ = all(INT32_MIN), hi_ = all(INT32_MAX);
-  Vector shifts_{}, left_{};  // left: 32 - shift
-  Vector below_{}, half_{};   // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
-  Vector left_shifts_{};
-  Vector float_exceptions_{}, float_changes_{};
-  Scale scale_;
-  // Of channels with steps: where thresholds begin and how many there are, where codes and (parts)
-  // the counts of step_tables.h begin; first and last threshold, and the parts' shift.
-  struct Steps {
-    uint32_t starts[kLanes], counts[kLanes], codes[kLanes], parts[kLanes];
-    bool are_there, are_everywhere;
-  } steps_{};
-  Vector step_first_{}, step_last_{}, step_shift_{};
+  // Of a shift, and of a scale as floats.
+  union {
+    Vector shifts_{};
+    Floats float_multipliers_;
+  };
+  union {
+    Vector left_shifts_{};
+    Floats float_addends_;
+  };
+};
+
+// With extras of its own, for one run.
+class PostAlone {
+ public:
+  PostAlone(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)
+      : lanes_(op, post, channel, count, extras_) {}
+  const PostLanes& lanes() const { return lanes_; }
+
+ private:
+  alignas(PostLanes) uint8_t extras_[PostLanes::most_extras()] = {};
+  PostLanes lanes_;
 };
 
 inline uint32_t lanes_from(size_t first, size_t channels) {

@@ -18,13 +18,16 @@ class PostLanes::RegisterCodes {
               : v == 2 ? common_form<2>(posts, true)
                        : common_form<4>(posts, true)),
         bytes_(static_cast<uint32_t>(bytes_of_place(posts, v))) {
+    const bool are_floats = form_ >= Form::kFloatDown && form_ != Form::kOther;
     for (size_t i = 0; i < v; ++i) {
-      exceptions_[i] = posts[i].float_exceptions_;
-      changes_[i] = posts[i].float_changes_;
-      shifts_[i] = posts[i].shifts_;
-      left_[i] = posts[i].left_;
+      if (!are_floats) {
+        shifts_[i] = posts[i].shifts_;
+        continue;
+      }
       multipliers_[i] = posts[i].float_multipliers_;
       addends_[i] = posts[i].float_addends_;
+      exceptions_[i] = posts[i].scale_extras().float_exceptions;
+      changes_[i] = posts[i].scale_extras().float_changes;
     }
   }
   // Into memory that was set to 0, so that what lies between the members is 0, too.
@@ -60,7 +63,7 @@ class PostLanes::RegisterCodes {
   }
 
   // What is read most stands at the end, next to biases and weights.
-  Vector exceptions_[4]{}, changes_[4]{}, shifts_[4]{}, left_[4]{};
+  Vector exceptions_[4]{}, changes_[4]{}, shifts_[4]{};
   Floats multipliers_[4]{}, addends_[4]{};
   Packed4 lo_, hi_;
   Form form_;
@@ -70,7 +73,7 @@ class PostLanes::RegisterCodes {
 inline PostLanes::ShiftDown::ShiftDown(const RegisterCodes& of, size_t block)
     : shifts(of.shifts_[block]) {}
 inline PostLanes::ShiftToZero::ShiftToZero(const RegisterCodes& of, size_t block)
-    : shifts(of.shifts_[block]), left(of.left_[block]) {}
+    : ShiftToZero(of.shifts_[block]) {}
 template <bool kTowardZero, bool kExcept>
 PostLanes::ScaleByFloat<kTowardZero, kExcept>::ScaleByFloat(const RegisterCodes& of, size_t block)
     : multiplier(of.multipliers_[block]),

@@ -77,8 +77,8 @@ inline uint32_t dense_slices(const Sizes& s) {
 // window kVectorCodes weights for each block. Where steps are listed, those whose weights are 0 for
 // all of these outputs are left out. The list says, for each row of taps, the number of the step
 // behind its last; and, for each step, where its codes lie: from the begin of their row, or from
-// that of the window, by the row_step of Pieces. Behind all sets lie the posts of such rows, and
-// the rests of weights (pair_sums.h): such a list, and the steps' weights.
+// that of the window, by the row_step of Pieces. Behind all sets lie the posts of such rows, the
+// extras of all posts, and the rests of weights (pair_sums.h): such a list, and the steps' weights.
 struct alignas(kBlockAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
@@ -106,8 +106,10 @@ inline size_t bytes_before_biases(const Sizes& s, size_t v) {
   const size_t codes = register_codes_bytes(s, v);
   return codes != 0 ? aligned(codes) : v * sizeof(PostLanes);
 }
-inline size_t posts_bytes_aside(const Sizes& s, size_t v) {
-  return register_codes_bytes(s, v) != 0 ? v * sizeof(PostLanes) : 0;
+// Of posts, or of their extras alone.
+inline size_t bytes_aside(const Sizes& s, const intrt_post_record& post, size_t v) {
+  const size_t of_post = register_codes_bytes(s, v) != 0 ? sizeof(PostLanes) : 0;
+  return v * (of_post + PostLanes::extras_bytes(post));
 }
 inline size_t list_bytes(const Pieces& pieces, size_t steps) {
   return aligned(4 * (pieces.rows + steps));
@@ -118,20 +120,20 @@ inline size_t bytes_of_blocks(const Sizes& s, const Pieces& pieces, size_t v) {
                  v * (4 * kLanes + sizeof(Weight) * kVectorCodes * pieces.all_steps()));
 }
 
-// Sets of blocks, and posts that lie behind them.
+// Sets of blocks, and posts and extras that lie behind them.
 struct BlocksBytes {
-  size_t sets = 0, posts = 0;
+  size_t sets = 0, aside = 0;
 
-  explicit BlocksBytes(const Sizes& s) {
+  BlocksBytes(const Sizes& s, const intrt_post_record& post) {
     const Pieces pieces(s, 0);
     for_each_set(s, [&](size_t, size_t, size_t v) {
       sets += bytes_of_blocks(s, pieces, v);
-      posts += posts_bytes_aside(s, v);
+      aside += bytes_aside(s, post, v);
       return true;
     });
-    posts = aligned(posts);
+    aside = aligned(aside);
   }
-  size_t all() const { return sets + posts; }
+  size_t all() const { return sets + aside; }
 };
 
 // Of v blocks, with so many rests.
@@ -346,9 +348,9 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
                            const Pieces& pieces, const Stored& stored, const int32_t* bias,
                            uint32_t code_offset, void* to) {
   uint8_t* out = static_cast<uint8_t*>(to);
-  const BlocksBytes bytes(s);
+  const BlocksBytes bytes(s, post);
   uint8_t* aside = out + bytes.sets;
-  uint8_t* rests = aside + bytes.posts;
+  uint8_t* rests = aside + bytes.aside;
   for (size_t g = 0; g < s.groups; ++g)
     for (size_t first = 0; first < s.group_outputs;) {
       const size_t v = blocks_at_once(s, s.group_outputs - first);
@@ -357,17 +359,17 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
       header.list_bytes = static_cast<uint32_t>(list_bytes(pieces, pieces.all_steps()));
       header.has_list = 0;
       uint8_t* const behind_header = static_cast<uint8_t*>(static_cast<void*>(&header + 1));
-      const size_t bytes_aside = posts_bytes_aside(s, v);
-      header.has_register_codes = bytes_aside != 0;
-      uint8_t* const posts_begin = bytes_aside != 0 ? aside : behind_header;
+      header.has_register_codes = register_codes_bytes(s, v) != 0;
+      uint8_t* const posts_begin = header.has_register_codes != 0 ? aside : behind_header;
       header.posts_at = static_cast<uint64_t>(posts_begin - out);
-      aside += bytes_aside;
       PostLanes* posts = static_cast<PostLanes*>(static_cast<void*>(posts_begin));
-      for (size_t i = 0; i < v; ++i) {
+      uint8_t* extras = aside + (header.has_register_codes != 0 ? v * sizeof(PostLanes) : 0);
+      for (size_t i = 0; i < v; ++i, extras += PostLanes::extras_bytes(post)) {
         const size_t block = first + i * kLanes;
         new (posts + i) PostLanes(op, post, static_cast<uint32_t>(g * s.group_outputs + block),
-                                  lanes_from(block, s.group_outputs));
+                                  lanes_from(block, s.group_outputs), extras);
       }
+      aside = extras;
       if (header.has_register_codes != 0) put_register_codes(posts, v, behind_header);
       header.biases_at = static_cast<uint32_t>(sizeof header + bytes_before_biases(s, v));
       int32_t* biases = static_cast<int32_t*>(static_cast<void*>(out + header.biases_at));
