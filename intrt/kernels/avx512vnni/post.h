@@ -156,7 +156,7 @@ class PostLanes {
     for (uint32_t i = 0; i < count_; ++i) {
       FloatScale scale;
       if (!find_float_scale_of<kTowardZero>(
-              from.plan, from.post, (channel_ + i) % from.output.channels, lo[i], hi[i], scale))
+              from.plan, from.post, (channel_ + i) % from.output.channels, 0, lo[i], hi[i], scale))
         return false;
       multipliers[i] = scale.multiplier;
       addends[i] = scale.addend;

@@ -24,10 +24,14 @@ enum class Sums3x3 : uint32_t {
   kWithRests  // each column's for itself, and that of its rest (pair_sums.h)
 };
 
+// Whether scales as floats have starts in their addends: where sums of 16 bits become such of 32,
+// that is one addition less.
+constexpr bool kFloatsStart = kSumsPairs;
+
 // Behind a DepthwiseHeader comes for each quartet: four posts; this header; weights for each tap of
 // a row and each output row and, where there may be, as many rests. Then come the posts' extras.
 struct alignas(kBlockAlignment) QuartetHeader {
-  int32_t biases[kQuartetElements];
+  int32_t starts[kQuartetElements];  // biases, less what the offset of codes adds
   Sums3x3 sums;
 
   const Weight* weights() const {
@@ -80,8 +84,7 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
     Weight* const weights = static_cast<Weight*>(static_cast<void*>(&of + 1));
     for (uint32_t q = 0; q < 4; ++q) {
       const LaneChannels channels = quartets.channels_of(s, quartet, q);
-      new (posts + q) PostLanes(op, post, channels, extras);
-      extras += PostLanes::extras_bytes(post);
+      int64_t starts[kLanes];
       for (uint32_t lane = 0; lane < kLanes; ++lane) {
         const size_t channel = channels.channel(lane), in_quartet = q * kLanes + lane;
         StoredWeights::Row row_of(stored, channel);
@@ -94,9 +97,12 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
               weights[(kx * quartets.output_rows + row) * kUnitCodes + kDepth * in_quartet + ky +
                       row] = static_cast<Weight>(weight);
           }
-        of.biases[in_quartet] =
-            start_of(bias == nullptr ? 0 : bias[channel], sum, header.code_offset);
+        starts[lane] = int64_t{bias == nullptr ? 0 : bias[channel]} -
+                       int64_t{header.code_offset} * static_cast<int32_t>(sum);
+        of.starts[in_quartet] = static_cast<int32_t>(starts[lane]);
       }
+      new (posts + q) PostLanes(op, post, channels, kFloatsStart ? starts : nullptr, extras);
+      extras += PostLanes::extras_bytes(post);
     }
     of.sums = Sums3x3::kAlone;
     if constexpr (kSumsPairs) {
@@ -111,9 +117,10 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
   }
 }
 
-// The sums of units of windows beside each other for one of a quartet's four vectors.
-template <typename L, Sums3x3 kSums, int kUnits>
-inline void sum_vector(const Code* columns, const int32_t* biases, const Weight* weights,
+// The sums of units of windows beside each other for one of a quartet's four vectors. kStart: they
+// begin with `starts`.
+template <typename L, Sums3x3 kSums, bool kStart, int kUnits>
+inline void sum_vector(const Code* columns, const int32_t* starts, const Weight* weights,
                        Vector (&sums)[kUnits][L::kRows]) {
   constexpr size_t kRows = L::kRows, kUnitColumns = L::kStride * L::kPixels,
                    kColumns = kUnitColumns * (kUnits - 1) + 3;
@@ -126,14 +133,20 @@ inline void sum_vector(const Code* columns, const int32_t* biases, const Weight*
       const Vector weight = load_weights(of_tap);
       _Pragma("GCC unroll 2") for (size_t unit = 0; unit < kUnits; ++unit) {
         const auto& code = codes[kUnitColumns * unit + kx];
+        // Makes a call depend on the template: not all variants have sums of 16 bits.
+        using Sum = decltype(sums[unit][row]);
         Vector sum;
         if constexpr (kSums == Sums3x3::kShared) {
           const Vector products = pair_sums(code, weight);
           sum = kx == 0 ? products : add_pair_sums(sums[unit][row], products);
-          // The cast makes the call depend on the template: not all variants have add_up.
-          if (kx == 2) sum = add_up(load(biases), decltype(sums[unit][row])(sum));
+          if (kx == 2) sum = kStart ? add_up(load(starts), Sum(sum)) : summed_up(Sum(sum));
         } else {
-          sum = dot(kx == 0 ? load(biases) : sums[unit][row], code, weight);
+          if (kStart || kx > 0) {
+            sum = dot(kx == 0 ? load(starts) : sums[unit][row], code, weight);
+          } else if constexpr (!kStart) {
+            sum = pair_sums(code, weight);
+            sum = summed_up(Sum(sum));
+          }
           if (kSums == Sums3x3::kWithRests)
             sum = dot(sum, code, load_weights(of_tap + weights_3x3(kRows)));
         }
@@ -146,12 +159,12 @@ inline void sum_vector(const Code* columns, const int32_t* biases, const Weight*
 
 // Calls put(q, unit, row, sum) for each of a quartet's four vectors, in their order, for units of
 // windows beside each other and each of their output rows.
-template <typename L, Sums3x3 kSums, int kUnits, typename Put>
+template <typename L, Sums3x3 kSums, bool kStart, int kUnits, typename Put>
 inline void sum_units(const Code* columns, const QuartetHeader& numbers, const Put& put) {
   _Pragma("GCC unroll 4") for (size_t q = 0; q < 4; ++q) {
     Vector sums[kUnits][L::kRows];
-    sum_vector<L, kSums>(columns + L::codes_of(q), numbers.biases + q * kLanes,
-                         numbers.weights() + q * kVectorCodes, sums);
+    sum_vector<L, kSums, kStart>(columns + L::codes_of(q), numbers.starts + q * kLanes,
+                                 numbers.weights() + q * kVectorCodes, sums);
     _Pragma("GCC unroll 2") for (size_t unit = 0; unit < kUnits; ++unit)
         _Pragma("GCC unroll 2") for (size_t row = 0; row < L::kRows; ++row)
             put(q, unit, row, sums[unit][row]);
@@ -209,40 +222,44 @@ __attribute__((noinline)) void store_windows(const Target& target, const PostLan
                                              const Windows3x3& windows) {
   constexpr size_t kRows = L::kRows;
   const size_t count = windows.count, step = windows.step, row_step = windows.row_step;
-  const bool stored = PostLanes::with_stacked_codes(posts, target, [&](const auto& codes_of) {
-    for_each_row<L>(windows, [&](const Code* codes, size_t rows, size_t element) {
-      int8_t* const to = target.bytes() + element;
-      for_each_units<L>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
-        constexpr int kUnits = decltype(at_once)::value;
-        Vector before[kUnits][kRows];
-        PackedWords words[kUnits][kRows];
-        sum_units<L, kSums, kUnits>(
-            columns, numbers, [&](size_t q, size_t unit, size_t row, Vector sum) {
-              const Vector now = codes_of.code(q, sum);
-              if (q == 1) words[unit][row] = pack_words(before[unit][row], now);
-              if (q == 3) {
-                const auto packed =
-                    codes_of.packed(words[unit][row], pack_words(before[unit][row], now));
-                int8_t* const place = to + row * row_step + (first + unit * L::kPixels) * step;
-                if constexpr (L::kStacks > 1)
-                  store_quads(place, places_of<L>(row, rows, row_step), packed);
-                else if (row < rows)
-                  store_packed4(place, packed);
-              }
-              before[unit][row] = now;
-            });
+  const bool stored =
+      PostLanes::with_stacked_codes(posts, target, [&](const auto& codes_of, auto are_floats) {
+        for_each_row<L>(windows, [&](const Code* codes, size_t rows, size_t element) {
+          int8_t* const to = target.bytes() + element;
+          for_each_units<L>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
+            constexpr int kUnits = decltype(at_once)::value;
+            constexpr bool kStart = !(kFloatsStart && decltype(are_floats)::value);
+            Vector before[kUnits][kRows];
+            PackedWords words[kUnits][kRows];
+            sum_units<L, kSums, kStart, kUnits>(
+                columns, numbers, [&](size_t q, size_t unit, size_t row, Vector sum) {
+                  const Vector now = codes_of.code(q, sum);
+                  if (q == 1) words[unit][row] = pack_words(before[unit][row], now);
+                  if (q == 3) {
+                    const auto packed =
+                        codes_of.packed(words[unit][row], pack_words(before[unit][row], now));
+                    int8_t* const place = to + row * row_step + (first + unit * L::kPixels) * step;
+                    if constexpr (L::kStacks > 1)
+                      store_quads(place, places_of<L>(row, rows, row_step), packed);
+                    else if (row < rows)
+                      store_packed4(place, packed);
+                  }
+                  before[unit][row] = now;
+                });
+          });
+        });
       });
-    });
-  });
   if (stored) return;
+  const bool add_starts = kFloatsStart && !PostLanes::are_floats<4>(posts, target);
   for_each_row<L>(windows, [&](const Code* codes, size_t rows, size_t element) {
     constexpr size_t kPixels = L::kPixels;
     // Of the units one behind the other.
     int32_t aside[kRows][(L::kMostWindows + kPixels - 1) / kPixels * kQuartetElements];
     for_each_units<L>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
       const size_t unit_of_first = (first + kPixels - 1) / kPixels;
-      sum_units<L, kSums, decltype(at_once)::value>(
+      sum_units<L, kSums, !kFloatsStart, decltype(at_once)::value>(
           columns, numbers, [&](size_t q, size_t unit, size_t row, Vector sum) {
+            if (add_starts) sum = add(sum, load(numbers.starts + q * kLanes));
             store(aside[row] + (unit_of_first + unit) * kQuartetElements + q * kLanes, sum);
           });
     });

@@ -243,11 +243,11 @@ inline bool find_float_scale(const ChannelSteps& steps, FloatScale& found) {
   return false;
 }
 
-// Of channel c of a post record. False: there is none, or it was not found. The clamp's limits
-// become the least and the greatest code, where the channel has steps.
+// Of channel c of a post record, for accumulators less `start`. False: there is none, or it was not
+// found. The clamp's limits become the least and the greatest code, where the channel has steps.
 template <bool kTowardZero>
 inline bool find_float_scale_of(const intrt_plan& plan, const intrt_post_record& post, uint32_t c,
-                                int32_t& lo, int32_t& hi, FloatScale& found) {
+                                int64_t start, int32_t& lo, int32_t& hi, FloatScale& found) {
   ChannelSteps steps;
   const uint32_t* starts =
       post.starts_offset == 0 ? nullptr : object_at<uint32_t>(plan, post.starts_offset);
@@ -263,6 +263,7 @@ inline bool find_float_scale_of(const intrt_plan& plan, const intrt_post_record&
                              object_at<int8_t>(plan, post.shifts_offset)[c], kTowardZero, lo, hi)) {
     return false;
   }
+  for (int i = 0; i < steps.count; ++i) steps.least[i] -= steps.sign * start;
   return find_float_scale<kTowardZero>(steps, found);
 }
 

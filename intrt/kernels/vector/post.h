@@ -79,15 +79,17 @@ class PostLanes {
   PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count,
             void* extras)
       : PostLanes(op.plan, post, op.output, op.step_tables, LaneChannels{channel, count}, extras) {}
-  // Takes more time to find what runs faster.
+  // Takes more time to find what runs faster. starts: of each channel, what a sum of products
+  // begins with; where sums become codes as floats (are_floats), they are to come without it. Null:
+  // with it.
   PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count,
             void* extras)
-      : PostLanes(op, post, LaneChannels{channel, count}, extras) {}
+      : PostLanes(op, post, LaneChannels{channel, count}, nullptr, extras) {}
   PostLanes(const OpToPrepare& op, const intrt_post_record& post, LaneChannels channels,
-            void* extras)
+            const int64_t* starts, void* extras)
       : PostLanes(op.plan, post, op.output, op.step_tables, channels, extras) {
     if (post.kind == INTRT_POST_SCALE && form_ != Form::kOther)
-      find_floats(op.plan, post, *static_cast<ScaleExtras*>(extras));
+      find_floats(op.plan, post, starts, *static_cast<ScaleExtras*>(extras));
   }
   PostLanes(const PostLanes&) = delete;
   PostLanes& operator=(const PostLanes&) = delete;
@@ -144,17 +146,31 @@ class PostLanes {
     }
   }
 
+  // Whether V blocks' sums become codes as floats.
+  template <int V>
+  static bool are_floats(const PostLanes* posts, const Target& target) {
+    const Form form = common_form<V>(posts, target.may_use_floats);
+    return form >= Form::kFloatDown && form != Form::kOther;
+  }
+
+  template <bool kFloats>
+  struct AreFloats {
+    static constexpr bool value = kFloats;
+  };
+
   // How sums become codes without leaving the registers (register_codes.h).
   class RegisterCodes;
 
-  // Calls work(codes_of) where codes_of(sums) makes codes of four blocks of stacked channels; false
+  // Calls work(codes_of, an AreFloats) where codes_of(sums) makes codes of four blocks of stacked
+  // channels; false
   // where that takes more than registers, and the sums are for store_blocks.
   template <typename Work>
   static bool with_stacked_codes(const PostLanes* posts, const Target& target, const Work& work) {
     const Form common = common_form<4>(posts, target.may_use_floats);
     return with_plain_form(common, [&](auto form) {
       using F = typename decltype(form)::Type;
-      work(FourCodes<F, true>(posts[0], posts[1], posts[2], posts[3], target));
+      work(FourCodes<F, true>(posts[0], posts[1], posts[2], posts[3], target),
+           AreFloats<F::kFloats>());
     });
   }
 
@@ -511,11 +527,13 @@ class PostLanes {
     hi_ = load(hi);
   }
 
-  void find_floats(const intrt_plan& plan, const intrt_post_record& post, ScaleExtras& extras) {
+  void find_floats(const intrt_plan& plan, const intrt_post_record& post, const int64_t* starts,
+                   ScaleExtras& extras) {
     if (!floats_round_to_nearest()) return;
     // Where only codes that are not negative count, down and to zero come to the same.
     const bool to_zero = post.rounding == INTRT_ROUND_TOWARD_ZERO || gives_no_negative();
-    if (!(to_zero ? load_floats<true>(plan, post, extras) : load_floats<false>(plan, post, extras)))
+    if (!(to_zero ? load_floats<true>(plan, post, starts, extras)
+                  : load_floats<false>(plan, post, starts, extras)))
       return;
     int32_t changes[kLanes];
     intrt::store(changes, extras.float_changes);
@@ -526,14 +544,16 @@ class PostLanes {
 
   // False: not for all channels.
   template <bool kTowardZero>
-  bool load_floats(const intrt_plan& plan, const intrt_post_record& post, ScaleExtras& extras) {
+  bool load_floats(const intrt_plan& plan, const intrt_post_record& post, const int64_t* starts,
+                   ScaleExtras& extras) {
     float multipliers[kLanes] = {}, addends[kLanes] = {};
     int32_t lo[kLanes], hi[kLanes], exceptions[kLanes] = {}, changes[kLanes] = {};
     intrt::store(lo, lo_);
     intrt::store(hi, hi_);
     for (uint32_t i = 0; i < channels_.count; ++i) {
       FloatScale scale;
-      if (!find_float_scale_of<kTowardZero>(plan, post, channels_.channel(i), lo[i], hi[i], scale))
+      if (!find_float_scale_of<kTowardZero>(plan, post, channels_.channel(i),
+                                            starts == nullptr ? 0 : starts[i], lo[i], hi[i], scale))
         return false;
       multipliers[i] = scale.multiplier;
       addends[i] = scale.addend;
@@ -554,6 +574,7 @@ class PostLanes {
 
   // Each turns sums of one block into codes that are not clamped yet.
   struct ShiftDown {
+    static constexpr bool kFloats = false;
     Vector shifts;
     ShiftDown(const PostLanes& post, const Target&) : shifts(post.shifts_) {}
     ShiftDown(const RegisterCodes& of, size_t block);
@@ -562,6 +583,7 @@ class PostLanes {
 
   // intrt_shift_right_toward_zero: 2^shift - 1 where x is negative; a shift by 32 leaves 0.
   struct ShiftToZero {
+    static constexpr bool kFloats = false;
     Vector shifts, left;  // left: 32 - shift
     explicit ShiftToZero(Vector by) : shifts(by), left(subtract(all(32), by)) {}
     ShiftToZero(const PostLanes& post, const Target&) : ShiftToZero(post.shifts_) {}
@@ -575,6 +597,7 @@ class PostLanes {
   // intrt_shift_right_half_even: one more where what is dropped, plus 1 where the quotient is odd,
   // exceeds one half.
   struct ShiftHalfEven {
+    static constexpr bool kFloats = false;
     Vector shifts, below, half;  // 2^shift - 1; half of 2^shift, or 1 where nothing is dropped
     ShiftHalfEven(const PostLanes& post, const Target&)
         : shifts(post.shifts_),
@@ -589,6 +612,7 @@ class PostLanes {
 
   // The shift to the left, which may leave 32 bits, comes first; of other lanes it is 0.
   struct ShiftEitherWay {
+    static constexpr bool kFloats = false;
     const PostLanes& post;
     const Target& target;
     ShiftEitherWay(const PostLanes& of_post, const Target& its_target)
@@ -606,6 +630,7 @@ class PostLanes {
 
   template <bool kTowardZero>
   struct ScaleBy {
+    static constexpr bool kFloats = false;
     const Scale& scale;
     ScaleBy(const PostLanes& post, const Target&) : scale(post.scale_extras().scale) {}
     Vector operator()(Vector x) const { return scale.of<kTowardZero>(x); }
@@ -613,6 +638,7 @@ class PostLanes {
 
   template <bool kTowardZero, bool kExcept>
   struct ScaleByFloat {
+    static constexpr bool kFloats = true;
     Floats multiplier, addend;
     Vector exception{}, change{};
     ScaleByFloat(const PostLanes& post, const Target&)
@@ -629,6 +655,7 @@ class PostLanes {
   };
 
   struct ScaleOrStep {
+    static constexpr bool kFloats = false;
     const PostLanes& post;
     const Target& target;
     ScaleOrStep(const PostLanes& of_post, const Target& its_target)
