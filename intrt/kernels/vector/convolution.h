@@ -14,7 +14,7 @@ namespace {
 // Of the copied rows; a convolution of which not even one window fits is left to other kernels.
 constexpr size_t kBandCodes = 48 * 1024 / sizeof(Code);
 
-// Sums of up to so many windows of a row are put aside before they are brought to codes.
+// Sums of up to so many windows are put aside before they are brought to codes.
 constexpr size_t kWindowsAside = 128;
 
 // Calls f with the input's codes. Those of 16 bits go with weights of 16 bits.
@@ -287,9 +287,10 @@ struct Tiling {
       V == 4 && kFourBlocksUpTo < kWindowsAside ? kFourBlocksUpTo : kWindowsAside;
   static_assert(kMostWindows <= kAside, "there is room for a tile's sums");
   Tiles<V> sizes[2];
+  size_t windows;
   bool is_short;  // all sums are put aside
 
-  Tiling(size_t windows, uint32_t sharing) : sizes{}, is_short(windows <= kAside) {
+  Tiling(size_t of_row, uint32_t sharing) : sizes{}, windows(of_row), is_short(windows <= kAside) {
     if (windows <= kMostWindows) {
       sizes[0] = {windows, 1, 1, function_of<kMostWindows, V>(windows, sharing)};
       return;
@@ -301,40 +302,58 @@ struct Tiling {
   }
 
  private:
-  static Tiles<V> tiles_of(size_t windows, size_t count, uint32_t sharing) {
+  static Tiles<V> tiles_of(size_t in_tile, size_t count, uint32_t sharing) {
     if (count == 0) return {};
-    return {windows, count, kAside / windows, function_of<kMostWindows, V>(windows, sharing)};
+    return {in_tile, count, kAside / in_tile, function_of<kMostWindows, V>(in_tile, sharing)};
   }
+};
+
+// Sums of windows that are put aside before they become codes, which takes less time for many
+// together: of one row, or of several whose outputs lie as far apart as those of a row.
+template <int V, int kMostWindows>
+class SumsAside {
+ public:
+  static constexpr size_t kMost = Tiling<V, kMostWindows>::kAside;
+
+  SumsAside(const TileSet<V>& set, const Target& target) : set_(set), target_(target) {}
+
+  // There is room for so many windows, whose codes go to the elements from `element` on.
+  void begin_row(size_t element, size_t windows) {
+    if (count_ > 0 && (element != element_ + count_ * set_.step || windows > kMost - count_))
+      store();
+    if (count_ == 0) element_ = element;
+  }
+  int32_t* begin() { return sums_ + count_ * V * kLanes; }
+  void add(size_t windows) { count_ += windows; }
+  void store() {
+    if (count_ == 0) return;
+    PostLanes::store_blocks<V>(set_.block.posts(), target_, sums_, count_, element_, set_.step);
+    element_ += count_ * set_.step;
+    count_ = 0;
+  }
+
+ private:
+  const TileSet<V>& set_;
+  const Target& target_;
+  size_t element_ = 0, count_ = 0;
+  int32_t sums_[kMost * V * kLanes];
 };
 
 // A row of windows for V blocks. Codes go to the elements from `element` on.
 template <int V, int kMostWindows>
 inline void run_row(const TileSet<V>& set, const Tiling<V, kMostWindows>& tiling,
-                    const Code* window, const Target& target, size_t element) {
-  // The sums of one window become codes in registers. Those of several do so a little faster
-  // together, once they are put aside.
-  const Tiles<V>& most = tiling.sizes[0];
-  if (most.windows == 1 && set.block.has_register_codes != 0 &&
-      register_codes(&set.block + 1).are_possible(target))
-    return most.run(set, window, most.count, target.bytes() + element, nullptr);
-  int32_t sums[Tiling<V, kMostWindows>::kAside * V * kLanes];
-  size_t put_aside = 0;
-  const auto store_sums = [&] {
-    PostLanes::store_blocks<V>(set.block.posts(), target, sums, put_aside, element, set.step);
-    element += put_aside * set.step;
-    put_aside = 0;
-  };
+                    const Code* window, size_t element, SumsAside<V, kMostWindows>& aside) {
+  aside.begin_row(element, tiling.is_short ? tiling.windows : aside.kMost);
   for (const Tiles<V>& tiles : tiling.sizes)
     for (size_t left = tiles.count; left > 0;) {
       const size_t count = left < tiles.at_once ? left : tiles.at_once;
-      tiles.run(set, window, count, nullptr, sums + put_aside * V * kLanes);
+      tiles.run(set, window, count, nullptr, aside.begin());
       const size_t windows = count * tiles.windows;
       window += windows * set.window_step;
-      put_aside += windows;
+      aside.add(windows);
       left -= count;
-      if (!tiling.is_short) store_sums();
+      if (!tiling.is_short) aside.store();
     }
-  if (put_aside > 0) store_sums();
 }
 
 // A convolution that was prepared, and where its outputs go: which element the first is, and from
@@ -361,11 +380,22 @@ inline void run_blocks(const Target& target, const Dense& dense, const Band& ban
   const size_t channel = (g + 1) * s.group_outputs - left;
   const Tiling<V, kMostWindows> tiling(band.columns, header->sharing);
   const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, dense.column_step};
-  for (size_t r = 0; r < band.rows; ++r) {
-    const Code* const window = band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs;
-    run_row(set, tiling, window, target,
-            dense.first + (band.oy + r) * dense.row_step + band.ox * dense.column_step + channel);
-  }
+  const auto for_each_row = [&](const auto& f) {
+    for (size_t r = 0; r < band.rows; ++r)
+      f(band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
+        dense.first + (band.oy + r) * dense.row_step + band.ox * dense.column_step + channel);
+  };
+  // The sums of one window become codes in registers.
+  const Tiles<V>& most = tiling.sizes[0];
+  if (most.windows == 1 && header->has_register_codes != 0 &&
+      register_codes(header + 1).are_possible(target))
+    return for_each_row([&](const Code* window, size_t element) {
+      most.run(set, window, most.count, target.bytes() + element, nullptr);
+    });
+  SumsAside<V, kMostWindows> aside(set, target);
+  for_each_row(
+      [&](const Code* window, size_t element) { run_row(set, tiling, window, element, aside); });
+  aside.store();
 }
 
 // The outputs of `sets` of blocks, for the windows of one band.
