@@ -305,19 +305,19 @@ inline void run_quartets(const Target& target, const Sizes& s) {
                                : L::kMostColumns / s.columns_under(width) * L::kSliceRows;
   for (size_t oy = op.slices.begin * L::kSliceRows; oy < end; oy += most_rows) {
     const size_t rows = most_rows < end - oy ? most_rows : end - oy;
-    const uint8_t* place = static_cast<const uint8_t*>(static_cast<const void*>(&header + 1));
-    for (size_t quartet = 0; quartet < quartets.count; ++quartet, place += quartet_bytes) {
-      const size_t first = quartets.first_channel(s, quartet);
-      const PostLanes* posts = static_cast<const PostLanes*>(static_cast<const void*>(place));
-      const QuartetHeader& numbers =
-          *static_cast<const QuartetHeader*>(static_cast<const void*>(posts + 4));
-      for (size_t x = 0; x < width; x += L::kMostWindows) {
-        // A last unit has windows of the one before, too.
-        const size_t ox = x + L::kPixels <= width ? x : width - L::kPixels;
-        const size_t count = L::kMostWindows < width - ox ? L::kMostWindows : width - ox;
-        const size_t row_codes = s.columns_under(count) * L::kPixelCodes;
-        const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * L::kStride) - s.left;
-        const ColumnParts parts(x0, s.columns_under(count), s.width);
+    for (size_t x = 0; x < width; x += L::kMostWindows) {
+      // A last unit has windows of the one before, too.
+      const size_t ox = x + L::kPixels <= width ? x : width - L::kPixels;
+      const size_t count = L::kMostWindows < width - ox ? L::kMostWindows : width - ox;
+      const size_t row_codes = s.columns_under(count) * L::kPixelCodes;
+      const ptrdiff_t x0 = static_cast<ptrdiff_t>(ox * L::kStride) - s.left;
+      const ColumnParts parts(x0, s.columns_under(count), s.width);
+      const uint8_t* place = static_cast<const uint8_t*>(static_cast<const void*>(&header + 1));
+      for (size_t quartet = 0; quartet < quartets.count; ++quartet, place += quartet_bytes) {
+        const size_t first = quartets.first_channel(s, quartet);
+        const PostLanes* posts = static_cast<const PostLanes*>(static_cast<const void*>(place));
+        const QuartetHeader& numbers =
+            *static_cast<const QuartetHeader*>(static_cast<const void*>(posts + 4));
         Code* to = columns;
         for (size_t row = 0; row < rows; row += L::kSliceRows, to += row_codes)
           StackedRows<L>(s, input, oy + row, first, header.code_offset).stack(parts, to);
