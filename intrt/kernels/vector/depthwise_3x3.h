@@ -178,10 +178,11 @@ struct UnitsAtOnce {
 // more; for some of them twice where the units do not come out even.
 template <typename L, typename F>
 inline void for_each_units(const Code* columns, size_t count, const F& f) {
-  constexpr size_t kAtOnce = L::kRows * L::kPixels, kOfWindow = L::kStride * L::kPixelCodes;
+  constexpr int kUnits = 2;
+  constexpr size_t kAtOnce = kUnits * L::kPixels, kOfWindow = L::kStride * L::kPixelCodes;
   size_t x = 0;
   for (; x + kAtOnce <= count; x += kAtOnce, columns += kAtOnce * kOfWindow)
-    f(x, columns, UnitsAtOnce<L::kRows>());
+    f(x, columns, UnitsAtOnce<kUnits>());
   for (; x + L::kPixels <= count; x += L::kPixels, columns += L::kPixels * kOfWindow)
     f(x, columns, UnitsAtOnce<1>());
   if (L::kPixels > 1 && x < count)

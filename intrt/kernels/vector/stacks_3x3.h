@@ -107,8 +107,11 @@ struct StackedRows {
     static const int8_t kZeros[kQuartetElements] = {};
     for (size_t stack = 0; stack < L::kStacks; ++stack)
       for (size_t k = 0; k < kDepth; ++k) {
+        // Of three rows, the third comes again, with weights that are 0: a fourth is not needed
+        // yet.
+        const size_t row = L::kRows == 1 && k == 3 ? 2 : k;
         const ptrdiff_t y =
-            static_cast<ptrdiff_t>((oy + stack * L::kRows) * L::kStride + k) - s.top;
+            static_cast<ptrdiff_t>((oy + stack * L::kRows) * L::kStride + row) - s.top;
         const bool is_inside = y >= 0 && y < static_cast<ptrdiff_t>(s.height);
         rows[k][stack] = is_inside
                              ? input + static_cast<size_t>(y) * s.width * s.channels + first_channel
