@@ -62,14 +62,20 @@ inline size_t blocks_at_once(const Sizes& s, size_t outputs_left) {
   return blocks >= 4 && s.output_width <= kFourBlocksUpTo ? 4 : blocks >= 2 ? 2 : 1;
 }
 
-// Sums of 16 bits take as many registers as those of 32.
-constexpr int most_windows(int with_one_sum) {
-  return kSumsPairs ? with_one_sum / 2 : with_one_sum;
+// The most windows of a tile whose steps share no sums. Pairs of sums need two more registers.
+constexpr int most_alone(size_t v) {
+  return v == 1   ? kMostWindowsOf1
+         : v == 2 ? kMostWindowsOf2 - (kSumsPairs ? 1 : 0)
+                  : kMostWindowsOf4 / (kSumsPairs ? 2 : 1);
+}
+// The same where they do: sums of 16 bits take as many registers as those of 32.
+constexpr int most_sharing(size_t v) {
+  return kSumsPairs && v < 4 ? (v == 1 ? kMostWindowsOf1 : kMostWindowsOf2) / 2 : most_alone(v);
 }
 
 // Where a row's tiles have one window.
 inline size_t register_codes_bytes(const Sizes& s, size_t v) {
-  const bool has_one = s.output_width == 1 || (v == 4 && most_windows(kMostWindowsOf4) == 1);
+  const bool has_one = s.output_width == 1 || (v == 4 && most_alone(4) == 1);
   return has_one ? sizeof(PostLanes::RegisterCodes) : 0;
 }
 inline void put_register_codes(const PostLanes* posts, size_t v, void* to) {
@@ -268,7 +274,10 @@ template <int P, int V>
 inline TileFunction<V> function_of(size_t windows, uint32_t sharing) {
   if constexpr (P > 1)
     if (windows < P) return function_of<P - 1, V>(windows, sharing);
-  return function_that_shares<P, V>(sharing);
+  if constexpr (P > most_sharing(V))
+    return run_tiles<1, P, V>;
+  else
+    return function_that_shares<P, V>(sharing);
 }
 
 // Tiles of one size.
@@ -280,23 +289,24 @@ struct Tiles {
 };
 
 // A row of windows in tiles of about one size: some have one more window than the others.
-template <int V, int kMostWindows>
+template <int V>
 struct Tiling {
   // Of a row with four blocks at once there may be fewer.
   static constexpr size_t kAside =
       V == 4 && kFourBlocksUpTo < kWindowsAside ? kFourBlocksUpTo : kWindowsAside;
-  static_assert(kMostWindows <= kAside, "there is room for a tile's sums");
+  static_assert(most_alone(V) <= kAside, "there is room for a tile's sums");
   Tiles<V> sizes[2];
   size_t windows;
   bool is_short;  // all sums are put aside
 
   Tiling(size_t of_row, uint32_t sharing) : sizes{}, windows(of_row), is_short(windows <= kAside) {
-    if (windows <= kMostWindows) {
-      sizes[0] = {windows, 1, 1, function_of<kMostWindows, V>(windows, sharing)};
+    const size_t in_tile = sharing > 1 ? most_sharing(V) : most_alone(V);
+    if (windows <= in_tile) {
+      sizes[0] = {windows, 1, 1, function_of<most_alone(V), V>(windows, sharing)};
       return;
     }
-    const size_t tiles = (windows + kMostWindows - 1) / kMostWindows,
-                 most = (windows + tiles - 1) / tiles, smaller = most * tiles - windows;
+    const size_t tiles = (windows + in_tile - 1) / in_tile, most = (windows + tiles - 1) / tiles,
+                 smaller = most * tiles - windows;
     sizes[0] = tiles_of(most, tiles - smaller, sharing);
     sizes[1] = tiles_of(most - 1, smaller, sharing);
   }
@@ -304,16 +314,16 @@ struct Tiling {
  private:
   static Tiles<V> tiles_of(size_t in_tile, size_t count, uint32_t sharing) {
     if (count == 0) return {};
-    return {in_tile, count, kAside / in_tile, function_of<kMostWindows, V>(in_tile, sharing)};
+    return {in_tile, count, kAside / in_tile, function_of<most_alone(V), V>(in_tile, sharing)};
   }
 };
 
 // Sums of windows that are put aside before they become codes, which takes less time for many
 // together: of one row, or of several whose outputs lie as far apart as those of a row.
-template <int V, int kMostWindows>
+template <int V>
 class SumsAside {
  public:
-  static constexpr size_t kMost = Tiling<V, kMostWindows>::kAside;
+  static constexpr size_t kMost = Tiling<V>::kAside;
 
   SumsAside(const TileSet<V>& set, const Target& target) : set_(set), target_(target) {}
 
@@ -340,9 +350,9 @@ class SumsAside {
 };
 
 // A row of windows for V blocks. Codes go to the elements from `element` on.
-template <int V, int kMostWindows>
-inline void run_row(const TileSet<V>& set, const Tiling<V, kMostWindows>& tiling,
-                    const Code* window, size_t element, SumsAside<V, kMostWindows>& aside) {
+template <int V>
+inline void run_row(const TileSet<V>& set, const Tiling<V>& tiling, const Code* window,
+                    size_t element, SumsAside<V>& aside) {
   aside.begin_row(element, tiling.is_short ? tiling.windows : aside.kMost);
   for (const Tiles<V>& tiles : tiling.sizes)
     for (size_t left = tiles.count; left > 0;) {
@@ -373,12 +383,12 @@ struct Band {
 
 // Outputs of the windows of one band: those of V blocks from `channel` on, `left` of them in the
 // group g.
-template <int V, int kMostWindows>
+template <int V>
 inline void run_blocks(const Target& target, const Dense& dense, const Band& band, size_t g,
                        size_t left, const BlockHeader* header) {
   const Sizes& s = dense.s;
   const size_t channel = (g + 1) * s.group_outputs - left;
-  const Tiling<V, kMostWindows> tiling(band.columns, header->sharing);
+  const Tiling<V> tiling(band.columns, header->sharing);
   const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, dense.column_step};
   const auto for_each_row = [&](const auto& f) {
     for (size_t r = 0; r < band.rows; ++r)
@@ -392,7 +402,7 @@ inline void run_blocks(const Target& target, const Dense& dense, const Band& ban
     return for_each_row([&](const Code* window, size_t element) {
       most.run(set, window, most.count, target.bytes() + element, nullptr);
     });
-  SumsAside<V, kMostWindows> aside(set, target);
+  SumsAside<V> aside(set, target);
   for_each_row(
       [&](const Code* window, size_t element) { run_row(set, tiling, window, element, aside); });
   aside.store();
@@ -409,10 +419,9 @@ inline void run_band(const Target& target, const Dense& dense, const Band& band,
       const BlockHeader* header = static_cast<const BlockHeader*>(static_cast<const void*>(block));
       const size_t v = blocks_at_once(s, left);
       if (set >= sets.begin)
-        (v == 1 ? run_blocks<1, most_windows(kMostWindowsOf1)>
-         : v == 2
-             ? run_blocks<2, most_windows(kMostWindowsOf2)>
-             : run_blocks<4, most_windows(kMostWindowsOf4)>)(target, dense, band, g, left, header);
+        (v == 1   ? run_blocks<1>
+         : v == 2 ? run_blocks<2>
+                  : run_blocks<4>)(target, dense, band, g, left, header);
       block += header->bytes;
       left = left > v * kLanes ? left - v * kLanes : 0;
     }
