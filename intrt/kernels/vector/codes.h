@@ -7,6 +7,12 @@
 namespace intrt {
 namespace {
 
+// A number that is known when a function that gets it is compiled.
+template <auto kValue>
+struct Constant {
+  static constexpr auto value = kValue;
+};
+
 // `count` <= kLanes bytes.
 inline Packed load_packed(const int8_t* from, size_t count) {
   Packed packed = 0;

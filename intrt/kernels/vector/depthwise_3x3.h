@@ -6,7 +6,7 @@
 // these.
 //
 // The lanes of four vectors are in the order in which codes are stacked, four by four
-// (LaneChannels); biases, weights and posts, too, and packing undoes it.
+// (LaneChannels); starts of sums, weights and posts, too, and packing undoes it.
 #pragma once
 
 #include "intrt/kernels/vector/stacks_3x3.h"
@@ -24,8 +24,8 @@ enum class Sums3x3 : uint32_t {
   kWithRests  // each column's for itself, and that of its rest (pair_sums.h)
 };
 
-// Whether scales as floats have starts in their addends: where sums of 16 bits become such of 32,
-// that is one addition less.
+// Whether scales as floats have in their addends what sums begin with: where sums of 16 bits become
+// such of 32, that is one addition less.
 constexpr bool kFloatsStart = kSumsPairs;
 
 // Behind a DepthwiseHeader comes for each quartet: four posts; this header; weights for each tap of
@@ -88,17 +88,17 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
       for (uint32_t lane = 0; lane < kLanes; ++lane) {
         const size_t channel = channels.channel(lane), in_quartet = q * kLanes + lane;
         StoredWeights::Row row_of(stored, channel);
-        uint32_t sum = 0;
+        int32_t sum = 0;
         for (size_t ky = 0; ky < 3; ++ky)
           for (size_t kx = 0; kx < 3; ++kx) {
             const int32_t weight = row_of.next();
-            sum += static_cast<uint32_t>(weight);
+            sum += weight;
             for (size_t row = 0; row < quartets.output_rows; ++row)
               weights[(kx * quartets.output_rows + row) * kUnitCodes + kDepth * in_quartet + ky +
                       row] = static_cast<Weight>(weight);
           }
-        starts[lane] = int64_t{bias == nullptr ? 0 : bias[channel]} -
-                       int64_t{header.code_offset} * static_cast<int32_t>(sum);
+        starts[lane] =
+            int64_t{bias == nullptr ? 0 : bias[channel]} - int64_t{header.code_offset} * sum;
         of.starts[in_quartet] = static_cast<int32_t>(starts[lane]);
       }
       new (posts + q) PostLanes(op, post, channels, kFloatsStart ? starts : nullptr, extras);
@@ -125,7 +125,7 @@ inline void sum_vector(const Code* columns, const int32_t* starts, const Weight*
   constexpr size_t kRows = L::kRows, kUnitColumns = L::kStride * L::kPixels,
                    kColumns = kUnitColumns * (kUnits - 1) + 3;
   Vector codes[kColumns];
-  _Pragma("GCC unroll 5") for (size_t i = 0; i < kColumns; ++i) codes[i] =
+  _Pragma("GCC unroll 7") for (size_t i = 0; i < kColumns; ++i) codes[i] =
       load_codes(columns + i * L::kPixelCodes);
   _Pragma("GCC unroll 2") for (size_t row = 0; row < kRows; ++row) {
     _Pragma("GCC unroll 3") for (size_t kx = 0; kx < 3; ++kx) {
@@ -170,23 +170,19 @@ inline void sum_units(const Code* columns, const QuartetHeader& numbers, const P
             put(q, unit, row, sums[unit][row]);
   }
 }
-template <int kUnits>
-struct UnitsAtOnce {
-  static constexpr int value = kUnits;
-};
-// Calls f(the first window, its columns, a UnitsAtOnce) for all of so many windows, kPixels or
-// more; for some of them twice where the units do not come out even.
+// Calls f(the first window, its columns, how many units as a Constant) for all of so many windows,
+// kPixels or more; for some of them twice where the units do not come out even.
 template <typename L, typename F>
 inline void for_each_units(const Code* columns, size_t count, const F& f) {
   constexpr int kUnits = 2;
   constexpr size_t kAtOnce = kUnits * L::kPixels, kOfWindow = L::kStride * L::kPixelCodes;
   size_t x = 0;
   for (; x + kAtOnce <= count; x += kAtOnce, columns += kAtOnce * kOfWindow)
-    f(x, columns, UnitsAtOnce<kUnits>());
+    f(x, columns, Constant<kUnits>());
   for (; x + L::kPixels <= count; x += L::kPixels, columns += L::kPixels * kOfWindow)
-    f(x, columns, UnitsAtOnce<1>());
+    f(x, columns, Constant<1>());
   if (L::kPixels > 1 && x < count)
-    f(count - L::kPixels, columns - (L::kPixels - (count - x)) * kOfWindow, UnitsAtOnce<1>());
+    f(count - L::kPixels, columns - (L::kPixels - (count - x)) * kOfWindow, Constant<1>());
 }
 
 // Rows of windows beside each other, each of which makes up to L::kSliceRows rows of the output.
@@ -306,6 +302,7 @@ inline void run_quartets(const Target& target, const Sizes& s) {
                                : L::kMostColumns / s.columns_under(width) * L::kSliceRows;
   for (size_t oy = op.slices.begin * L::kSliceRows; oy < end; oy += most_rows) {
     const size_t rows = most_rows < end - oy ? most_rows : end - oy;
+    // One quartet after the other for the same windows: their rows are still in a cache.
     for (size_t x = 0; x < width; x += L::kMostWindows) {
       // A last unit has windows of the one before, too.
       const size_t ox = x + L::kPixels <= width ? x : width - L::kPixels;

@@ -79,9 +79,8 @@ class PostLanes {
   PostLanes(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count,
             void* extras)
       : PostLanes(op.plan, post, op.output, op.step_tables, LaneChannels{channel, count}, extras) {}
-  // Takes more time to find what runs faster. starts: of each channel, what a sum of products
-  // begins with; where sums become codes as floats (are_floats), they are to come without it. Null:
-  // with it.
+  // Takes more time to find what runs faster. starts: of each lane, what a sum of products begins
+  // with; where sums become codes as floats (are_floats), they are then to come without it.
   PostLanes(const OpToPrepare& op, const intrt_post_record& post, uint32_t channel, uint32_t count,
             void* extras)
       : PostLanes(op, post, LaneChannels{channel, count}, nullptr, extras) {}
@@ -149,28 +148,22 @@ class PostLanes {
   // Whether V blocks' sums become codes as floats.
   template <int V>
   static bool are_floats(const PostLanes* posts, const Target& target) {
-    const Form form = common_form<V>(posts, target.may_use_floats);
-    return form >= Form::kFloatDown && form != Form::kOther;
+    return is_of_floats(common_form<V>(posts, target.may_use_floats));
   }
-
-  template <bool kFloats>
-  struct AreFloats {
-    static constexpr bool value = kFloats;
-  };
 
   // How sums become codes without leaving the registers (register_codes.h).
   class RegisterCodes;
 
-  // Calls work(codes_of, an AreFloats) where codes_of(sums) makes codes of four blocks of stacked
-  // channels; false
-  // where that takes more than registers, and the sums are for store_blocks.
+  // Calls work(codes_of, a Constant) where codes of four blocks of stacked channels are made in
+  // registers, block by block with codes_of.code, and then codes_of.packed; true: they are floats'.
+  // False where that takes more than registers, and the sums are for store_blocks.
   template <typename Work>
   static bool with_stacked_codes(const PostLanes* posts, const Target& target, const Work& work) {
     const Form common = common_form<4>(posts, target.may_use_floats);
     return with_plain_form(common, [&](auto form) {
       using F = typename decltype(form)::Type;
       work(FourCodes<F, true>(posts[0], posts[1], posts[2], posts[3], target),
-           AreFloats<F::kFloats>());
+           Constant<F::kFloats>());
     });
   }
 
@@ -213,7 +206,7 @@ class PostLanes {
   PostLanes(const intrt_plan& plan, const intrt_post_record& post,
             const intrt_tensor_record& output, const StepTables* step_tables, LaneChannels channels,
             void* extras)
-      : channels_(channels), extras_at_(distance_to(extras)), has_steps_(step_tables != nullptr) {
+      : extras_at_(distance_to(extras)), channels_(channels), has_steps_(step_tables != nullptr) {
     if (post.kind == INTRT_POST_SHIFT) load_shifts(plan, post);
     if (post.kind == INTRT_POST_SCALE) {
       ScaleExtras* of_scale = new (extras) ScaleExtras;
@@ -247,10 +240,10 @@ class PostLanes {
   bool has_steps(size_t lane) const { return has_steps_ && steps().counts[lane] != 0; }
 
   PostLanes(const PostLanes& other, uint32_t count)
-      : channels_{other.channels_.first, count, other.channels_.quad_step},
+      : extras_at_(distance_to(other.extras())),
+        channels_{other.channels_.first, count, other.channels_.quad_step},
         form_(other.form_),
         best_form_(other.best_form_),
-        extras_at_(distance_to(other.extras())),
         has_steps_(other.has_steps_),
         one_by_one_(other.one_by_one_),
         has_left_shifts_(other.has_left_shifts_),
@@ -281,7 +274,7 @@ class PostLanes {
       if (posts[v].best_form_ != best) best = with_exceptions(best);
       are_alike = are_alike && posts[v].form_ == form;
     }
-    if (have_floats && best > Form::kScaleOrStep) return best;
+    if (have_floats && is_of_floats(best)) return best;
     if (are_alike) return form;
     for (int v = 0; v < V; ++v)
       if (posts[v].form_ == Form::kOther) return Form::kOther;
@@ -292,6 +285,8 @@ class PostLanes {
            : form == Form::kFloatToZero ? Form::kFloatToZeroExcept
                                         : form;
   }
+
+  static bool is_of_floats(Form form) { return form >= Form::kFloatDown && form != Form::kOther; }
 
   // Calls work(a Named<F>), where F turns sums into codes in registers; false where none does.
   // Plain: without exceptions, which are so rare that no large loop is made for them.
@@ -700,9 +695,9 @@ class PostLanes {
     return load(results);
   }
 
+  intptr_t extras_at_;  // from here
   LaneChannels channels_;
   Form form_ = Form::kOther, best_form_ = Form::kOther;  // the first: of integers
-  intptr_t extras_at_;                                   // from here
   bool has_steps_;                                       // there are StepExtras
   bool one_by_one_ = false, has_left_shifts_ = false;
   Vector lo_ = all(INT32_MIN), hi_ = all(INT32_MAX);

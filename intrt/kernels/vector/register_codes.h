@@ -18,12 +18,9 @@ class PostLanes::RegisterCodes {
               : v == 2 ? common_form<2>(posts, true)
                        : common_form<4>(posts, true)),
         bytes_(static_cast<uint32_t>(bytes_of_place(posts, v))) {
-    const bool are_floats = form_ >= Form::kFloatDown && form_ != Form::kOther;
     for (size_t i = 0; i < v; ++i) {
-      if (!are_floats) {
-        shifts_[i] = posts[i].shifts_;
-        continue;
-      }
+      if (form_ < Form::kScaleDown) shifts_[i] = posts[i].shifts_;
+      if (!is_of_floats(form_)) continue;
       multipliers_[i] = posts[i].float_multipliers_;
       addends_[i] = posts[i].float_addends_;
       exceptions_[i] = posts[i].scale_extras().float_exceptions;

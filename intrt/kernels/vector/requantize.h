@@ -40,10 +40,6 @@ inline bool only_clamps(const OpToRun& op, const intrt_post_record& post) {
          *object_at<int8_t>(op.plan, post.shifts_offset) == 0;
 }
 
-template <size_t kCount>
-struct Registers {
-  static constexpr size_t value = kCount;
-};
 inline void clamp_bytes(const OpToRun& op, const intrt_post_record& post) {
   constexpr size_t kAtOnce = 4 * kLanes;
   const auto all4 = [](int32_t code) { return pack4(all(code), all(code), all(code), all(code)); };
@@ -52,14 +48,15 @@ inline void clamp_bytes(const OpToRun& op, const intrt_post_record& post) {
   const int8_t* from = static_cast<const int8_t*>(op.input_data) + elements.begin;
   int8_t* to = static_cast<int8_t*>(op.output_data) + elements.begin;
   size_t left = elements.end - elements.begin;
+  // So many registers at a time.
   const auto clamp_some = [&](auto registers) {
     constexpr size_t kSome = decltype(registers)::value * kAtOnce;
     for (; left >= kSome; left -= kSome, from += kSome, to += kSome)
       _Pragma("GCC unroll 4") for (size_t i = 0; i < kSome; i += kAtOnce)
           store_packed4(to + i, clamped4(load_packed4(from + i), lo, hi));
   };
-  clamp_some(Registers<4>());
-  clamp_some(Registers<1>());
+  clamp_some(Constant<size_t{4}>());
+  clamp_some(Constant<size_t{1}>());
   for (; left > 0; --left, ++from, ++to)
     *to = static_cast<int8_t>(*from < post.lo ? post.lo : *from > post.hi ? post.hi : *from);
 }

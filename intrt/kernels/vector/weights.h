@@ -77,8 +77,9 @@ inline uint32_t dense_slices(const Sizes& s) {
 // window kVectorCodes weights for each block. Where steps are listed, those whose weights are 0 for
 // all of these outputs are left out. The list says, for each row of taps, the number of the step
 // behind its last; and, for each step, where its codes lie: from the begin of their row, or from
-// that of the window, by the row_step of Pieces. Behind all sets lie the posts of such rows, the
-// extras of all posts, and the rests of weights (pair_sums.h): such a list, and the steps' weights.
+// that of the window, by the row_step of Pieces. Behind all sets lie, set by set, the posts of such
+// rows and the extras of posts; then the rests of weights (pair_sums.h): such a list, and the
+// steps' weights.
 struct alignas(kBlockAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
@@ -106,7 +107,7 @@ inline size_t bytes_before_biases(const Sizes& s, size_t v) {
   const size_t codes = register_codes_bytes(s, v);
   return codes != 0 ? aligned(codes) : v * sizeof(PostLanes);
 }
-// Of posts, or of their extras alone.
+// Of what of a set with v blocks lies behind all sets, but for rests.
 inline size_t bytes_aside(const Sizes& s, const intrt_post_record& post, size_t v) {
   const size_t of_post = register_codes_bytes(s, v) != 0 ? sizeof(PostLanes) : 0;
   return v * (of_post + PostLanes::extras_bytes(post));
@@ -336,7 +337,7 @@ inline void put_rests_aside(const Pieces& pieces, size_t v, uint32_t code_offset
   }
 }
 
-// A bias, less what the offset of codes adds to the sum.
+// What a sum begins with: the bias, less what the offset of codes adds to the sum.
 inline int32_t start_of(int32_t bias, uint32_t weight_sum, uint32_t code_offset) {
   return static_cast<int32_t>(static_cast<uint32_t>(bias) - code_offset * weight_sum);
 }
