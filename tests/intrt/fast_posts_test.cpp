@@ -59,8 +59,7 @@ struct Layer {
 
   bool is_depthwise() const { return most_weight != 0; }
 };
-constexpr Layer kLayers[] = {
-    {k_linear, 1}, {k_conv2d, 1}, {k_conv2d, 2}, {k_conv2d, 3}, {k_conv2d, 3, 127}};
+constexpr Layer kLayers[] = {{k_linear, 1}, {k_conv2d, 1}, {k_conv2d, 2}, {k_conv2d, 3}};
 // Of a few channels, as many as some kernels take at a time, or others.
 constexpr Layer kDepthwise[] = {
     {k_conv2d, 3, 127}, {k_conv2d, 4, 7}, {k_conv2d, 5, 7, 2}, {k_conv2d, 4, 127, 2}};
@@ -142,21 +141,23 @@ void compare(const std::vector<std::int64_t>& accumulators, const Post& post,
 
 // The same with depthwise layers of a few of the channels, so that these fare alike more often, and
 // with biases that float32 addends can make up for.
-void compare_few(const std::vector<std::int64_t>& accumulators, const Post& post) {
+void compare_few(const std::vector<std::int64_t>& accumulators, const Post& post,
+                 const Modes& modes = {}) {
   std::size_t begin = 0;
   for (const std::size_t count : kFewChannels) {
-    if (begin + count > accumulators.size()) begin = 0;
     if (count > accumulators.size()) return;
+    if (begin + count > accumulators.size()) begin = 0;
     const auto some = [=](const auto& all) {
       const auto first = all.begin() + static_cast<std::ptrdiff_t>(begin);
       return std::vector(first, first + static_cast<std::ptrdiff_t>(count));
     };
-    Post post_of_some = post;
-    post_of_some.scales = some(post.scales);
     std::vector<std::int64_t> near = some(accumulators);
     for (std::int64_t& x : near) x = std::abs(x) > kMostNear ? 0 : x;
+    Post post_of_some = post;
+    if (post.shifts.size() > 1) post_of_some.shifts = some(post.shifts);
+    if (!post.scales.empty()) post_of_some.scales = some(post.scales);
     for (const Layer& layer : kDepthwise)
-      compare_layer(layer, near, post_of_some, {INTRT_INT8, 8}, {});
+      compare_layer(layer, near, post_of_some, {INTRT_INT8, 8}, modes);
     begin += count;
   }
 }
@@ -208,6 +209,7 @@ TEST_CASE("shifts of all variants equal scalar where those of channels differ") 
           post.shifts.insert(post.shifts.end(), 3, static_cast<std::int8_t>(shift));
         }
         compare(accumulators, post);
+        if (seed <= 10) compare_few(accumulators, post);
       }
 }
 
@@ -278,11 +280,11 @@ void compare_scales(std::uint64_t seed, const Modes& modes, bool few) {
     post.scales.insert(post.scales.end(), 4, channel);
   }
   compare(accumulators, post, {INTRT_INT8, 8}, modes);
-  if (few) compare_few(accumulators, post);
+  if (few) compare_few(accumulators, post, modes);
 }
 
 TEST_CASE("scales of all variants equal scalar at the steps of their codes") {
-  for (std::uint64_t seed = 1; seed <= 300; ++seed) compare_scales(seed, {}, seed <= 100);
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) compare_scales(seed, {}, seed <= 30);
 }
 
 // Variants that scale by floats do not where these round in another way.
@@ -291,7 +293,8 @@ TEST_CASE("how the caller's floats round does not matter") {
     for (const int run : {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
       CAPTURE(prepare);
       CAPTURE(run);
-      for (std::uint64_t seed = 1; seed <= 40; ++seed) compare_scales(seed, {prepare, run}, false);
+      for (std::uint64_t seed = 1; seed <= 40; ++seed)
+        compare_scales(seed, {prepare, run}, seed <= 2);
     }
 }
 
@@ -329,7 +332,7 @@ TEST_CASE("channels with steps of all variants equal scalar at their steps") {
       post.scales.insert(post.scales.end(), 4, channel);
     }
     compare(accumulators, post);
-    if (seed <= 40) compare_few(accumulators, post);
+    if (seed <= 10) compare_few(accumulators, post);
   }
 }
 
@@ -368,7 +371,7 @@ TEST_CASE("lines with an exception of all variants equal scalar") {
       post.scales.push_back({1 << 12, 0, 20, -128, 127});
     }
     compare(accumulators, post);
-    if (seed <= 40) compare_few(accumulators, post);
+    if (seed <= 10) compare_few(accumulators, post);
   }
 }
 
