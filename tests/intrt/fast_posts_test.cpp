@@ -2,11 +2,12 @@
 // what rounding means: at both sides of each place where a code changes. The accumulators are the
 // biases of layers whose weights are 0: of a linear one, which leaves these out, and of
 // convolutions with rows of one place, both of whose codes are made in registers, and of more; and
-// of a depthwise one whose codes are 0, to which some variants add 128, so that sums of products
+// of depthwise ones whose codes are 0, to which some variants add 128, so that sums of products
 // are not 0, and biases make up for that.
 #include <algorithm>
 #include <cfenv>
 #include <cmath>
+#include <cstdlib>
 #include <set>
 #include <string>
 
@@ -64,7 +65,7 @@ constexpr Layer kLayers[] = {{k_linear, 1}, {k_conv2d, 1}, {k_conv2d, 2}, {k_con
 constexpr Layer kDepthwise[] = {
     {k_conv2d, 3, 127}, {k_conv2d, 4, 7}, {k_conv2d, 5, 7, 2}, {k_conv2d, 4, 127, 2}};
 constexpr std::size_t kFewChannels[] = {8, 16, 24, 32, 40};
-constexpr std::int64_t kMostNear = 1 << 20;
+constexpr std::int64_t kMostNear = 1 << 20;  // of biases in magnitude
 
 std::vector<std::int64_t> weights_of(const Layer& layer, std::size_t channels) {
   if (!layer.is_depthwise()) return std::vector<std::int64_t>(channels, 0);

@@ -372,6 +372,7 @@ class PostLanes {
   __m512i float_lo_{}, float_hi_{}, float_exceptions_{}, float_changes_{};
 };
 
+// For one run, as in vector/post.h.
 class PostAlone {
  public:
   PostAlone(const OpToRun& op, const intrt_post_record& post, uint32_t channel, uint32_t count)

@@ -327,7 +327,8 @@ class SumsAside {
 
   SumsAside(const TileSet<V>& set, const Target& target) : set_(set), target_(target) {}
 
-  // There is room for so many windows, whose codes go to the elements from `element` on.
+  // Makes room for so many windows, whose codes go to the elements from `element` on; what is put
+  // aside already becomes codes where these do not follow it, or do not fit.
   void begin_row(size_t element, size_t windows) {
     if (count_ > 0 && (element != element_ + count_ * set_.step || windows > kMost - count_))
       store();

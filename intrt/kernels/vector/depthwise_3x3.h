@@ -26,7 +26,7 @@ enum class Sums3x3 : uint32_t {
 
 // Whether scales as floats have in their addends what sums begin with: where sums of 16 bits become
 // such of 32, that is one addition less.
-constexpr bool kFloatsStart = kSumsPairs;
+constexpr bool kStartsInAddends = kSumsPairs;
 
 // Behind a DepthwiseHeader comes for each quartet: four posts; this header; weights for each tap of
 // a row and each output row and, where there may be, as many rests. Then come the posts' extras.
@@ -101,7 +101,7 @@ inline void prepare_3x3(const OpToPrepare& op, const intrt_post_record& post, co
             int64_t{bias == nullptr ? 0 : bias[channel]} - int64_t{header.code_offset} * sum;
         of.starts[in_quartet] = static_cast<int32_t>(starts[lane]);
       }
-      new (posts + q) PostLanes(op, post, channels, kFloatsStart ? starts : nullptr, extras);
+      new (posts + q) PostLanes(op, post, channels, kStartsInAddends ? starts : nullptr, extras);
       extras += PostLanes::extras_bytes(post);
     }
     of.sums = Sums3x3::kAlone;
@@ -225,7 +225,7 @@ __attribute__((noinline)) void store_windows(const Target& target, const PostLan
           int8_t* const to = target.bytes() + element;
           for_each_units<L>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
             constexpr int kUnits = decltype(at_once)::value;
-            constexpr bool kStart = !(kFloatsStart && decltype(are_floats)::value);
+            constexpr bool kStart = !(kStartsInAddends && decltype(are_floats)::value);
             Vector before[kUnits][kRows];
             PackedWords words[kUnits][kRows];
             sum_units<L, kSums, kStart, kUnits>(
@@ -247,14 +247,14 @@ __attribute__((noinline)) void store_windows(const Target& target, const PostLan
         });
       });
   if (stored) return;
-  const bool add_starts = kFloatsStart && !PostLanes::are_floats<4>(posts, target);
+  const bool add_starts = kStartsInAddends && !PostLanes::are_floats<4>(posts, target);
   for_each_row<L>(windows, [&](const Code* codes, size_t rows, size_t element) {
     constexpr size_t kPixels = L::kPixels;
     // Of the units one behind the other.
     int32_t aside[kRows][(L::kMostWindows + kPixels - 1) / kPixels * kQuartetElements];
     for_each_units<L>(codes, count, [&](size_t first, const Code* columns, auto at_once) {
       const size_t unit_of_first = (first + kPixels - 1) / kPixels;
-      sum_units<L, kSums, !kFloatsStart, decltype(at_once)::value>(
+      sum_units<L, kSums, !kStartsInAddends, decltype(at_once)::value>(
           columns, numbers, [&](size_t q, size_t unit, size_t row, Vector sum) {
             if (add_starts) sum = add(sum, load(numbers.starts + q * kLanes));
             store(aside[row] + (unit_of_first + unit) * kQuartetElements + q * kLanes, sum);
