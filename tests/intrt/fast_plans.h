@@ -195,14 +195,23 @@ class GuardedPlan {
     return f(*static_cast<const intrt::PreparedHeader*>(static_cast<const void*>(memory.data())));
   }
 
-  // Of the last operator, a dense one, on avx2: how many steps of the first set of outputs share
-  // sums. The fourth number of the BlockHeader that follows the DenseHeader (convolution.h).
-  std::uint32_t steps_that_share() const {
+  // Of the last operator, a dense one, on avx2: the sizes of groups of steps of the first set of
+  // outputs that share sums. Of the BlockHeader (weights.h) that follows the DenseHeader
+  // (convolution.h), the numbers from the ninth on: that of steps in order, then how many groups of
+  // listed ones there are, largest first.
+  struct SharingSteps {
+    std::uint32_t in_order;
+    std::vector<std::uint32_t> listed;
+  };
+  SharingSteps sharing_steps() const {
     return with_header("avx2", [&](const intrt::PreparedHeader& header) {
       const void* const memory = header.memory_of(intrt_op_count(&plan_) - 1);
-      std::uint32_t numbers[4];
+      std::uint32_t numbers[13];
       std::memcpy(numbers, static_cast<const std::uint8_t*>(memory) + 64, sizeof numbers);
-      return numbers[3];
+      SharingSteps sharing = {numbers[8], {}};
+      for (std::size_t i = 0; i < 4; ++i)
+        if (numbers[9 + i] != 0) sharing.listed.push_back(std::array{8u, 6u, 4u, 2u}[i]);
+      return sharing;
     });
   }
 

@@ -39,8 +39,8 @@ inline bool fits_in_place(const Sizes& s) {
 }
 
 inline size_t dense_bytes(const OpToPrepare&, const intrt_post_record& post, const Sizes& s,
-                          const StoredWeights&) {
-  return sizeof(DenseHeader) + BlocksBytes(s, post).all();
+                          const StoredWeights& stored) {
+  return sizeof(DenseHeader) + BlocksBytes(s, post, stored, 0).all();  // an offset costs nothing
 }
 // bias may be null; `to` is aligned to 64.
 inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,

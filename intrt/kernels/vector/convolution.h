@@ -123,11 +123,8 @@ struct alignas(kBlockAlignment) DenseHeader {
 template <typename Stored>
 inline size_t dense_bytes(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
                           const Stored& stored) {
-  const DenseHeader header(op, s);
-  size_t bytes = sizeof header + BlocksBytes(s, post).all();
-  if constexpr (kSumsPairs)
-    bytes += all_rests_bytes(s, header.pieces(s), stored, header.code_offset);
-  return bytes;
+  return sizeof(DenseHeader) +
+         BlocksBytes(s, post, stored, code_offset(op.input_never_negative)).all();
 }
 template <typename Stored>
 inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, const Sizes& s,
@@ -182,59 +179,106 @@ inline void add_sharing_steps(const Code* codes, size_t window_step, const Place
           add_up(acc[p][v], sums[p][v]);
 }
 
-// `count` steps, N of which share sums as long as there are so many. place(i): as above.
-template <int N, int P, int V, typename Place>
-inline void add_steps(const Code* codes, size_t window_step, const Place& place, size_t count,
-                      const Weight* w, Vector (&acc)[P][V]) {
+// Where the codes of steps lie: as a list says, or side by side.
+struct ListedPlaces {
+  const uint32_t* list;
+  size_t operator()(size_t step) const { return list[step]; }
+};
+struct PlacesInOrder {
+  size_t operator()(size_t step) const { return step * kDepth; }
+};
+
+// The steps of a set of blocks.
+struct StepsToAdd {
+  const BlockHeader& block;
+  ListedPlaces places;  // where they are listed
+  const Weight* weights;
+  size_t window_step;
+};
+
+// N of them, from the step `i` on, whose weights begin at `w`.
+template <int N, typename Place, int P, int V>
+inline void add_group(const StepsToAdd& steps, size_t& i, const Weight*& w, const Place& place,
+                      const Code* codes, Vector (&acc)[P][V]) {
+  add_sharing_steps<N>(
+      codes, steps.window_step, [&](size_t n) { return place(i + n); }, w, acc);
+  i += N;
+  w += N * V * kVectorCodes;
+}
+// All from `i` on.
+template <typename Place, int P, int V>
+inline void add_alone(const StepsToAdd& steps, size_t i, const Weight* w, const Place& place,
+                      const Code* codes, Vector (&acc)[P][V]) {
+  for (; i < steps.block.steps; ++i, w += V * kVectorCodes)
+    add_step<P, V>(codes + place(i), steps.window_step, w, acc);
+}
+
+// How steps share sums, as far as functions are compiled for that: each is alone; or, in order, N
+// share theirs, kGroups times or, if 0, as often as there are so many; or they are listed, group by
+// group.
+struct Alone {};
+template <int N, int kGroups = 0>
+struct GroupsInOrder {};
+struct ListedGroups {};
+
+template <int P, int V>
+inline void add_steps(Alone, const StepsToAdd& steps, const Code* codes, Vector (&acc)[P][V]) {
+  if (steps.block.has_list != 0)
+    add_alone(steps, 0, steps.weights, steps.places, codes, acc);
+  else
+    add_alone(steps, 0, steps.weights, PlacesInOrder(), codes, acc);
+}
+
+template <int N, int kGroups, int P, int V>
+inline void add_steps(GroupsInOrder<N, kGroups>, const StepsToAdd& steps, const Code* codes,
+                      Vector (&acc)[P][V]) {
   size_t i = 0;
-  if constexpr (N > 1)
-    for (; i + N <= count; i += N, w += N * V * kVectorCodes)
-      add_sharing_steps<N>(
-          codes, window_step, [&](size_t n) { return place(i + n); }, w, acc);
-  for (; i < count; ++i, w += V * kVectorCodes)
-    add_step<P, V>(codes + place(i), window_step, w, acc);
+  const Weight* w = steps.weights;
+  if constexpr (kGroups != 0) {
+    _Pragma("GCC unroll 4") for (int group = 0; group < kGroups; ++group)
+        add_group<N>(steps, i, w, PlacesInOrder(), codes, acc);
+  } else {
+    do add_group<N>(steps, i, w, PlacesInOrder(), codes, acc);
+    while (i + N <= steps.block.steps);
+    add_alone(steps, i, w, PlacesInOrder(), codes, acc);
+  }
 }
 
-// Steps of a list.
-template <int N, int P, int V>
-inline void add_listed_steps(const TileSet<V>& set, const Code* window, const uint32_t* list,
-                             const Weight* w, Vector (&acc)[P][V]) {
-  const uint32_t *const places = list + set.pieces.rows, count = places[-1];
-  add_steps<N>(
-      window, set.window_step, [places](size_t i) { return size_t{places[i]}; }, count, w, acc);
+template <int P, int V>
+inline void add_steps(ListedGroups, const StepsToAdd& steps, const Code* codes,
+                      Vector (&acc)[P][V]) {
+  size_t i = 0;
+  const Weight* w = steps.weights;
+  const auto add_groups = [&](auto size, uint32_t count) {
+    for (; count > 0; --count) add_group<size.value>(steps, i, w, steps.places, codes, acc);
+  };
+  add_groups(Constant<8>(), steps.block.groups.of_8);
+  add_groups(Constant<6>(), steps.block.groups.of_6);
+  add_groups(Constant<4>(), steps.block.groups.of_4);
+  add_groups(Constant<2>(), steps.block.groups.of_2);
+  add_alone(steps, i, w, steps.places, codes, acc);
 }
 
-// `count` times P windows, of which N steps share sums: the sums of all blocks for the first
-// window, then for the next; or, if P is 1 and `codes` not null, their codes.
-template <int N, int P, int V>
+// `count` times P windows: the sums of all blocks for the first window, then for the next; or, if P
+// is 1 and `codes` not null, their codes.
+template <typename Sharing, int P, int V>
 void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* codes,
                int32_t* sums) {
   const BlockHeader& block = set.block;
   const int32_t* const biases = block.biases();
   const void* const behind_biases = biases + V * kLanes;
-  const uint32_t* list = static_cast<const uint32_t*>(behind_biases);
-  const Weight* w = static_cast<const Weight*>(
-      static_cast<const void*>(static_cast<const uint8_t*>(behind_biases) + block.list_bytes));
+  const StepsToAdd steps = {block,
+                            {static_cast<const uint32_t*>(behind_biases) + set.pieces.rows},
+                            static_cast<const Weight*>(static_cast<const void*>(
+                                static_cast<const uint8_t*>(behind_biases) + block.list_bytes)),
+                            set.window_step};
   for (; count > 0; --count, window += P * set.window_step) {
     Vector acc[P][V];
     _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
       const Vector bias = load(biases + static_cast<size_t>(v) * kLanes);
       _Pragma("GCC unroll 16") for (int p = 0; p < P; ++p) acc[p][v] = bias;
     }
-    const auto side_by_side = [](size_t step) { return step * kDepth; };
-    if (block.has_list != 0)
-      add_listed_steps<N>(set, window, list, w, acc);
-    else
-      add_steps<N>(window, set.window_step, side_by_side, set.pieces.steps, w, acc);
-    if constexpr (kSumsPairs)
-      if (block.rests != 0) {
-        const uint8_t* const rests =
-            static_cast<const uint8_t*>(static_cast<const void*>(&block)) + block.rests;
-        add_listed_steps<1>(
-            set, window, static_cast<const uint32_t*>(static_cast<const void*>(rests)),
-            static_cast<const Weight*>(static_cast<const void*>(rests + block.rest_list_bytes)),
-            acc);
-      }
+    add_steps(Sharing(), steps, window, acc);
     if constexpr (P == 1)
       if (codes != nullptr) {
         register_codes(&block + 1).store(codes, acc[0]);
@@ -252,32 +296,37 @@ template <int V>
 using TileFunction = void (*)(const TileSet<V>& set, const Code* window, size_t count,
                               int8_t* codes, int32_t* sums);
 template <int P, int V>
-inline TileFunction<V> function_that_shares(uint32_t sharing) {
-  if constexpr (kSumsPairs) {
-    switch (sharing) {
-      case 2:
-        return run_tiles<2, P, V>;
-      case 3:
-        return run_tiles<3, P, V>;
-      case 4:
-        return run_tiles<4, P, V>;
-      case 6:
-        return run_tiles<6, P, V>;
-      case 8:
-        return run_tiles<8, P, V>;
-    }
+inline TileFunction<V> function_in_order(const BlockHeader& block) {
+  switch (block.in_order) {
+    case 8:
+      return run_tiles<GroupsInOrder<8>, P, V>;
+    case 6:
+      return run_tiles<GroupsInOrder<6>, P, V>;
+    case 4:
+      return run_tiles<GroupsInOrder<4>, P, V>;
+    case 3:
+      return block.steps == 6 ? run_tiles<GroupsInOrder<3, 2>, P, V>
+                              : run_tiles<GroupsInOrder<3>, P, V>;
+    default:
+      return block.steps == 2   ? run_tiles<GroupsInOrder<2, 1>, P, V>
+             : block.steps == 4 ? run_tiles<GroupsInOrder<2, 2>, P, V>
+                                : run_tiles<GroupsInOrder<2>, P, V>;
   }
-  return run_tiles<1, P, V>;
+}
+template <int P, int V>
+inline TileFunction<V> function_for(const BlockHeader& block) {
+  if constexpr (kSumsPairs && P <= most_sharing(V)) {
+    if (block.in_order > 1) return function_in_order<P, V>(block);
+    if (block.groups.any()) return run_tiles<ListedGroups, P, V>;
+  }
+  return run_tiles<Alone, P, V>;
 }
 // For 1 .. P windows.
 template <int P, int V>
-inline TileFunction<V> function_of(size_t windows, uint32_t sharing) {
+inline TileFunction<V> function_of(size_t windows, const BlockHeader& block) {
   if constexpr (P > 1)
-    if (windows < P) return function_of<P - 1, V>(windows, sharing);
-  if constexpr (P > most_sharing(V))
-    return run_tiles<1, P, V>;
-  else
-    return function_that_shares<P, V>(sharing);
+    if (windows < P) return function_of<P - 1, V>(windows, block);
+  return function_for<P, V>(block);
 }
 
 // Tiles of one size.
@@ -299,22 +348,23 @@ struct Tiling {
   size_t windows;
   bool is_short;  // all sums are put aside
 
-  Tiling(size_t of_row, uint32_t sharing) : sizes{}, windows(of_row), is_short(windows <= kAside) {
-    const size_t in_tile = sharing > 1 ? most_sharing(V) : most_alone(V);
+  Tiling(size_t of_row, const BlockHeader& block)
+      : sizes{}, windows(of_row), is_short(windows <= kAside) {
+    const size_t in_tile = block.shares() ? most_sharing(V) : most_alone(V);
     if (windows <= in_tile) {
-      sizes[0] = {windows, 1, 1, function_of<most_alone(V), V>(windows, sharing)};
+      sizes[0] = {windows, 1, 1, function_of<most_alone(V), V>(windows, block)};
       return;
     }
     const size_t tiles = (windows + in_tile - 1) / in_tile, most = (windows + tiles - 1) / tiles,
                  smaller = most * tiles - windows;
-    sizes[0] = tiles_of(most, tiles - smaller, sharing);
-    sizes[1] = tiles_of(most - 1, smaller, sharing);
+    sizes[0] = tiles_of(most, tiles - smaller, block);
+    sizes[1] = tiles_of(most - 1, smaller, block);
   }
 
  private:
-  static Tiles<V> tiles_of(size_t in_tile, size_t count, uint32_t sharing) {
+  static Tiles<V> tiles_of(size_t in_tile, size_t count, const BlockHeader& block) {
     if (count == 0) return {};
-    return {in_tile, count, kAside / in_tile, function_of<most_alone(V), V>(in_tile, sharing)};
+    return {in_tile, count, kAside / in_tile, function_of<most_alone(V), V>(in_tile, block)};
   }
 };
 
@@ -389,7 +439,7 @@ inline void run_blocks(const Target& target, const Dense& dense, const Band& ban
                        size_t left, const BlockHeader* header) {
   const Sizes& s = dense.s;
   const size_t channel = (g + 1) * s.group_outputs - left;
-  const Tiling<V> tiling(band.columns, header->sharing);
+  const Tiling<V> tiling(band.columns, *header);
   const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, dense.column_step};
   const auto for_each_row = [&](const auto& f) {
     for (size_t r = 0; r < band.rows; ++r)

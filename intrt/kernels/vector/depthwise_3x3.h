@@ -63,8 +63,8 @@ inline size_t bytes_3x3(const OpToPrepare& op, const intrt_post_record& post, co
 inline bool columns_fit(const Weight* weights, size_t output_rows, int most) {
   for (size_t i = 0; i < output_rows * kUnitCodes; i += kDepth) {
     PairSums sums;
-    for (size_t kx = 0; kx < 3; ++kx)
-      if (sums.add(PairSums(weights + kx * output_rows * kUnitCodes + i), most) > 0) return false;
+    for (size_t kx = 0; kx < 3; ++kx) sums.add(weights + kx * output_rows * kUnitCodes + i);
+    if (!sums.fit(most)) return false;
   }
   return true;
 }

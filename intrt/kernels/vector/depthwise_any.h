@@ -47,9 +47,6 @@ struct alignas(kBlockAlignment) DepthwiseHeader {
   }
 };
 
-// Where codes are below 128, two weights always have room.
-inline bool may_have_rests(uint32_t offset) { return kSumsPairs && offset != 0; }
-
 // In front of extras.
 inline size_t bytes_before_extras(const OpToPrepare& op, const Sizes& s) {
   const Columns c(s);

@@ -175,12 +175,11 @@ struct DenseCost {
 
   DenseCost(const Sizes& s, const intrt_post_record& post, const StoredWeights& stored,
             uint32_t code_offset)
-      : steps(0), bytes(sizeof(DenseHeader) + BlocksBytes(s, post).all()) {
+      : steps(0), bytes(sizeof(DenseHeader) + BlocksBytes(s, post, stored, code_offset).all()) {
     const Pieces pieces(s, 0);
     for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
-      const StepPlan plan = plan_steps(pieces, stored, first, outputs, code_offset);
-      steps += v * (plan.steps + plan.rests);
-      bytes += rests_bytes(pieces, v, plan.rests);
+      steps += v * (pieces.steps_taken(nonzero_steps(pieces, stored, first, outputs).count()) +
+                    rests_of_set(pieces, stored, first, outputs, code_offset));
       return true;
     });
   }

@@ -2,7 +2,7 @@
 // and PostLanes before; it defines blocks_at_once, register_codes_bytes and put_register_codes.
 #pragma once
 
-#include "intrt/kernels/vector/pair_sums.h"
+#include "intrt/kernels/vector/shared_sums.h"
 
 namespace intrt {
 namespace {
@@ -36,7 +36,6 @@ struct Pieces {
 };
 
 // Blocks of kLanes outputs that tiles multiply at the same time: 1, 2, 4 or 8.
-constexpr size_t kMostBlocks = 8;
 inline size_t blocks_at_once(const Sizes& s, size_t outputs_left);
 // Bytes of what tells how the sums of v blocks become codes in registers; 0: that is not prepared.
 inline size_t register_codes_bytes(const Sizes& s, size_t v);
@@ -74,23 +73,24 @@ inline uint32_t dense_slices(const Sizes& s) {
 // Prepared weights, for each group of channels, for each set of blocks of its outputs: this
 // header; what becomes of the sums of each block, or, of rows of one window, what is read of that
 // for codes in registers; kLanes biases for each block; room for a list; for each step of the
-// window kVectorCodes weights for each block. Where steps are listed, those whose weights are 0 for
-// all of these outputs are left out. The list says, for each row of taps, the number of the step
-// behind its last; and, for each step, where its codes lie: from the begin of their row, or from
-// that of the window, by the row_step of Pieces. Behind all sets lie, set by set, the posts of such
-// rows and the extras of posts; then the rests of weights (pair_sums.h): such a list, and the
-// steps' weights.
+// window, and each rest (pair_sums.h), kVectorCodes weights for each block. Where steps are listed,
+// those whose weights are 0 for all of these outputs are left out. The list says, for each row of
+// taps, the number of the step behind its last, where steps come row by row; and, for each step,
+// where its codes lie: from the begin of their row, or from that of the window, by the row_step of
+// Pieces. Behind all sets lie, set by set, the posts of such rows and the extras of posts.
 struct alignas(kBlockAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
   uint32_t has_list;
-  uint32_t sharing;  // so many steps have sums of 16 bits with each other
-  uint32_t rest_list_bytes;
-  uint64_t rests;     // where those lie, counted from here; 0: none
-  uint64_t posts_at;  // counted from here, too
+  uint32_t steps;     // that are multiplied
+  uint64_t posts_at;  // counted from here
   uint32_t biases_at;
   uint32_t has_register_codes;  // behind the header
+  // Of steps that share sums of 16 bits: in order, so many at a time, if more than one; or listed.
+  uint32_t in_order;
+  ListedGroupCounts groups;
 
+  bool shares() const { return in_order > 1 || groups.any(); }
   const PostLanes* posts() const { return static_cast<const PostLanes*>(at(posts_at)); }
   const int32_t* biases() const { return static_cast<const int32_t*>(at(biases_at)); }
 
@@ -107,7 +107,7 @@ inline size_t bytes_before_biases(const Sizes& s, size_t v) {
   const size_t codes = register_codes_bytes(s, v);
   return codes != 0 ? aligned(codes) : v * sizeof(PostLanes);
 }
-// Of what of a set with v blocks lies behind all sets, but for rests.
+// Of what of a set with v blocks lies behind all sets.
 inline size_t bytes_aside(const Sizes& s, const intrt_post_record& post, size_t v) {
   const size_t of_post = register_codes_bytes(s, v) != 0 ? sizeof(PostLanes) : 0;
   return v * (of_post + PostLanes::extras_bytes(post));
@@ -115,39 +115,18 @@ inline size_t bytes_aside(const Sizes& s, const intrt_post_record& post, size_t 
 inline size_t list_bytes(const Pieces& pieces, size_t steps) {
   return aligned(4 * (pieces.rows + steps));
 }
-inline size_t bytes_of_blocks(const Sizes& s, const Pieces& pieces, size_t v) {
-  return sizeof(BlockHeader) + list_bytes(pieces, pieces.all_steps()) +
+inline size_t bytes_of_blocks(const Sizes& s, const Pieces& pieces, size_t v, size_t rests) {
+  const size_t steps = pieces.all_steps() + rests;
+  return sizeof(BlockHeader) + list_bytes(pieces, steps) +
          aligned(bytes_before_biases(s, v) +
-                 v * (4 * kLanes + sizeof(Weight) * kVectorCodes * pieces.all_steps()));
-}
-
-// Sets of blocks, and posts and extras that lie behind them.
-struct BlocksBytes {
-  size_t sets = 0, aside = 0;
-
-  BlocksBytes(const Sizes& s, const intrt_post_record& post) {
-    const Pieces pieces(s, 0);
-    for_each_set(s, [&](size_t, size_t, size_t v) {
-      sets += bytes_of_blocks(s, pieces, v);
-      aside += bytes_aside(s, post, v);
-      return true;
-    });
-    aside = aligned(aside);
-  }
-  size_t all() const { return sets + aside; }
-};
-
-// Of v blocks, with so many rests.
-inline size_t rests_bytes(const Pieces& pieces, size_t v, size_t rests) {
-  return rests == 0
-             ? 0
-             : list_bytes(pieces, rests) + aligned(sizeof(Weight) * v * kVectorCodes * rests);
+                 v * (4 * kLanes + sizeof(Weight) * kVectorCodes * steps));
 }
 
 // Takes out steps that are 0 and lists the others, where steps are listed.
 inline void list_steps(const Pieces& pieces, size_t v, BlockHeader& header, uint32_t* list,
                        Weight* weights) {
   const size_t of_step = v * kVectorCodes, all_steps = pieces.all_steps();
+  header.steps = static_cast<uint32_t>(all_steps);
   size_t nonzero = 0;
   for (size_t i = 0; i < all_steps; ++i)
     nonzero += all_zero(weights + i * of_step, of_step) ? 0 : 1;
@@ -164,7 +143,9 @@ inline void list_steps(const Pieces& pieces, size_t v, BlockHeader& header, uint
       }
     list[row] = kept;
   }
+  for (size_t i = kept * of_step; i < all_steps * of_step; ++i) weights[i] = 0;
   header.has_list = 1;
+  header.steps = kept;
 }
 
 // The steps of a set of blocks: a bit for each. All fit a band.
@@ -222,119 +203,100 @@ inline StepBits nonzero_steps(const Pieces& pieces, const Stored& stored, size_t
   return nonzero;
 }
 
-// How the steps of a set of blocks are multiplied.
-struct StepPlan {
-  size_t steps;      // but for rests
-  uint32_t sharing;  // so many share their sums
-  size_t rests;
-};
-
-// Which steps have rests where a number of them share their sums.
-struct Rests {
-  StepBits steps;
-  PairSums sums;
-  bool fit = true;  // each is not too much for a step of its own
-};
-constexpr size_t kWaysToShare = sizeof kSharings / sizeof *kSharings;
-
-// With each number of kSharings. Steps share sums from the first of their piece on or, where they
-// are listed, from the first of the list.
+// Those of so many outputs that have rests.
 template <typename Stored>
-inline void find_rests(const Pieces& pieces, const Stored& stored, size_t first_output,
-                       size_t outputs, int most, const StepBits& nonzero,
-                       Rests (&rests)[kWaysToShare]) {
-  const bool is_listed = pieces.lists_steps(nonzero.count());
-  size_t listed = 0;
+inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t first_output,
+                          size_t outputs, uint32_t code_offset) {
+  StepBits split;
+  split.clear(pieces.all_steps());
   for_each_stored_step(pieces, stored, first_output, outputs,
-                       [&](size_t number, size_t step, const Weight* weights) {
-                         if (number == 0) listed = 0;
-                         if (is_listed && !nonzero.has(number)) return;
-                         const size_t order = is_listed ? listed++ : step;
-                         const PairSums of_step(weights);
-                         for (size_t i = 0; i < kWaysToShare; ++i) {
-                           if (order % kSharings[i].steps == 0) rests[i].sums = {};
-                           const int excess = rests[i].sums.add(of_step, most);
-                           if (excess == 0) continue;
-                           rests[i].steps.set(number);
-                           rests[i].fit = rests[i].fit && excess <= most;
-                         }
+                       [&](size_t number, size_t, const Weight* weights) {
+                         PairSums sums;
+                         sums.add(weights);
+                         if (!sums.fit(most_pair_weights(code_offset))) split.set(number);
                        });
+  return split.count();
 }
-
-// What takes the least time.
+// The same, without looking where no variant or no offset has any.
 template <typename Stored>
-inline StepPlan plan_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
+inline size_t rests_of_set(const Pieces& pieces, const Stored& stored, size_t first_output,
                            size_t outputs, uint32_t code_offset) {
-  const StepBits nonzero = nonzero_steps(pieces, stored, first_output, outputs);
-  StepPlan best = {pieces.steps_taken(nonzero.count()), 1, 0};
-  if constexpr (kSumsPairs) {
-    Rests rests[kWaysToShare];
-    for (Rests& some : rests) some.steps.clear(pieces.all_steps());
-    find_rests(pieces, stored, first_output, outputs, most_pair_weights(code_offset), nonzero,
-               rests);
-    size_t least = SIZE_MAX;
-    for (size_t i = 0; i < kWaysToShare; ++i) {
-      const Sharing& sharing = kSharings[i];
-      if (!rests[i].fit || (i > 0 && sharing.steps > best.steps)) continue;
-      const size_t count = rests[i].steps.count(), alone = best.steps % sharing.steps + count;
-      const size_t time = (best.steps + count - alone) * sharing.time + alone * kSharings[0].time;
-      if (time >= least) continue;
-      least = time;
-      best.sharing = sharing.steps;
-      best.rests = count;
-    }
+  return may_have_rests(code_offset)
+             ? count_rests(pieces, stored, first_output, outputs, code_offset)
+             : 0;
+}
+
+// Sets of blocks, and posts and extras that lie behind them.
+struct BlocksBytes {
+  size_t sets = 0, aside = 0;
+
+  template <typename Stored>
+  BlocksBytes(const Sizes& s, const intrt_post_record& post, const Stored& stored,
+              uint32_t code_offset) {
+    const Pieces pieces(s, 0);
+    for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
+      sets +=
+          bytes_of_blocks(s, pieces, v, rests_of_set(pieces, stored, first, outputs, code_offset));
+      aside += bytes_aside(s, post, v);
+      return true;
+    });
+    aside = aligned(aside);
   }
-  return best;
-}
+  size_t all() const { return sets + aside; }
+};
 
-// The bytes of the rests of all sets.
-template <typename Stored>
-inline size_t all_rests_bytes(const Sizes& s, const Pieces& pieces, const Stored& stored,
-                              uint32_t code_offset) {
-  size_t bytes = 0;
-  for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
-    bytes += rests_bytes(pieces, v, plan_steps(pieces, stored, first, outputs, code_offset).rests);
-    return true;
-  });
-  return bytes;
-}
-
-// Splits the weights of a set's steps and puts their rests to `to`, so many as are planned.
-inline void put_rests_aside(const Pieces& pieces, size_t v, uint32_t code_offset,
-                            const StepPlan& plan, BlockHeader& header, const uint32_t* list,
-                            Weight* weights, uint8_t* to) {
-  const size_t of_step = v * kVectorCodes;
-  header.sharing = plan.sharing;
-  if (plan.rests == 0) return;
-  header.rests = static_cast<uint64_t>(to - static_cast<uint8_t*>(static_cast<void*>(&header)));
-  header.rest_list_bytes = static_cast<uint32_t>(list_bytes(pieces, plan.rests));
-  uint32_t* rest_list = static_cast<uint32_t*>(static_cast<void*>(to));
-  Weight* rests = static_cast<Weight*>(static_cast<void*>(to + header.rest_list_bytes));
-  PairSums sums[kMostBlocks * kLanes];
-  uint32_t found = 0;
-  // order: that in which steps share sums
-  const auto split_step = [&](size_t place, size_t order) {
+// What is too much of steps' weights becomes steps behind them. Returns how many of the steps have
+// no rest; these come first.
+inline size_t split_steps(const ListedSteps& steps, size_t lanes, int most, BlockHeader& header) {
+  size_t whole = header.steps;
+  for (size_t step = 0; step < whole;) {
+    Weight* const weights = steps.weights_of(step);
+    Weight* const rest = steps.weights_of(header.steps);
     bool is_split = false;
-    for (size_t lane = 0; lane < v * kLanes; ++lane) {
-      if (order % plan.sharing == 0) sums[lane] = {};
-      if (found < plan.rests)
-        is_split |=
-            split_weights(sums[lane], weights + lane * kDepth,
-                          rests + found * of_step + lane * kDepth, most_pair_weights(code_offset));
+    for (size_t lane = 0; lane < lanes; ++lane)
+      is_split |= split_weights(weights + lane * kDepth, rest + lane * kDepth, most);
+    if (!is_split) {
+      ++step;
+      continue;
     }
-    if (is_split) rest_list[pieces.rows + found++] = static_cast<uint32_t>(place);
-    weights += of_step;
-  };
-  uint32_t listed = 0;
-  for (size_t row = 0; row < pieces.rows; ++row) {
-    if (header.has_list != 0)
-      for (; listed < list[row]; ++listed) split_step(list[pieces.rows + listed], listed);
-    else
-      for (size_t tap = 0; tap < pieces.taps; ++tap)
-        for (size_t step = 0; step < pieces.steps; ++step)
-          split_step(row * pieces.row_step + tap * pieces.tap_step + kDepth * step, step);
-    rest_list[row] = found;
+    steps.places[header.steps++] = steps.places[step];
+    steps.swap(step, --whole);
   }
+  return whole;
+}
+
+// Decides which steps share their sums of 16 bits, and lists them where they do not stay in order.
+inline void share_sums(const Pieces& pieces, size_t v, uint32_t code_offset, BlockHeader& header,
+                       uint32_t* list, Weight* weights) {
+  const ListedSteps steps = {weights, list + pieces.rows, v * kVectorCodes};
+  const int most = most_pair_weights(code_offset);
+  const size_t count = header.steps;
+  if (header.has_list == 0)
+    for (size_t i = 0; i < count; ++i) steps.places[i] = static_cast<uint32_t>(kDepth * i);
+  const size_t whole =
+      may_have_rests(code_offset) ? split_steps(steps, v * kLanes, most, header) : count;
+  if (header.has_list != 0 || whole < count) {
+    header.has_list = 1;
+    const ListedGroupCounts groups = bring_together(steps, whole, most);
+    if (groups.time(header.steps) < ListedGroupCounts().time(header.steps)) header.groups = groups;
+    return;
+  }
+  const uint64_t list_time = kListTime + kListedStepTime * count;
+  const GroupsOfOneSize fullest = best_in_order(count, [](size_t) { return true; }),
+                        in_order = best_in_order(count, [&](size_t size) {
+                          return fit_in_order(steps, count, size, most);
+                        });
+  if (in_order.time > fullest.time + list_time) {
+    const ListedGroupCounts groups = bring_together(steps, count, most);
+    if (groups.time(count) + list_time < in_order.time) {
+      header.has_list = 1;
+      header.groups = groups;
+      return;
+    }
+    for (size_t i = 0; i < count; ++i)
+      while (steps.places[i] != kDepth * i) steps.swap(i, steps.places[i] / kDepth);
+  }
+  header.in_order = in_order.size;
 }
 
 // What a sum begins with: the bias, less what the offset of codes adds to the sum.
@@ -349,15 +311,15 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
                            const Pieces& pieces, const Stored& stored, const int32_t* bias,
                            uint32_t code_offset, void* to) {
   uint8_t* out = static_cast<uint8_t*>(to);
-  const BlocksBytes bytes(s, post);
-  uint8_t* aside = out + bytes.sets;
-  uint8_t* rests = aside + bytes.aside;
+  uint8_t* aside = out + BlocksBytes(s, post, stored, code_offset).sets;
   for (size_t g = 0; g < s.groups; ++g)
     for (size_t first = 0; first < s.group_outputs;) {
-      const size_t v = blocks_at_once(s, s.group_outputs - first);
+      const size_t left = s.group_outputs - first, v = blocks_at_once(s, left), lanes = v * kLanes,
+                   rests = rests_of_set(pieces, stored, g * s.group_outputs + first,
+                                        left < lanes ? left : lanes, code_offset);
       BlockHeader& header = *static_cast<BlockHeader*>(static_cast<void*>(out));
-      header.bytes = static_cast<uint32_t>(bytes_of_blocks(s, pieces, v));
-      header.list_bytes = static_cast<uint32_t>(list_bytes(pieces, pieces.all_steps()));
+      header.bytes = static_cast<uint32_t>(bytes_of_blocks(s, pieces, v, rests));
+      header.list_bytes = static_cast<uint32_t>(list_bytes(pieces, pieces.all_steps() + rests));
       header.has_list = 0;
       uint8_t* const behind_header = static_cast<uint8_t*>(static_cast<void*>(&header + 1));
       header.has_register_codes = register_codes_bytes(s, v) != 0;
@@ -377,7 +339,7 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
       uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + v * kLanes));
       Weight* weights = static_cast<Weight*>(
           static_cast<void*>(static_cast<uint8_t*>(static_cast<void*>(list)) + header.list_bytes));
-      for (size_t lane = 0; lane < v * kLanes; ++lane) {
+      for (size_t lane = 0; lane < lanes; ++lane) {
         const bool is_there = first + lane < s.group_outputs;
         const size_t o = g * s.group_outputs + (is_there ? first + lane : 0);
         typename Stored::Row row(stored, o);
@@ -393,15 +355,9 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
         biases[lane] = start_of(is_there && bias != nullptr ? bias[o] : 0, sum, code_offset);
       }
       list_steps(pieces, v, header, list, weights);
-      if constexpr (kSumsPairs) {
-        const size_t left = s.group_outputs - first, lanes = v * kLanes;
-        const StepPlan plan = plan_steps(pieces, stored, g * s.group_outputs + first,
-                                         left < lanes ? left : lanes, code_offset);
-        put_rests_aside(pieces, v, code_offset, plan, header, list, weights, rests);
-        rests += rests_bytes(pieces, v, plan.rests);
-      }
+      if constexpr (kSumsPairs) share_sums(pieces, v, code_offset, header, list, weights);
       out += header.bytes;
-      first += v * kLanes;
+      first += lanes;
     }
 }
 
