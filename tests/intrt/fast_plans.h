@@ -2,6 +2,9 @@
 // kernels.
 #pragma once
 
+#include <array>
+#include <vector>
+
 #include "intrt/prepared.h"
 #include "tests/intrt/guarded_bytes.h"
 #include "tests/intrt/kernel_cases.h"
