@@ -329,7 +329,7 @@ TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little mor
 }
 
 // avx2 lets up to eight steps share sums of 16 bits, so many that their weights fill these: here
-// just so, or but for a few.
+// just so, or but for a few. Of 1x1 windows they may stay in order, others are listed.
 TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, and a little more") {
   const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0), wide = axis_of(9, 3, 1, 0);
   std::set<std::uint32_t> in_order, listed;
@@ -368,6 +368,26 @@ TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, a
   if (!has_avx2) return;
   CHECK(in_order == std::set<std::uint32_t>{0, 1, 2, 3, 4, 6, 8});
   CHECK(listed == std::set<std::uint32_t>{2, 4, 6, 8});
+}
+
+// Of avx2, steps whose weights are 0 are left out, and where they lay rests may come.
+TEST_CASE("steps without weights beside steps whose weights are too much for sums of 16 bits") {
+  const Axis three = axis_of(4, 3, 1, 0);
+  const Convolution c = {1, 16, 20, three, three};
+  for (std::uint64_t seed = 1; seed <= 20; ++seed)
+    for (const Codes codes : {Codes::kGreatest, Codes::kExtremes}) {
+      CAPTURE(seed);
+      CAPTURE(static_cast<int>(codes));
+      Random random(seed);
+      std::array<bool, 9 * 4> is_left_out;  // of four inputs of a tap
+      for (bool& one : is_left_out) one = random.one_in(3);
+      std::size_t weights = 0;
+      const auto weight = [&]() -> std::int64_t {
+        const std::size_t step = weights++ / 4 % is_left_out.size();
+        return is_left_out[step] ? 0 : random.pick({-128, -3, 2, 100, 127});
+      };
+      compare_variants(sums_plan(c, false, weight), seed, true, codes);
+    }
 }
 
 // avx2 lets the three columns of a depthwise window share sums of 16 bits, too: here the weights of
