@@ -209,9 +209,10 @@ TEST_CASE("fast conv2d equals scalar for random geometries") {
     const std::int64_t groups = random.pick({1, 1, 2, 3, 20});
     const std::int64_t inputs = random.between(1, groups == 1 ? 130 : 5);
     const std::int64_t outputs = random.between(1, groups == 1 ? 130 : 20);
-    compare_variants(
-        plan_of(random, {groups, inputs, outputs, random_axis(random), random_axis(random)}), seed,
-        false);
+    const Axis down = random_axis(random), across = random_axis(random);
+    const std::int64_t divisor = random.pick({1, 1, 8, 40});
+    compare_variants(plan_of(random, {groups, inputs, outputs, down, across}, {}, divisor), seed,
+                     false);
   }
 }
 
@@ -329,10 +330,12 @@ TEST_CASE("weights that add up to what sums of 16 bits hold, and to a little mor
 }
 
 // avx2 lets up to eight steps share sums of 16 bits, so many that their weights fill these: here
-// just so, or but for a few. Of 1x1 windows they may stay in order, others are listed.
+// just so, or but for a few. Of windows of one row they may stay in order, others are listed.
 TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, and a little more") {
-  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0), wide = axis_of(9, 3, 1, 0);
+  const Axis one = axis_of(1, 1, 1, 0), three = axis_of(4, 3, 1, 0), wide = axis_of(9, 3, 1, 0),
+             many = axis_of(13, 1, 1, 0);
   std::set<std::uint32_t> in_order, listed;
+  std::set<std::pair<std::uint32_t, std::uint32_t>> of_few;  // sizes and steps
   const bool has_avx2 = variant_runs_here("avx2");
   for (const std::int64_t steps : {1, 2, 3, 4, 5, 6, 7, 8, 9})
     for (const std::int64_t all : {128, 258})
@@ -342,7 +345,10 @@ TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, a
                                        {1, 100, 40, one, one},
                                        {1, 33, 9, one, wide},
                                        {1, 20, 5, three, three},
-                                       {1, 8, 24, three, wide}}) {
+                                       {1, 8, 24, three, wide},
+                                       {1, 8, 9, one, many},
+                                       {1, 16, 8, one, many},
+                                       {1, 24, 9, one, many}}) {
             CAPTURE(steps);
             CAPTURE(all);
             CAPTURE(clamped);
@@ -363,14 +369,44 @@ TEST_CASE("weights with which sums of 16 bits hold those of one to nine steps, a
             if (!has_avx2) continue;
             const auto sharing = GuardedPlan(plan, true).sharing_steps();
             in_order.insert(sharing.in_order);
+            if (sharing.all <= 6) of_few.insert({sharing.in_order, sharing.all});
             listed.insert(sharing.listed.begin(), sharing.listed.end());
           }
   if (!has_avx2) return;
   CHECK(in_order == std::set<std::uint32_t>{0, 1, 2, 3, 4, 6, 8});
   CHECK(listed == std::set<std::uint32_t>{2, 4, 6, 8});
+  for (const std::pair<std::uint32_t, std::uint32_t> of : {std::pair{2, 2}, {2, 4}, {3, 6}})
+    CHECK(of_few.contains(of));
 }
 
-// Of avx2, steps whose weights are 0 are left out, and where they lay rests may come.
+// Of avx2: groups, steps alone and rests in the sums of the same outputs.
+TEST_CASE("small weights of which some are too much for sums of 16 bits") {
+  bool has_all = false;
+  for (std::uint64_t seed = 1; seed <= 60; ++seed)
+    for (const std::int64_t outputs : {7, 16, 41})
+      for (const std::int64_t width : {1, 2, 7, 13}) {
+        CAPTURE(seed);
+        CAPTURE(outputs);
+        CAPTURE(width);
+        Random random(seed);
+        const std::int64_t kernel = random.pick({1, 3}), inputs = random.between(9, 70);
+        const Convolution c = {1, inputs, outputs, axis_of(kernel, kernel, 1, 0),
+                               axis_of(width + kernel - 1, kernel, 1, 0)};
+        const int heavy_in = random.pick({300, 1000, 4000});
+        const auto weight = [&]() -> std::int64_t {
+          return random.one_in(heavy_in) ? random.pick({-128, 127}) : random.between(-12, 12);
+        };
+        const std::vector<std::uint8_t> plan = sums_plan(c, false, weight);
+        compare_variants(plan, seed, true, random.pick({Codes::kGreatest, Codes::kExtremes}));
+        if (!variant_runs_here("avx2")) continue;
+        const auto sharing = GuardedPlan(plan, true).sharing_steps();
+        const auto steps = static_cast<std::uint32_t>(kernel * ((kernel * inputs + 3) / 4));
+        has_all = has_all || (sharing.listed.size() > 2 && sharing.all > steps);
+      }
+  CHECK(has_all == variant_runs_here("avx2"));
+}
+
+// Steps whose weights are 0 are left out, and on avx2 rests may come where they lay.
 TEST_CASE("steps without weights beside steps whose weights are too much for sums of 16 bits") {
   const Axis three = axis_of(4, 3, 1, 0);
   const Convolution c = {1, 16, 20, three, three};

@@ -200,10 +200,10 @@ class GuardedPlan {
 
   // Of the last operator, a dense one, on avx2: the sizes of groups of steps of the first set of
   // outputs that share sums. Of the BlockHeader (weights.h) that follows the DenseHeader
-  // (convolution.h), the numbers from the ninth on: that of steps in order, then how many groups of
-  // listed ones there are, largest first.
+  // (convolution.h), the fourth number, that of all steps, with rests, and those from the ninth on:
+  // the size of groups in order, then how many groups of listed ones there are, largest first.
   struct SharingSteps {
-    std::uint32_t in_order;
+    std::uint32_t all, in_order;
     std::vector<std::uint32_t> listed;
   };
   SharingSteps sharing_steps() const {
@@ -211,7 +211,7 @@ class GuardedPlan {
       const void* const memory = header.memory_of(intrt_op_count(&plan_) - 1);
       std::uint32_t numbers[13];
       std::memcpy(numbers, static_cast<const std::uint8_t*>(memory) + 64, sizeof numbers);
-      SharingSteps sharing = {numbers[8], {}};
+      SharingSteps sharing = {numbers[3], numbers[8], {}};
       for (std::size_t i = 0; i < 4; ++i)
         if (numbers[9 + i] != 0) sharing.listed.push_back(std::array{8u, 6u, 4u, 2u}[i]);
       return sharing;
@@ -471,7 +471,8 @@ inline std::vector<std::uint8_t> plan_of(Random& random, const Convolution& c,
 // The transpose: an output of any height and width.
 inline std::vector<std::uint8_t> transposed_plan_of(Random& random, const Convolution& c,
                                                     std::int64_t height, std::int64_t width,
-                                                    const Types& types = {}) {
+                                                    const Types& types = {},
+                                                    std::int64_t divisor = 1) {
   const Format out_format = random_format(random, true);
   const Logical expected(c.outputs(), height, width);
   PlanBuilder builder;
@@ -480,6 +481,7 @@ inline std::vector<std::uint8_t> transposed_plan_of(Random& random, const Convol
   auto p = c.params<intrt_conv_transpose2d_params>(types);
   const std::int64_t of_output = c.taps() * c.group_inputs;
   std::vector<std::int64_t> weights = random_weights(random, c.outputs(), of_output, types);
+  for (std::int64_t& weight : weights) weight /= divisor;
   if (random.one_in(2)) clear_blocks(random, weights, c.outputs(), of_output);
   p.weights_offset = builder.weights(weights, types.weights);
   if (!random.one_in(3)) p.bias_offset = builder.array(random_bias(random, c.outputs()), 16);

@@ -49,19 +49,17 @@ LOCKSTEP_MULTIPLY(multiply_avx512vnni, "avx512f,avx512vnni", __m512i, 64,
 LOCKSTEP_MULTIPLY(multiply_avxvnni, "avx2,avxvnni", __m256i, 32, _mm256_dpbusd_avx_epi32(sum, a, b))
 // What a compiler makes of scalar kernels at most.
 LOCKSTEP_MULTIPLY(multiply_scalar, "sse2", __m128i, 8, _mm_add_epi32(sum, _mm_madd_epi16(a, b)))
-// Eight products of bytes share sums of 16 bits, the most that kernels let do so.
-__attribute__((target("avx2"), always_inline)) inline __m256i eight_products(__m256i& a,
-                                                                             __m256i b) {
+// Eight steps share sums of 16 bits, the most that kernels let do so.
+__attribute__((target("avx2"), always_inline)) inline __m256i eight_steps(__m256i& a, __m256i b) {
   __m256i sum = _mm256_maddubs_epi16(a, b);
-  for (int i = 1; i < 8; ++i) {
+  _Pragma("GCC unroll 8") for (int i = 1; i < 8; ++i) {
     asm volatile("" : LOCKSTEP_REGISTER(a));
     sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(a, b));
   }
   return sum;
 }
 LOCKSTEP_MULTIPLY(multiply_avx2, "avx2", __m256i, 256,
-                  _mm256_add_epi32(sum,
-                                   _mm256_madd_epi16(eight_products(a, b), _mm256_set1_epi16(1))))
+                  _mm256_add_epi32(sum, _mm256_madd_epi16(eight_steps(a, b), _mm256_set1_epi16(1))))
 #elif defined(__aarch64__)
 #define LOCKSTEP_REGISTER(value) "+w"(value)
 LOCKSTEP_MULTIPLY(multiply_neondot, "arch=armv8.2-a+dotprod", int32x4_t, 16,

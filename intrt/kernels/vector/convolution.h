@@ -133,11 +133,9 @@ inline void prepare_dense(const OpToPrepare& op, const intrt_post_record& post, 
   prepare_blocks(op, post, s, header.pieces(s), stored, bias, header.code_offset, &header + 1);
 }
 
-// What the tiles of V blocks of outputs have in common: how they read windows, what they multiply
-// with, and what becomes of the sums.
+// What the tiles of V blocks of outputs have in common.
 template <int V>
 struct TileSet {
-  const Pieces& pieces;
   size_t window_step;
   const BlockHeader& block;
   size_t step;  // from the codes of a window to those of the next
@@ -215,7 +213,7 @@ inline void add_alone(const StepsToAdd& steps, size_t i, const Weight* w, const 
 
 // How steps share sums, as far as functions are compiled for that: each is alone; or, in order, N
 // share theirs, kGroups times or, if 0, as often as there are so many; or they are listed, group by
-// group.
+// group. Where a window has few steps, a loop over groups would take as long as some of these.
 struct Alone {};
 template <int N, int kGroups = 0>
 struct GroupsInOrder {};
@@ -266,12 +264,7 @@ void run_tiles(const TileSet<V>& set, const Code* window, size_t count, int8_t* 
                int32_t* sums) {
   const BlockHeader& block = set.block;
   const int32_t* const biases = block.biases();
-  const void* const behind_biases = biases + V * kLanes;
-  const StepsToAdd steps = {block,
-                            {static_cast<const uint32_t*>(behind_biases) + set.pieces.rows},
-                            static_cast<const Weight*>(static_cast<const void*>(
-                                static_cast<const uint8_t*>(behind_biases) + block.list_bytes)),
-                            set.window_step};
+  const StepsToAdd steps = {block, {block.places()}, block.weights(), set.window_step};
   for (; count > 0; --count, window += P * set.window_step) {
     Vector acc[P][V];
     _Pragma("GCC unroll 16") for (int v = 0; v < V; ++v) {
@@ -427,7 +420,6 @@ struct Dense {
 
 // rows x columns windows that begin at output (oy, ox), with the input under them.
 struct Band {
-  const Pieces& pieces;
   const Code* codes;
   size_t row_codes, oy, rows, ox, columns;
 };
@@ -440,7 +432,7 @@ inline void run_blocks(const Target& target, const Dense& dense, const Band& ban
   const Sizes& s = dense.s;
   const size_t channel = (g + 1) * s.group_outputs - left;
   const Tiling<V> tiling(band.columns, *header);
-  const TileSet<V> set = {band.pieces, s.stride_w * s.channels, *header, dense.column_step};
+  const TileSet<V> set = {s.stride_w * s.channels, *header, dense.column_step};
   const auto for_each_row = [&](const auto& f) {
     for (size_t r = 0; r < band.rows; ++r)
       f(band.codes + r * s.stride_h * band.row_codes + g * s.group_inputs,
@@ -487,7 +479,6 @@ inline void run_part(const X* input, const Target& target, const Dense& dense, c
   alignas(kBlockAlignment) Code copied[kBandCodes + kDepth];
   const Sizes& s = dense.s;
   const DenseHeader& header = dense.header;
-  const Pieces pieces = header.pieces(s);
   for_each_band(part, header.band, [&](size_t oy, size_t rows, size_t ox, size_t columns) {
     const ptrdiff_t y = static_cast<ptrdiff_t>(oy * s.stride_h) - s.top,
                     x = static_cast<ptrdiff_t>(ox * s.stride_w) - s.left;
@@ -498,7 +489,7 @@ inline void run_part(const X* input, const Target& target, const Dense& dense, c
     else
       copy_band(s, input, y, s.rows_under(rows), x, s.columns_under(columns), header.row_codes,
                 header.code_offset, copied);
-    run_band(target, dense, {pieces, codes, header.row_codes, oy, rows, ox, columns}, part.sets);
+    run_band(target, dense, {codes, header.row_codes, oy, rows, ox, columns}, part.sets);
   });
 }
 

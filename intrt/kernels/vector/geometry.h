@@ -8,9 +8,6 @@
 namespace intrt {
 namespace {  // compiled for a variant's instructions, so nothing may be shared with other files
 
-// Blocks of kLanes outputs that are multiplied at the same time, at most.
-constexpr size_t kMostBlocks = 8;
-
 struct Sizes {
   size_t channels, groups, group_inputs, group_outputs;
   size_t height, width, output_height, output_width;

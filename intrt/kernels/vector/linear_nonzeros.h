@@ -178,8 +178,8 @@ struct DenseCost {
       : steps(0), bytes(sizeof(DenseHeader) + BlocksBytes(s, post, stored, code_offset).all()) {
     const Pieces pieces(s, 0);
     for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
-      steps += v * (pieces.steps_taken(nonzero_steps(pieces, stored, first, outputs).count()) +
-                    rests_of_set(pieces, stored, first, outputs, code_offset));
+      steps += v * (pieces.steps_taken(count_nonzero_steps(pieces, stored, first, outputs)) +
+                    count_rests(pieces, stored, first, outputs, code_offset));
       return true;
     });
   }

@@ -9,13 +9,14 @@ namespace intrt {
 namespace {
 
 // The time of a step in a group of so many, in hundredths of that of one alone in the largest tile:
-// measured in registers on Zen 3.
+// measured in registers on Zen 3. The others, measured there in whole convolutions, are rounded:
+// that of a step alone in the smaller tiles of windows whose other steps share sums; what a list
+// takes, for a window and for each of its steps.
 struct GroupSize {
   uint32_t steps, time;
 };
 constexpr GroupSize kOf8 = {8, 66}, kOf6 = {6, 68}, kOf4 = {4, 71}, kOf3 = {3, 74}, kOf2 = {2, 80};
 constexpr uint32_t kAloneTime = 100, kAloneBesideGroupsTime = 107;
-// What a list takes, for a window, and for each of its steps.
 constexpr uint32_t kListTime = 50, kListedStepTime = 2;
 
 // So many groups of each size, of listed steps. The others, behind these, are alone.
@@ -52,7 +53,11 @@ struct ListedSteps {
   }
 };
 
-// What the positive and the negative weights of some steps add up to, pair by pair.
+// Blocks of outputs that are multiplied at the same time, at most.
+constexpr size_t kMostBlocks = 8;
+
+// What the positive and the negative weights of some steps add up to, pair by pair. Of weights of 8
+// bits: those of up to eight steps, at most 2 * 128 each, fit 16 bits.
 class GroupSums {
  public:
   // Of none. of_step: weights.
@@ -87,7 +92,8 @@ class GroupSums {
       negative_[kMostBlocks * kLanes * kDepth / 2];
 };
 
-// The next steps among which one is chosen.
+// The next steps among which one is chosen. By the times above, 8 of them would take 0.3 to 0.9 %
+// more in MobileNetV2, ResNet-8 and the autoencoder, 32 0.1 % more to 0.7 % less.
 constexpr size_t kStepsInSight = 16;
 
 // Of [begin, end), the one among the first kStepsInSight with which the sums are smallest, or, if
@@ -114,8 +120,8 @@ inline uint32_t bring_groups(const ListedSteps& steps, const GroupSize& size, si
                              size_t end, int most) {
   uint32_t groups = 0;
   while (end - begin >= size.steps) {
-    // The heaviest step first; if there are not enough others for which it leaves room, it is put
-    // behind.
+    // The heaviest step in sight first; if there are not enough others for which it leaves room, it
+    // is put behind.
     GroupSums sums(steps.of_step);
     steps.swap(begin, best_step<true>(steps, sums, begin, end, most));
     size_t members = 1;

@@ -75,9 +75,10 @@ inline uint32_t dense_slices(const Sizes& s) {
 // for codes in registers; kLanes biases for each block; room for a list; for each step of the
 // window, and each rest (pair_sums.h), kVectorCodes weights for each block. Where steps are listed,
 // those whose weights are 0 for all of these outputs are left out. The list says, for each row of
-// taps, the number of the step behind its last, where steps come row by row; and, for each step,
-// where its codes lie: from the begin of their row, or from that of the window, by the row_step of
-// Pieces. Behind all sets lie, set by set, the posts of such rows and the extras of posts.
+// taps, the number of the step behind its last, as long as steps come row by row (avx512vnni); and,
+// for each step, where its codes lie: from the begin of their row, or from that of the window, by
+// the row_step of Pieces. Behind all sets lie, set by set, the posts of such rows and the extras of
+// posts.
 struct alignas(kBlockAlignment) BlockHeader {
   uint32_t bytes;  // of header and all
   uint32_t list_bytes;
@@ -89,10 +90,13 @@ struct alignas(kBlockAlignment) BlockHeader {
   // Of steps that share sums of 16 bits: in order, so many at a time, if more than one; or listed.
   uint32_t in_order;
   ListedGroupCounts groups;
+  uint32_t places_at, weights_at;  // of steps, counted from here
 
   bool shares() const { return in_order > 1 || groups.any(); }
   const PostLanes* posts() const { return static_cast<const PostLanes*>(at(posts_at)); }
   const int32_t* biases() const { return static_cast<const int32_t*>(at(biases_at)); }
+  const uint32_t* places() const { return static_cast<const uint32_t*>(at(places_at)); }
+  const Weight* weights() const { return static_cast<const Weight*>(at(weights_at)); }
 
  private:
   const void* at(uint64_t place) const {
@@ -122,7 +126,7 @@ inline size_t bytes_of_blocks(const Sizes& s, const Pieces& pieces, size_t v, si
                  v * (4 * kLanes + sizeof(Weight) * kVectorCodes * steps));
 }
 
-// Takes out steps that are 0 and lists the others, where steps are listed.
+// Takes out steps that are 0 and lists the others, where steps are listed. Behind them all is 0.
 inline void list_steps(const Pieces& pieces, size_t v, BlockHeader& header, uint32_t* list,
                        Weight* weights) {
   const size_t of_step = v * kVectorCodes, all_steps = pieces.all_steps();
@@ -159,7 +163,6 @@ class StepBits {
   void set(size_t step) {
     bits_[step / 8] = static_cast<uint8_t>(bits_[step / 8] | 1u << step % 8);
   }
-  bool has(size_t step) const { return (bits_[step / 8] >> step % 8 & 1) != 0; }
   size_t count() const {
     size_t count = 0;
     for (size_t i = 0; i < bytes_; ++i) count += static_cast<size_t>(__builtin_popcount(bits_[i]));
@@ -171,12 +174,14 @@ class StepBits {
   uint8_t bits_[48 * 1024 / 8];
 };
 
-// The steps of a window, output by output, found without the prepared weights. Here and below,
-// Stored is StoredWeights or has a Row like it.
-// f(number of the step, its number in its piece, weights of one output)
-template <typename Stored, typename F>
-inline void for_each_stored_step(const Pieces& pieces, const Stored& stored, size_t first_output,
-                                 size_t outputs, const F& f) {
+// How many steps of a window has(weights of one output) says yes of, for one of these outputs at
+// least: found without the prepared weights. Here and below, Stored is StoredWeights or has a Row
+// like it.
+template <typename Stored, typename Has>
+inline size_t count_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
+                          size_t outputs, const Has& has) {
+  StepBits bits;
+  bits.clear(pieces.all_steps());
   for (size_t o = first_output; o < first_output + outputs; ++o) {
     typename Stored::Row row(stored, o);
     size_t number = 0;
@@ -185,45 +190,26 @@ inline void for_each_stored_step(const Pieces& pieces, const Stored& stored, siz
         Weight weights[kDepth] = {};
         for (size_t k = 0; k < kDepth && kDepth * step + k < pieces.length; ++k)
           weights[k] = static_cast<Weight>(row.next());
-        f(number, step, weights);
+        if (has(weights)) bits.set(number);
       }
   }
+  return bits.count();
 }
-
-// Those of so many outputs that are not 0.
 template <typename Stored>
-inline StepBits nonzero_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
-                              size_t outputs) {
-  StepBits nonzero;
-  nonzero.clear(pieces.all_steps());
-  for_each_stored_step(pieces, stored, first_output, outputs,
-                       [&](size_t number, size_t, const Weight* weights) {
-                         if (!all_zero(weights, kDepth)) nonzero.set(number);
-                       });
-  return nonzero;
+inline size_t count_nonzero_steps(const Pieces& pieces, const Stored& stored, size_t first_output,
+                                  size_t outputs) {
+  return count_steps(pieces, stored, first_output, outputs,
+                     [](const Weight* weights) { return !all_zero(weights, kDepth); });
 }
-
-// Those of so many outputs that have rests.
 template <typename Stored>
 inline size_t count_rests(const Pieces& pieces, const Stored& stored, size_t first_output,
                           size_t outputs, uint32_t code_offset) {
-  StepBits split;
-  split.clear(pieces.all_steps());
-  for_each_stored_step(pieces, stored, first_output, outputs,
-                       [&](size_t number, size_t, const Weight* weights) {
-                         PairSums sums;
-                         sums.add(weights);
-                         if (!sums.fit(most_pair_weights(code_offset))) split.set(number);
-                       });
-  return split.count();
-}
-// The same, without looking where no variant or no offset has any.
-template <typename Stored>
-inline size_t rests_of_set(const Pieces& pieces, const Stored& stored, size_t first_output,
-                           size_t outputs, uint32_t code_offset) {
-  return may_have_rests(code_offset)
-             ? count_rests(pieces, stored, first_output, outputs, code_offset)
-             : 0;
+  if (!may_have_rests(code_offset)) return 0;
+  return count_steps(pieces, stored, first_output, outputs, [&](const Weight* weights) {
+    PairSums sums;
+    sums.add(weights);
+    return !sums.fit(most_pair_weights(code_offset));
+  });
 }
 
 // Sets of blocks, and posts and extras that lie behind them.
@@ -236,7 +222,7 @@ struct BlocksBytes {
     const Pieces pieces(s, 0);
     for_each_set(s, [&](size_t first, size_t outputs, size_t v) {
       sets +=
-          bytes_of_blocks(s, pieces, v, rests_of_set(pieces, stored, first, outputs, code_offset));
+          bytes_of_blocks(s, pieces, v, count_rests(pieces, stored, first, outputs, code_offset));
       aside += bytes_aside(s, post, v);
       return true;
     });
@@ -315,8 +301,8 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
   for (size_t g = 0; g < s.groups; ++g)
     for (size_t first = 0; first < s.group_outputs;) {
       const size_t left = s.group_outputs - first, v = blocks_at_once(s, left), lanes = v * kLanes,
-                   rests = rests_of_set(pieces, stored, g * s.group_outputs + first,
-                                        left < lanes ? left : lanes, code_offset);
+                   rests = count_rests(pieces, stored, g * s.group_outputs + first,
+                                       left < lanes ? left : lanes, code_offset);
       BlockHeader& header = *static_cast<BlockHeader*>(static_cast<void*>(out));
       header.bytes = static_cast<uint32_t>(bytes_of_blocks(s, pieces, v, rests));
       header.list_bytes = static_cast<uint32_t>(list_bytes(pieces, pieces.all_steps() + rests));
@@ -336,9 +322,11 @@ inline void prepare_blocks(const OpToPrepare& op, const intrt_post_record& post,
       if (header.has_register_codes != 0) put_register_codes(posts, v, behind_header);
       header.biases_at = static_cast<uint32_t>(sizeof header + bytes_before_biases(s, v));
       int32_t* biases = static_cast<int32_t*>(static_cast<void*>(out + header.biases_at));
-      uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + v * kLanes));
-      Weight* weights = static_cast<Weight*>(
-          static_cast<void*>(static_cast<uint8_t*>(static_cast<void*>(list)) + header.list_bytes));
+      uint32_t* list = static_cast<uint32_t*>(static_cast<void*>(biases + lanes));
+      const uint32_t list_at = header.biases_at + static_cast<uint32_t>(4 * lanes);
+      header.places_at = list_at + static_cast<uint32_t>(4 * pieces.rows);
+      header.weights_at = list_at + header.list_bytes;
+      Weight* weights = static_cast<Weight*>(static_cast<void*>(out + header.weights_at));
       for (size_t lane = 0; lane < lanes; ++lane) {
         const bool is_there = first + lane < s.group_outputs;
         const size_t o = g * s.group_outputs + (is_there ? first + lane : 0);
