@@ -213,7 +213,7 @@ inline void add_alone(const StepsToAdd& steps, size_t i, const Weight* w, const 
 
 // How steps share sums, as far as functions are compiled for that: each is alone; or, in order, N
 // share theirs, kGroups times or, if 0, as often as there are so many; or they are listed, group by
-// group. Where a window has few steps, a loop over groups would take as long as some of these.
+// group. kGroups is for windows of few steps, of which a loop would take a good part of the time.
 struct Alone {};
 template <int N, int kGroups = 0>
 struct GroupsInOrder {};

@@ -96,8 +96,8 @@ class GroupSums {
 // more in MobileNetV2, ResNet-8 and the autoencoder, 32 0.1 % more to 0.7 % less.
 constexpr size_t kStepsInSight = 16;
 
-// Of [begin, end), the one among the first kStepsInSight with which the sums are smallest, or, if
-// kLargest, largest. `most`: end, unless sums are at most that with one of them.
+// Of the first kStepsInSight of [begin, end), the one with which the largest sum is smallest or, if
+// kLargest, largest, among those with which it is at most `most`; `end` where there is none.
 template <bool kLargest>
 inline size_t best_step(const ListedSteps& steps, const GroupSums& sums, size_t begin, size_t end,
                         int most) {
@@ -114,24 +114,24 @@ inline size_t best_step(const ListedSteps& steps, const GroupSums& sums, size_t 
   return best;
 }
 
-// Brings groups of steps of [begin, end) together, each with sums of at most `most`, from `begin`
-// on, which becomes the end of the last. Returns how many there are.
-inline uint32_t bring_groups(const ListedSteps& steps, const GroupSize& size, size_t& begin,
-                             size_t end, int most) {
+// Brings groups of `size` steps of [begin, end) together, each with sums of at most `most`, from
+// `begin` on, which becomes the end of the last. Returns how many there are.
+inline uint32_t bring_groups(const ListedSteps& steps, size_t size, size_t& begin, size_t end,
+                             int most) {
   uint32_t groups = 0;
-  while (end - begin >= size.steps) {
+  while (end - begin >= size) {
     // The heaviest step in sight first; if there are not enough others for which it leaves room, it
     // is put behind.
     GroupSums sums(steps.of_step);
     steps.swap(begin, best_step<true>(steps, sums, begin, end, most));
     size_t members = 1;
-    for (; members < size.steps; ++members) {
+    for (; members < size; ++members) {
       sums.add(steps.weights_of(begin + members - 1));
       const size_t best = best_step<false>(steps, sums, begin + members, end, most);
       if (best == end) break;
       steps.swap(begin + members, best);
     }
-    if (members == size.steps) {
+    if (members == size) {
       begin += members;
       ++groups;
     } else {
@@ -145,7 +145,7 @@ inline uint32_t bring_groups(const ListedSteps& steps, const GroupSize& size, si
 inline ListedGroupCounts bring_together(const ListedSteps& steps, size_t count, int most) {
   size_t begin = 0;
   const auto groups = [&](const GroupSize& size) {
-    return bring_groups(steps, size, begin, count, most);
+    return bring_groups(steps, size.steps, begin, count, most);
   };
   return {groups(kOf8), groups(kOf6), groups(kOf4), groups(kOf2)};
 }

@@ -272,9 +272,9 @@ inline void share_sums(const Pieces& pieces, size_t v, uint32_t code_offset, Blo
                         in_order = best_in_order(count, [&](size_t size) {
                           return fit_in_order(steps, count, size, most);
                         });
-  // Of rows of one window, places in a list would be read once for each time they are of use.
-  const bool may_pay = header.has_register_codes == 0;
-  if (may_pay && in_order.time > fullest.time + list_time) {
+  // In rows of one window each place is read for that window alone, which takes what groups save.
+  const bool may_list = header.has_register_codes == 0;
+  if (may_list && in_order.time > fullest.time + list_time) {
     const ListedGroupCounts groups = bring_together(steps, count, most);
     if (groups.time(count) + list_time < in_order.time) {
       header.has_list = 1;
